@@ -1,0 +1,187 @@
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { z } from "zod";
+
+/** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
+export const LOOPBACK = "127.0.0.1";
+
+/** The contract's topic; its consumers exist already. */
+export const TOPIC = "booking-events";
+
+/** Slack between the statement's own limit and the expiry of the lock that guards it (DESIGN: at most 2 s in all). */
+const LOCK_SLACK_MS = 500;
+const LOCK_TTL_LIMIT_MS = 2000;
+
+const integer = (low: number, high: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${low} to ${high}`)
+    .transform(Number)
+    .refine((value) => value >= low && value <= high, `must be a whole number from ${low} to ${high}`);
+
+const urlOf = (protocols: string[], example: string) =>
+  z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+      `must be a URL such as ${example}`,
+    );
+
+const listOf = <T extends z.ZodType<unknown, string>>(item: T) =>
+  z
+    .string()
+    .transform((text) => text.split(",").map((part) => part.trim()))
+    .pipe(z.array(item).min(1).max(9));
+
+const broker = z.string().regex(/^[\w.-]+:\d{1,5}$/, "must be a comma-separated list of host:port");
+
+/**
+ * Every knob; its name in the environment is the same in capitals (`dataDir` is `DATA_DIR`). The README's
+ * table and `--help` are printed from this object; there is no other list.
+ */
+const knobs = {
+  port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 takes a free one" },
+  host: { type: z.string().min(1), fallback: "0.0.0.0", meaning: "address the HTTP server listens on" },
+  databaseUrl: {
+    type: urlOf(["postgres:", "postgresql:"], "postgres://user:password@host:5432/database").optional(),
+    fallback: undefined,
+    meaning: "Postgres 15 or newer; without it a real Postgres from npm runs in DATA_DIR",
+  },
+  redisUrl: {
+    type: listOf(urlOf(["redis:", "rediss:"], "redis://host:6379")).optional(),
+    fallback: undefined,
+    meaning:
+      "comma-separated independent masters (a Redlock quorum); without it a local redis-server or none",
+  },
+  kafkaBrokers: {
+    type: listOf(broker).optional(),
+    fallback: undefined,
+    meaning: "comma-separated host:port; without it events are appended to DATA_DIR/booking-events.jsonl",
+  },
+  dataDir: {
+    type: z
+      .string()
+      .min(1)
+      .transform((path) => resolve(path)),
+    fallback: "./data",
+    meaning: "folder of everything embedded; kept across restarts",
+  },
+  logLevel: {
+    type: z.enum(
+      ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+      "must be one of trace, debug, info, warn, error, fatal, silent",
+    ),
+    fallback: "info",
+    meaning: "least severe level that is logged",
+  },
+  reservationWorkers: {
+    type: integer(1, 64),
+    fallback: String(Math.min(4, Math.max(1, availableParallelism() - 1))),
+    shown: "cores - 1, from 1 to 4",
+    meaning: "worker threads that lock and commit batches",
+  },
+  batchesPerWorker: {
+    type: integer(1, 16),
+    fallback: "3",
+    meaning: "batches (and database connections) one worker thread has under way at once",
+  },
+  batchLimitSeats: {
+    type: integer(1, 256),
+    fallback: "256",
+    meaning: "most seats in one lock and one transaction",
+  },
+  queueLimitSeats: {
+    type: integer(1, 1_000_000),
+    fallback: "10000",
+    meaning: "seats waiting for a worker; one more is answered 503",
+  },
+  statementTimeoutMs: {
+    type: integer(50, LOCK_TTL_LIMIT_MS - LOCK_SLACK_MS),
+    fallback: "1500",
+    meaning: `longest database statement; a seat's lock lives ${LOCK_SLACK_MS} ms longer`,
+  },
+  connectTimeoutMs: {
+    type: integer(50, 8000),
+    fallback: "2000",
+    meaning: "longest wait for a database connection",
+  },
+  redisTimeoutMs: {
+    type: integer(5, 1000),
+    fallback: "50",
+    meaning: "longest Redis command; slower counts as away and selling goes on without the lock",
+  },
+  publishBatchLimitRows: {
+    type: integer(1, 10_000),
+    fallback: "1000",
+    meaning: "most ledger rows in one send to Kafka",
+  },
+  publishPollMs: {
+    type: integer(10, 60_000),
+    fallback: "200",
+    meaning: "how often the ledger is looked at when nobody announced a change",
+  },
+  bodyLimitBytes: {
+    type: integer(1024, 1_048_576),
+    fallback: "16384",
+    meaning: "largest request body; more is answered 413",
+  },
+  idleTimeoutSeconds: {
+    type: integer(1, 255),
+    fallback: "30",
+    meaning: "a connection silent for longer is closed",
+  },
+  drainDelayMs: {
+    type: integer(0, 60_000),
+    fallback: "500",
+    meaning: "on SIGTERM: how long readiness is 503 before the port closes, for load balancers to notice",
+  },
+  shutdownTimeoutMs: {
+    type: integer(500, 120_000),
+    fallback: "10000",
+    meaning: "on SIGTERM: everything is closed within this, or the process exits 1",
+  },
+} as const satisfies Record<
+  string,
+  { type: z.ZodType; fallback: string | undefined; meaning: string; shown?: string }
+>;
+
+type Knob = keyof typeof knobs;
+
+/** Everything the process was told, checked; `lockTtlMs` outlives the statement it guards. */
+export type Config = { [Name in Knob]: z.output<(typeof knobs)[Name]["type"]> } & { lockTtlMs: number };
+
+/** A setting that cannot be used. Its message is one line that names the variable and what to do. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** `dataDir` is set by `DATA_DIR`. */
+const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+
+/**
+ * Reads and checks the environment, once, before anything opens. An empty variable counts as not set.
+ * @throws {ConfigError} naming the first variable that cannot be used.
+ */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const settings = Object.fromEntries(
+    Object.entries(knobs).map(([knob, { type, fallback }]) => {
+      const variable = variableOf(knob);
+      const given = environment[variable] || fallback;
+      const parsed = type.safeParse(given);
+      if (parsed.success) return [knob, parsed.data];
+      const isSecret = variable.endsWith("_URL");
+      const shown = isSecret ? "" : `, not "${given?.slice(0, 80)}"`;
+      throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
+    }),
+  ) as Omit<Config, "lockTtlMs">;
+  return { ...settings, lockTtlMs: settings.statementTimeoutMs + LOCK_SLACK_MS };
+}
+
+/** The configuration as rows of (variable, default, meaning), in the order of the schema. */
+export function describeConfig(): { variable: string; fallback: string; meaning: string }[] {
+  return Object.entries(knobs).map(([knob, { fallback, meaning, ...rest }]) => ({
+    variable: variableOf(knob),
+    fallback: "shown" in rest ? rest.shown : (fallback ?? "embedded"),
+    meaning,
+  }));
+}

@@ -1,0 +1,132 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** From 1 ms to 1 s and a little beyond on both sides: where a reservation's answer lies. */
+const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/**
+ * Every metric of the engine: base units, prefix `sentinel_` (the process's own figures carry the names
+ * that Prometheus clients agree on), and labels with few values only, never a seat or a buyer.
+ */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name: `sentinel_${name}`, help, labelNames, registers });
+  const gauge = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge({ name: `sentinel_${name}`, help, labelNames, registers });
+  const histogram = <Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ) => new Histogram({ name: `sentinel_${name}`, help, buckets, labelNames, registers });
+
+  return {
+    registry,
+
+    httpRequests: counter("http_requests_total", "Answered requests by route template, method and status.", [
+      "route",
+      "method",
+      "status",
+    ]),
+    reservations: counter("reservations_total", "Reserve requests by outcome.", ["outcome"]),
+    reservationDuration: histogram(
+      "reservation_duration_seconds",
+      "From arrival to answer of reserve requests that a worker decided; refusals from memory are not in it.",
+      LATENCY_BUCKETS_SECONDS,
+      ["outcome"],
+    ),
+    stageDuration: histogram(
+      "reservation_stage_duration_seconds",
+      "Time of a batch by stage: queue (its oldest request's wait), lock, transaction, answer.",
+      LATENCY_BUCKETS_SECONDS,
+      ["stage"],
+    ),
+    batchSeats: histogram("batch_seats", "Seats in a batch.", BATCH_BUCKETS_SEATS),
+    queueSeats: gauge("queue_seats", "Seats waiting for a worker now."),
+    queueLimitSeats: gauge("queue_limit_seats", "Seats that may wait; one more is answered 503."),
+    filterHits: counter(
+      "filter_hits_total",
+      "Reserve requests answered from memory: seat finally reserved, or in flight in this process.",
+      ["reason"],
+    ),
+    seatsRemembered: gauge("seats_remembered", "Seats whose state and version are in memory."),
+
+    lockConflicts: counter("lock_conflicts_total", "Seats whose Redis lock a rival held."),
+    lockGhosts: counter(
+      "lock_ghosts_total",
+      "Locks too old to be believed, left by a holder that died; Postgres was asked.",
+    ),
+    unguardedBatches: counter(
+      "unguarded_batches_total",
+      "Batches decided by Postgres alone, without a Redis lock.",
+    ),
+    lockDegraded: gauge("lock_degraded", "1 while this thread goes on without Redis locks.", ["thread"]),
+    feedUp: gauge(
+      "feed_up",
+      "1 while the change feed between processes is heard; 0 while it is lost or not configured.",
+    ),
+    feedCatchUps: counter(
+      "feed_catch_ups_total",
+      "Times memory caught up from the ledger after the feed was lost.",
+    ),
+    versionConflicts: counter(
+      "version_conflicts_total",
+      "Seats whose version had moved on since it was observed; tried once more.",
+    ),
+    batchReruns: counter(
+      "batch_reruns_total",
+      "Batches rerun one by one after a statement error that one of them may have caused.",
+    ),
+    doubtfulBatches: counter(
+      "doubtful_batches_total",
+      "Batches whose answer was lost on the way (connection or thread died) and was settled by looking.",
+    ),
+    componentUp: gauge(
+      "component_up",
+      "1 while the part answers: db, redis, kafka. Not given for parts that are not configured.",
+      ["component"],
+    ),
+    dbPoolConnections: gauge(
+      "db_pool_connections",
+      "Connections of a thread's pool: total and idle; waiting counts callers.",
+      ["thread", "state"],
+    ),
+
+    ledgerBacklogRows: gauge(
+      "ledger_backlog_rows",
+      "Committed ledger rows not yet published, counted up to 100000.",
+    ),
+    ledgerBacklogSeconds: gauge("ledger_backlog_seconds", "Age of the oldest ledger row not yet published."),
+    ledgerHorizonSeconds: gauge(
+      "ledger_horizon_seconds",
+      "Age of the oldest transaction still writing anywhere in the cluster; publishing waits for it.",
+    ),
+    publisherActive: gauge("publisher_active", "1 in the one process that publishes."),
+    publishedEvents: counter("published_events_total", "Ledger rows acknowledged by the sink."),
+    publishDuration: histogram(
+      "publish_duration_seconds",
+      "One send to the sink, until acknowledged.",
+      LATENCY_BUCKETS_SECONDS,
+    ),
+    publishFailures: counter("publish_failures_total", "Sends that failed and will be repeated."),
+
+    workerThreads: gauge(
+      "worker_threads",
+      "Worker threads by pool: running, and busy with at least one task.",
+      ["pool", "state"],
+    ),
+    workerRestarts: counter("worker_restarts_total", "Worker threads that died and were replaced.", ["pool"]),
+    threadHeapUsed: gauge("thread_heap_used_bytes", "JavaScript heap in use by thread.", ["thread"]),
+    threadHeapTotal: gauge("thread_heap_size_bytes", "JavaScript heap reserved by thread.", ["thread"]),
+    eventLoopLag: gauge(
+      "event_loop_lag_seconds",
+      "Longest delay of the thread's event loop in the last sampling interval.",
+      ["thread"],
+    ),
+    buildInfo: gauge("build_info", "Always 1; the labels tell what runs.", ["version", "bun"]),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
