@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** From 1 ms to 1 s and a little beyond on both sides: where a reservation's answer lies. */
 const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -11,6 +11,11 @@ const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  // What Bun does not tell (garbage collections, heap spaces) would stand there as zeros.
+  for (const { name } of registry.getMetricsAsArray()) {
+    if (name.startsWith("nodejs_")) registry.removeSingleMetric(name);
+  }
   const counter = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
     new Counter({ name: `sentinel_${name}`, help, labelNames, registers });
   const gauge = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>

@@ -1,0 +1,84 @@
+import type { SeatRow, SeatRequests } from "../postgres/reserve.ts";
+import type { DoubtfulSeats } from "../postgres/settle.ts";
+
+/** What crosses the thread boundary; plain data only. */
+
+/** Settings of a reservation thread. */
+export interface ReservationSettings {
+  databaseUrl: string;
+  redisUrls: string[];
+  /** Keeps Redis keys of engines on other databases apart. */
+  keyPrefix: string;
+  connectionLimit: number;
+  statementTimeoutMs: number;
+  lockTtlMs: number;
+  connectTimeoutMs: number;
+  redisTimeoutMs: number;
+  logLevel: string;
+}
+
+export type ReservationTask =
+  | ({ kind: "reserve" } & SeatRequests)
+  /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
+  | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
+
+/** A seat's answer: a row of the statement, or that the database could not decide (nothing has changed). */
+export type SeatAnswer = SeatRow | { verdict: "undecided"; version: null; final: false };
+
+export interface BatchAnswer {
+  /** One a seat, in the order of the task. */
+  seats: SeatAnswer[];
+  /** The database refused the connection or the statement for a reason of its own. */
+  databaseAway: boolean;
+  lockMs: number;
+  transactionMs: number;
+  guarded: boolean;
+  conflictCount: number;
+  ghostCount: number;
+  movedCount: number;
+  reran: boolean;
+}
+
+/** `doubtful`: the connection was lost after sending; the same ids must be settled before anybody is told. */
+export type ReserveResult = BatchAnswer | "doubtful";
+
+/** For each seat the version that was committed, or null when it never will be. */
+export type SettleResult = { versions: (number | null)[] } | "away";
+
+/** What the publisher's thread is told once. */
+export interface PublisherSettings {
+  databaseUrl: string;
+  kafkaBrokers: string[] | undefined;
+  /** The file that takes the events where there is no Kafka. */
+  eventsFile: string;
+  batchLimitRows: number;
+  statementTimeoutMs: number;
+  connectTimeoutMs: number;
+  logLevel: string;
+}
+
+/** What one round of the publisher did and saw. */
+export interface PublisherReport {
+  /** Whether this process is the one that publishes. */
+  active: boolean;
+  publishedCount: number;
+  publishSeconds: number[];
+  failureCount: number;
+  /** More is waiting: the next round should begin at once. */
+  more: boolean;
+  sinkUp: boolean;
+  backlogRows: number;
+  backlogSeconds: number;
+  horizonSeconds: number;
+}
+
+/** A thread's own figures, sent by itself once a second. */
+export interface ThreadSample {
+  kind: "thread-sample";
+  threadId: number;
+  heapUsedBytes: number;
+  heapSizeBytes: number;
+  eventLoopLagSeconds: number;
+  pool?: { total: number; idle: number; waiting: number };
+  lockDegraded?: boolean;
+}

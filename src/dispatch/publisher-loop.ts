@@ -1,0 +1,85 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { PublisherReport } from "./messages.ts";
+import type { ThreadPool } from "./thread-pool.ts";
+
+/** A round ends by itself after half a second and its calls have time limits; a thread silent for longer is replaced. */
+const ROUND_DEADLINE_MS = 30_000;
+const CLOSE_DEADLINE_MS = 3000;
+/** After a failed round, so that an outage is not asked about without pause. */
+const FAILURE_DELAY_MS = 500;
+
+export interface PublisherLoopOptions {
+  pool: ThreadPool;
+  pollMs: number;
+  onReport(report: PublisherReport): void;
+}
+
+/** Keeps the publisher's thread at work: a round at each poke, at each poll interval, and while more is waiting. */
+export class PublisherLoop {
+  private wake: (() => void) | undefined;
+  private poked = false;
+  private stopping = false;
+  private busy = false;
+  private readonly ended: Promise<void>;
+
+  constructor(private readonly options: PublisherLoopOptions) {
+    this.ended = this.loop();
+  }
+
+  get isBusy(): boolean {
+    return this.busy;
+  }
+
+  /** Something was committed: publish soon. */
+  poke(): void {
+    this.poked = true;
+    this.wake?.();
+  }
+
+  /** Publishes what is still waiting, as long as that works and the deadline allows, then lets go. */
+  async stop(flushMs: number): Promise<void> {
+    this.stopping = true;
+    this.wake?.();
+    await this.ended;
+    const deadline = performance.now() + flushMs;
+    for (;;) {
+      const report = await this.round();
+      const empty = !report || !report.active || report.failureCount > 0 || report.publishedCount === 0;
+      if (empty || performance.now() > deadline) break;
+    }
+    await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
+  }
+
+  private async loop(): Promise<void> {
+    while (!this.stopping) {
+      this.poked = false;
+      const report = await this.round();
+      if (this.stopping) return;
+      if (!report || report.failureCount > 0) await this.pause(FAILURE_DELAY_MS);
+      else if (!report.more && !this.poked) await this.pause(this.options.pollMs);
+    }
+  }
+
+  private async round(): Promise<PublisherReport | undefined> {
+    this.busy = true;
+    try {
+      const report = await this.options.pool.run<PublisherReport>("round", ROUND_DEADLINE_MS);
+      this.options.onReport(report);
+      return report;
+    } catch {
+      return undefined;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  private async pause(ms: number): Promise<void> {
+    const timer = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+    await Promise.race([woken, delay(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
+    timer.abort();
+    this.wake = undefined;
+  }
+}

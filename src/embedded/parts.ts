@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { type Config, ConfigError } from "../config.ts";
+import type { Lifecycle } from "../lifecycle.ts";
+import { type DatabaseFacts, ensureDatabase, prepareDatabase } from "../postgres/migrate.ts";
+import { originOf } from "../telemetry/log.ts";
+import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "./postgres.ts";
+import { startEmbeddedRedis } from "./redis.ts";
+
+/** The outside services: those of the environment, and embedded ones for the rest. */
+export interface Parts {
+  databaseUrl: string;
+  database: DatabaseFacts;
+  redisUrls: string[];
+  kafkaBrokers: string[] | undefined;
+  /** Takes the events where there is no Kafka. */
+  eventsFile: string;
+  /** What stands behind each, for people: real or embedded, and where. */
+  description: { postgres: string; redis: string; kafka: string };
+}
+
+/**
+ * Opens what the environment does not give, and brings the database up to date. Redis and Kafka may be away
+ * now and come later; the database must be there.
+ * @throws {ConfigError} naming the variable to correct.
+ */
+export async function openParts(config: Config, lifecycle: Lifecycle): Promise<Parts> {
+  const [postgres, redis] = await Promise.all([
+    openPostgres(config, lifecycle),
+    openRedis(config, lifecycle),
+  ]);
+  const eventsFile = join(config.dataDir, "booking-events.jsonl");
+  const kafka = config.kafkaBrokers
+    ? `real, ${config.kafkaBrokers.join(", ")}`
+    : `none: events are appended to ${eventsFile}`;
+  return {
+    databaseUrl: postgres.url,
+    database: postgres.facts,
+    redisUrls: redis.urls,
+    kafkaBrokers: config.kafkaBrokers,
+    eventsFile,
+    description: { postgres: postgres.description, redis: redis.description, kafka },
+  };
+}
+
+async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: Config, lifecycle: Lifecycle) {
+  if (databaseUrl) {
+    const facts = await prepareDatabase(databaseUrl, connectTimeoutMs).catch((error: unknown) => {
+      throw new ConfigError(
+        `DATABASE_URL: ${originOf(databaseUrl)} cannot be used (${reasonOf(error)}): start that Postgres or correct the URL`,
+      );
+    });
+    return { url: databaseUrl, facts, description: `real, ${facts.version} at ${originOf(databaseUrl)}` };
+  }
+  const embedded = await startEmbeddedPostgres(dataDir);
+  lifecycle.onClose("embedded Postgres", embedded.stop);
+  const url = await ensureDatabase(embedded.url, EMBEDDED_DATABASE);
+  const facts = await prepareDatabase(url, connectTimeoutMs);
+  return { url, facts, description: `embedded, real ${facts.version} with its data in ${embedded.folder}` };
+}
+
+async function openRedis({ redisUrl: redisUrls }: Config, lifecycle: Lifecycle) {
+  if (redisUrls) {
+    const masters = redisUrls.map(originOf).join(", ");
+    return {
+      urls: redisUrls,
+      description: redisUrls.length > 1 ? `real, a quorum of ${masters}` : `real, ${masters}`,
+    };
+  }
+  const embedded = await startEmbeddedRedis();
+  if (!embedded) {
+    return {
+      urls: [],
+      description: "none: one process needs no distributed lock, its own memory is the lock",
+    };
+  }
+  lifecycle.onClose("embedded Redis", embedded.stop);
+  return { urls: [embedded.url], description: `embedded, ${embedded.name} at ${originOf(embedded.url)}` };
+}
+
+/** Some refusals have an empty message and only a code, one for each address that was tried. */
+function reasonOf(error: unknown): string {
+  const first = error instanceof AggregateError ? error.errors[0] : error;
+  if (!(first instanceof Error)) return String(first);
+  return first.message || ("code" in first ? String(first.code) : first.name);
+}

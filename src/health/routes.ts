@@ -1,0 +1,53 @@
+import { Elysia } from "elysia";
+import { jsonResponse } from "../http/openapi.ts";
+
+export interface HealthView {
+  /** Everything is open and seeded, and the process is not draining. */
+  ready(): boolean;
+  /** Whether each configured part answers; only the database decides over the whole. */
+  components(): { db: boolean; redis?: boolean; kafka?: boolean };
+}
+
+const word = (up: boolean) => (up ? "UP" : "DOWN");
+const answer = (up: boolean, body: object) => Response.json(body, { status: up ? 200 : 503 });
+
+const statusSchema = {
+  type: "object",
+  required: ["status"],
+  properties: { status: { type: "string", enum: ["UP", "DOWN"] } },
+};
+const detail = (operationId: string, summary: string) => ({
+  operationId,
+  tags: ["Operations"],
+  summary,
+  responses: {
+    200: jsonResponse("Yes.", statusSchema, { status: "UP" }),
+    503: jsonResponse("No.", statusSchema, { status: "DOWN" }),
+  },
+});
+
+/** Kubernetes probes, and the health path that the existing engine's clients know. */
+export function healthRoutes(view: HealthView) {
+  const ready = () => answer(view.ready(), { status: word(view.ready()) });
+  return new Elysia({ name: "health" })
+    .get("/health/live", () => answer(true, { status: "UP" }), {
+      detail: detail("live", "Does the process run?"),
+    })
+    .get("/health/ready", ready, { detail: detail("ready", "Can it sell now?") })
+    .get("/health/startup", () => answer(true, { status: "UP" }), {
+      detail: detail("startup", "Has it started? (The port opens when everything is seeded.)"),
+    })
+    .get(
+      "/actuator/health",
+      () => {
+        const components = view.components();
+        return answer(components.db, {
+          status: word(components.db),
+          components: Object.fromEntries(
+            Object.entries(components).map(([name, up]) => [name, { status: word(up) }]),
+          ),
+        });
+      },
+      { detail: detail("health", "Which parts answer? Selling needs the database only.") },
+    );
+}

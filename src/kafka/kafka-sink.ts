@@ -1,0 +1,62 @@
+import { CompressionTypes, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
+import { TOPIC } from "../config.ts";
+import type { EventSink } from "../ledger/sink.ts";
+
+const PARTITION_COUNT = 3;
+const REQUEST_TIMEOUT_MS = 5000;
+const CONNECT_TIMEOUT_MS = 2000;
+
+/** The publisher repeats a failed send itself, in order and for ever; the client need not. */
+const NO_RETRY = { retries: 0 };
+
+/**
+ * Connects to Kafka and makes the topic where it is missing. One request in flight at a time keeps the
+ * order; idempotence costs nothing here and spares consumers most duplicates. kafkajs is not maintained
+ * any more: no other file imports it, and after any error the caller opens a new sink.
+ * @throws when no broker answers.
+ */
+export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
+  const kafka = new Kafka({
+    clientId: "sentinel",
+    brokers,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    retry: NO_RETRY,
+    logLevel: logLevel.NOTHING,
+  });
+  const clusterId = await prepareTopic(kafka);
+  const producer: Producer = kafka.producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+    idempotent: true,
+    maxInFlightRequests: 1,
+    retry: NO_RETRY,
+  });
+  await producer.connect();
+  return {
+    name: `kafka:${clusterId}/${TOPIC}`,
+    publish: async (events) => {
+      await producer.send({ topic: TOPIC, acks: -1, compression: CompressionTypes.None, messages: events });
+    },
+    close: () => producer.disconnect(),
+  };
+}
+
+/** @returns the cluster's id, which the cursor is kept under. */
+async function prepareTopic(kafka: Kafka): Promise<string> {
+  const admin = kafka.admin({ retry: NO_RETRY });
+  await admin.connect();
+  try {
+    const { clusterId } = await admin.describeCluster();
+    const topics = await admin.listTopics();
+    if (!topics.includes(TOPIC)) {
+      // -1: as many replicas as the broker's own default says.
+      await admin.createTopics({
+        topics: [{ topic: TOPIC, numPartitions: PARTITION_COUNT, replicationFactor: -1 }],
+        waitForLeaders: true,
+      });
+    }
+    return clusterId;
+  } finally {
+    await admin.disconnect();
+  }
+}

@@ -1,0 +1,131 @@
+import type { Redis } from "ioredis";
+import { connectRedis } from "./connect.ts";
+
+const HEARTBEAT_INTERVAL_MS = 250;
+/** Own heartbeats unheard for so long mean that others' changes may be lost as well. */
+const HEARTBEAT_TIMEOUT_MS = 1000;
+/** A peer unheard for so long has ended or is cut off; what it said last may be lost. */
+const PEER_TIMEOUT_MS = 2000;
+/** Peers beyond this are strangers who flood the channel. */
+const PEER_LIMIT = 1000;
+
+/** One seat's change as others need it: id, version, status, and whether that status is for good. */
+export type SeatChange = [
+  seatId: number,
+  version: number,
+  status: "available" | "held" | "reserved",
+  final: boolean,
+];
+
+interface Message {
+  from: string;
+  /** Counts up by one a message of a process, sent or not: a hole is a message that was lost. */
+  sequence: number;
+  seats: SeatChange[];
+}
+
+export interface SeatFeedOptions {
+  redisUrl: string;
+  channel: string;
+  /** This process among its peers. */
+  processId: string;
+  timeoutMs: number;
+  onChanges(changes: SeatChange[]): void;
+  /** Reads what may have been missed; rejects when it cannot, and is called again. */
+  catchUp(): Promise<void>;
+  onLive(live: boolean): void;
+}
+
+/**
+ * Tells the other processes which seats changed, and hears it from them.
+ *
+ * States: lost → (own heartbeat comes back, and a catch-up read is through) → live → (own heartbeat
+ * unheard for 1 s, a hole in a peer's count, or a peer silent for 2 s) → lost. Heartbeats go through
+ * Redis and back since a hung Redis sends no close event.
+ */
+export class SeatFeed {
+  private readonly publisher: Redis;
+  private readonly subscriber: Redis;
+  private readonly peers = new Map<string, { sequence: number; heardAt: number }>();
+  private readonly timer: ReturnType<typeof setInterval>;
+  private sequence = 0;
+  private heardAt = Number.NEGATIVE_INFINITY;
+  private live = false;
+  private catchingUp = false;
+
+  constructor(private readonly options: SeatFeedOptions) {
+    this.publisher = connectRedis(options.redisUrl, options.timeoutMs);
+    this.subscriber = connectRedis(options.redisUrl, options.timeoutMs);
+    this.subscriber.on("ready", () => this.subscriber.subscribe(options.channel).catch(() => undefined));
+    this.subscriber.on("message", (_channel, text: string) => this.hear(text));
+    this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
+  }
+
+  get isLive(): boolean {
+    return this.live;
+  }
+
+  publish(seats: SeatChange[]): void {
+    const message: Message = { from: this.options.processId, sequence: ++this.sequence, seats };
+    this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(() => undefined);
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.publisher.disconnect();
+    this.subscriber.disconnect();
+  }
+
+  private beat(): void {
+    const now = performance.now();
+    this.publish([]);
+    for (const [peer, { heardAt }] of this.peers) {
+      if (now - heardAt < PEER_TIMEOUT_MS) continue;
+      this.peers.delete(peer);
+      this.lose();
+    }
+    if (now - this.heardAt > HEARTBEAT_TIMEOUT_MS) this.lose();
+    else if (!this.live && !this.catchingUp) void this.recover();
+  }
+
+  private hear(text: string): void {
+    let message: Message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    const now = performance.now();
+    if (message.from === this.options.processId) {
+      this.heardAt = now;
+      return;
+    }
+    const peer = this.peers.get(message.from);
+    if (peer ? message.sequence !== peer.sequence + 1 : message.sequence > 1) this.lose();
+    if (peer || this.peers.size < PEER_LIMIT) {
+      this.peers.set(message.from, { sequence: message.sequence, heardAt: now });
+    }
+    if (message.seats.length > 0) this.options.onChanges(message.seats);
+  }
+
+  private lose(): void {
+    if (this.live) this.options.onLive(false);
+    this.live = false;
+    this.catchingUp = false;
+  }
+
+  /** A loss during the read makes it worthless: `lose` clears the flag, and the next heartbeat begins anew. */
+  private async recover(): Promise<void> {
+    this.catchingUp = true;
+    try {
+      await this.options.catchUp();
+    } catch {
+      this.catchingUp = false;
+      return;
+    }
+    if (!this.catchingUp) return;
+    this.catchingUp = false;
+    this.live = true;
+    this.options.onLive(true);
+  }
+}

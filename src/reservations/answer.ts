@@ -1,0 +1,40 @@
+import { problem } from "../http/problem.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
+const RETRY_AFTER_SECONDS = "1";
+
+const JSON_TYPE = "application/json";
+
+/** The answer of the wire contract to one outcome. Bodies are put together as text: the ids in them are numbers and UUIDs. */
+export function answerOf(outcome: Outcome, requestId: string): Response {
+  const { seatId } = outcome;
+  switch (outcome.kind) {
+    case "won":
+      return new Response(
+        `{"message":"Seat reserved successfully","seatId":${seatId},"status":"SUCCESS","reservationId":"${outcome.reservationId}","version":${outcome.version}}`,
+        { status: 201, headers: { "content-type": JSON_TYPE, "x-request-id": requestId } },
+      );
+    case "taken":
+      return new Response(
+        `{"message":"Seat is already taken","seatId":${seatId},"status":"TAKEN","reason":"${outcome.reason}"}`,
+        { status: 409, headers: { "content-type": JSON_TYPE, "x-request-id": requestId } },
+      );
+    case "busy":
+      return new Response(
+        `{"message":"System is busy, please try again","seatId":${seatId},"status":"RETRY","reason":"${outcome.reason}"}`,
+        {
+          status: 503,
+          headers: {
+            "content-type": JSON_TYPE,
+            "x-request-id": requestId,
+            "retry-after": RETRY_AFTER_SECONDS,
+          },
+        },
+      );
+    case "missing":
+      return problem("seat-not-found", `There is no seat ${seatId}.`, { "x-request-id": requestId });
+    default:
+      return outcome satisfies never;
+  }
+}

@@ -1,0 +1,65 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import {
+  type Moment,
+  readChangedSeatsAfter,
+  readMoment,
+  readSeatsAfter,
+  type SeatState,
+} from "../postgres/seats.ts";
+import type { SeatMemory } from "../seats/seat-memory.ts";
+
+const PAGE_LIMIT_SEATS = 5000;
+
+/** Between two marks lies far more time than a peer needs from its commit to its feed message. */
+const MARK_INTERVAL_MS = 5000;
+
+/**
+ * Fills the seats' memory from the database: all of it at the start, in the background and in pages; what
+ * changed while the change feed was lost, afterwards. Marks are moments of the database taken while the
+ * feed is heard; a catch-up reads from the mark before the last, since a commit just before a mark may
+ * have been announced just after it, into the loss.
+ */
+export class MemoryKeeper {
+  private marks: [older: Moment | undefined, newer: Moment | undefined] = [undefined, undefined];
+  private readonly timer: ReturnType<typeof setInterval>;
+
+  constructor(
+    private readonly database: NodePgDatabase,
+    private readonly memory: SeatMemory,
+    private readonly isFeedLive: () => boolean,
+  ) {
+    this.timer = setInterval(() => void this.mark(), MARK_INTERVAL_MS);
+  }
+
+  /** @throws when the database cannot be read; what was read stays. */
+  async catchUp(): Promise<void> {
+    const [older] = this.marks;
+    const now = await readMoment(this.database);
+    if (older && older.epoch === now.epoch) {
+      await this.read((after) => readChangedSeatsAfter(this.database, older, after, PAGE_LIMIT_SEATS));
+    } else {
+      await this.read((after) => readSeatsAfter(this.database, after, PAGE_LIMIT_SEATS));
+    }
+    this.marks = [now, undefined];
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+
+  private async read(page: (after: number) => Promise<SeatState[]>): Promise<void> {
+    for (let after = 0; ; ) {
+      const seats = await page(after);
+      for (const seat of seats) this.memory.learn(seat.id, seat.version, seat.status, seat.final);
+      const last = seats.at(-1);
+      if (!last || seats.length < PAGE_LIMIT_SEATS) return;
+      after = last.id;
+    }
+  }
+
+  private async mark(): Promise<void> {
+    if (!this.isFeedLive()) return;
+    const moment = await readMoment(this.database).catch(() => undefined);
+    if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];
+  }
+}

@@ -1,0 +1,63 @@
+/** 4 bytes a seat: 2 bits status, 1 bit final, 29 bits version. */
+const STATUS_MASK = 0b11;
+const FINAL_BIT = 0b100;
+const VERSION_SHIFT = 3;
+const VERSION_LIMIT = 2 ** 29 - 1;
+
+/** Seats of a page have neighbouring ids; a page is 16 KiB. */
+const PAGE_BITS = 12;
+const PAGE_SEATS = 1 << PAGE_BITS;
+
+/** 16.8 million seats in 64 MiB; seats beyond are not remembered, only a little slower. */
+const PAGE_LIMIT = 4096;
+
+export type SeatStatus = "available" | "held" | "reserved";
+
+const CODES: Record<SeatStatus, number> = { available: 1, held: 2, reserved: 3 };
+const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
+
+/**
+ * What this process knows of seats: never more than a cache. Only `isGone` answers by itself, since a
+ * seat that is reserved for good never becomes free again; a version is a hint that the database checks.
+ */
+export class SeatMemory {
+  private readonly pages = new Map<number, Uint32Array>();
+  private known = 0;
+
+  /** How many seats are remembered. */
+  get size(): number {
+    return this.known;
+  }
+
+  /** Takes in what the database said, unless something newer is known; unknown seats count as version -1. */
+  learn(seatId: number, version: number, status: SeatStatus, final: boolean): void {
+    if (version > VERSION_LIMIT) return;
+    const number = Math.floor(seatId / PAGE_SEATS);
+    let page = this.pages.get(number);
+    if (!page) {
+      if (this.pages.size >= PAGE_LIMIT) return;
+      page = new Uint32Array(PAGE_SEATS);
+      this.pages.set(number, page);
+    }
+    const place = seatId % PAGE_SEATS;
+    const word = page[place] ?? 0;
+    if (word !== 0 && word >>> VERSION_SHIFT > version) return;
+    if (word === 0) this.known++;
+    page[place] = (version << VERSION_SHIFT) | (final ? FINAL_BIT : 0) | CODES[status];
+  }
+
+  /** Whether the seat is reserved and can never become free again. */
+  isGone(seatId: number): boolean {
+    return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;
+  }
+
+  /** The newest version known; -1, which no seat has, for a seat not known. */
+  versionOf(seatId: number): number {
+    const word = this.wordOf(seatId);
+    return word === 0 ? -1 : word >>> VERSION_SHIFT;
+  }
+
+  private wordOf(seatId: number): number {
+    return this.pages.get(Math.floor(seatId / PAGE_SEATS))?.[seatId % PAGE_SEATS] ?? 0;
+  }
+}

@@ -1,0 +1,84 @@
+import type { PublisherReport, ThreadSample } from "../dispatch/messages.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Which parts answer, as their threads last said. Absent: not configured. */
+export interface ComponentsUp {
+  db: boolean;
+  redis?: boolean;
+  kafka?: boolean;
+}
+
+export interface EngineFiguresOptions {
+  metrics: Metrics;
+  log: Logger;
+  hasRedis: boolean;
+  hasKafka: boolean;
+}
+
+/** Takes in what the threads report: into metrics, and into the log when something has changed. */
+export class EngineFigures {
+  private readonly degradedThreads = new Set<string>();
+  private redisUp = true;
+  private kafkaUp = true;
+
+  constructor(private readonly options: EngineFiguresOptions) {}
+
+  components(databaseUp: boolean): ComponentsUp {
+    const { hasRedis, hasKafka } = this.options;
+    return {
+      db: databaseUp,
+      ...(hasRedis ? { redis: this.redisUp } : {}),
+      ...(hasKafka ? { kafka: this.kafkaUp } : {}),
+    };
+  }
+
+  sampled(thread: string, sample: ThreadSample): void {
+    const { metrics } = this.options;
+    metrics.threadHeapUsed.set({ thread }, sample.heapUsedBytes);
+    metrics.threadHeapTotal.set({ thread }, sample.heapSizeBytes);
+    metrics.eventLoopLag.set({ thread }, sample.eventLoopLagSeconds);
+    if (sample.pool) {
+      for (const [state, count] of Object.entries(sample.pool))
+        metrics.dbPoolConnections.set({ thread, state }, count);
+    }
+    if (sample.lockDegraded !== undefined) this.locks(thread, sample.lockDegraded);
+  }
+
+  published(report: PublisherReport): void {
+    const { metrics } = this.options;
+    this.kafkaUp = report.sinkUp;
+    metrics.publisherActive.set(report.active ? 1 : 0);
+    metrics.publishedEvents.inc(report.publishedCount);
+    for (const seconds of report.publishSeconds) metrics.publishDuration.observe(seconds);
+    metrics.publishFailures.inc(report.failureCount);
+    metrics.ledgerBacklogRows.set(report.backlogRows);
+    metrics.ledgerBacklogSeconds.set(report.backlogSeconds);
+    metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
+  }
+
+  restarted(pool: "reservation" | "publisher"): void {
+    this.options.metrics.workerRestarts.inc({ pool });
+    this.options.log.error(
+      { pool },
+      "a worker thread died; it is replaced and what it had under way is settled",
+    );
+  }
+
+  databaseChanged(up: boolean): void {
+    if (up) this.options.log.info("the database is back");
+    else this.options.log.error("the database is away: requests are answered 503 until it is back");
+  }
+
+  private locks(thread: string, degraded: boolean): void {
+    const { metrics, log } = this.options;
+    metrics.lockDegraded.set({ thread }, degraded ? 1 : 0);
+    if (degraded) this.degradedThreads.add(thread);
+    else this.degradedThreads.delete(thread);
+    const up = this.degradedThreads.size === 0;
+    if (up === this.redisUp) return;
+    this.redisUp = up;
+    if (up) log.info("Redis is back: seats are locked again");
+    else log.warn("Redis is away: selling goes on, guarded by the database alone");
+  }
+}

@@ -1,0 +1,36 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { threadId } from "node:worker_threads";
+import type { ThreadSample } from "../dispatch/messages.ts";
+
+const SAMPLE_INTERVAL_MS = 1000;
+const LAG_RESOLUTION_MS = 20;
+
+/**
+ * Gives the calling thread's heap and event-loop figures once a second, with whatever the thread adds.
+ * Bun counts the heap by thread here and tells nothing of its garbage collections.
+ * @returns what stops it.
+ */
+export function sampleThread(
+  send: (sample: ThreadSample) => void,
+  extra: () => Pick<ThreadSample, "pool" | "lockDegraded"> = () => ({}),
+): () => void {
+  const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  lag.enable();
+  const timer = setInterval(() => {
+    const { heapUsed, heapTotal } = process.memoryUsage();
+    const overdueMs = Math.max(0, lag.max / 1e6 - LAG_RESOLUTION_MS);
+    lag.reset();
+    send({
+      kind: "thread-sample",
+      threadId,
+      heapUsedBytes: heapUsed,
+      heapSizeBytes: heapTotal,
+      eventLoopLagSeconds: overdueMs / 1000,
+      ...extra(),
+    });
+  }, SAMPLE_INTERVAL_MS);
+  return () => {
+    clearInterval(timer);
+    lag.disable();
+  };
+}

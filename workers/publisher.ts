@@ -1,0 +1,24 @@
+import { parentPort, threadId, workerData } from "node:worker_threads";
+import type { PublisherReport, PublisherSettings } from "../src/dispatch/messages.ts";
+import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
+import { openFileSink } from "../src/ledger/file-sink.ts";
+import { Relay } from "../src/ledger/relay.ts";
+import { openSession } from "../src/postgres/connect.ts";
+import { createLog } from "../src/telemetry/log.ts";
+import { sampleThread } from "../src/telemetry/thread-sampler.ts";
+
+const settings: PublisherSettings = workerData;
+const { kafkaBrokers } = settings;
+
+const relay = new Relay({
+  openSession: (onError) => openSession({ ...settings, name: "sentinel-publisher" }, onError),
+  openSink: () => (kafkaBrokers ? openKafkaSink(kafkaBrokers) : openFileSink(settings.eventsFile)),
+  batchLimitRows: settings.batchLimitRows,
+  log: createLog(settings.logLevel, `publisher-${threadId}`),
+});
+sampleThread((sample) => parentPort?.postMessage(sample));
+
+/** One Piscina task: publish what is committed and waiting, or let go of everything. Never in a transaction with seats. */
+export default function run(task: "round" | "close"): Promise<PublisherReport> | Promise<void> {
+  return task === "round" ? relay.round() : relay.close();
+}
