@@ -4,17 +4,20 @@ import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
 import { openFileSink } from "../src/ledger/file-sink.ts";
 import { Relay } from "../src/ledger/relay.ts";
 import { openSession } from "../src/postgres/connect.ts";
-import { createLog } from "../src/telemetry/log.ts";
+import { createLog, logWarnings } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers } = settings;
+const log = createLog(settings.logLevel, `publisher-${threadId}`);
+logWarnings(log);
 
 const relay = new Relay({
-  openSession: (onError) => openSession({ ...settings, name: "sentinel-publisher" }, onError),
+  // A cursor that a crash has set back only repeats events under the same identity.
+  openSession: (onError) => openSession({ ...settings, name: "sentinel-publisher", durable: false }, onError),
   openSink: () => (kafkaBrokers ? openKafkaSink(kafkaBrokers) : openFileSink(settings.eventsFile)),
   batchLimitRows: settings.batchLimitRows,
-  log: createLog(settings.logLevel, `publisher-${threadId}`),
+  log,
 });
 sampleThread((sample) => parentPort?.postMessage(sample));
 

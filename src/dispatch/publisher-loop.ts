@@ -5,6 +5,8 @@ import type { ThreadPool } from "./thread-pool.ts";
 /** A round ends by itself after half a second and its calls have time limits; a thread silent for longer is replaced. */
 const ROUND_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 3000;
+/** Under load rounds follow each other no closer, so that each carries many events for one read and one send. */
+const GATHER_MS = 20;
 /** After a failed round, so that an outage is not asked about without pause. */
 const FAILURE_DELAY_MS = 500;
 
@@ -56,7 +58,8 @@ export class PublisherLoop {
       const report = await this.round();
       if (this.stopping) return;
       if (!report || report.failureCount > 0) await this.pause(FAILURE_DELAY_MS);
-      else if (!report.more && !this.poked) await this.pause(this.options.pollMs);
+      else if (this.poked) await delay(GATHER_MS);
+      else if (!report.more) await this.pause(this.options.pollMs);
     }
   }
 

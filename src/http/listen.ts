@@ -12,7 +12,10 @@ export interface HttpServer {
 }
 
 /** @throws {ConfigError} when the port is taken or the address is not this machine's. */
-export function listen(app: AnyElysia, { port, host, bodyLimitBytes, idleTimeoutSeconds }: Config): HttpServer {
+export function listen(
+  app: AnyElysia,
+  { port, host, bodyLimitBytes, idleTimeoutSeconds }: Config,
+): HttpServer {
   try {
     app.listen({
       port,

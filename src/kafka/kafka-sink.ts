@@ -6,8 +6,8 @@ const PARTITION_COUNT = 3;
 const REQUEST_TIMEOUT_MS = 5000;
 const CONNECT_TIMEOUT_MS = 2000;
 
-/** The publisher repeats a failed send itself, in order and for ever; the client need not. */
-const NO_RETRY = { retries: 0 };
+/** The publisher repeats a failed send itself, in order and for ever; an idempotent producer wants a retry of its own. */
+const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
 
 /**
  * Connects to Kafka and makes the topic where it is missing. One request in flight at a time keeps the
@@ -21,7 +21,7 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
     brokers,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: NO_RETRY,
+    retry: FEW_RETRIES,
     logLevel: logLevel.NOTHING,
   });
   const clusterId = await prepareTopic(kafka);
@@ -29,7 +29,7 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
     createPartitioner: Partitioners.DefaultPartitioner,
     idempotent: true,
     maxInFlightRequests: 1,
-    retry: NO_RETRY,
+    retry: FEW_RETRIES,
   });
   await producer.connect();
   return {
@@ -43,7 +43,7 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
 
 /** @returns the cluster's id, which the cursor is kept under. */
 async function prepareTopic(kafka: Kafka): Promise<string> {
-  const admin = kafka.admin({ retry: NO_RETRY });
+  const admin = kafka.admin({ retry: FEW_RETRIES });
   await admin.connect();
   try {
     const { clusterId } = await admin.describeCluster();

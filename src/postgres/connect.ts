@@ -12,6 +12,8 @@ export interface PoolOptions {
   connectionLimit: number;
   statementTimeoutMs: number;
   connectTimeoutMs: number;
+  /** False where losing the last commits in a crash is harmless: they need not wait for the disk. */
+  durable?: boolean;
 }
 
 /**
@@ -23,7 +25,7 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
     ...clientOptions(options),
     max: options.connectionLimit,
     idleTimeoutMillis: 0,
-    onConnect: (client) => prepareConnection(client as pg.Client, options.statementTimeoutMs),
+    onConnect: (client) => prepareConnection(client as pg.Client, options),
   });
   pool.on("error", onIdleError);
   return pool;
@@ -38,7 +40,7 @@ export async function openSession(
   client.on("error", onError);
   try {
     await client.connect();
-    await prepareConnection(client, options.statementTimeoutMs);
+    await prepareConnection(client, options);
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
@@ -61,16 +63,21 @@ function clientOptions(options: Omit<PoolOptions, "connectionLimit">): pg.Client
  * generic plan by index: planning each batch anew cost 0.8 ms of its 2.5 ms, and a plan made while the
  * table was small (a sequential scan) must not outlive its growth.
  */
-async function prepareConnection(client: pg.Client, statementTimeoutMs: number): Promise<void> {
+async function prepareConnection(
+  client: pg.Client,
+  { statementTimeoutMs, durable = true }: Pick<PoolOptions, "statementTimeoutMs" | "durable">,
+): Promise<void> {
   const found = await client.query<{ standby: boolean }>(
     `select pg_is_in_recovery() as standby,
             set_config('statement_timeout', $1, false),
             set_config('idle_in_transaction_session_timeout', $1, false),
             set_config('plan_cache_mode', 'force_generic_plan', false),
             set_config('enable_seqscan', 'off', false),
-            set_config('synchronous_commit', case current_setting('synchronous_commit')
-              when 'off' then 'on' when 'local' then 'on' else current_setting('synchronous_commit') end, false)`,
-    [String(statementTimeoutMs)],
+            set_config('synchronous_commit', case
+              when not $2 then 'off'
+              when current_setting('synchronous_commit') in ('off', 'local') then 'on'
+              else current_setting('synchronous_commit') end, false)`,
+    [String(statementTimeoutMs), durable],
   );
   if (found.rows[0]?.standby) throw new Error("this Postgres is a standby: writes are not possible here");
   await enterEpoch(drizzle(client));
