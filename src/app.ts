@@ -4,6 +4,7 @@ import { type AnyElysia, Elysia } from "elysia";
 import { problem } from "./http/problem.ts";
 import { requestIdOf } from "./http/request-id.ts";
 import type { Logger } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
 
 const DOCS_PATH = "/docs";
 /** The pages' assets come from this process, so that the docs work without the internet. */
@@ -14,25 +15,23 @@ export interface AppOptions {
   /** Each controller is an Elysia instance of its own. */
   controllers: AnyElysia[];
   log: Logger;
+  metrics: Metrics;
 }
 
 /** All of HTTP put together: the controllers, the API's document, and one answer for what goes wrong. */
-export function createApp({ version, controllers, log }: AppOptions) {
+export function createApp({ version, controllers, log, metrics }: AppOptions) {
   const app = new Elysia({ name: "app" })
-    .onError(({ code, error, request }) => {
+    .onError(({ code, error, request, route }) => {
       const requestId = requestIdOf(request);
-      const headers = { "x-request-id": requestId };
-      const path = new URL(request.url).pathname;
-      if (code === "NOT_FOUND")
-        return problem("not-found", `There is no route ${request.method} ${path}.`, headers);
-      if (code === "PARSE" || code === "VALIDATION" || code === "INVALID_FILE_TYPE") {
-        return problem("invalid-request", "The request body or a parameter could not be read.", headers);
+      const answer = problemOf(code, request, { "x-request-id": requestId });
+      if (answer.status >= 500) {
+        log.error(
+          { requestId, route, error: error instanceof Error ? error.message : String(error) },
+          "a request failed",
+        );
       }
-      log.error(
-        { requestId, path, error: error instanceof Error ? error.message : String(error) },
-        "a request failed",
-      );
-      return problem("internal-error", "The fault is logged under this X-Request-Id.", headers);
+      metrics.httpRequests.inc({ route: route || "none", method: request.method, status: answer.status });
+      return answer;
     })
     .use(
       openapi({
@@ -68,4 +67,21 @@ export function createApp({ version, controllers, log }: AppOptions) {
     .get(`${DOCS_PATH}/swagger-ui-bundle.js`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui-bundle.js`));
   for (const controller of controllers) app.use(controller);
   return app;
+}
+
+function problemOf(code: string | number, request: Request, headers: Record<string, string>): Response {
+  switch (code) {
+    case "NOT_FOUND":
+      return problem(
+        "not-found",
+        `There is no route ${request.method} ${new URL(request.url).pathname}.`,
+        headers,
+      );
+    case "PARSE":
+    case "VALIDATION":
+    case "INVALID_FILE_TYPE":
+      return problem("invalid-request", "The request body or a parameter could not be read.", headers);
+    default:
+      return problem("internal-error", "The fault is logged under this X-Request-Id.", headers);
+  }
 }

@@ -222,10 +222,11 @@ export async function openEngine(
   const app = createApp({
     version,
     log,
+    metrics,
     controllers: [
       reservationRoutes(batcher, reservationFigures),
-      catalogueRoutes(drizzle(reads)),
-      healthRoutes({ ready: () => gate.isUp && !draining, components }),
+      catalogueRoutes(drizzle(reads), metrics),
+      healthRoutes({ ready: () => gate.isUp && !draining, components }, metrics),
       metricsRoutes(metrics, refresh),
     ],
   });

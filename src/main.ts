@@ -69,7 +69,10 @@ function announce({ url, parts }: Engine, log: Logger): void {
     metrics: `${url}/metrics`,
     health: `${url}/actuator/health`,
   };
-  if (!process.stdout.isTTY) return log.info({ version, url, postgres, redis, kafka, ...addresses }, "ready");
+  if (!process.stdout.isTTY) {
+    log.info({ version, url, postgres, redis, kafka, ...addresses }, "ready");
+    return;
+  }
   console.log(`
   Sentinel ${version} is selling at ${url}
 

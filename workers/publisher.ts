@@ -1,4 +1,4 @@
-import { parentPort, threadId, workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { PublisherReport, PublisherSettings } from "../src/dispatch/messages.ts";
 import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
 import { openFileSink } from "../src/ledger/file-sink.ts";
@@ -9,7 +9,7 @@ import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers } = settings;
-const log = createLog(settings.logLevel, `publisher-${threadId}`);
+const log = createLog(settings.logLevel, "publisher");
 logWarnings(log);
 
 const relay = new Relay({

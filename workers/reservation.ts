@@ -1,4 +1,4 @@
-import { parentPort, threadId, workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type {
   BatchAnswer,
@@ -17,7 +17,7 @@ import { createLog } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: ReservationSettings = workerData;
-const log = createLog(settings.logLevel, `reservation-${threadId}`);
+const log = createLog(settings.logLevel, "reservation");
 
 const pool = openPool({ ...settings, name: "sentinel-reservation" }, (error) =>
   log.debug({ error: error.message }, "an idle database connection was lost"),

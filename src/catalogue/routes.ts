@@ -1,10 +1,12 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { Elysia } from "elysia";
 import { z } from "zod";
+import { observed } from "../http/observed.ts";
 import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 import { problem } from "../http/problem.ts";
 import { findSeat, listSeats, type SeatView } from "../postgres/seats.ts";
 import { parseSeatId } from "../seats/seat-id.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 
 const MINOR_DIGITS = 2;
 
@@ -44,8 +46,9 @@ const wire = ({ priceMinor, ...seat }: SeatView) => {
 };
 
 /** Seats as they are in the database at this moment. */
-export function catalogueRoutes(database: NodePgDatabase) {
+export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics) {
   return new Elysia({ name: "catalogue" })
+    .use(observed(metrics))
     .onError(({ code }) =>
       code === "UNKNOWN"
         ? problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" })

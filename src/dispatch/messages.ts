@@ -1,4 +1,4 @@
-import type { SeatRow, SeatRequests } from "../postgres/reserve.ts";
+import type { SeatRequests, SeatRow } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 
 /** What crosses the thread boundary; plain data only. */

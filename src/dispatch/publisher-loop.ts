@@ -46,7 +46,7 @@ export class PublisherLoop {
     const deadline = performance.now() + flushMs;
     for (;;) {
       const report = await this.round();
-      const empty = !report || !report.active || report.failureCount > 0 || report.publishedCount === 0;
+      const empty = !report?.active || report.failureCount > 0 || report.publishedCount === 0;
       if (empty || performance.now() > deadline) break;
     }
     await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);

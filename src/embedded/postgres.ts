@@ -1,8 +1,8 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, chown, cp, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
-import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { ConfigError, LOOPBACK } from "../config.ts";
 import { freePort, type GuardedChild, type Identity, spawnGuarded } from "./child.ts";

@@ -1,5 +1,7 @@
 import { Elysia } from "elysia";
+import { observed } from "../http/observed.ts";
 import { jsonResponse } from "../http/openapi.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 
 export interface HealthView {
   /** Everything is open and seeded, and the process is not draining. */
@@ -27,9 +29,10 @@ const detail = (operationId: string, summary: string) => ({
 });
 
 /** Kubernetes probes, and the health path that the existing engine's clients know. */
-export function healthRoutes(view: HealthView) {
+export function healthRoutes(view: HealthView, metrics: Metrics) {
   const ready = () => answer(view.ready(), { status: word(view.ready()) });
   return new Elysia({ name: "health" })
+    .use(observed(metrics))
     .get("/health/live", () => answer(true, { status: "UP" }), {
       detail: detail("live", "Does the process run?"),
     })

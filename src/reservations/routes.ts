@@ -1,8 +1,8 @@
 import { Elysia } from "elysia";
 import { problem } from "../http/problem.ts";
 import { requestIdOf } from "../http/request-id.ts";
-import type { ReservationFigures } from "../telemetry/reservation-figures.ts";
 import { parseSeatId } from "../seats/seat-id.ts";
+import type { ReservationFigures } from "../telemetry/reservation-figures.ts";
 import { answerOf } from "./answer.ts";
 import type { Batcher } from "./batcher.ts";
 import { reserveDetail } from "./openapi.ts";

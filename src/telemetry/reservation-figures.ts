@@ -1,5 +1,5 @@
-import { labelOf, type Outcome } from "../reservations/outcome.ts";
 import type { DecidedBatch } from "../reservations/batcher.ts";
+import { labelOf, type Outcome } from "../reservations/outcome.ts";
 import type { Metrics } from "./metrics.ts";
 
 const ROUTE = "/api/v1/bookings/reserve/:seatId";

@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import { observed } from "../http/observed.ts";
 import type { Metrics } from "./metrics.ts";
 
 const detail = {
@@ -19,6 +20,7 @@ export function metricsRoutes(metrics: Metrics, refresh: () => void) {
     });
   };
   return new Elysia({ name: "metrics" })
+    .use(observed(metrics))
     .get("/metrics", scrape, { detail })
     .get("/actuator/prometheus", scrape, { detail: { ...detail, operationId: "actuatorPrometheus" } });
 }
