@@ -1,22 +1,19 @@
-import { hostname } from "node:os";
 import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
 import { createApp } from "./app.ts";
 import { catalogueRoutes } from "./catalogue/routes.ts";
 import { type Config, ConfigError } from "./config.ts";
-import type { PublisherSettings, ReservationSettings } from "./dispatch/messages.ts";
+import type { PublisherSettings } from "./dispatch/messages.ts";
 import { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { openParts, type Parts } from "./embedded/parts.ts";
-import { DatabaseGate } from "./health/database-gate.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { listen } from "./http/listen.ts";
 import type { Lifecycle } from "./lifecycle.ts";
+import type { Opening } from "./opening.ts";
 import { openPool } from "./postgres/connect.ts";
-import { SeatFeed } from "./redis/seat-feed.ts";
-import { Batcher } from "./reservations/batcher.ts";
-import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
-import { SeatMemory } from "./seats/seat-memory.ts";
+import { openSale, PROBE_CONNECTIONS } from "./sale.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -24,17 +21,9 @@ import { ReservationFigures } from "./telemetry/reservation-figures.ts";
 import { metricsRoutes } from "./telemetry/routes.ts";
 import { sampleThread } from "./telemetry/thread-sampler.ts";
 
-/** Reads of the catalogue and of memory; the gate's probe has a connection of its own, so that they cannot starve it. */
+/** For the catalogue, and for filling memory. */
 const READ_CONNECTIONS = 3;
-const PROBE_CONNECTIONS = 1;
 const PUBLISHER_CONNECTIONS = 1;
-const PROBE_TIMEOUT_MS = 1000;
-
-/**
- * No batch takes as long, with every time limit inside it spent: lock and look (4 Redis commands), then
- * two rounds of connect and statement. A thread that is silent for longer is stuck.
- */
-const BATCH_DEADLINE_MS = 15_000;
 
 /** Longest flush of the ledger while ending; what remains is published by the next start, or by a peer. */
 const FLUSH_LIMIT_MS = 5000;
@@ -47,7 +36,7 @@ export interface Engine {
 }
 
 /**
- * Opens everything in order, each open with its close in `lifecycle`, and serves.
+ * Opens everything in order and serves.
  * @throws {ConfigError} naming the variable to correct.
  */
 export async function openEngine(
@@ -58,191 +47,84 @@ export async function openEngine(
 ): Promise<Engine> {
   const parts = await openParts(config, lifecycle);
   assertConnections(config, parts.database.connectionLimit);
-  const hasRedis = parts.redisUrls.length > 0;
-
   const metrics = createMetrics();
   metrics.buildInfo.set({ version, bun: Bun.version }, 1);
-  metrics.queueLimitSeats.set(config.queueLimitSeats);
+  const hasRedis = parts.redisUrls.length > 0;
   const figures = new EngineFigures({ metrics, log, hasRedis, hasKafka: parts.kafkaBrokers !== undefined });
-  const reservationFigures = new ReservationFigures(metrics);
   lifecycle.onClose(
     "samples",
     sampleThread((sample) => figures.sampled("main", sample)),
   );
+  const opening: Opening = { config, parts, metrics, figures, log, lifecycle };
 
-  const connection = { databaseUrl: parts.databaseUrl, connectTimeoutMs: config.connectTimeoutMs };
-  const onIdleError = (error: Error) =>
-    log.debug({ error: error.message }, "an idle database connection was lost");
-  const reads = openPool(
-    {
-      ...connection,
-      name: "sentinel-reads",
-      connectionLimit: READ_CONNECTIONS,
-      statementTimeoutMs: config.statementTimeoutMs,
-    },
-    onIdleError,
-  );
-  lifecycle.onClose("read pool", () => reads.end());
-  const probes = openPool(
-    {
-      ...connection,
-      name: "sentinel-probe",
-      connectionLimit: PROBE_CONNECTIONS,
-      statementTimeoutMs: PROBE_TIMEOUT_MS,
-    },
-    onIdleError,
-  );
-  lifecycle.onClose("probe pool", () => probes.end());
+  const reads = openReads(opening);
+  const publisher = openPublisher(opening);
+  const reservationFigures = new ReservationFigures(metrics);
+  const sale = openSale(opening, { reads, publisher, reservationFigures });
 
-  const publisherSettings: PublisherSettings = {
-    ...connection,
-    kafkaBrokers: parts.kafkaBrokers,
-    eventsFile: parts.eventsFile,
-    batchLimitRows: config.publishBatchLimitRows,
-    statementTimeoutMs: config.statementTimeoutMs,
-    logLevel: config.logLevel,
-  };
-  const publisherPool = new ThreadPool({
-    name: "publisher",
-    threadCount: 1,
-    tasksPerThread: 1,
-    settings: publisherSettings,
-    onSample: (thread, sample) => figures.sampled(thread, sample),
-    onRestart: () => figures.restarted("publisher"),
-  });
-  lifecycle.onClose("publisher thread", () => publisherPool.close());
-  const publisher = new PublisherLoop({
-    pool: publisherPool,
-    pollMs: config.publishPollMs,
-    onReport: (report) => figures.published(report),
-  });
-  lifecycle.onClose("publisher", () => publisher.stop(FLUSH_LIMIT_MS));
-
-  const keyPrefix = `sentinel:${parts.database.id}`;
-  const reservationSettings: ReservationSettings = {
-    ...connection,
-    redisUrls: parts.redisUrls,
-    keyPrefix,
-    connectionLimit: config.batchesPerWorker,
-    statementTimeoutMs: config.statementTimeoutMs,
-    lockTtlMs: config.lockTtlMs,
-    redisTimeoutMs: config.redisTimeoutMs,
-    logLevel: config.logLevel,
-  };
-  const reservationPool = new ThreadPool({
-    name: "reservation",
-    threadCount: config.reservationWorkers,
-    tasksPerThread: config.batchesPerWorker,
-    settings: reservationSettings,
-    onSample: (thread, sample) => figures.sampled(thread, sample),
-    onRestart: () => figures.restarted("reservation"),
-  });
-  lifecycle.onClose("reservation threads", () => reservationPool.close());
-
-  let draining = false;
-  const gate = new DatabaseGate(
-    () => probes.query("select"),
-    (up) => {
-      figures.databaseChanged(up);
-      if (!draining) batcher.refuse(up ? undefined : "unavailable");
-    },
-  );
-  lifecycle.onClose("database gate", () => gate.close());
-
-  const memory = new SeatMemory();
-  const batcher = new Batcher({
-    memory,
-    run: (task) => reservationPool.run(task, BATCH_DEADLINE_MS),
-    slotCount: config.reservationWorkers * config.batchesPerWorker,
-    batchLimitSeats: config.batchLimitSeats,
-    queueLimitSeats: config.queueLimitSeats,
-    observer: {
-      decided: (batch) => {
-        reservationFigures.decided(batch);
-        const changes = batch.outcomes.flatMap((outcome) => (outcome.kind === "won" ? [outcome] : []));
-        if (changes.length === 0) return;
-        publisher.poke();
-        feed?.publish(changes.map(({ seatId, version, final }) => [seatId, version, "reserved", final]));
-      },
-      trouble: (kind) => {
-        if (kind === "doubtful") metrics.doubtfulBatches.inc();
-        gate.suspect();
-      },
-    },
-  });
-
-  const keeper = new MemoryKeeper(drizzle(reads), memory, () => feed?.isLive ?? false);
-  lifecycle.onClose("memory keeper", () => keeper.close());
-  const [feedUrl] = parts.redisUrls;
-  const feed = feedUrl
-    ? new SeatFeed({
-        redisUrl: feedUrl,
-        channel: `${keyPrefix}:feed`,
-        processId: `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`,
-        timeoutMs: config.redisTimeoutMs,
-        onChanges: (changes) => {
-          for (const change of changes) memory.learn(...change);
-          publisher.poke();
-        },
-        catchUp: async () => {
-          await keeper.catchUp();
-          metrics.feedCatchUps.inc();
-        },
-        onLive: (live) => log.debug({ live }, "the change feed between processes changed"),
-      })
-    : undefined;
-  if (feed) lifecycle.onClose("change feed", () => feed.close());
-  else
-    void keeper.catchUp().catch((error: Error) => log.warn({ error: error.message }, "memory starts cold"));
-
-  const components = () => figures.components(gate.isUp);
+  const components = () => figures.components(sale.databaseUp());
   const refresh = () => {
+    figures.refresh({ components: components(), reads, publisher });
     reservationFigures.fold();
-    metrics.queueSeats.set(batcher.queueSeats);
-    metrics.seatsRemembered.set(memory.size);
-    metrics.feedUp.set(feed?.isLive ? 1 : 0);
-    for (const [component, up] of Object.entries(components()))
-      metrics.componentUp.set({ component }, up ? 1 : 0);
-    metrics.workerThreads.set({ pool: "reservation", state: "running" }, reservationPool.threadCount);
-    metrics.workerThreads.set(
-      { pool: "reservation", state: "busy" },
-      Math.min(batcher.busySlots, reservationPool.threadCount),
-    );
-    metrics.workerThreads.set({ pool: "publisher", state: "running" }, publisherPool.threadCount);
-    metrics.workerThreads.set({ pool: "publisher", state: "busy" }, publisher.isBusy ? 1 : 0);
-    for (const [state, count] of [
-      ["total", reads.totalCount],
-      ["idle", reads.idleCount],
-      ["waiting", reads.waitingCount],
-    ] as const) {
-      metrics.dbPoolConnections.set({ thread: "main", state }, count);
-    }
+    sale.refresh();
   };
-
   const app = createApp({
     version,
     log,
     metrics,
     controllers: [
-      reservationRoutes(batcher, reservationFigures),
+      reservationRoutes(sale.batcher, reservationFigures),
       catalogueRoutes(drizzle(reads), metrics),
-      healthRoutes({ ready: () => gate.isUp && !draining, components }, metrics),
+      healthRoutes({ ready: sale.ready, components }, metrics),
       metricsRoutes(metrics, refresh),
     ],
   });
   const server = listen(app, config);
   lifecycle.onClose("HTTP server", () => server.close());
+  return { parts, url: server.url, drain: sale.drain };
+}
 
-  return {
-    parts,
-    url: server.url,
-    drain: async () => {
-      draining = true;
-      batcher.refuse("draining");
-      await Bun.sleep(config.drainDelayMs);
-      await batcher.drained();
+function openReads({ config, parts, log, lifecycle }: Opening): pg.Pool {
+  const reads = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      name: "sentinel-reads",
+      connectionLimit: READ_CONNECTIONS,
     },
+    (error) => log.debug({ error: error.message }, "an idle database connection was lost"),
+  );
+  lifecycle.onClose("read pool", () => reads.end());
+  return reads;
+}
+
+function openPublisher({ config, parts, figures, lifecycle }: Opening): PublisherLoop {
+  const settings: PublisherSettings = {
+    databaseUrl: parts.databaseUrl,
+    kafkaBrokers: parts.kafkaBrokers,
+    eventsFile: parts.eventsFile,
+    batchLimitRows: config.publishBatchLimitRows,
+    statementTimeoutMs: config.statementTimeoutMs,
+    connectTimeoutMs: config.connectTimeoutMs,
+    logLevel: config.logLevel,
   };
+  const pool = new ThreadPool({
+    name: "publisher",
+    threadCount: 1,
+    tasksPerThread: 1,
+    settings,
+    onSample: (thread, sample) => figures.sampled(thread, sample),
+    onRestart: () => figures.restarted("publisher"),
+  });
+  lifecycle.onClose("publisher thread", () => pool.close());
+  const publisher = new PublisherLoop({
+    pool,
+    pollMs: config.publishPollMs,
+    onReport: (report) => figures.published(report),
+  });
+  lifecycle.onClose("publisher", () => publisher.stop(FLUSH_LIMIT_MS));
+  return publisher;
 }
 
 /** The connections of all threads must fit into what Postgres gives, or the busiest moment fails. */

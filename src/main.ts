@@ -3,7 +3,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, describeConfig, readConfig } from "./config.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import { createLog, type Logger, logWarnings } from "./telemetry/log.ts";
+import { createLog, type Logger } from "./telemetry/log.ts";
 
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
@@ -28,7 +28,6 @@ async function main(): Promise<void> {
 
   const config = readConfig(process.env);
   const log = createLog(config.logLevel, "main");
-  logWarnings(log);
   const lifecycle = new Lifecycle();
   let engine: Engine;
   try {

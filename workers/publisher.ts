@@ -4,13 +4,12 @@ import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
 import { openFileSink } from "../src/ledger/file-sink.ts";
 import { Relay } from "../src/ledger/relay.ts";
 import { openSession } from "../src/postgres/connect.ts";
-import { createLog, logWarnings } from "../src/telemetry/log.ts";
+import { createLog } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers } = settings;
 const log = createLog(settings.logLevel, "publisher");
-logWarnings(log);
 
 const relay = new Relay({
   // A cursor that a crash has set back only repeats events under the same identity.

@@ -1,31 +1,44 @@
-import { and, asc, eq, gt, sql } from "drizzle-orm";
+import { and, asc, eq, gt, type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { VERSION_LIMIT } from "../seats/seat-memory.ts";
 import { events, seatEvents, seats } from "./schema.ts";
 
-/** What memory keeps of a seat. */
-export interface SeatState {
-  id: number;
-  version: number;
-  status: "available" | "held" | "reserved";
-  final: boolean;
+/**
+ * Seats for memory, packed by the database: 12 bytes a seat instead of a row each. (A row took the main
+ * thread 6 µs, which for 1.5 million seats was most of the first 10 seconds.)
+ */
+export interface PackedSeats {
+  count: number;
+  /** The last id, to go on after; 0 when there is none. */
+  lastId: number;
+  /** 8 bytes big-endian each. */
+  ids: Buffer;
+  /** 4 bytes big-endian each, as `SeatMemory.learnWord` takes them. */
+  words: Buffer;
 }
 
-const state = {
-  id: seats.id,
-  version: seats.version,
-  status: seats.status,
-  final: sql<boolean>`not ${events.cancellable}`,
-};
+async function readPacked(database: NodePgDatabase, filter: SQL, limit: number): Promise<PackedSeats> {
+  const { rows } = await database.execute<{ count: number; lastId: string; ids: Buffer; words: Buffer }>(sql`
+    with page as (
+      select ${seats.id} as id,
+             ${seats.version} * 8 + case when ${events.cancellable} then 0 else 4 end
+               + case ${seats.status} when 'available' then 1 when 'held' then 2 else 3 end as word
+      from ${seats} join ${events} on ${events.id} = ${seats.eventId}
+      where ${filter} and ${seats.version} < ${VERSION_LIMIT}
+      order by ${seats.id} limit ${limit}
+    )
+    select count(*)::int as count, coalesce(max(id), 0) as "lastId",
+           coalesce(string_agg(int8send(id), ''::bytea order by id), '') as ids,
+           coalesce(string_agg(int4send(word), ''::bytea order by id), '') as words
+    from page`);
+  const [row] = rows;
+  if (!row) throw new Error("the database gave no page of seats");
+  return { ...row, lastId: Number(row.lastId) };
+}
 
 /** The next seats by id, at most `limit`, after the one given. */
-export function readSeatsAfter(database: NodePgDatabase, after: number, limit: number): Promise<SeatState[]> {
-  return database
-    .select(state)
-    .from(seats)
-    .innerJoin(events, eq(events.id, seats.eventId))
-    .where(gt(seats.id, after))
-    .orderBy(asc(seats.id))
-    .limit(limit);
+export function readSeatsAfter(database: NodePgDatabase, after: number, limit: number): Promise<PackedSeats> {
+  return readPacked(database, sql`${seats.id} > ${after}`, limit);
 }
 
 /** A moment of the database: which transactions were visible, in which epoch. */
@@ -49,21 +62,12 @@ export function readChangedSeatsAfter(
   since: Moment,
   after: number,
   limit: number,
-): Promise<SeatState[]> {
-  const changed = database
-    .select({ seatId: seatEvents.seatId })
-    .from(seatEvents)
-    .where(
-      sql`${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
-        and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)`,
-    );
-  return database
-    .select(state)
-    .from(seats)
-    .innerJoin(events, eq(events.id, seats.eventId))
-    .where(and(gt(seats.id, after), sql`${seats.id} in ${changed}`))
-    .orderBy(asc(seats.id))
-    .limit(limit);
+): Promise<PackedSeats> {
+  const changed = sql`
+    select ${seatEvents.seatId} from ${seatEvents}
+    where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
+      and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)`;
+  return readPacked(database, sql`${seats.id} > ${after} and ${seats.id} in (${changed})`, limit);
 }
 
 /** A seat as clients see it. */

@@ -26,7 +26,7 @@ export interface BatcherOptions {
 }
 
 /** Hears what happens to batches, for metrics, the change feed and the database's gate. */
-export interface BatchObserver {
+interface BatchObserver {
   decided(batch: DecidedBatch): void;
   /** The answer was lost, or the database cannot be asked. */
   trouble(kind: "doubtful" | "away"): void;

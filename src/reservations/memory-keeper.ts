@@ -1,14 +1,14 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import {
   type Moment,
+  type PackedSeats,
   readChangedSeatsAfter,
   readMoment,
   readSeatsAfter,
-  type SeatState,
 } from "../postgres/seats.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 
-const PAGE_LIMIT_SEATS = 5000;
+const PAGE_LIMIT_SEATS = 20_000;
 
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
@@ -47,13 +47,15 @@ export class MemoryKeeper {
     clearInterval(this.timer);
   }
 
-  private async read(page: (after: number) => Promise<SeatState[]>): Promise<void> {
+  private async read(page: (after: number) => Promise<PackedSeats>): Promise<void> {
     for (let after = 0; ; ) {
-      const seats = await page(after);
-      for (const seat of seats) this.memory.learn(seat.id, seat.version, seat.status, seat.final);
-      const last = seats.at(-1);
-      if (!last || seats.length < PAGE_LIMIT_SEATS) return;
-      after = last.id;
+      const { count, lastId, ids, words } = await page(after);
+      for (let position = 0; position < count; position++) {
+        const id = ids.readUInt32BE(8 * position) * 2 ** 32 + ids.readUInt32BE(8 * position + 4);
+        this.memory.learnWord(id, words.readUInt32BE(4 * position));
+      }
+      if (count < PAGE_LIMIT_SEATS) return;
+      after = lastId;
     }
   }
 

@@ -1,8 +1,9 @@
-/** 4 bytes a seat: 2 bits status, 1 bit final, 29 bits version. */
+/** 4 bytes a seat: 2 bits status, 1 bit final, the rest version. */
 const STATUS_MASK = 0b11;
 const FINAL_BIT = 0b100;
 const VERSION_SHIFT = 3;
-const VERSION_LIMIT = 2 ** 29 - 1;
+/** Seats that have changed more often than fits are not remembered. */
+export const VERSION_LIMIT = 2 ** 28;
 
 /** Seats of a page have neighbouring ids; a page is 16 KiB. */
 const PAGE_BITS = 12;
@@ -13,6 +14,7 @@ const PAGE_LIMIT = 4096;
 
 export type SeatStatus = "available" | "held" | "reserved";
 
+/** 0 is an unknown seat. */
 const CODES: Record<SeatStatus, number> = { available: 1, held: 2, reserved: 3 };
 const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 
@@ -29,9 +31,14 @@ export class SeatMemory {
     return this.known;
   }
 
-  /** Takes in what the database said, unless something newer is known; unknown seats count as version -1. */
+  /** Takes in what the database said, unless something newer is known. */
   learn(seatId: number, version: number, status: SeatStatus, final: boolean): void {
-    if (version > VERSION_LIMIT) return;
+    if (version >= VERSION_LIMIT) return;
+    this.learnWord(seatId, (version << VERSION_SHIFT) | (final ? FINAL_BIT : 0) | CODES[status]);
+  }
+
+  /** As `learn`, packed: the version times 8, plus 4 when final, plus 1 available, 2 held or 3 reserved. */
+  learnWord(seatId: number, word: number): void {
     const number = Math.floor(seatId / PAGE_SEATS);
     let page = this.pages.get(number);
     if (!page) {
@@ -40,10 +47,10 @@ export class SeatMemory {
       this.pages.set(number, page);
     }
     const place = seatId % PAGE_SEATS;
-    const word = page[place] ?? 0;
-    if (word !== 0 && word >>> VERSION_SHIFT > version) return;
-    if (word === 0) this.known++;
-    page[place] = (version << VERSION_SHIFT) | (final ? FINAL_BIT : 0) | CODES[status];
+    const known = page[place] ?? 0;
+    if (known >>> VERSION_SHIFT > word >>> VERSION_SHIFT) return;
+    if (known === 0) this.known++;
+    page[place] = word;
   }
 
   /** Whether the seat is reserved and can never become free again. */
@@ -51,7 +58,7 @@ export class SeatMemory {
     return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;
   }
 
-  /** The newest version known; -1, which no seat has, for a seat not known. */
+  /** The newest version known; -1, which no seat has, for a seat that is not. */
   versionOf(seatId: number): number {
     const word = this.wordOf(seatId);
     return word === 0 ? -1 : word >>> VERSION_SHIFT;

@@ -9,6 +9,12 @@ export interface ComponentsUp {
   kafka?: boolean;
 }
 
+interface PoolCounts {
+  totalCount: number;
+  idleCount: number;
+  waitingCount: number;
+}
+
 export interface EngineFiguresOptions {
   metrics: Metrics;
   log: Logger;
@@ -63,6 +69,26 @@ export class EngineFigures {
       { pool },
       "a worker thread died; it is replaced and what it had under way is settled",
     );
+  }
+
+  /** Brings the gauges up to date that are not set as things happen. */
+  refresh({
+    components,
+    reads,
+    publisher,
+  }: {
+    components: ComponentsUp;
+    reads: PoolCounts;
+    publisher: { isBusy: boolean };
+  }): void {
+    const { metrics } = this.options;
+    for (const [component, up] of Object.entries(components))
+      metrics.componentUp.set({ component }, up ? 1 : 0);
+    metrics.workerThreads.set({ pool: "publisher", state: "running" }, 1);
+    metrics.workerThreads.set({ pool: "publisher", state: "busy" }, publisher.isBusy ? 1 : 0);
+    metrics.dbPoolConnections.set({ thread: "main", state: "total" }, reads.totalCount);
+    metrics.dbPoolConnections.set({ thread: "main", state: "idle" }, reads.idleCount);
+    metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
   }
 
   databaseChanged(up: boolean): void {

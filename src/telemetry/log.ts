@@ -21,11 +21,3 @@ export function originOf(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
-
-/** The runtime's warnings go to the log; kafkajs causes one about a negative timeout at each start, which is harmless. */
-export function logWarnings(log: Logger): void {
-  process.on("warning", ({ name, message }) => {
-    if (name === "TimeoutNegativeWarning") log.debug(message);
-    else log.warn({ name }, message);
-  });
-}

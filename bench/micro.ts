@@ -1,0 +1,92 @@
+import { Piscina } from "piscina";
+import { Bench } from "tinybench";
+import type { ReservationTask } from "../src/dispatch/messages.ts";
+import { toEvent } from "../src/ledger/sink.ts";
+import { answerOf } from "../src/reservations/answer.ts";
+import { Batcher } from "../src/reservations/batcher.ts";
+import { parseSeatId, type SeatId } from "../src/seats/seat-id.ts";
+import { SeatMemory } from "../src/seats/seat-memory.ts";
+
+/**
+ * The pure pieces of the hot path, one by one (`bun run bench:micro`): what each costs the main thread, and
+ * what it costs to hand a batch to a worker thread and back.
+ */
+const SEATS = 1 << 16;
+const BATCH_SEATS = 64;
+
+const memory = new SeatMemory();
+for (let id = 1; id <= SEATS; id++) memory.learn(id, 1, id % 2 ? "reserved" : "available", true);
+
+const observer = { decided: () => undefined, trouble: () => undefined };
+/** A batcher over workers that answer at once, so that only its own work is measured. */
+const batcher = new Batcher({
+  memory: new SeatMemory(),
+  run: async <Result>(task: ReservationTask) =>
+    ({
+      seats: task.seatIds.map(() => ({ verdict: "won", version: 1, final: true })),
+      databaseAway: false,
+      ...{
+        lockMs: 0,
+        transactionMs: 0,
+        guarded: true,
+        conflictCount: 0,
+        ghostCount: 0,
+        movedCount: 0,
+        reran: false,
+      },
+    }) as Result,
+  slotCount: 3,
+  batchLimitSeats: 256,
+  queueLimitSeats: 10_000,
+  observer,
+});
+
+const threads = new Piscina({
+  filename: new URL("micro/echo.ts", import.meta.url).href,
+  minThreads: 1,
+  maxThreads: 1,
+  concurrentTasksPerWorker: 3,
+  atomics: "disabled",
+  recordTiming: false,
+});
+const batchOf = (count: number) => ({
+  kind: "reserve",
+  seatIds: Array.from({ length: count }, (_, index) => index + 1),
+  versions: Array.from({ length: count }, () => 0),
+  reservationIds: Array.from({ length: count }, () => Bun.randomUUIDv7()),
+});
+const one = batchOf(1);
+const many = batchOf(BATCH_SEATS);
+
+const won = {
+  kind: "won",
+  seatId: 2 as SeatId,
+  reservationId: Bun.randomUUIDv7(),
+  version: 1,
+  final: true,
+} as const;
+const taken = { kind: "taken", seatId: 2 as SeatId, reason: "reserved" } as const;
+const row = {
+  ...{ epoch: 1, txid: "1", id: "1", seatId: "2", version: 1, eventId: "1", status: "RESERVED" },
+  ...{ reservationId: won.reservationId, replacesReservationId: null, timestampMs: Date.now() },
+};
+
+let next = 0;
+let fresh = 0;
+const seatId = () => (next = (next % SEATS) + 1);
+const bench = new Bench({ time: 500, warmupTime: 200 })
+  .add("parse a seat id", () => parseSeatId("123456"))
+  .add("filter: is the seat gone?", () => memory.isGone(seatId()))
+  .add("memory: learn a change", () => memory.learn(seatId(), 2, "reserved", true))
+  .add("answer 409", () => answerOf(taken, "request-1"))
+  .add("answer 201", () => answerOf(won, "request-1"))
+  .add("encode an event", () => toEvent(row))
+  .add(`batcher: ${BATCH_SEATS} requests in, ${BATCH_SEATS} outcomes out`, async () => {
+    await Promise.all(Array.from({ length: BATCH_SEATS }, () => batcher.reserve(++fresh as SeatId)));
+  })
+  .add("hand-over: 1 seat to a thread and back", () => threads.run(one))
+  .add(`hand-over: ${BATCH_SEATS} seats to a thread and back`, () => threads.run(many));
+
+await bench.run();
+console.table(bench.table());
+await threads.destroy();

@@ -1,0 +1,30 @@
+import { createServer } from "node:net";
+
+/**
+ * Below every system's range for outgoing connections: a client that keeps trying a dead server's port could
+ * otherwise be given that very port as its own, connect to itself, and keep the server from coming back.
+ */
+const LOWEST_PORT = 20_000;
+const HIGHEST_PORT = 32_000;
+const ATTEMPT_LIMIT = 100;
+
+const given = new Set<number>();
+
+/** A port of 127.0.0.1 that nobody listens on now and that was not given out before by this process. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPT_LIMIT; attempt++) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error(`no free port from ${LOWEST_PORT} to ${HIGHEST_PORT} in ${ATTEMPT_LIMIT} attempts`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,62 @@
+import { connect } from "node:net";
+import { startChild } from "./child.ts";
+import { freePort } from "./free-port.ts";
+import { findProgram, type Missing, present } from "./parts.ts";
+import { tempDir } from "./temp-dir.ts";
+import { until } from "./until.ts";
+
+const START_DEADLINE_MS = 10_000;
+const STOP_TIMEOUT_MS = 5_000;
+
+export interface Redis {
+  url: string;
+  port: number;
+  pid: number;
+  /** Hangs it: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** SIGKILL. `startRedis(port)` brings an empty one back at the same address. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Redis or Valkey on PATH. */
+export const findRedis = (): string | Missing => findProgram("redis-server", "valkey-server");
+
+/** A Redis of its own that keeps nothing, ready to answer. */
+export async function startRedis(port?: number): Promise<Redis> {
+  const program = present(findRedis());
+  const listen = port ?? (await freePort());
+  const dir = await tempDir("redis");
+  const child = startChild("redis", [
+    ...[program, "--port", String(listen), "--bind", "127.0.0.1", "--dir", dir.path],
+    ...["--save", "", "--appendonly", "no", "--daemonize", "no"],
+  ]);
+  const stop = async () => {
+    await child.end("SIGTERM", STOP_TIMEOUT_MS);
+    await dir.remove();
+  };
+  try {
+    await until(() => child.exitCode() !== undefined || answersPing(listen), {
+      deadlineMs: START_DEADLINE_MS,
+      what: `Redis answers PING on port ${listen}`,
+    });
+    if (child.exitCode() !== undefined) throw new Error("Redis ended at its start");
+  } catch (error) {
+    await stop();
+    throw new Error(`Redis did not start:\n${child.output()}`, { cause: error });
+  }
+  const { pid, pause, resume, kill } = child;
+  return { url: `redis://127.0.0.1:${listen}`, port: listen, pid, pause, resume, kill, stop };
+}
+
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("PING\r\n"));
+    socket.once("data", (answer) => {
+      socket.destroy();
+      resolve(answer.toString().startsWith("+PONG"));
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
