@@ -5,7 +5,7 @@ import { observed } from "../http/observed.ts";
 import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 import { problem } from "../http/problem.ts";
 import { findSeat, listSeats, type SeatView } from "../postgres/seats.ts";
-import { parseSeatId } from "../seats/seat-id.ts";
+import { INVALID_SEAT_ID, parseSeatId } from "../seats/seat-id.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
 const MINOR_DIGITS = 2;
@@ -58,11 +58,7 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics) {
       "/api/v1/seats/:seatId",
       async ({ params }) => {
         const seatId = parseSeatId(params.seatId);
-        if (seatId === undefined)
-          return problem(
-            "invalid-seat-id",
-            "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
-          );
+        if (seatId === undefined) return problem("invalid-seat-id", INVALID_SEAT_ID);
         const seat = await findSeat(database, seatId);
         return seat ? wire(seat) : problem("seat-not-found", `There is no seat ${seatId}.`);
       },

@@ -7,6 +7,20 @@ let sequence = 0;
 
 /** The caller's own `X-Request-Id` where it is harmless, else one made here; the answer carries it back. */
 export function requestIdOf(request: Request): string {
+  return givenRequestId(request) ?? `${prefix}-${(++sequence).toString(36)}`;
+}
+
+/**
+ * As `requestIdOf`, but undefined where the caller sent none: for refusals from memory, which nothing is
+ * ever logged about. Making and sending an id was a sixth of their CPU time (15.3 instead of 12.8 µs).
+ */
+export function requestIdIfGiven(request: Request): string | undefined {
   const given = request.headers.get(HEADER);
-  return given !== null && SAFE.test(given) ? given : `${prefix}-${(++sequence).toString(36)}`;
+  if (given === null) return undefined;
+  return SAFE.test(given) ? given : requestIdOf(request);
+}
+
+function givenRequestId(request: Request): string | undefined {
+  const given = request.headers.get(HEADER);
+  return given !== null && SAFE.test(given) ? given : undefined;
 }

@@ -1,9 +1,9 @@
 import { Elysia } from "elysia";
 import { problem } from "../http/problem.ts";
-import { requestIdOf } from "../http/request-id.ts";
-import { parseSeatId } from "../seats/seat-id.ts";
+import { requestIdIfGiven, requestIdOf } from "../http/request-id.ts";
+import { INVALID_SEAT_ID, parseSeatId } from "../seats/seat-id.ts";
 import type { ReservationFigures } from "../telemetry/reservation-figures.ts";
-import { answerOf } from "./answer.ts";
+import { answerOf, takenAnswer } from "./answer.ts";
 import type { Batcher } from "./batcher.ts";
 import { reserveDetail } from "./openapi.ts";
 
@@ -12,27 +12,22 @@ export function reservationRoutes(batcher: Batcher, figures: ReservationFigures)
   return new Elysia({ name: "reservations" }).post(
     "/api/v1/bookings/reserve/:seatId",
     ({ params, request }) => {
-      const requestId = requestIdOf(request);
       const seatId = parseSeatId(params.seatId);
       if (seatId === undefined) {
         figures.invalid();
-        return problem(
-          "invalid-seat-id",
-          "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
-          {
-            "x-request-id": requestId,
-          },
-        );
+        return problem("invalid-seat-id", INVALID_SEAT_ID, { "x-request-id": requestIdOf(request) });
       }
       const outcome = batcher.reserve(seatId);
       if (outcome instanceof Promise) {
+        const requestId = requestIdOf(request);
         return outcome.then((decided) => {
           figures.answered(decided);
           return answerOf(decided, requestId);
         });
       }
       figures.answeredFromMemory(outcome);
-      return answerOf(outcome, requestId);
+      if (outcome.kind === "taken") return takenAnswer(outcome, requestIdIfGiven(request));
+      return answerOf(outcome, requestIdOf(request));
     },
     { detail: reserveDetail },
   );

@@ -28,7 +28,10 @@ export class EngineFigures {
   private redisUp = true;
   private kafkaUp = true;
 
-  constructor(private readonly options: EngineFiguresOptions) {}
+  constructor(private readonly options: EngineFiguresOptions) {
+    // A counter that is not there before its first event hides that event from rate().
+    for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
+  }
 
   components(databaseUp: boolean): ComponentsUp {
     const { hasRedis, hasKafka } = this.options;
