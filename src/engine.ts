@@ -12,12 +12,12 @@ import { listen } from "./http/listen.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Opening } from "./opening.ts";
 import { openPool } from "./postgres/connect.ts";
+import { ReservationFigures } from "./reservations/figures.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
 import { openSale, PROBE_CONNECTIONS } from "./sale.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
-import { ReservationFigures } from "./telemetry/reservation-figures.ts";
 import { metricsRoutes } from "./telemetry/routes.ts";
 import { sampleThread } from "./telemetry/thread-sampler.ts";
 

@@ -9,9 +9,9 @@ import type { Opening } from "./opening.ts";
 import { openPool } from "./postgres/connect.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher, type DecidedBatch } from "./reservations/batcher.ts";
+import type { ReservationFigures } from "./reservations/figures.ts";
 import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
-import type { ReservationFigures } from "./telemetry/reservation-figures.ts";
 
 /** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
 export const PROBE_CONNECTIONS = 1;

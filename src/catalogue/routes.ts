@@ -1,12 +1,12 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { Elysia } from "elysia";
 import { z } from "zod";
-import { observed } from "../http/observed.ts";
 import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 import { problem } from "../http/problem.ts";
 import { findSeat, listSeats, type SeatView } from "../postgres/seats.ts";
 import { INVALID_SEAT_ID, parseSeatId } from "../seats/seat-id.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { observed } from "../telemetry/observed.ts";
 
 const MINOR_DIGITS = 2;
 

@@ -1,7 +1,7 @@
 import { Elysia } from "elysia";
-import { observed } from "../http/observed.ts";
 import { jsonResponse } from "../http/openapi.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { observed } from "../telemetry/observed.ts";
 
 export interface HealthView {
   /** Everything is open and seeded, and the process is not draining. */

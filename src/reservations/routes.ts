@@ -2,9 +2,9 @@ import { Elysia } from "elysia";
 import { problem } from "../http/problem.ts";
 import { requestIdIfGiven, requestIdOf } from "../http/request-id.ts";
 import { INVALID_SEAT_ID, parseSeatId } from "../seats/seat-id.ts";
-import type { ReservationFigures } from "../telemetry/reservation-figures.ts";
 import { answerOf, takenAnswer } from "./answer.ts";
 import type { Batcher } from "./batcher.ts";
+import type { ReservationFigures } from "./figures.ts";
 import { reserveDetail } from "./openapi.ts";
 
 /** `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read. */

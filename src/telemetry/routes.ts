@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
-import { observed } from "../http/observed.ts";
 import type { Metrics } from "./metrics.ts";
+import { observed } from "./observed.ts";
 
 const detail = {
   operationId: "metrics",

@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
-import type { Metrics } from "../telemetry/metrics.ts";
-import { requestIdOf } from "./request-id.ts";
+import { requestIdOf } from "../http/request-id.ts";
+import type { Metrics } from "./metrics.ts";
 
 /**
  * For controllers off the hot path: the request's id goes out with the answer, and the answer is counted by

@@ -1,6 +1,6 @@
-import type { DecidedBatch } from "../reservations/batcher.ts";
-import { labelOf, type Outcome } from "../reservations/outcome.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { DecidedBatch } from "./batcher.ts";
+import { labelOf, type Outcome } from "./outcome.ts";
 
 const ROUTE = "/api/v1/bookings/reserve/:seatId";
 
