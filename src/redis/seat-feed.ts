@@ -65,9 +65,10 @@ export class SeatFeed {
     return this.live;
   }
 
+  /** Alone, a process only counts: a peer that comes later hears of the hole, and catches up. */
   publish(seats: SeatChange[]): void {
-    const message: Message = { from: this.options.processId, sequence: ++this.sequence, seats };
-    this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(() => undefined);
+    if (this.peers.size > 0) this.send(seats);
+    else this.sequence++;
   }
 
   close(): void {
@@ -76,9 +77,14 @@ export class SeatFeed {
     this.subscriber.disconnect();
   }
 
+  private send(seats: SeatChange[]): void {
+    const message: Message = { from: this.options.processId, sequence: ++this.sequence, seats };
+    this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(() => undefined);
+  }
+
   private beat(): void {
     const now = performance.now();
-    this.publish([]);
+    this.send([]);
     for (const [peer, { heardAt }] of this.peers) {
       if (now - heardAt < PEER_TIMEOUT_MS) continue;
       this.peers.delete(peer);

@@ -59,7 +59,7 @@ export class ReservationFigures {
     metrics.batchSeats.observe(arrivals.length);
     for (const [position, outcome] of outcomes.entries()) {
       const label = outcome.kind === "won" ? "won" : outcome.kind === "taken" ? "taken" : "failed";
-      metrics.reservationDuration.observe({ outcome: label }, (now - (arrivals[position] ?? now)) / 1000);
+      metrics.reservationDuration.observe(label, (now - (arrivals[position] ?? now)) / 1000);
     }
     if (answer.conflictCount > 0) metrics.lockConflicts.inc(answer.conflictCount);
     if (answer.ghostCount > 0) metrics.lockGhosts.inc(answer.ghostCount);

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { FoldedHistogram } from "./folded-histogram.ts";
 
 /** From 1 ms to 1 s and a little beyond on both sides: where a reservation's answer lies. */
 const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -36,11 +37,12 @@ export function createMetrics() {
       "status",
     ]),
     reservations: counter("reservations_total", "Reserve requests by outcome.", ["outcome"]),
-    reservationDuration: histogram(
-      "reservation_duration_seconds",
+    reservationDuration: new FoldedHistogram(
+      registry,
+      "sentinel_reservation_duration_seconds",
       "From arrival to answer of reserve requests that a worker decided; refusals from memory are not in it.",
       LATENCY_BUCKETS_SECONDS,
-      ["outcome"],
+      { name: "outcome", values: ["won", "taken", "failed"] },
     ),
     stageDuration: histogram(
       "reservation_stage_duration_seconds",
