@@ -10,7 +10,7 @@ import { LOOPBACK } from "../config.ts";
 const GUARD = `
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
-{ cat <&3 >/dev/null; kill -INT "$child"; } 2>/dev/null & watcher=$!
+{ while read -r line; do :; done; kill -INT "$child"; } <&3 2>/dev/null & watcher=$!
 wait "$child"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`;
