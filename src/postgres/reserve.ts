@@ -98,6 +98,13 @@ export async function commitReservations(client: pg.PoolClient, requests: SeatRe
     "reserve_seats",
     false,
   );
-  const result = (await query.execute({ ...requests })) as pg.QueryResult<SeatRow>;
+  const result = (await query.execute({
+    seatIds: arrayOf(requests.seatIds),
+    versions: arrayOf(requests.versions),
+    reservationIds: arrayOf(requests.reservationIds),
+  })) as pg.QueryResult<SeatRow>;
   return result.rows;
 }
+
+/** An array as Postgres reads it. Numbers and UUIDs need no quotes, whose search took pg a tenth of the batch's CPU time. */
+const arrayOf = (values: (number | string)[]) => `{${values.join()}}`;

@@ -82,8 +82,8 @@ export class Batcher {
   /** Decides on one seat: from memory at once where memory may, else through the next batch. */
   reserve(seatId: SeatId): Outcome | Promise<Outcome> {
     if (this.options.memory.isGone(seatId)) return { kind: "taken", seatId, reason: "reserved" };
-    if (this.inFlight.has(seatId)) return { kind: "taken", seatId, reason: "contended" };
     if (this.refusal) return { kind: "busy", seatId, reason: this.refusal };
+    if (this.inFlight.has(seatId)) return { kind: "taken", seatId, reason: "contended" };
     if (this.queue.length >= this.options.queueLimitSeats)
       return { kind: "busy", seatId, reason: "overloaded" };
     return new Promise((resolve) => {
