@@ -3,7 +3,7 @@ import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import { problem } from "./http/problem.ts";
 import { requestIdOf } from "./http/request-id.ts";
-import type { Logger } from "./telemetry/log.ts";
+import { type Logger, messageOf } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 const DOCS_PATH = "/docs";
@@ -25,10 +25,7 @@ export function createApp({ version, controllers, log, metrics }: AppOptions) {
       const requestId = requestIdOf(request);
       const answer = problemOf(code, request, { "x-request-id": requestId });
       if (answer.status >= 500) {
-        log.error(
-          { requestId, route, error: error instanceof Error ? error.message : String(error) },
-          "a request failed",
-        );
+        log.error({ requestId, route, error: messageOf(error) }, "a request failed");
       }
       metrics.httpRequests.inc({ route: route || "none", method: request.method, status: answer.status });
       return answer;

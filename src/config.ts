@@ -23,7 +23,7 @@ const urlOf = (protocols: string[], example: string) =>
   z
     .string()
     .refine(
-      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+      (value) => URL.canParse(value) && protocols.some((protocol) => value.startsWith(`${protocol}//`)),
       `must be a URL such as ${example}`,
     );
 
@@ -170,7 +170,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       const parsed = type.safeParse(given);
       if (parsed.success) return [knob, parsed.data];
       const isSecret = variable.endsWith("_URL");
-      const shown = isSecret ? "" : `, not "${given?.slice(0, 80)}"`;
+      const shown = isSecret ? "" : `, not ${JSON.stringify(given?.slice(0, 80))}`;
       throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
     }),
   ) as Omit<Config, "lockTtlMs">;

@@ -74,7 +74,7 @@ export async function openEngine(
     metrics,
     controllers: [
       reservationRoutes(sale.batcher, reservationFigures),
-      catalogueRoutes(drizzle(reads), metrics),
+      catalogueRoutes(drizzle(reads), metrics, log),
       healthRoutes({ ready: sale.ready, components }, metrics),
       metricsRoutes(metrics, refresh),
     ],

@@ -59,6 +59,10 @@ export function openSale(opening: Opening, { reads, publisher, reservationFigure
     queueLimitSeats: config.queueLimitSeats,
     observer: {
       decided,
+      gaveBack: (seats) => {
+        publisher.poke();
+        feed?.publish(seats.map(({ seatId, version }) => [seatId, version, "available", false]));
+      },
       trouble: (kind) => {
         if (kind === "doubtful") metrics.doubtfulBatches.inc();
         gate.suspect();

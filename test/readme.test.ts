@@ -22,7 +22,9 @@ test("README, CI and package.json name the same Bun", async () => {
 test("every script and file that the README names is there", async () => {
   const scripts = [...readme.matchAll(/bun run ([\w:]+)/g)].map(([, name]) => name ?? "");
   expect(scripts.filter((name) => !(name in packageJson.scripts))).toEqual([]);
-  const files = [...readme.matchAll(/`((?:src|workers|test|bench)\/[\w./-]+\.ts)`/g)].map(([, path]) => path ?? "");
+  const files = [...readme.matchAll(/`((?:src|workers|test|bench)\/[\w./-]+\.ts)`/g)].map(
+    ([, path]) => path ?? "",
+  );
   expect(files.length).toBeGreaterThan(0);
   for (const path of files) expect([path, await Bun.file(join(ROOT, path)).exists()]).toEqual([path, true]);
 });

@@ -13,7 +13,7 @@ import { faultOf } from "../src/postgres/faults.ts";
 import { commitReservations, type SeatRequests, type SeatRow } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
-import { createLog } from "../src/telemetry/log.ts";
+import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: ReservationSettings = workerData;
@@ -22,6 +22,7 @@ const log = createLog(settings.logLevel, "reservation");
 const pool = openPool({ ...settings, name: "sentinel-reservation" }, (error) =>
   log.debug({ error: error.message }, "an idle database connection was lost"),
 );
+const refusals = new FaultLog(log, "the database refuses what it is asked");
 const locks = new SeatLocks({
   redisUrls: settings.redisUrls,
   keyPrefix: settings.keyPrefix,
@@ -133,6 +134,7 @@ async function commit(
   try {
     rows = await commitReservations(client, pick(batch, positions));
     client.release();
+    refusals.over();
   } catch (error) {
     const fault = faultOf(error);
     client.release(fault === "doubtful");
@@ -147,7 +149,7 @@ async function commit(
       return "decided";
     }
     if (positions.length === 1) {
-      log.error({ error: messageOf(error) }, "the database refused a reservation");
+      refusals.met(error);
       return "decided";
     }
     answer.reran = true;
@@ -168,12 +170,6 @@ function pick(batch: SeatRequests, positions: number[]): SeatRequests {
     versions: at(batch.versions),
     reservationIds: at(batch.reservationIds),
   };
-}
-
-/** The message only: a driver's error carries the statement and its parameters, which are nobody's business. */
-function messageOf(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {

@@ -3,8 +3,10 @@ import { Elysia } from "elysia";
 import { z } from "zod";
 import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 import { problem } from "../http/problem.ts";
+import { faultOf } from "../postgres/faults.ts";
 import { findSeat, listSeats, type SeatView } from "../postgres/seats.ts";
 import { INVALID_SEAT_ID, parseSeatId } from "../seats/seat-id.ts";
+import { FaultLog, type Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 
@@ -46,20 +48,23 @@ const wire = ({ priceMinor, ...seat }: SeatView) => {
 };
 
 /** Seats as they are in the database at this moment. */
-export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics) {
+export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log: Logger) {
+  const refusals = new FaultLog(log, "the database refuses what the catalogue asks");
   return new Elysia({ name: "catalogue" })
     .use(observed(metrics))
-    .onError(({ code }) =>
-      code === "UNKNOWN"
-        ? problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" })
-        : undefined,
-    )
+    .onError(({ error, code }) => {
+      if (code === "NOT_FOUND" || code === "PARSE" || code === "VALIDATION") return undefined;
+      // That the database is away is told once, by its gate; what it refuses is a fault of ours.
+      if (faultOf(error) !== "doubtful") refusals.met(error);
+      return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
+    })
     .get(
       "/api/v1/seats/:seatId",
       async ({ params }) => {
         const seatId = parseSeatId(params.seatId);
         if (seatId === undefined) return problem("invalid-seat-id", INVALID_SEAT_ID);
         const seat = await findSeat(database, seatId);
+        refusals.over();
         return seat ? wire(seat) : problem("seat-not-found", `There is no seat ${seatId}.`);
       },
       {
@@ -87,6 +92,7 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics) {
         }
         const { status, after, limit } = parsed.data;
         const seats = await listSeats(database, { status, after, limit });
+        refusals.over();
         return {
           seats: seats.map(wire),
           next: seats.length === limit ? (seats.at(-1)?.seatId ?? null) : null,

@@ -18,7 +18,8 @@ export interface PublisherLoopOptions {
 
 /** Keeps the publisher's thread at work: a round at each poke, at each poll interval, and while more is waiting. */
 export class PublisherLoop {
-  private wake: (() => void) | undefined;
+  private wakeFromPause: (() => void) | undefined;
+  private wakeByPoke: (() => void) | undefined;
   private poked = false;
   private stopping = false;
   private busy = false;
@@ -35,19 +36,20 @@ export class PublisherLoop {
   /** Something was committed: publish soon. */
   poke(): void {
     this.poked = true;
-    this.wake?.();
+    this.wakeByPoke?.();
   }
 
-  /** Publishes what is still waiting, as long as that works and the deadline allows, then lets go. */
+  /** Publishes what is still waiting, as long as that works and the time allows, then lets go. */
   async stop(flushMs: number): Promise<void> {
-    this.stopping = true;
-    this.wake?.();
-    await this.ended;
     const deadline = performance.now() + flushMs;
-    for (;;) {
+    this.stopping = true;
+    this.wakeFromPause?.();
+    const ended = await Promise.race([this.ended.then(() => true), delay(flushMs, false)]);
+    // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.
+    if (!ended) return;
+    while (performance.now() < deadline) {
       const report = await this.round();
-      const empty = !report?.active || report.failureCount > 0 || report.publishedCount === 0;
-      if (empty || performance.now() > deadline) break;
+      if (!report?.active || report.failureCount > 0 || report.publishedCount === 0) break;
     }
     await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
   }
@@ -58,8 +60,8 @@ export class PublisherLoop {
       const report = await this.round();
       if (this.stopping) return;
       if (!report || report.failureCount > 0) await this.pause(FAILURE_DELAY_MS);
-      else if (this.poked) await delay(GATHER_MS);
-      else if (!report.more) await this.pause(this.options.pollMs);
+      else if (this.poked) await this.pause(GATHER_MS);
+      else if (!report.more) await this.pause(this.options.pollMs, { untilPoked: true });
     }
   }
 
@@ -76,13 +78,14 @@ export class PublisherLoop {
     }
   }
 
-  private async pause(ms: number): Promise<void> {
-    const timer = new AbortController();
-    const woken = new Promise<void>((resolve) => {
-      this.wake = resolve;
-    });
-    await Promise.race([woken, delay(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
-    timer.abort();
-    this.wake = undefined;
+  private async pause(ms: number, { untilPoked = false } = {}): Promise<void> {
+    const woken = Promise.withResolvers<void>();
+    const timer = setTimeout(woken.resolve, ms);
+    this.wakeFromPause = woken.resolve;
+    if (untilPoked) this.wakeByPoke = woken.resolve;
+    await woken.promise;
+    clearTimeout(timer);
+    this.wakeFromPause = undefined;
+    this.wakeByPoke = undefined;
   }
 }

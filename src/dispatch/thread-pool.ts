@@ -21,6 +21,8 @@ export interface ThreadPoolOptions {
 export class ThreadPool {
   private readonly piscina: Piscina;
   private readonly numbers = new Map<number, number>();
+  /** When each thread was last heard of, by its own id; threads send a sample once a second. */
+  private readonly heardAt = new Map<number, number>();
   private closing = false;
 
   constructor(options: ThreadPoolOptions) {
@@ -36,9 +38,11 @@ export class ThreadPool {
       atomics: "disabled",
       recordTiming: false,
     });
-    this.piscina.on("message", (sample: ThreadSample) =>
-      options.onSample(`${options.name}-${this.numberOf(sample.threadId)}`, sample),
-    );
+    this.piscina.on("message", (sample: ThreadSample) => {
+      this.heardAt.set(sample.threadId, performance.now());
+      options.onSample(`${options.name}-${this.numberOf(sample.threadId)}`, sample);
+    });
+    this.piscina.on("workerCreate", ({ id }: { id: number }) => this.heardAt.set(id, performance.now()));
     this.piscina.on("error", () => undefined);
     this.piscina.on("workerDestroy", () => {
       if (!this.closing) options.onRestart();
@@ -46,18 +50,23 @@ export class ThreadPool {
   }
 
   /**
-   * Runs a task on the least busy thread. A thread that has not answered within `deadlineMs` is ended, with
-   * all its tasks, and replaced.
-   * @throws when the thread dies or the task throws; the task may have had its effect.
+   * Runs a task on the least busy thread. Past the deadline the caller is told, and a thread that has been
+   * silent since before the task began is taken for stuck: it is ended, with all its tasks, and replaced.
+   * (Not by Piscina's AbortSignal: a thread with an abortable task is given no second one.)
+   * @throws when the thread dies, is late, or the task throws; the task may have had its effect.
    */
-  async run<Result>(task: unknown, deadlineMs: number): Promise<Result> {
-    const watchdog = new AbortController();
-    const timer = setTimeout(() => watchdog.abort(), deadlineMs);
-    try {
-      return await this.piscina.run(task, { signal: watchdog.signal });
-    } finally {
-      clearTimeout(timer);
-    }
+  run<Result>(task: unknown, deadlineMs: number): Promise<Result> {
+    const beganAt = performance.now();
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.endSilentThreads(beganAt);
+        reject(new Error(`no answer within ${deadlineMs} ms`));
+      }, deadlineMs);
+      this.piscina
+        .run(task)
+        .then(resolve, reject)
+        .finally(() => clearTimeout(timer));
+    });
   }
 
   get threadCount(): number {
@@ -69,12 +78,19 @@ export class ThreadPool {
     await this.piscina.destroy();
   }
 
+  private endSilentThreads(since: number): void {
+    for (const thread of this.piscina.threads) {
+      if ((this.heardAt.get(thread.threadId) ?? 0) < since) void thread.terminate();
+    }
+  }
+
   /** Threads are known by 1..threadCount, so that a replaced one takes over its predecessor's series. */
   private numberOf(threadId: number): number {
     const known = this.numbers.get(threadId);
     if (known !== undefined) return known;
     const alive = new Set(this.piscina.threads.map((thread) => thread.threadId));
     for (const id of this.numbers.keys()) if (!alive.has(id)) this.numbers.delete(id);
+    for (const id of this.heardAt.keys()) if (!alive.has(id)) this.heardAt.delete(id);
     const taken = new Set(this.numbers.values());
     let number = 1;
     while (taken.has(number)) number++;

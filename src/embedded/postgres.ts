@@ -10,6 +10,8 @@ import { freePort, type GuardedChild, type Identity, spawnGuarded } from "./chil
 const run = promisify(execFile);
 
 const USER = "sentinel";
+/** Inside the cluster's folder, which only its owner can enter. */
+const PASSWORD_FILE = "sentinel.password";
 export const EMBEDDED_DATABASE = "sentinel";
 
 /** Root's clone may lie where the unprivileged user that Postgres needs cannot go; then this folder serves. */
@@ -45,8 +47,8 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
       `DATA_DIR: ${home} cannot be made (${error.message}): choose a folder you may write to`,
     );
   });
-  const passwordFile = join(home, "postgres.password");
-  if (!existsSync(join(folder, "PG_VERSION"))) await initialise({ binaries, folder, passwordFile, identity });
+  if (!existsSync(join(folder, "PG_VERSION"))) await initialise({ binaries, folder, identity });
+  const passwordFile = join(folder, PASSWORD_FILE);
   const password = await readFile(passwordFile, "utf8").catch(() => {
     throw new ConfigError(
       `DATA_DIR: ${passwordFile} is gone, so the database beside it cannot be opened: put it back or choose another folder`,
@@ -99,29 +101,36 @@ async function launch(home: string, start: () => GuardedChild): Promise<GuardedC
 interface Cluster {
   binaries: string;
   folder: string;
-  passwordFile: string;
   identity: Identity | undefined;
 }
 
-/** Makes the cluster beside its final name and renames it, so that a half-made one is never opened. */
-async function initialise({ binaries, folder, passwordFile, identity }: Cluster): Promise<void> {
+/**
+ * Makes the cluster, its password inside, beside its final name and renames it: a half-made one is never
+ * opened, and of two processes that begin at once one has made it.
+ */
+async function initialise({ binaries, folder, identity }: Cluster): Promise<void> {
   const half = `${folder}.${process.pid}.new`;
-  await mkdir(half, { recursive: true, mode: 0o700 });
-  await writeFile(passwordFile, `${randomBytes(18).toString("base64url")}\n`, { mode: 0o600 });
-  if (identity) {
-    await chown(half, identity.uid, identity.gid);
-    await chown(passwordFile, identity.uid, identity.gid);
-  }
-  const [command = "", ...rest] = [
-    join(binaries, "bin/initdb"),
-    ...["-D", half, "-U", USER, "--auth=scram-sha-256", `--pwfile=${passwordFile}`],
-    ...["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
-  ];
+  const passwordFile = `${half}.${PASSWORD_FILE}`;
   try {
-    await run(command, rest, { ...identity, cwd: "/" });
+    await mkdir(half, { recursive: true, mode: 0o700 });
+    await writeFile(passwordFile, `${randomBytes(18).toString("base64url")}\n`, { mode: 0o600 });
+    if (identity)
+      await Promise.all([half, passwordFile].map((path) => chown(path, identity.uid, identity.gid)));
+    await run(
+      join(binaries, "bin/initdb"),
+      [
+        ...["-D", half, "-U", USER, "--auth=scram-sha-256", `--pwfile=${passwordFile}`],
+        ...["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+      ],
+      { ...identity, cwd: "/" },
+    );
+    await rename(passwordFile, join(half, PASSWORD_FILE));
     await rename(half, folder);
   } catch (error) {
-    await rm(half, { recursive: true, force: true });
+    await Promise.all(
+      [half, passwordFile].map((path) => rm(path, { recursive: true, force: true }).catch(() => undefined)),
+    );
+    if (existsSync(join(folder, "PG_VERSION"))) return;
     const reason = error instanceof Error ? error.message.trim().split("\n").at(-1) : String(error);
     throw new ConfigError(
       `DATA_DIR: no database could be made in ${dirname(folder)} (${reason}): choose a folder with space that you may write to`,

@@ -10,7 +10,7 @@ import {
   readNewestCursor,
   tryToLead,
 } from "../postgres/ledger.ts";
-import type { Logger } from "../telemetry/log.ts";
+import { type Logger, messageOf } from "../telemetry/log.ts";
 import { type EventSink, toEvent } from "./sink.ts";
 
 /** A round ends after so long even when more is waiting, so that its figures are fresh. */
@@ -198,8 +198,4 @@ export class Relay {
     await this.closeSink();
     await client?.end().catch(() => undefined);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -28,6 +28,9 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
     onConnect: (client) => prepareConnection(client as pg.Client, options),
   });
   pool.on("error", onIdleError);
+  // A connection that breaks while somebody has it fails that one's query, and would end the whole thread
+  // with an event that nobody listens to.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 

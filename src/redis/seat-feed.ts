@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { z } from "zod";
 import { connectRedis } from "./connect.ts";
 
 const HEARTBEAT_INTERVAL_MS = 250;
@@ -9,6 +10,9 @@ const PEER_TIMEOUT_MS = 2000;
 /** Peers beyond this are strangers who flood the channel. */
 const PEER_LIMIT = 1000;
 
+/** Twice the largest batch. */
+const SEAT_LIMIT = 512;
+
 /** One seat's change as others need it: id, version, status, and whether that status is for good. */
 export type SeatChange = [
   seatId: number,
@@ -17,12 +21,22 @@ export type SeatChange = [
   final: boolean,
 ];
 
-interface Message {
-  from: string;
+const messageSchema = z.object({
+  from: z.string().max(500),
   /** Counts up by one a message of a process, sent or not: a hole is a message that was lost. */
-  sequence: number;
-  seats: SeatChange[];
-}
+  sequence: z.number().int().positive(),
+  seats: z
+    .array(
+      z.tuple([
+        z.number().int().positive(),
+        z.number().int().nonnegative(),
+        z.enum(["available", "held", "reserved"]),
+        z.boolean(),
+      ]),
+    )
+    .max(SEAT_LIMIT),
+});
+type Message = z.output<typeof messageSchema>;
 
 export interface SeatFeedOptions {
   redisUrl: string;
@@ -51,7 +65,8 @@ export class SeatFeed {
   private sequence = 0;
   private heardAt = Number.NEGATIVE_INFINITY;
   private live = false;
-  private catchingUp = false;
+  /** The catch-up under way; a loss makes it worthless. */
+  private catchingUp: Promise<void> | undefined;
 
   constructor(private readonly options: SeatFeedOptions) {
     this.publisher = connectRedis(options.redisUrl, options.timeoutMs);
@@ -95,12 +110,8 @@ export class SeatFeed {
   }
 
   private hear(text: string): void {
-    let message: Message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return;
-    }
+    const message = readMessage(text);
+    if (!message) return;
     const now = performance.now();
     if (message.from === this.options.processId) {
       this.heardAt = now;
@@ -117,21 +128,29 @@ export class SeatFeed {
   private lose(): void {
     if (this.live) this.options.onLive(false);
     this.live = false;
-    this.catchingUp = false;
+    this.catchingUp = undefined;
   }
 
-  /** A loss during the read makes it worthless: `lose` clears the flag, and the next heartbeat begins anew. */
   private async recover(): Promise<void> {
-    this.catchingUp = true;
-    try {
-      await this.options.catchUp();
-    } catch {
-      this.catchingUp = false;
-      return;
-    }
-    if (!this.catchingUp) return;
-    this.catchingUp = false;
+    const catchingUp = this.options.catchUp();
+    this.catchingUp = catchingUp;
+    const isThrough = await catchingUp.then(
+      () => true,
+      () => false,
+    );
+    if (this.catchingUp !== catchingUp) return;
+    this.catchingUp = undefined;
+    if (!isThrough) return;
     this.live = true;
     this.options.onLive(true);
+  }
+}
+
+/** Whoever can reach Redis can say anything on the channel. */
+function readMessage(text: string): Message | undefined {
+  try {
+    return messageSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
   }
 }

@@ -28,6 +28,8 @@ export interface BatcherOptions {
 /** Hears what happens to batches, for metrics, the change feed and the database's gate. */
 interface BatchObserver {
   decided(batch: DecidedBatch): void;
+  /** Seats that were committed for buyers who had been told to try again are free, at these versions. */
+  gaveBack(seats: { seatId: SeatId; version: number }[]): void;
   /** The answer was lost, or the database cannot be asked. */
   trouble(kind: "doubtful" | "away"): void;
 }
@@ -63,7 +65,8 @@ export class Batcher {
   private readonly inFlight = new Set<SeatId>();
   private queue: Pending[] = [];
   private freeSlots: number;
-  private seatsUnderWay = 0;
+  /** Batches that workers are deciding on, without those in doubt. */
+  private readonly underWay = { batches: 0, seats: 0 };
   private scheduled = false;
   private refusal: BusyReason | undefined;
   private idle: (() => void) | undefined;
@@ -126,13 +129,14 @@ export class Batcher {
   }
 
   private isWorthASlot(): boolean {
-    return this.queue.length * this.busySlots >= this.seatsUnderWay;
+    return this.queue.length * this.underWay.batches >= this.underWay.seats;
   }
 
   private async send(batch: Pending[]): Promise<void> {
     const { memory, observer } = this.options;
     this.freeSlots--;
-    this.seatsUnderWay += batch.length;
+    this.underWay.batches++;
+    this.underWay.seats += batch.length;
     const sentAt = performance.now();
     const seatIds = batch.map((pending) => pending.seatId);
     const result = await this.options
@@ -143,9 +147,12 @@ export class Batcher {
         reservationIds: batch.map((pending) => pending.reservationId),
       })
       .catch((): ReserveResult => "doubtful");
+    this.underWay.batches--;
+    this.underWay.seats -= batch.length;
 
     if (result === "doubtful") {
       observer.trouble("doubtful");
+      if (this.queue.length > 0) this.schedule();
       await this.settle(batch);
     } else {
       const outcomes = batch.map((pending, position) => {
@@ -166,7 +173,6 @@ export class Batcher {
       });
     }
     this.freeSlots++;
-    this.seatsUnderWay -= batch.length;
     if (this.queue.length > 0) this.schedule();
     else if (this.idle && this.inFlight.size === 0 && this.busySlots === 0) this.idle();
   }
@@ -186,20 +192,9 @@ export class Batcher {
         .catch((): SettleResult => "away");
       if (result !== "away") {
         for (const [position, pending] of batch.entries()) {
-          const version = result.versions[position];
-          this.answer(
-            pending,
-            version == null
-              ? { kind: "busy", seatId: pending.seatId, reason: "unavailable" }
-              : {
-                  kind: "won",
-                  seatId: pending.seatId,
-                  reservationId: pending.reservationId,
-                  version,
-                  final: false,
-                },
-          );
+          this.answer(pending, settledOutcome(pending, result.versions[position]));
         }
+        if (told) this.gaveBack(seatIds, result.versions);
         return;
       }
       if (!told && performance.now() > deadline) {
@@ -210,6 +205,16 @@ export class Batcher {
       }
       await delay(SETTLE_INTERVAL_MS);
     }
+  }
+
+  /** Whoever has read these seats meanwhile takes them for gone: the release is newer. */
+  private gaveBack(seatIds: SeatId[], versions: (number | null)[]): void {
+    const freed = seatIds.flatMap((seatId, position) => {
+      const version = versions[position];
+      return version == null ? [] : [{ seatId, version: version + 1 }];
+    });
+    for (const { seatId, version } of freed) this.options.memory.learn(seatId, version, "available", false);
+    if (freed.length > 0) this.options.observer.gaveBack(freed);
   }
 
   private answer(pending: Pending, outcome: Outcome): void {
@@ -225,6 +230,12 @@ export class Batcher {
       this.options.memory.learn(seatId, seat.version, "held", false);
     }
   }
+}
+
+function settledOutcome({ seatId, reservationId }: Pending, version: number | null | undefined): Outcome {
+  return version == null
+    ? { kind: "busy", seatId, reason: "unavailable" }
+    : { kind: "won", seatId, reservationId, version, final: false };
 }
 
 function outcomeOf({ seatId, reservationId }: Pending, seat: SeatAnswer | undefined): Outcome {

@@ -42,6 +42,9 @@ export const reserveDetail: DocumentDecoration = {
       answer("TAKEN", { reason: { type: "string", enum: ["reserved", "held", "contended"] } }),
       { message: "Seat is already taken", seatId: 2, status: "TAKEN", reason: "reserved" },
     ),
+    413: {
+      description: "The body is larger than BODY_LIMIT_BYTES; refused before any route, without a body.",
+    },
     503: {
       ...jsonResponse(
         "Nothing was changed; try again after `Retry-After` seconds.",

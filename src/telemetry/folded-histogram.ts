@@ -7,6 +7,7 @@ import type { Histogram, Registry } from "prom-client";
  */
 export class FoldedHistogram<Value extends string> {
   readonly type = "histogram";
+  readonly labelNames: string[];
   private readonly series: Map<Value, { counts: Float64Array; sum: number }>;
 
   constructor(
@@ -16,6 +17,7 @@ export class FoldedHistogram<Value extends string> {
     private readonly buckets: number[],
     private readonly label: { name: string; values: readonly Value[] },
   ) {
+    this.labelNames = [label.name];
     this.series = new Map(
       label.values.map((value) => [value, { counts: new Float64Array(buckets.length + 1), sum: 0 }]),
     );

@@ -21,3 +21,28 @@ export function originOf(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
+
+/** What a fault says of itself. A query's error carries the statement and its parameters; only its cause is told. */
+export function messageOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** A fault that repeats: one line when it begins, none until it was over. */
+export class FaultLog {
+  private open = false;
+
+  constructor(
+    private readonly log: Logger,
+    private readonly message: string,
+  ) {}
+
+  met(error: unknown): void {
+    if (!this.open) this.log.error({ error: messageOf(error) }, this.message);
+    this.open = true;
+  }
+
+  over(): void {
+    this.open = false;
+  }
+}

@@ -1,0 +1,198 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dir, "..");
+const LINE_LIMIT = 300;
+
+interface Import {
+  /** Both relative to the root, without a leading "./"; a package by its name. */
+  from: string;
+  to: string;
+  isTypeOnly: boolean;
+}
+
+const sources = ["src", "workers"].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => join(folder, path)),
+);
+const textOf = (file: string) => readFileSync(join(ROOT, file), "utf8");
+
+const STATEMENT = /^(?:import|export)\s+(type\s+)?(?:([^;"]*?)\s+from\s+)?"([^"]+)"/gm;
+
+function importsOf(file: string): Import[] {
+  return [...textOf(file).matchAll(STATEMENT)].map(([, type, names = "", specifier = ""]) => ({
+    from: file,
+    to: specifier.startsWith(".") ? join(dirname(file), specifier) : packageOf(specifier),
+    isTypeOnly: type !== undefined || hasOnlyTypes(names),
+  }));
+}
+
+/** `{ type One, type Other }`; a default or a namespace is a value. */
+const hasOnlyTypes = (names: string) =>
+  names.startsWith("{") &&
+  names
+    .replace(/[{}\s]+/g, " ")
+    .split(",")
+    .every((name) => name.trim() === "" || name.trim().startsWith("type "));
+
+const packageOf = (specifier: string) =>
+  specifier.startsWith("node:")
+    ? specifier
+    : specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+
+/** The first folder below `src`, `workers`, or a file that lies in `src` itself. */
+const roomOf = (path: string) =>
+  path.startsWith("src/") ? (path.split("/")[1] ?? path) : path.split("/")[0];
+
+const imports = sources.flatMap(importsOf);
+const inRoom =
+  (...rooms: string[]) =>
+  (path: string) =>
+    rooms.includes(roomOf(path) ?? "");
+const told = (list: Import[]) => list.map(({ from, to }) => `${from} imports ${to}`);
+
+describe("the rooms of the code", () => {
+  test("are read rightly here: every import that runs is seen, and as one that runs", () => {
+    const transpiler = new Bun.Transpiler({ loader: "ts" });
+    const seen = new Set(
+      imports.filter(({ isTypeOnly }) => !isTypeOnly).map(({ from, to }) => `${from} ${to}`),
+    );
+    const missed = sources.flatMap((file) =>
+      transpiler
+        .scanImports(textOf(file))
+        .map(({ path }) => `${file} ${path.startsWith(".") ? join(dirname(file), path) : packageOf(path)}`)
+        .filter((found) => !seen.has(found)),
+    );
+    expect(missed).toEqual([]);
+    expect(imports.length).toBeGreaterThan(100);
+  });
+
+  test.each([
+    ["ioredis", ["redis"]],
+    ["redlock", ["redis"]],
+    ["kafkajs", ["kafka"]],
+    ["pg", ["postgres"]],
+    ["piscina", ["dispatch"]],
+    ["prom-client", ["telemetry"]],
+    ["pino", ["telemetry"]],
+  ])("alone run %s: %p", (name, rooms) => {
+    const strangers = imports.filter(
+      ({ from, to, isTypeOnly }) => to === name && !isTypeOnly && !inRoom(...rooms)(from),
+    );
+    expect(told(strangers)).toEqual([]);
+  });
+
+  test("that run drizzle are Postgres's own, and those that hand a pool or a session over to it", () => {
+    const handsOver = ["src/engine.ts", "src/sale.ts", "src/ledger/relay.ts", "workers/reservation.ts"];
+    const strangers = imports.filter(
+      ({ from, to, isTypeOnly }) =>
+        to === "drizzle-orm" && !isTypeOnly && !inRoom("postgres")(from) && !handsOver.includes(from),
+    );
+    expect(told(strangers)).toEqual([]);
+  });
+
+  test("import one another along these arrows only", () => {
+    /** Values; what is put together in `main`, `engine` and `sale` may know every room. */
+    const ARROWS: Record<string, string[]> = {
+      "app.ts": ["http"],
+      catalogue: ["http", "postgres", "seats", "telemetry"],
+      "config.ts": [],
+      dispatch: [],
+      embedded: ["config.ts", "postgres", "telemetry"],
+      health: ["http", "telemetry"],
+      http: ["config.ts"],
+      kafka: ["config.ts"],
+      ledger: ["postgres"],
+      "lifecycle.ts": [],
+      "opening.ts": [],
+      postgres: ["seats"],
+      redis: [],
+      reservations: ["http", "postgres", "seats"],
+      seats: [],
+      telemetry: ["http", "reservations"],
+      workers: ["kafka", "ledger", "postgres", "redis", "telemetry"],
+    };
+    const COMPOSED = ["main.ts", "engine.ts", "sale.ts"];
+    const strays = imports.filter(({ from, to, isTypeOnly }) => {
+      const [here = "", there = ""] = [roomOf(from), roomOf(to)];
+      if (isTypeOnly || !to.startsWith("src/") || here === there || COMPOSED.includes(here)) return false;
+      return !ARROWS[here]?.includes(there);
+    });
+    expect(told(strays)).toEqual([]);
+  });
+
+  test("of seats is pure: it imports nothing of the outside, not even types", () => {
+    const outside = imports.filter(({ from, to }) => inRoom("seats")(from) && !inRoom("seats")(to));
+    expect(told(outside)).toEqual([]);
+  });
+
+  test("that answer HTTP open no connection", () => {
+    const openers = [
+      "src/postgres/connect.ts",
+      "src/postgres/migrate.ts",
+      "src/redis/",
+      "src/kafka/",
+      "workers/",
+    ];
+    const strangers = imports.filter(
+      ({ from, to }) =>
+        (from.endsWith("routes.ts") || from === "src/app.ts" || inRoom("http", "health")(from)) &&
+        openers.some((opener) => to.startsWith(opener)),
+    );
+    expect(told(strangers)).toEqual([]);
+  });
+
+  test("read the environment in one place", () => {
+    expect(sources.filter((file) => textOf(file).includes("process.env"))).toEqual(["src/main.ts"]);
+  });
+});
+
+describe("the threads", () => {
+  test("begin in workers/ and nowhere else", () => {
+    const starts = sources.filter((file) => /new (Worker|Piscina)\(/.test(textOf(file)));
+    expect(starts).toEqual(["src/dispatch/thread-pool.ts"]);
+    const entries = sources.filter((file) => /\b(parentPort|workerData)\b/.test(textOf(file)));
+    expect(entries.filter((file) => dirname(file) !== "workers" && !file.includes("thread-pool"))).toEqual(
+      [],
+    );
+  });
+
+  test("are reached by tasks only: no code on the main thread imports one", () => {
+    expect(
+      told(imports.filter(({ from, to }) => from.startsWith("src/") && to.startsWith("workers/"))),
+    ).toEqual([]);
+  });
+
+  test("know nothing of HTTP, of the batcher, or of how the engine is put together", () => {
+    const strangers = imports.filter(
+      ({ from, to }) =>
+        from.startsWith("workers/") &&
+        (to === "elysia" ||
+          inRoom(
+            "http",
+            "health",
+            "catalogue",
+            "reservations",
+            "embedded",
+            "engine.ts",
+            "sale.ts",
+            "main.ts",
+          )(to)),
+    );
+    expect(told(strangers)).toEqual([]);
+  });
+});
+
+describe("the house", () => {
+  test("has no room for odds and ends", () => {
+    const vague = /\/(utils?|helpers?|common|services?|interfaces?|types?|misc|shared|lib)(\/|\.ts$)/;
+    expect(sources.filter((file) => vague.test(`/${file}`))).toEqual([]);
+  });
+
+  test(`has no file over ${LINE_LIMIT} lines`, () => {
+    const long = sources.filter((file) => textOf(file).trimEnd().split("\n").length > LINE_LIMIT);
+    expect(long).toEqual([]);
+  });
+});

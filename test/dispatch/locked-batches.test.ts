@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import type { ReservationSettings, ReserveResult } from "../../src/dispatch/messages.ts";
+import { ThreadPool } from "../../src/dispatch/thread-pool.ts";
+import { contradictions, openSale, type Sale } from "../postgres/sale.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+const found = await partOrSkip("redis", findRedis);
+
+const LOCK_TTL_MS = 2000;
+const DEADLINE_MS = 10_000;
+
+describe.skipIf(!found)("a batch beside Redis", () => {
+  let sale: Sale;
+  let redis: Redis;
+  let client: Client;
+  let threads: ThreadPool;
+  let degraded: boolean | undefined;
+
+  beforeAll(async () => {
+    [sale, redis] = await Promise.all([openSale(), startRedis()]);
+    client = new Client(redis.url);
+    const settings: ReservationSettings = {
+      databaseUrl: sale.url,
+      redisUrls: [redis.url],
+      keyPrefix: "test",
+      connectionLimit: 2,
+      statementTimeoutMs: 1000,
+      lockTtlMs: LOCK_TTL_MS,
+      connectTimeoutMs: 2000,
+      redisTimeoutMs: 100,
+      logLevel: "silent",
+    };
+    threads = new ThreadPool({
+      name: "reservation",
+      threadCount: 1,
+      tasksPerThread: 2,
+      settings,
+      onSample: (_thread, { lockDegraded }) => {
+        degraded = lockDegraded;
+      },
+      onRestart: () => undefined,
+    });
+    await untilDegraded(false);
+  });
+  afterAll(async () => {
+    await threads.close();
+    client.disconnect();
+    await redis.stop();
+    await sale.close();
+  });
+
+  const untilDegraded = (wanted: boolean) =>
+    until(() => degraded === wanted, {
+      deadlineMs: DEADLINE_MS,
+      what: `the thread's locks: degraded ${wanted}`,
+    });
+
+  const lockOf = (seatId: number) => `test:seat:${seatId}`;
+
+  async function decide(seatIds: number[]) {
+    const answer = await threads.run<ReserveResult>(
+      {
+        kind: "reserve",
+        seatIds,
+        versions: seatIds.map(() => 0),
+        reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
+      },
+      DEADLINE_MS,
+    );
+    if (answer === "doubtful") throw new Error("the batch is in doubt");
+    return { ...answer, verdicts: answer.seats.map(({ verdict }) => verdict) };
+  }
+
+  test("is guarded, and leaves no lock behind", async () => {
+    const seatIds = await sale.addSeats(3);
+    const { verdicts, guarded } = await decide(seatIds);
+    expect([...verdicts, guarded]).toEqual(["won", "won", "won", true]);
+    await until(async () => (await client.keys("test:*")).length === 0, {
+      deadlineMs: LOCK_TTL_MS / 2,
+      what: "the locks are given back, long before they expire",
+    });
+  });
+
+  test("spares the database the seats that a living rival is deciding on, and wins the rest", async () => {
+    const [contended = 0, free = 0] = await sale.addSeats(2);
+    await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
+    const { verdicts, guarded, conflictCount } = await decide([contended, free]);
+    expect([verdicts, guarded, conflictCount]).toEqual([["contended", "won"], true, 1]);
+    expect((await sale.seat(contended)).version).toBe(0);
+    await client.del(lockOf(contended));
+  });
+
+  test("lets the database decide on a seat whose lock was left by the dead", async () => {
+    const seatId = await sale.addSeat();
+    await client.set(lockOf(seatId), "dead");
+    const { verdicts, guarded, ghostCount } = await decide([seatId]);
+    expect([verdicts, guarded, ghostCount]).toEqual([["won"], false, 1]);
+    await client.del(lockOf(seatId));
+  });
+
+  test("is decided all the same while Redis hangs, and guarded again afterwards", async () => {
+    const [during = 0, after = 0] = await sale.addSeats(2);
+    redis.pause();
+    const { verdicts, guarded } = await decide([during]).finally(() => redis.resume());
+    expect([verdicts, guarded]).toEqual([["won"], false]);
+    await until(async () => (await decide([await sale.addSeat()])).guarded, {
+      deadlineMs: DEADLINE_MS,
+      what: "batches are guarded again",
+    });
+    expect((await decide([after])).verdicts).toEqual(["won"]);
+  });
+
+  test("has left the ledger and the seats in agreement", async () => {
+    expect(await contradictions(sale)).toEqual([]);
+  });
+});

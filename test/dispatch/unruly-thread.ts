@@ -1,0 +1,33 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { threadId, workerData } from "node:worker_threads";
+
+/** What a thread of these tests is told at its start. */
+export interface UnrulySettings {
+  /** One cell: counted up by a thread that spins, for as long as it does. */
+  spins: Int32Array;
+}
+
+/** What it is told to do. */
+export type UnrulyTask = "name your thread" | "wait" | "throw" | "exit" | "spin";
+
+export const WAIT_MS = 150;
+
+/** @returns the thread's id. */
+export default async function run(task: UnrulyTask): Promise<number> {
+  const { spins }: UnrulySettings = workerData;
+  switch (task) {
+    case "name your thread":
+      return threadId;
+    case "wait":
+      await delay(WAIT_MS);
+      return threadId;
+    case "throw":
+      throw new Error("told to throw");
+    case "exit":
+      return process.exit(1);
+    case "spin":
+      for (;;) Atomics.add(spins, 0, 1);
+    default:
+      throw new Error(`unknown task ${task satisfies never}`);
+  }
+}

@@ -1,0 +1,424 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createDatabase } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
+import { bodyOf, reserve, reservePath } from "./buyers.ts";
+import { type Engine, openEngine } from "./engines.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { readFigures } from "./figures.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const BODY_LIMIT_BYTES = 4096;
+/** Nothing of these may ever stand in an answer: where code lies, what is asked of the database, who it is. */
+const INSIDE =
+  /\bat .+:\d+:\d+|node_modules|\.ts\b|select |update |insert |relation|column|unnest|\$\d|postgres|sentinel-|password/i;
+
+let engine: Engine;
+let facts: Facts;
+const stack = new AsyncDisposableStack();
+/** Statuses of the reserve route that were seen here, to be held against the document. */
+const seen = new Set<number>();
+let nextSeat = 100;
+
+beforeAll(async () => {
+  const database = await createDatabase("empty");
+  stack.defer(database.drop);
+  engine = await openEngine(stack, {
+    DATABASE_URL: database.url,
+    BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
+  });
+  facts = await openFacts(stack, database.url);
+});
+afterAll(() => stack.disposeAsync());
+
+interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+}
+
+async function ask(method: string, path: string, init: RequestInit = {}) {
+  const response = await fetch(engine.url + path, { method, ...init });
+  if (path.startsWith(reservePath(""))) seen.add(response.status);
+  return { status: response.status, headers: response.headers, body: await response.text() };
+}
+
+const askFor = (seatId: number | string, init?: RequestInit) => ask("POST", reservePath(seatId), init);
+
+function expectProblem(answer: Awaited<ReturnType<typeof ask>>, status: number): Problem {
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get("content-type")).toBe("application/problem+json");
+  const problem: Problem = JSON.parse(answer.body);
+  expect(problem).toEqual({
+    type: expect.stringMatching(/^urn:sentinel:problem:[a-z-]+$/),
+    title: expect.stringMatching(/\S/),
+    status,
+    detail: expect.stringMatching(/\S/),
+  });
+  expect(answer.body).not.toMatch(INSIDE);
+  return problem;
+}
+
+describe("reserving a seat", () => {
+  test("answers 201 with the very bytes that existing clients read, and more fields after them", async () => {
+    const won = await askFor(2);
+    expect(won.status).toBe(201);
+    expect(won.headers.get("content-type")).toBe("application/json");
+    expect(won.body).toStartWith(
+      '{"message":"Seat reserved successfully","seatId":2,"status":"SUCCESS","reservationId":"',
+    );
+    const { reservationId, version } = JSON.parse(won.body);
+    expect(reservationId).toMatch(UUID);
+    expect(version).toBe(1);
+    expect(await facts.query("select status, version, reservation_id from seats where id = 2")).toEqual([
+      { status: "reserved", version: 1, reservation_id: reservationId },
+    ]);
+  });
+
+  test("answers 409 with the very bytes that existing clients read when the seat is taken", async () => {
+    await askFor(3);
+    const refused = await askFor(3);
+    expect(refused.status).toBe(409);
+    expect(refused.headers.get("content-type")).toBe("application/json");
+    expect(refused.body).toBe(
+      '{"message":"Seat is already taken","seatId":3,"status":"TAKEN","reason":"reserved"}',
+    );
+  });
+
+  test("answers 409 with the reason when another holds the seat, and sells it when that hold is over", async () => {
+    const hold = (seatId: number, until: string) =>
+      facts.query(
+        `update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + $2::interval where id = $1`,
+        [seatId, until],
+      );
+    await hold(990, "1 hour");
+    await hold(991, "-1 second");
+    expect((await askFor(990)).body).toBe(
+      '{"message":"Seat is already taken","seatId":990,"status":"TAKEN","reason":"held"}',
+    );
+    expect(JSON.parse((await askFor(991)).body)).toMatchObject({ status: "SUCCESS", version: 2 });
+  });
+
+  const notIds = [
+    "0",
+    "-1",
+    "abc",
+    "1.5",
+    "01",
+    "+1",
+    "1e3",
+    "0x10",
+    "%20",
+    "1%20",
+    "9007199254740992",
+    "9".repeat(400),
+  ];
+  for (const text of notIds) {
+    test(`answers 400 to the seat id ${text.slice(0, 20)}`, async () => {
+      const problem = expectProblem(await askFor(text), 400);
+      expect(problem.type).toBe("urn:sentinel:problem:invalid-seat-id");
+    });
+  }
+
+  test("answers 404 to a seat that is not there, up to the greatest id there can be", async () => {
+    for (const seatId of ["1001", "9007199254740991"]) {
+      const problem = expectProblem(await askFor(seatId), 404);
+      expect(problem.type).toBe("urn:sentinel:problem:seat-not-found");
+    }
+  });
+
+  test("needs no body and reads none, whatever it is said to be", async () => {
+    const bodies: [string, RequestInit][] = [
+      ["none", {}],
+      ["JSON", { body: '{"seatId":7}', headers: { "content-type": "application/json" } }],
+      ["broken JSON", { body: '{"seatId":', headers: { "content-type": "application/json" } }],
+      ["a form", { body: "seatId=7", headers: { "content-type": "application/x-www-form-urlencoded" } }],
+      ["parts without a boundary", { body: "--", headers: { "content-type": "multipart/form-data" } }],
+      ["of an unknown type", { body: "\0\xff", headers: { "content-type": "application/x-nonsense" } }],
+    ];
+    for (const [name, init] of bodies) {
+      const seatId = nextSeat++;
+      const { status, body } = await askFor(seatId, init);
+      expect([name, status, JSON.parse(body).seatId]).toEqual([name, 201, seatId]);
+    }
+  });
+
+  test("answers 413 to a body over BODY_LIMIT_BYTES and leaves the seat alone, 201 at the limit", async () => {
+    const seatId = nextSeat++;
+    const tooLarge = await askFor(seatId, { body: "x".repeat(BODY_LIMIT_BYTES + 1) });
+    expect(tooLarge.status).toBe(413);
+    expect((await facts.query("select status from seats where id = $1", [seatId]))[0]).toEqual({
+      status: "available",
+    });
+    expect((await askFor(seatId, { body: "x".repeat(BODY_LIMIT_BYTES) })).status).toBe(201);
+  });
+
+  test("answers that 413 without a body: the HTTP server refuses before any route is asked", async () => {
+    const tooLarge = await askFor(nextSeat++, { body: "x".repeat(BODY_LIMIT_BYTES + 1) });
+    expect([tooLarge.status, tooLarge.body]).toEqual([413, ""]);
+  });
+
+  test("reads a percent-encoded digit as the digit it is", async () => {
+    expect(JSON.parse((await askFor("%32%30")).body)).toMatchObject({ seatId: 20 });
+  });
+});
+
+describe("X-Request-Id", () => {
+  const echoed = async (id: string, path = reservePath("abc")) =>
+    (await ask("POST", path, { headers: { "x-request-id": id } })).headers.get("x-request-id");
+
+  test("comes back as it was where it is harmless, with every kind of answer", async () => {
+    const id = "Buyer_7.retry:2-abc";
+    const seatId = nextSeat++;
+    for (const path of [
+      reservePath(seatId), // 201
+      reservePath(seatId), // 409
+      reservePath("abc"), // 400
+      reservePath(5000), // 404 of a seat
+      "/no/such/route",
+    ]) {
+      expect([path, await echoed(id, path)]).toEqual([path, id]);
+    }
+    expect(await echoed("x".repeat(64))).toBe("x".repeat(64));
+  });
+
+  test("is replaced where it is too long or could break a header, a log line or a page", async () => {
+    for (const id of ["x".repeat(65), "a b", "a;b", "<script>", 'a"b', "a,b", "é", "$(id)"]) {
+      const given = await echoed(id);
+      expect(given).toMatch(/^[\w.:-]{1,64}$/);
+      expect(given).not.toBe(id);
+    }
+  });
+
+  test("is made where there is none, another for each request", async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 20 }, async () => (await askFor("abc")).headers.get("x-request-id")),
+    );
+    expect(new Set(ids).size).toBe(20);
+  });
+});
+
+describe("an unknown route", () => {
+  test("is answered 404 as a problem, by any method", async () => {
+    for (const [method, path] of [
+      ["GET", "/"],
+      ["GET", "/api/v1/nothing"],
+      ["GET", reservePath(4)],
+      ["PUT", reservePath(4)],
+      ["DELETE", "/api/v1/seats/4"],
+      ["POST", "/api/v1/bookings/reserve"],
+      ["POST", "/api/v1/bookings/reserve/4/5"],
+      ["POST", "/metrics"],
+    ] as const) {
+      expect(expectProblem(await ask(method, path), 404).type).toBe("urn:sentinel:problem:not-found");
+    }
+  });
+});
+
+describe("health", () => {
+  test("says live, ready and started apart, and which parts answer", async () => {
+    for (const path of ["/health/live", "/health/ready", "/health/startup"]) {
+      const { status, body } = await ask("GET", path);
+      expect([path, status, body]).toEqual([path, 200, '{"status":"UP"}']);
+    }
+    const { status, body } = await ask("GET", "/actuator/health");
+    expect(status).toBe(200);
+    expect(body).toStartWith('{"status":"UP","components":{"db":{"status":"UP"}');
+  });
+});
+
+describe("metrics", () => {
+  test("are the same at both paths, in Prometheus's text format", async () => {
+    // Threads report once a second: until all have, one scrape may show a series that the other does not.
+    const threads = ["main", "reservation-1", "publisher-1"];
+    await until(
+      async () => {
+        const { value } = await readFigures(engine.url);
+        return threads.every((thread) => value("sentinel_thread_heap_used_bytes", { thread }) !== undefined);
+      },
+      { deadlineMs: 10_000, what: "every thread has reported" },
+    );
+    const [one, other] = [
+      await readFigures(engine.url),
+      await readFigures(engine.url, "/actuator/prometheus"),
+    ];
+    expect(one.contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect(other.contentType).toBe(one.contentType);
+    const names = (series: string[]) => [...new Set(series.map((each) => each.split("{")[0]))].sort();
+    expect(names(other.series)).toEqual(names(one.series));
+    expect(names(one.series)).toContain("sentinel_reservations_total");
+  });
+});
+
+describe("the catalogue", () => {
+  test("was seeded on the empty database: 1000 seats of the demo event at 150.00", async () => {
+    expect(await facts.query("select name from events")).toEqual([{ name: "Grand Central Concert 2025" }]);
+    const { status, body } = await ask("GET", "/api/v1/seats?limit=1000");
+    expect(status).toBe(200);
+    const { seats, next } = JSON.parse(body);
+    expect(seats).toHaveLength(1000);
+    expect(
+      seats.map(({ seatId, seatNumber, price }: Record<string, unknown>) => [seatId, seatNumber, price]),
+    ).toEqual(Array.from({ length: 1000 }, (_, index) => [index + 1, `S-${index + 1}`, "150.00"]));
+    const last = JSON.parse((await ask("GET", `/api/v1/seats?after=${next ?? 1000}`)).body);
+    expect(last).toEqual({ seats: [], next: null });
+  });
+
+  test("shows a seat as it is now", async () => {
+    const seatId = nextSeat++;
+    const show = async () => JSON.parse((await ask("GET", `/api/v1/seats/${seatId}`)).body);
+    const free = { seatId, seatNumber: `S-${seatId}`, status: "available", version: 0, price: "150.00" };
+    expect(await show()).toMatchObject(free);
+    await askFor(seatId);
+    expect(await show()).toMatchObject({ ...free, status: "reserved", version: 1 });
+  });
+
+  test("lists by status, page by page, each seat once", async () => {
+    const ids: number[] = [];
+    for (let after: number | null = 0; after !== null; ) {
+      const page = JSON.parse(
+        (await ask("GET", `/api/v1/seats?status=available&limit=300&after=${after}`)).body,
+      );
+      ids.push(...page.seats.map(({ seatId }: { seatId: number }) => seatId));
+      after = page.next;
+    }
+    const free = await facts.query<{ id: number }>(
+      "select id::int from seats where status = 'available' order by id",
+    );
+    expect(ids).toEqual(free.map(({ id }) => id));
+  });
+
+  test("answers 404 and 400 as problems that name what is wrong", async () => {
+    expectProblem(await ask("GET", "/api/v1/seats/1001"), 404);
+    expectProblem(await ask("GET", "/api/v1/seats/abc"), 400);
+    for (const [query, field] of [
+      ["limit=0", "limit"],
+      ["limit=1001", "limit"],
+      ["limit=x", "limit"],
+      ["after=-1", "after"],
+      ["after=9007199254740992", "after"],
+      ["status=sold", "status"],
+    ] as const) {
+      const { detail } = expectProblem(await ask("GET", `/api/v1/seats?${query}`), 400);
+      expect(detail).toContain(field);
+    }
+  });
+});
+
+describe("the documents", () => {
+  test("at /docs are a page whose every asset this engine serves", async () => {
+    const page = await ask("GET", "/docs");
+    expect(page.status).toBe(200);
+    expect(page.headers.get("content-type")).toStartWith("text/html");
+    expect(page.body).not.toMatch(/(?:https?:)?\/\/[\w-]+\.\w/);
+    const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? "");
+    expect(assets.length).toBeGreaterThanOrEqual(2);
+    const document = /"url":"([^"]+)"/.exec(page.body)?.[1] ?? "";
+    for (const path of [...assets, document]) {
+      const answer = await fetch(new URL(path, `${engine.url}/docs`));
+      expect([path, answer.status]).toEqual([path, 200]);
+      expect((await answer.text()).length).toBeGreaterThan(1000);
+    }
+  });
+
+  test("at /openapi.json are OpenAPI 3.1 of every route that answers, with sound references and unique ids", async () => {
+    const document = JSON.parse((await ask("GET", "/openapi.json")).body);
+    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+    expect(document.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
+    const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })),
+    );
+    expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      "get /actuator/health",
+      "get /actuator/prometheus",
+      "get /api/v1/seats",
+      "get /api/v1/seats/{seatId}",
+      "get /health/live",
+      "get /health/ready",
+      "get /health/startup",
+      "get /metrics",
+      "post /api/v1/bookings/reserve/{seatId}",
+    ]);
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+    const tags = document.tags.map(({ name }: { name: string }) => name);
+    for (const { path, method, responses, parameters = [], tags: used } of operations) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? "");
+      const described = parameters.filter((each) => each.in === "path").map(({ name }) => name);
+      expect([path, described]).toEqual([path, inPath]);
+      for (const tag of used) expect(tags).toContain(tag);
+      for (const [status, response] of Object.entries(responses)) {
+        expect(status).toMatch(/^[1-5]\d\d$/);
+        expect([path, status, response.description]).toEqual([path, status, expect.stringMatching(/\S/)]);
+        for (const type of Object.keys(response.content ?? {})) {
+          expect(["application/json", "application/problem+json", "text/plain"]).toContain(type);
+        }
+      }
+      const known = await ask(method.toUpperCase(), path.replace("{seatId}", "2"));
+      expect([path, Object.keys(responses)]).toEqual([path, expect.arrayContaining([String(known.status)])]);
+    }
+    expect(JSON.stringify(document)).not.toContain('"$ref"');
+  });
+});
+
+interface Operation {
+  operationId: string;
+  tags: string[];
+  parameters?: { name: string; in: string }[];
+  responses: Record<string, { description: string; content?: Record<string, unknown> }>;
+}
+
+// The last ones: they break the database for a moment, and look back at what all others have seen.
+describe("when Postgres refuses the statement", () => {
+  const withoutSeats = async (body: () => Promise<void>) => {
+    await facts.query("alter table seats rename to seats_away");
+    try {
+      await body();
+    } finally {
+      await facts.query("alter table seats_away rename to seats");
+    }
+  };
+
+  test("a buyer is told to try again and nothing of the inside; then the seat sells", async () => {
+    const seatId = nextSeat++;
+    await withoutSeats(async () => {
+      const refused = await askFor(seatId);
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+      expect(refused.headers.get("content-type")).toBe("application/json");
+      expect(refused.body).toBe(
+        `{"message":"System is busy, please try again","seatId":${seatId},"status":"RETRY","reason":"unavailable"}`,
+      );
+    });
+    expect((await reserve(engine.url, seatId)).status).toBe(201);
+    expect(bodyOf(await reserve(engine.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
+  });
+
+  test("the catalogue answers 503 with Retry-After, as documented, and nothing of the inside", async () => {
+    await withoutSeats(async () => {
+      for (const path of ["/api/v1/seats/4", "/api/v1/seats"]) {
+        const answer = await ask("GET", path);
+        expectProblem(answer, 503);
+        expect(answer.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+      }
+    });
+  });
+
+  test("neither the statement nor its parameters stand in the log", async () => {
+    await withoutSeats(async () => {
+      await ask("GET", "/api/v1/seats/424242");
+      await askFor(424242);
+    });
+    expect(engine.output()).not.toMatch(/failed query|params|select |unnest|424242/i);
+  });
+});
+
+describe("the document of the reserve route", () => {
+  test("names every status that was answered here, and each that it names was answered here", async () => {
+    const document = JSON.parse((await ask("GET", "/openapi.json")).body);
+    const { responses } = document.paths[reservePath("{seatId}")].post;
+    expect([...seen].map(String).sort()).toEqual(Object.keys(responses).sort());
+  });
+});

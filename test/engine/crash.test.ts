@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { findKafka, type KafkaBroker, startKafka } from "../support/kafka.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { type Answer, bodyOf, openSale, reserve, seatsFrom } from "./buyers.ts";
+import { openEngine } from "./engines.ts";
+import { type EventPlace, expectPublished, readEvents } from "./events.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { randomFrom, seedOf } from "./random.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+const kafkaFound = await partOrSkip("kafka", findKafka);
+
+const SEATS = 30_000;
+const BUYERS = 64;
+const CRASHES = 3;
+const WINS_BEFORE_CRASH = { fewest: 200, most: 1200 };
+const WAIT = { deadlineMs: 30_000 };
+
+/** Whatever a buyer was promised is in the ledger under that very reservation, and no buyer was promised twice. */
+function expectKept(answers: Answer[], ledger: Awaited<ReturnType<Facts["ledger"]>>): void {
+  const rows = new Set(ledger.map((row) => `${row.seatId} ${row.version} ${row.reservationId}`));
+  const won = answers.filter(({ status }) => status === 201).map(bodyOf);
+  const lost = won.filter((body) => !rows.has(`${body.seatId} ${body.version} ${body.reservationId}`));
+  expect(lost).toEqual([]);
+  expect(new Set(won.map(({ reservationId }) => reservationId)).size).toBe(won.length);
+}
+
+describe("an engine that is killed in full flow, again and again", () => {
+  const stack = new AsyncDisposableStack();
+  let redis: Redis | undefined;
+  let kafka: KafkaBroker | undefined;
+
+  beforeAll(async () => {
+    [redis, kafka] = await Promise.all([
+      redisFound ? startRedis() : undefined,
+      kafkaFound ? startKafka() : undefined,
+    ]);
+    if (redis) stack.defer(redis.stop);
+    if (kafka) stack.defer(kafka.stop);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  test("keeps every promise: each 201 is in Postgres and in Kafka, one row a change, nothing twice", async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const dataDir = await tempDir("crash");
+    stack.defer(dataDir.remove);
+    const facts = await openFacts(stack, database.url);
+    await facts.fill(SEATS);
+    const env = {
+      DATABASE_URL: database.url,
+      DATA_DIR: dataDir.path,
+      ...(redis && { REDIS_URL: redis.url }),
+      ...(kafka && { KAFKA_BROKERS: kafka.brokers }),
+    };
+    const events: EventPlace = kafka
+      ? { brokers: kafka.brokers }
+      : { file: join(dataDir.path, "booking-events.jsonl") };
+    const random = randomFrom(seedOf("crash.test.ts"));
+
+    const seats = seatsFrom(1, SEATS);
+    const answers: Answer[] = [];
+    for (let crash = 1; crash <= CRASHES; crash++) {
+      const engine = await openEngine(stack, env);
+      const sale = openSale(engine.url, seats, BUYERS);
+      const { fewest, most } = WINS_BEFORE_CRASH;
+      const wins = fewest + Math.floor(random() * (most - fewest));
+      await until(() => sale.won() >= wins, { ...WAIT, what: `${wins} seats are sold` });
+      await engine.kill();
+      answers.push(...(await sale.stop()));
+    }
+    // The crashes were in full flow, or they prove little.
+    expect(answers.some(({ status }) => status === 0)).toBe(true);
+    expect(answers.filter(({ status }) => status === 409 || status === 404 || status === 500)).toEqual([]);
+
+    const survivor = await openEngine(stack, env);
+    // Seats whose buyer heard nothing are either sold or free, and the free ones can be sold.
+    for (const { seatId } of answers.filter(({ status }) => status === 0).slice(0, 20)) {
+      const again = await reserve(survivor.url, seatId);
+      const row = (await facts.seats()).get(seatId);
+      expect([201, 409]).toContain(again.status);
+      expect(row?.status).toBe("reserved");
+      answers.push(again);
+    }
+    await facts.allPublished(WAIT.deadlineMs);
+    await facts.expectSound();
+    const ledger = await facts.ledger();
+    expectKept(answers, ledger);
+    await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: ledger.length }));
+  });
+});
+
+test("an engine with everything embedded, killed in full flow, keeps every promise in its DATA_DIR", async () => {
+  await using stack = new AsyncDisposableStack();
+  const dataDir = await tempDir("crash");
+  stack.defer(dataDir.remove);
+  const env = { DATA_DIR: dataDir.path };
+
+  const engine = await openEngine(stack, env);
+  const sale = openSale(engine.url, seatsFrom(1, 1000), BUYERS);
+  await until(() => sale.won() >= 150, { ...WAIT, what: "150 seats are sold" });
+  await engine.kill();
+  const answers = await sale.stop();
+
+  // Its Postgres may still be ending: the next start waits for the folder.
+  const survivor = await openEngine(stack, env);
+  const promised = answers.filter(({ status }) => status === 201);
+  for (const { seatId } of promised.slice(-20)) {
+    expect(bodyOf(await reserve(survivor.url, seatId))).toMatchObject({
+      status: "TAKEN",
+      reason: "reserved",
+    });
+  }
+  const file = join(dataDir.path, "booking-events.jsonl");
+  const published = async () => {
+    const events = await readEvents({ file }, { ...WAIT, atLeast: promised.length });
+    return new Map(events.map(({ value }) => [value.reservationId, value.seatId]));
+  };
+  await until(
+    async () => {
+      const events = await published();
+      return promised.map(bodyOf).every(({ reservationId = "" }) => events.has(reservationId));
+    },
+    { ...WAIT, what: "an event for every seat that was promised" },
+  );
+});

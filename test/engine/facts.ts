@@ -1,0 +1,109 @@
+import { expect } from "bun:test";
+import { Client } from "pg";
+import { until } from "../support/until.ts";
+
+export interface LedgerRow {
+  seatId: number;
+  version: number;
+  status: string;
+  reservationId: string;
+  epoch: number;
+}
+
+export interface SeatRow {
+  id: number;
+  seatNumber: string;
+  status: string;
+  version: number;
+  reservationId: string | null;
+}
+
+/** What Postgres knows, read on a connection of the test's own. */
+export interface Facts {
+  query<Row>(text: string, values?: unknown[]): Promise<Row[]>;
+  seats(): Promise<Map<number, SeatRow>>;
+  ledger(): Promise<LedgerRow[]>;
+  /** An event of its own with seats 1..count, before an engine can seed the demo. */
+  fill(count: number, options?: { cancellable: boolean }): Promise<void>;
+  /** Waits until a sink has acknowledged every ledger row. */
+  allPublished(deadlineMs: number): Promise<void>;
+  /** What must hold of any database that engines have sold from, at any quiet moment. */
+  expectSound(): Promise<void>;
+}
+
+export async function openFacts(stack: AsyncDisposableStack, databaseUrl: string): Promise<Facts> {
+  const client = new Client({ connectionString: databaseUrl });
+  client.on("error", () => undefined);
+  await client.connect();
+  stack.defer(() => client.end().catch(() => undefined));
+  const query = async <Row>(text: string, values: unknown[] = []) =>
+    (await client.query(text, values)).rows as Row[];
+
+  return {
+    query,
+    seats: async () => {
+      const rows = await query<SeatRow>(
+        `select id::int, seat_number as "seatNumber", status::text, version, reservation_id as "reservationId" from seats`,
+      );
+      return new Map(rows.map((row) => [row.id, row]));
+    },
+    ledger: () =>
+      query<LedgerRow>(
+        `select seat_id::int as "seatId", version, status::text, reservation_id as "reservationId", epoch
+         from seat_events order by seat_id, version`,
+      ),
+    fill: async (count, { cancellable } = { cancellable: false }) => {
+      await query(
+        `with event as (insert into events (name, currency, cancellable) values ('of a test', 'EUR', $2) returning id)
+         insert into seats (event_id, seat_number, price_minor)
+         select event.id, 'S-' || number, 15000 from event, generate_series(1, $1::int) as number order by number`,
+        [count, cancellable],
+      );
+    },
+    allPublished: async (deadlineMs) => {
+      await until(
+        async () => {
+          const [found] = await query<{ done: boolean }>(
+            `select exists (
+               select from ledger_cursors c where not exists (
+                 select from seat_events e where (e.epoch, e.txid, e.id) > (c.epoch, c.txid, c.id))
+             ) as done`,
+          );
+          return found?.done;
+        },
+        { deadlineMs, what: "every ledger row is published" },
+      );
+    },
+    expectSound: async () => {
+      // One ledger row a change, versions 1, 2, 3 ... without a gap, and none of a seat that is not there.
+      expect(
+        await query(
+          `select coalesce(s.id, l.seat_id) as seat, s.version, l.rows, l.first, l.last
+           from seats s full join (
+             select seat_id, count(*)::int as rows, min(version) as first, max(version) as last from seat_events group by seat_id
+           ) l on l.seat_id = s.id
+           where s.id is null or s.version <> coalesce(l.rows, 0) or s.version <> coalesce(l.last, 0) or l.first <> 1`,
+        ),
+      ).toEqual([]);
+      // A reserved seat belongs to the reservation that its last ledger row names, and that one is confirmed.
+      expect(
+        await query(
+          `select s.id as seat, s.reservation_id, l.status, l.reservation_id as last, r.status as reservation
+           from seats s
+           left join seat_events l on l.seat_id = s.id and l.version = s.version
+           left join reservations r on r.id = s.reservation_id
+           where s.status = 'reserved'
+             and (l.status is distinct from 'RESERVED' or l.reservation_id is distinct from s.reservation_id
+                  or r.status is distinct from 'confirmed')`,
+        ),
+      ).toEqual([]);
+      // And no confirmed reservation is without its seat.
+      expect(
+        await query(
+          `select r.id from reservations r left join seats s on s.reservation_id = r.id and s.status = 'reserved'
+           where r.status = 'confirmed' group by r.id, r.seat_count having count(s.id) <> r.seat_count`,
+        ),
+      ).toEqual([]);
+    },
+  };
+}

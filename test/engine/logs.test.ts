@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Redis as RedisClient } from "ioredis";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { type Proxy as Network, startProxy } from "../support/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+import { openSale, reserve, seatsFrom } from "./buyers.ts";
+import { type Engine, logLines, openEngine, strayLines } from "./engines.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { readFigures } from "./figures.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+
+const SEATS = 100_000;
+const WAIT = { deadlineMs: 30_000 };
+const REDIS_PASSWORD = "redis-s3cret";
+
+describe("the log of an engine", () => {
+  const stack = new AsyncDisposableStack();
+  const seats = seatsFrom(1, SEATS);
+  const nextSeat = () => seats.next().value ?? 0;
+  let engine: Engine;
+  let database: Network;
+  let facts: Facts;
+  let redis: Redis | undefined;
+
+  beforeAll(async () => {
+    const own = await createDatabase();
+    stack.defer(own.drop);
+    facts = await openFacts(stack, own.url);
+    await facts.fill(SEATS);
+    database = await startProxy(own.url);
+    stack.defer(database.stop);
+    redis = redisFound ? await startRedis() : undefined;
+    if (redis) stack.defer(redis.stop);
+    if (redis) await setPassword(redis.url);
+    engine = await openEngine(stack, {
+      DATABASE_URL: database.url,
+      ...(redis && { REDIS_URL: redis.url.replace("//", `//:${REDIS_PASSWORD}@`) }),
+    });
+    await becomes("redis", true);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  /** Waits until the metrics say of the component that it is up or not; at once where there is none. */
+  async function becomes(component: "db" | "redis", up: boolean): Promise<void> {
+    if (component === "redis" && !redis) return;
+    await until(
+      async () => {
+        const { value } = await readFigures(engine.url);
+        return value("sentinel_component_up", { component }) === (up ? 1 : 0);
+      },
+      { ...WAIT, what: `${component} is ${up ? "up" : "down"} by the metrics` },
+    );
+  }
+  /** What was written while `work` was done. */
+  const saidDuring = async (work: () => Promise<void>) => {
+    const before = logLines(engine).length;
+    await work();
+    return logLines(engine).slice(before);
+  };
+  const sellDuring = async (work: () => Promise<void>) => {
+    const sale = openSale(engine.url, seats, 8);
+    try {
+      await work();
+    } finally {
+      await sale.stop();
+    }
+  };
+
+  test("is one JSON object a line with level, time, thread and message, and nothing else is written", () => {
+    expect(strayLines(engine)).toEqual([]);
+    const lines = logLines(engine);
+    expect(lines.length).toBeGreaterThan(0);
+    for (const { level, time, thread, msg } of lines) {
+      expect(level).toBeNumber();
+      expect(new Date(time).toISOString()).toBe(time);
+      expect(thread).toMatch(/^(main|reservation|publisher)/);
+      expect(msg).toMatch(/\S/);
+    }
+    expect(lines.filter(({ msg }) => msg === "ready").map(({ url }) => url)).toEqual([engine.url]);
+  });
+
+  test("has no line for a request, whatever its answer", async () => {
+    const said = await saidDuring(async () => {
+      const seatId = nextSeat();
+      for (const path of [seatId, seatId, "abc", SEATS + 1].map((id) => `/api/v1/bookings/reserve/${id}`)) {
+        for (let count = 0; count < 25; count++) await fetch(engine.url + path, { method: "POST" });
+      }
+      await fetch(`${engine.url}/api/v1/bookings/reserve/${nextSeat()}`, {
+        ...{ method: "POST", body: "x".repeat(20_000) },
+      });
+      for (const path of [
+        "/no/such/route",
+        "/api/v1/seats",
+        "/api/v1/seats/abc",
+        "/health/ready",
+        "/metrics",
+      ]) {
+        await fetch(engine.url + path);
+      }
+    });
+    expect(said).toEqual([]);
+  });
+
+  test.skipIf(!redisFound)(
+    "has one line when Redis goes and one when it is back, however much is sold meanwhile",
+    async () => {
+      const said = await saidDuring(() =>
+        sellDuring(async () => {
+          const awayAt = performance.now();
+          redis?.pause();
+          try {
+            await becomes("redis", false);
+            // Long enough for every watcher to have looked at least twice.
+            await until(() => performance.now() > awayAt + 2500, {
+              ...WAIT,
+              what: "Redis is away for a while",
+            });
+          } finally {
+            redis?.resume();
+          }
+          await becomes("redis", true);
+        }),
+      );
+      expect(said.map(({ level, msg }) => [level, msg])).toEqual([
+        [40, expect.stringMatching(/Redis is away/)],
+        [30, expect.stringMatching(/Redis is back/)],
+      ]);
+    },
+  );
+
+  test("has one line when Postgres goes and one when it is back, however many are turned away meanwhile", async () => {
+    const said = await saidDuring(async () => {
+      database.cut();
+      await becomes("db", false);
+      // Long enough for the gate to have looked several times.
+      for (const awayAt = performance.now(); performance.now() < awayAt + 1500; ) {
+        expect((await reserve(engine.url, nextSeat())).status).toBe(503);
+      }
+      database.heal();
+      await becomes("db", true);
+      await until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
+        ...WAIT,
+        what: "the engine sells again",
+      });
+    });
+    expect(said.map(({ level, msg }) => [level, msg])).toEqual([
+      [50, expect.stringMatching(/database is away/)],
+      [30, expect.stringMatching(/database is back/)],
+    ]);
+  });
+
+  test("has no line for a reader who is turned away while Postgres is gone either", async () => {
+    const said = await saidDuring(async () => {
+      database.cut();
+      await becomes("db", false);
+      for (let count = 0; count < 20; count++) await fetch(`${engine.url}/api/v1/seats/1`);
+      database.heal();
+      await becomes("db", true);
+    });
+    expect(said).toHaveLength(2);
+  });
+
+  test("has a line or two when Postgres refuses what it is asked, not one for each batch", async () => {
+    const said = await saidDuring(async () => {
+      await facts.query("alter table seats rename to seats_away");
+      try {
+        for (let count = 0; count < 50; count++) {
+          expect((await reserve(engine.url, nextSeat())).status).toBe(503);
+        }
+      } finally {
+        await facts.query("alter table seats_away rename to seats");
+      }
+      expect((await reserve(engine.url, nextSeat())).status).toBe(201);
+    });
+    expect(said.length).toBeGreaterThan(0);
+    expect(said.length).toBeLessThanOrEqual(2);
+  });
+
+  test("never tells a password", async () => {
+    const { password } = new URL(database.url);
+    expect(password.length).toBeGreaterThan(8);
+    expect(engine.output()).not.toContain(password);
+    expect(engine.output()).not.toContain(REDIS_PASSWORD);
+  });
+
+  test("tells no password at the most talkative level either, nor where the wrong one is refused", async () => {
+    await using own = new AsyncDisposableStack();
+    const talkative = await openEngine(own, {
+      ...{ DATABASE_URL: database.url, LOG_LEVEL: "trace" },
+      ...(redis && { REDIS_URL: redis.url.replace("//", "//:wr0ng-redis@") }),
+    });
+    expect((await reserve(talkative.url, nextSeat())).status).toBe(201);
+    database.cut();
+    await until(async () => (await reserve(talkative.url, nextSeat())).status === 503, {
+      ...WAIT,
+      what: "a 503",
+    });
+    database.heal();
+    await until(async () => (await reserve(talkative.url, nextSeat())).status === 201, {
+      ...WAIT,
+      what: "a 201",
+    });
+    await talkative.stop();
+    const { password } = new URL(database.url);
+    expect(logLines(talkative).length).toBeGreaterThan(5);
+    expect(talkative.output()).not.toContain(password);
+    expect(talkative.output()).not.toContain("wr0ng-redis");
+  });
+});
+
+async function setPassword(url: string): Promise<void> {
+  const client = new RedisClient(url, { lazyConnect: true });
+  try {
+    await client.connect();
+    await client.config("SET", "requirepass", REDIS_PASSWORD);
+  } finally {
+    client.disconnect();
+  }
+}

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createDatabase } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
+import {
+  type Answer,
+  histogram,
+  openSale,
+  reserve,
+  reserveAtOnce,
+  reservePath,
+  seatsFrom,
+} from "./buyers.ts";
+import { type Engine, openEngine } from "./engines.ts";
+import { openFacts } from "./facts.ts";
+import { type Figures, readFigures } from "./figures.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const WAIT = { deadlineMs: 20_000 };
+const SEATS = 2000;
+const THREADS = ["main", "publisher-1", "reservation-1"];
+
+describe("the metrics of an engine after a little load", () => {
+  const stack = new AsyncDisposableStack();
+  let engine: Engine;
+  const answers: Answer[] = [];
+  let figures: Figures;
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const facts = await openFacts(stack, database.url);
+    await facts.fill(SEATS);
+    await facts.query(
+      `update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + '1 hour'
+       where id = ${SEATS}`,
+    );
+    engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
+    answers.push(...(await openSale(engine.url, seatsFrom(1, 300), 16).end()));
+    for (const seatId of [...seatsFrom(1, 40), SEATS, SEATS + 1, 0, -1]) {
+      answers.push(await reserve(engine.url, seatId));
+    }
+    const crowd = await reserveAtOnce(Array.from({ length: 60 }, () => ({ url: engine.url, seatId: 400 })));
+    answers.push(...(await crowd.answers));
+    // What threads and the publisher count reaches the main thread once a second.
+    figures = await until(
+      async () => {
+        const read = await readFigures(engine.url);
+        const reported = THREADS.every(
+          (thread) => read.value("sentinel_event_loop_lag_seconds", { thread }) !== undefined,
+        );
+        return reported && read.sum("sentinel_published_events_total") === won() && read;
+      },
+      { ...WAIT, what: "every thread has reported and every sale is published" },
+    );
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const won = () => histogram(answers)[201] ?? 0;
+
+  test("count every request once by outcome, and nothing else", () => {
+    expect(figures.sum("sentinel_reservations_total")).toBe(answers.length);
+    expect(figures.value("sentinel_reservations_total", { outcome: "won" })).toBe(301);
+    expect(figures.value("sentinel_reservations_total", { outcome: "held" })).toBe(1);
+    expect(figures.value("sentinel_reservations_total", { outcome: "not_found" })).toBe(1);
+    expect(figures.value("sentinel_reservations_total", { outcome: "invalid" })).toBe(2);
+  });
+
+  test("count the same requests by status, as their buyers saw them", () => {
+    const route = "/api/v1/bookings/reserve/:seatId";
+    for (const [status, count] of Object.entries({ 503: 0, ...histogram(answers) })) {
+      const counted = figures.value("sentinel_http_requests_total", { route, method: "POST", status });
+      expect([status, counted]).toEqual([status, count]);
+    }
+    expect(figures.sum("sentinel_http_requests_total", { route })).toBe(answers.length);
+  });
+
+  test("count what memory answered, and what workers decided, in batches", () => {
+    const hits = figures.sum("sentinel_filter_hits_total");
+    expect(figures.value("sentinel_filter_hits_total", { reason: "reserved" })).toBeGreaterThanOrEqual(40);
+    // A worker decided on whatever was no number and was not in memory.
+    const decided = answers.length - hits - 2;
+    expect(figures.value("sentinel_batch_seats_sum")).toBe(decided);
+    expect(figures.sum("sentinel_reservation_duration_seconds_count")).toBe(decided);
+    const batches = figures.value("sentinel_batch_seats_count") ?? 0;
+    expect(batches).toBeGreaterThan(0);
+    expect(batches).toBeLessThanOrEqual(decided);
+    expect(figures.value("sentinel_batch_seats_bucket", { le: "+Inf" })).toBe(batches);
+    for (const stage of ["queue", "lock", "transaction", "answer"]) {
+      const counted = figures.value("sentinel_reservation_stage_duration_seconds_count", { stage });
+      expect([stage, counted]).toEqual([stage, batches]);
+    }
+  });
+
+  test("say that every sale was published and nothing waits", async () => {
+    expect(figures.value("sentinel_published_events_total")).toBe(won());
+    expect(figures.value("sentinel_publisher_active")).toBe(1);
+    await until(async () => (await readFigures(engine.url)).value("sentinel_ledger_backlog_rows") === 0, {
+      ...WAIT,
+      what: "the backlog is empty",
+    });
+  });
+
+  test("tell of each thread: main, reservation-1 and publisher-1", () => {
+    for (const thread of THREADS) {
+      expect(figures.value("sentinel_thread_heap_used_bytes", { thread })).toBeGreaterThan(1_000_000);
+      expect(figures.value("sentinel_event_loop_lag_seconds", { thread })).toBeGreaterThanOrEqual(0);
+    }
+    expect(
+      figures.value("sentinel_db_pool_connections", { thread: "reservation-1", state: "total" }),
+    ).toBeGreaterThan(0);
+    expect(figures.sum("sentinel_worker_threads", { pool: "reservation", state: "running" })).toBe(1);
+    expect(figures.sum("sentinel_worker_restarts_total")).toBe(0);
+  });
+
+  test("have no series for a seat: 500 more seats, and there are as many series as before", async () => {
+    for (const seatId of seatsFrom(1001, 1500)) answers.push(await reserve(engine.url, seatId));
+    for (const path of ["/a", "/b", "/c", reservePath("x"), reservePath("y")]) {
+      await fetch(engine.url + path, { method: "POST" });
+    }
+    const before = await readFigures(engine.url);
+    for (const seatId of seatsFrom(501, 1000)) answers.push(await reserve(engine.url, seatId));
+    for (const path of ["/d", "/e?f=1", "/api/v1/seats/7", reservePath("z")]) {
+      await fetch(engine.url + path, { method: "POST" });
+    }
+    const after = await readFigures(engine.url);
+    expect(after.series.toSorted()).toEqual(before.series.toSorted());
+  });
+});

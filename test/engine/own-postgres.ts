@@ -1,0 +1,71 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Client } from "pg";
+import { type GuardedChild, spawnGuarded } from "../../src/embedded/child.ts";
+import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+
+const START_DEADLINE_MS = 20_000;
+
+/** A Postgres of one test file, which may be stopped and started; the shared one serves other files. */
+export interface OwnPostgres {
+  url: string;
+  /** As an operator does: open sessions are told to go, new ones are refused. */
+  stop(): Promise<void>;
+  /** At the same address, with the same data. */
+  start(): Promise<void>;
+  /** Kills the process behind one session; Postgres then ends all sessions and recovers from its log. */
+  crash(): Promise<void>;
+}
+
+export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnPostgres> {
+  const dir = await tempDir("own-postgres");
+  stack.defer(dir.remove);
+  const first = await startEmbeddedPostgres(dir.path);
+  let running: Pick<GuardedChild, "stop"> | undefined = first;
+  const stop = async () => {
+    await running?.stop();
+    running = undefined;
+  };
+  stack.defer(stop);
+  // Postgres notes its command line beside its data, port included: the only way to start it at the same one.
+  const noted = await readFile(join(first.folder, "postmaster.opts"), "utf8");
+  const { uid, gid } = await stat(first.folder);
+
+  return {
+    url: first.url,
+    stop,
+    start: async () => {
+      const [program = "", ...options] = [...noted.matchAll(/"([^"]*)"|(\S+)/g)].map(
+        ([, quoted, plain]) => quoted ?? plain ?? "",
+      );
+      const child = spawnGuarded([program, ...options], process.getuid?.() === 0 ? { uid, gid } : undefined);
+      running = child;
+      if (!(await child.saw("ready to accept connections"))) throw new Error(child.output());
+    },
+    crash: async () => {
+      const client = new Client({ connectionString: first.url });
+      client.on("error", () => undefined);
+      await client.connect();
+      const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+      process.kill(rows[0]?.pid ?? Number.NaN, "SIGKILL");
+      await client.end().catch(() => undefined);
+      await until(() => answers(first.url), {
+        deadlineMs: START_DEADLINE_MS,
+        what: "Postgres has recovered from its crash",
+      });
+    },
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return true;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}

@@ -1,0 +1,285 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { partOrSkip } from "../support/parts.ts";
+import { type Proxy as Network, startProxy } from "../support/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+import { type Answer, bodyOf, histogram, openSale, reserve, type Sale, seatsFrom } from "./buyers.ts";
+import { type Engine, openEngine } from "./engines.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { readFigures } from "./figures.ts";
+import { type OwnPostgres, openOwnPostgres } from "./own-postgres.ts";
+import { randomFrom, seedOf } from "./random.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+
+const SEATS = 200_000;
+const BUYERS = 24;
+const WAIT = { deadlineMs: 30_000 };
+/** The first to meet a hung database wait for a statement, a connection and the doubt about it (DOUBT_DEADLINE_MS). */
+const SLOWEST_ANSWER_MS = 15_000;
+/** "At once", on a machine that is busy with other things. */
+const QUICK_ANSWER_MS = 1000;
+const LINK_CUTS = 6;
+
+describe("an engine whose Postgres is away", () => {
+  const stack = new AsyncDisposableStack();
+  let postgres: OwnPostgres;
+  let proxy: Network;
+  let redis: Redis | undefined;
+  let engine: Engine;
+  let facts: Facts;
+  const seats = seatsFrom(1, SEATS);
+  const nextSeat = () => seats.next().value ?? 0;
+
+  beforeAll(async () => {
+    postgres = await openOwnPostgres(stack);
+    facts = await openFacts(stack, postgres.url);
+    proxy = await startProxy(postgres.url);
+    stack.defer(proxy.stop);
+    redis = redisFound ? await startRedis() : undefined;
+    if (redis) stack.defer(redis.stop);
+    engine = await openSeller();
+    // Seats beyond the demo's, so that the engine learns of them only when they are asked for.
+    await facts.query(
+      `insert into seats (event_id, seat_number, price_minor)
+       select 1, 'S-' || number, 15000 from generate_series(1001, $1::int) as number order by number`,
+      [SEATS],
+    );
+  });
+  afterAll(() => stack.disposeAsync());
+  beforeEach(async () => {
+    proxy.heal();
+    await sellsAgain();
+  });
+
+  const openSeller = () =>
+    openEngine(stack, { DATABASE_URL: proxy.url, ...(redis && { REDIS_URL: redis.url }) });
+  const status = async (path: string) => (await fetch(engine.url + path)).status;
+  const sellsAgain = () =>
+    until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
+      ...WAIT,
+      what: "the engine sells again, without a restart",
+    });
+  const sellsOn = async (sale: Sale) => {
+    const before = sale.won();
+    await until(() => sale.won() >= before + 200, { ...WAIT, what: "200 more seats are sold" });
+  };
+
+  /** While the database is away: every answer is a bounded 503, soon an immediate one, and health says so. */
+  const expectAway = async () => {
+    const first = await timed(() => reserve(engine.url, nextSeat()));
+    expectBusy(first.answer);
+    expect(first.ms).toBeLessThan(SLOWEST_ANSWER_MS);
+    await until(async () => (await status("/health/ready")) === 503, { ...WAIT, what: "it is not ready" });
+    const later = await Promise.all(
+      Array.from({ length: 50 }, () => timed(() => reserve(engine.url, nextSeat()))),
+    );
+    for (const { answer, ms } of later) {
+      expectBusy(answer);
+      expect(ms).toBeLessThan(QUICK_ANSWER_MS);
+    }
+    expect(await status("/health/live")).toBe(200);
+    const health = await fetch(`${engine.url}/actuator/health`);
+    expect(health.status).toBe(503);
+    expect(await health.json()).toMatchObject({ status: "DOWN", components: { db: { status: "DOWN" } } });
+  };
+  const expectReadyAgain = async () => {
+    await until(async () => (await status("/health/ready")) === 200, { ...WAIT, what: "it is ready again" });
+    expect((await reserve(engine.url, nextSeat())).status).toBe(201);
+    expect(await status("/actuator/health")).toBe(200);
+  };
+
+  /**
+   * Each seat was asked for once: whoever was told 201 has it, under that reservation; whoever was told 503
+   * does not, though it may take the engine a moment to give back what was committed behind its back.
+   */
+  const expectTruth = async (answers: Answer[]) => {
+    const counts = histogram(answers);
+    expect(Object.keys(counts).filter((each) => each !== "201" && each !== "503")).toEqual([]);
+    for (const answer of answers) if (answer.status === 503) expectBusy(answer);
+    const refused = answers.filter((answer) => answer.status === 503).map(({ seatId }) => seatId);
+    await until(
+      async () => {
+        const [found] = await facts.query<{ count: number }>(
+          "select count(*)::int from seats where status <> 'available' and id = any($1::bigint[])",
+          [refused],
+        );
+        return found?.count === 0;
+      },
+      { ...WAIT, what: "no seat is reserved whose buyer was told 503" },
+    );
+    const sold = await facts.seats();
+    const broken = answers
+      .filter(({ status }) => status === 201)
+      .filter((answer) => {
+        const { seatId, reservationId } = bodyOf(answer);
+        const seat = sold.get(seatId);
+        return seat?.status !== "reserved" || seat.reservationId !== reservationId;
+      });
+    expect(broken.map(bodyOf)).toEqual([]);
+    await facts.expectSound();
+  };
+
+  test("stopped and started again: 503 soon and at once, live but not ready, then it sells on and kept all", async () => {
+    const sale = openSale(engine.url, seats, BUYERS);
+    await sellsOn(sale);
+    await postgres.stop();
+    await expectAway();
+    const answers = await sale.stop();
+    await postgres.start();
+    facts = await openFacts(stack, postgres.url);
+    await expectReadyAgain();
+    await expectTruth(answers);
+  });
+
+  test("crashed and recovering by itself: buyers hear 201 or 503, and both are true", async () => {
+    const sale = openSale(engine.url, seats, BUYERS);
+    await sellsOn(sale);
+    await postgres.crash();
+    facts = await openFacts(stack, postgres.url);
+    await expectReadyAgain();
+    await sellsOn(sale);
+    await expectTruth(await sale.stop());
+  });
+
+  test("hanging: 503 within a bound and then at once, live but not ready, then it sells on and kept all", async () => {
+    const sale = openSale(engine.url, seats, BUYERS);
+    await sellsOn(sale);
+    proxy.hang();
+    await expectAway();
+    const answers = sale.stop();
+    proxy.heal();
+    await expectReadyAgain();
+    await expectTruth(await answers);
+  });
+
+  test("behind a link that breaks at random moments: buyers hear 201 or 503, and both are true", async () => {
+    const random = randomFrom(seedOf("postgres-away.test.ts"));
+    const sale = openSale(engine.url, seats, BUYERS);
+    for (let cut = 1; cut <= LINK_CUTS; cut++) {
+      const wins = sale.won() + 50 + Math.floor(random() * 400);
+      await until(() => sale.won() >= wins, { ...WAIT, what: `${wins} seats are sold` });
+      proxy.cut();
+      proxy.heal();
+    }
+    await sellsOn(sale);
+    const answers = await sale.stop();
+    await expectTruth(answers);
+  });
+
+  test("costs no worker thread its life, and with it the batches that were on other connections", async () => {
+    expect((await readFigures(engine.url)).sum("sentinel_worker_restarts_total")).toBe(0);
+  });
+
+  describe("for the one moment between the commit and its answer", () => {
+    /** Every sale of these seats waits in its transaction until the test lets go, past the engine's patience or not. */
+    const holdCommits = async () => {
+      await facts.query(
+        `create or replace function wait_for_test() returns trigger language plpgsql as
+         $$ begin perform pg_advisory_xact_lock_shared(4242); return new; end $$`,
+      );
+      await facts.query(
+        "create trigger wait_for_test before insert on seat_events for each row when (new.status = 'RESERVED') execute function wait_for_test()",
+      );
+      await facts.query("select pg_advisory_lock(4242)");
+    };
+    const letCommit = () => facts.query("select pg_advisory_unlock(4242)");
+    const release = async () => {
+      await facts.query("select pg_advisory_unlock_all()");
+      await facts.query("drop trigger if exists wait_for_test on seat_events");
+    };
+    const isWaiting = () =>
+      until(
+        async () =>
+          (
+            await facts.query(
+              "select from pg_stat_activity where wait_event_type = 'Lock' and wait_event = 'advisory'",
+            )
+          ).length > 0,
+        { ...WAIT, what: "the sale waits in its transaction" },
+      );
+    const seatNow = async (seatId: number) => (await facts.seats()).get(seatId);
+
+    test("a buyer whose commit was not heard of is told 201 when the link is back in time", async () => {
+      const seatId = nextSeat();
+      await holdCommits();
+      try {
+        const answer = reserve(engine.url, seatId);
+        await isWaiting();
+        proxy.hang();
+        await letCommit();
+        await until(async () => (await seatNow(seatId))?.status === "reserved", {
+          ...WAIT,
+          what: "a commit",
+        });
+        proxy.cut();
+        proxy.heal();
+        const { reservationId } = (await seatNow(seatId)) ?? {};
+        expect((await answer).status).toBe(201);
+        expect(bodyOf(await answer)).toMatchObject({ seatId, version: 1, reservationId });
+      } finally {
+        await release();
+      }
+      await facts.expectSound();
+    });
+
+    test("a buyer who had to be told 503 does not keep the seat: it goes back and sells again, here and at a peer", async () => {
+      const peer = await openPeer();
+      const seatId = nextSeat();
+      await holdCommits();
+      let answer: Promise<Answer>;
+      try {
+        answer = reserve(engine.url, seatId);
+        await isWaiting();
+        proxy.hang();
+        await letCommit();
+        await until(async () => (await seatNow(seatId))?.status === "reserved", {
+          ...WAIT,
+          what: "a commit",
+        });
+      } finally {
+        await release();
+      }
+      // True at this moment; the peer must not believe it for ever.
+      expect(bodyOf(await reserve(peer.url, seatId))).toMatchObject({ status: "TAKEN" });
+      expectBusy(await answer);
+      proxy.heal();
+      await until(async () => (await seatNow(seatId))?.status === "available", {
+        ...WAIT,
+        what: "the seat is given back",
+      });
+      const rows = (await facts.ledger()).filter((row) => row.seatId === seatId);
+      expect(rows.map(({ version, status }) => [version, status])).toEqual([
+        [1, "RESERVED"],
+        [2, "CANCELLED"],
+      ]);
+      await facts.expectSound();
+      const again = await reserve(peer.url, seatId);
+      expect([again.status, bodyOf(again)]).toEqual([201, expect.objectContaining({ version: 3 })]);
+    });
+
+    /** Another process on the same database, by a link that stays good. */
+    const openPeer = () =>
+      openEngine(stack, { DATABASE_URL: postgres.url, ...(redis && { REDIS_URL: redis.url }) });
+  });
+});
+
+function expectBusy(answer: Answer): void {
+  expect(answer.status).toBe(503);
+  expect(answer.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+  expect(bodyOf(answer)).toEqual({
+    message: "System is busy, please try again",
+    seatId: answer.seatId,
+    status: "RETRY",
+    reason: "unavailable",
+  });
+}
+
+async function timed(ask: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+  const startedAt = performance.now();
+  const answer = await ask();
+  return { answer, ms: performance.now() - startedAt };
+}

@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findRedis } from "../support/redis.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "./buyers.ts";
+import { type Engine, exitCodeOf, logLines, openEngine } from "./engines.ts";
+import { expectPublished, readEvents } from "./events.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { readFigures } from "./figures.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+
+const SEATS = 50_000;
+const WAIT = { deadlineMs: 20_000 };
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+const CROWD = 200;
+
+describe("an engine that is told to end", () => {
+  const stack = new AsyncDisposableStack();
+  let databaseUrl: string;
+  let facts: Facts;
+  const seats = seatsFrom(1, SEATS);
+  const take = (count: number) => Array.from({ length: count }, () => seats.next().value ?? 0);
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    databaseUrl = database.url;
+    facts = await openFacts(stack, databaseUrl);
+    await facts.fill(SEATS);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const open = async (env: Record<string, string> = {}) => {
+    const dataDir = await tempDir("shutdown");
+    stack.defer(dataDir.remove);
+    const engine = await openEngine(stack, { DATABASE_URL: databaseUrl, DATA_DIR: dataDir.path, ...env });
+    return { engine, events: { file: join(dataDir.path, "booking-events.jsonl") } };
+  };
+  const ready = async ({ url }: Engine) => (await fetch(`${url}/health/ready`)).status;
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    test(`by ${signal} turns unready, answers what it has accepted, publishes all and ends with 0 in time`, async () => {
+      // Batches of 10, one at a time and slow, and an even slower publisher: at the signal most of the crowd
+      // still waits, and when the last of it is answered most of the events do. Without a delay the port
+      // closes as soon as the engine believes that it may, so nothing hides an answer that is cut off.
+      const { engine, events } = await open({
+        ...{ RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "1", BATCH_LIMIT_SEATS: "10" },
+        ...{ DRAIN_DELAY_MS: "0", SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS) },
+      });
+      await slowDown();
+      let signalledAt: number;
+      try {
+        const crowd = await reserveAtOnce(take(CROWD).map((seatId) => ({ url: engine.url, seatId })));
+        await until(async () => (await acceptedBy(engine)) >= CROWD - 10, {
+          ...WAIT,
+          what: "all are accepted",
+        });
+        signalledAt = performance.now();
+        process.kill(engine.pid, signal);
+        await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
+        expect(histogram(await crowd.answers)).toEqual({ 201: CROWD });
+        expect(await exitCodeOf(engine)).toBe(0);
+      } finally {
+        await speedUp();
+      }
+      expect(performance.now() - signalledAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS);
+      // Nothing is waited for: what is not in the file at the exit was left behind.
+      const { length } = (await readFile(events.file, "utf8")).split("\n").slice(0, -1);
+      expect(length).toBe((await facts.ledger()).length);
+      await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: length }));
+    });
+  }
+
+  /** Seats that wait, and those that were sold: with a batch of 10 under way, all that were accepted but these 10. */
+  const acceptedBy = async ({ url }: Engine) => {
+    const { sum } = await readFigures(url);
+    return sum("sentinel_queue_seats") + sum("sentinel_reservations_total", { outcome: "won" });
+  };
+  const slowDown = async () => {
+    await facts.query(
+      `create function be_slow() returns trigger language plpgsql as
+       $$ begin perform pg_sleep(tg_argv[0]::float8); return null; end $$`,
+    );
+    await facts.query(
+      "create trigger be_slow after insert on seat_events for each statement execute function be_slow(0.1)",
+    );
+    await facts.query(
+      "create trigger be_slow after update on ledger_cursors for each statement execute function be_slow(0.3)",
+    );
+  };
+  const speedUp = () => facts.query("drop function if exists be_slow() cascade");
+
+  test("in full flow breaks no connection whose request was sent before, and stays live to the end", async () => {
+    const { engine, events } = await open({ DRAIN_DELAY_MS: "1500" });
+    const sale = openSale(engine.url, seats, 48);
+    await until(() => sale.won() >= 300, { ...WAIT, what: "300 seats are sold" });
+    process.kill(engine.pid, "SIGTERM");
+    // In the same turn: who asks now had begun before the signal.
+    const answers = await sale.stop();
+    expect((await fetch(`${engine.url}/health/live`)).status).toBe(200);
+    const { 201: won = 0, 503: refused = 0 } = histogram(answers);
+    expect(won + refused).toBe(answers.length);
+    for (const answer of answers.filter(({ status }) => status === 503)) {
+      expect(bodyOf(answer)).toMatchObject({ status: "RETRY", reason: "draining" });
+    }
+    expect(await exitCodeOf(engine)).toBe(0);
+    await facts.expectSound();
+    const published = await readEvents(events, { ...WAIT, atLeast: won });
+    await expectPublished(facts, published);
+  });
+
+  test("tells new buyers to try again elsewhere while its port is still open", async () => {
+    const { engine } = await open({ DRAIN_DELAY_MS: "1500" });
+    process.kill(engine.pid, "SIGTERM");
+    await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
+    const [seatId = 0] = take(1);
+    const refused = await reserve(engine.url, seatId);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+    expect(bodyOf(refused)).toMatchObject({ status: "RETRY", reason: "draining" });
+    expect(await exitCodeOf(engine)).toBe(0);
+  });
+
+  test("twice ends at once, with a code that says so", async () => {
+    const { engine } = await open({ DRAIN_DELAY_MS: "60000", SHUTDOWN_TIMEOUT_MS: "120000" });
+    process.kill(engine.pid, "SIGTERM");
+    await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
+    process.kill(engine.pid, "SIGTERM");
+    expect(await exitCodeOf(engine, 5000)).toBe(130);
+  });
+
+  test("and cannot finish ends with 1 when SHUTDOWN_TIMEOUT_MS is over", async () => {
+    const { engine } = await open({ DRAIN_DELAY_MS: "60000", SHUTDOWN_TIMEOUT_MS: "700" });
+    process.kill(engine.pid, "SIGTERM");
+    expect(await exitCodeOf(engine, 5000)).toBe(1);
+    expect(engine.output()).toContain("SHUTDOWN_TIMEOUT_MS");
+  });
+});
+
+describe("the Postgres and Redis that an engine has embedded", () => {
+  const stack = new AsyncDisposableStack();
+  let dataDir: string;
+
+  beforeAll(async () => {
+    const dir = await tempDir("embedded");
+    stack.defer(dir.remove);
+    dataDir = dir.path;
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const ends: [string, (engine: Engine) => unknown][] = [
+    ["told to end", (engine) => process.kill(engine.pid, "SIGTERM")],
+    ["killed", (engine) => engine.kill()],
+  ];
+  for (const [how, end] of ends) {
+    test(`are gone seconds after it was ${how}`, async () => {
+      const engine = await openEngine(stack, { DATA_DIR: dataDir });
+      const embedded = await embeddedProcesses(engine);
+      expect(embedded).toHaveLength(redisFound ? 2 : 1);
+      for (const pid of embedded) expect([pid, isAlive(pid)]).toEqual([pid, true]);
+      await end(engine);
+      await exitCodeOf(engine);
+      await until(() => !embedded.some(isAlive), { ...WAIT, what: "the embedded processes are gone" });
+    });
+  }
+
+  /** The ids as those processes tell them: of Postgres beside its data, of Redis by itself. */
+  async function embeddedProcesses(engine: Engine): Promise<number[]> {
+    const [postgres] = (await readFile(join(dataDir, "postgres/postmaster.pid"), "utf8")).split("\n");
+    const ready = logLines(engine).find(({ msg }) => msg === "ready");
+    const [, port] = /redis:\/\/127\.0\.0\.1:(\d+)/.exec(ready?.redis ?? "") ?? [];
+    return [Number(postgres), ...(port ? [await redisProcess(Number(port))] : [])];
+  }
+});
+
+function redisProcess(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("INFO server\r\n"));
+    let answer = "";
+    socket.on("data", (bytes) => {
+      answer += bytes.toString();
+      const [, pid] = /process_id:(\d+)\r\n/.exec(answer) ?? [];
+      if (pid === undefined) return;
+      socket.destroy();
+      resolve(Number(pid));
+    });
+    socket.once("error", reject);
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,380 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { chown, readdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
+import { describeConfig } from "../../src/config.ts";
+import { type Child, startChild } from "../support/child.ts";
+import { freePort } from "../support/free-port.ts";
+import { createDatabase, type Database } from "../support/postgres.ts";
+import { startProxy } from "../support/proxy.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { bodyOf, reserve } from "./buyers.ts";
+import {
+  asOrdinaryUser,
+  type Ended,
+  engineCommand,
+  engineEnvironment,
+  ORDINARY_USER,
+  runEngine,
+} from "./command.ts";
+import { type Engine, openEngine, strayLines } from "./engines.ts";
+import { readEvents } from "./events.ts";
+import { openFacts } from "./facts.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const ROOT = join(import.meta.dir, "../..");
+const FAULT_DEADLINE_MS = 10_000;
+const WAIT = { deadlineMs: 30_000 };
+const ordinaryUser = asOrdinaryUser();
+
+/** One line on stderr that begins with the variable and says what to do, a failing exit code, in time. */
+function expectFault(ended: Ended, variable: string, told: RegExp): void {
+  expect(ended.stderr).toMatch(new RegExp(`^sentinel: ${variable}: .+\n$`));
+  expect(ended.stderr).toMatch(told);
+  expect(ended.exitCode).toBe(1);
+  expect(ended.ms).toBeLessThan(FAULT_DEADLINE_MS);
+  expect(ended.stdout + ended.stderr).not.toMatch(/\bat .+:\d+:\d+/);
+}
+
+const stack = new AsyncDisposableStack();
+let database: Database;
+/** Of an engine that needs a folder only for its events. */
+let dataDir: string;
+
+beforeAll(async () => {
+  database = await createDatabase("empty");
+  stack.defer(database.drop);
+  const dir = await tempDir("start");
+  stack.defer(dir.remove);
+  dataDir = dir.path;
+});
+afterAll(() => stack.disposeAsync());
+
+/** A folder that is removed when the test is over. */
+async function folder(own: AsyncDisposableStack): Promise<string> {
+  const dir = await tempDir("start");
+  own.defer(dir.remove);
+  return dir.path;
+}
+
+/** The shared database's URL with something changed. */
+function databaseUrl(change: Partial<Pick<URL, "host" | "password" | "username" | "pathname">>): string {
+  return Object.assign(new URL(database.url), change).href;
+}
+
+describe("an engine that cannot start says why in one line", () => {
+  test("the port is taken", async () => {
+    const port = await freePort();
+    await using own = new AsyncDisposableStack();
+    const server = createServer().listen(port, "127.0.0.1");
+    own.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
+    const ended = await runEngine({ DATABASE_URL: database.url, DATA_DIR: dataDir, PORT: String(port) });
+    expectFault(ended, "PORT", new RegExp(`${port} is taken`));
+  });
+
+  const settings: [variable: string, value: string][] = [
+    ["PORT", "abc"],
+    ["KAFKA_BROKERS", "kafka"],
+    ["REDIS_URL", "localhost:6379"],
+    ["STATEMENT_TIMEOUT_MS", "2s"],
+  ];
+  for (const [variable, value] of settings) {
+    test(`${variable}=${value} is no setting`, async () => {
+      const ended = await runEngine({ DATABASE_URL: database.url, DATA_DIR: dataDir, [variable]: value });
+      expectFault(ended, variable, /must be/);
+    });
+  }
+
+  test("the host is not this machine's", async () => {
+    const ended = await runEngine({ DATABASE_URL: database.url, DATA_DIR: dataDir, HOST: "192.0.2.1" });
+    expectFault(ended, "HOST", /192\.0\.2\.1/);
+  });
+
+  test("the database is not there", async () => {
+    const url = databaseUrl({ host: `127.0.0.1:${await freePort()}` });
+    expectFault(await runEngine({ DATABASE_URL: url, DATA_DIR: dataDir }), "DATABASE_URL", /ECONNREFUSED/);
+  });
+
+  test("the database does not answer", async () => {
+    await using own = new AsyncDisposableStack();
+    const proxy = await startProxy(database.url);
+    own.defer(proxy.stop);
+    proxy.hang();
+    expectFault(await runEngine({ DATABASE_URL: proxy.url, DATA_DIR: dataDir }), "DATABASE_URL", /timeout/i);
+  });
+
+  test("the database's name is wrong", async () => {
+    const url = databaseUrl({ pathname: "/no_such_database" });
+    expectFault(
+      await runEngine({ DATABASE_URL: url, DATA_DIR: dataDir }),
+      "DATABASE_URL",
+      /no_such_database/,
+    );
+  });
+
+  for (const url of [
+    "mysql://shop:s3cret@127.0.0.1/sentinel",
+    "not a url s3cret",
+    "postgres://shop:s3cret@127.0.0.1:99999/sentinel",
+    "postgres://shop:s3cret%zz@127.0.0.1:1/sentinel",
+  ]) {
+    test(`the database's URL is malformed (${url.replaceAll("s3cret", "...")}), and its password is not told`, async () => {
+      const ended = await runEngine({ DATABASE_URL: url, DATA_DIR: dataDir });
+      expectFault(ended, "DATABASE_URL", /URL/);
+      expect(ended.stdout + ended.stderr).not.toContain("s3cret");
+    });
+  }
+
+  test("the database's password is wrong, and neither it nor the right one is told", async () => {
+    const { password } = new URL(database.url);
+    const ended = await runEngine({
+      DATABASE_URL: databaseUrl({ password: "n0t-the-passw0rd" }),
+      DATA_DIR: dataDir,
+    });
+    expectFault(ended, "DATABASE_URL", /password authentication failed/);
+    expect(ended.stdout + ended.stderr).not.toMatch(new RegExp(`n0t-the-passw0rd|${password}`));
+  });
+
+  test("the database gives this user no connection any more", async () => {
+    await using own = new AsyncDisposableStack();
+    const facts = await openFacts(own, database.url);
+    await facts.query("create role crowded login password 'crowded' connection limit 0");
+    own.defer(async () => void (await facts.query("drop role crowded")));
+    const url = databaseUrl({ username: "crowded", password: "crowded" });
+    expectFault(
+      await runEngine({ DATABASE_URL: url, DATA_DIR: dataDir }),
+      "DATABASE_URL",
+      /too many connections/,
+    );
+  });
+
+  test("its threads would need more connections than Postgres gives", async () => {
+    const ended = await runEngine({
+      ...{ DATABASE_URL: database.url, DATA_DIR: dataDir },
+      ...{ RESERVATION_WORKERS: "64", BATCHES_PER_WORKER: "16" },
+    });
+    expectFault(ended, "RESERVATION_WORKERS", /1024|1029/);
+  });
+
+  test("the data folder is a file", async () => {
+    await using own = new AsyncDisposableStack();
+    const file = join(await folder(own), "file");
+    await writeFile(file, "");
+    expectFault(await runEngine({ DATA_DIR: file }), "DATA_DIR", /choose/);
+    expectFault(await runEngine({ DATA_DIR: join(file, "below") }), "DATA_DIR", /choose/);
+  });
+
+  test("the data folder is one where nobody may write", async () => {
+    expectFault(await runEngine({ DATA_DIR: "/proc/sentinel" }), "DATA_DIR", /choose/);
+  });
+
+  test.skipIf(!ordinaryUser?.length)("the data folder is another user's", async () => {
+    await using own = new AsyncDisposableStack();
+    const ended = await runEngine({ DATA_DIR: await folder(own), HOME: "/" }, { as: ordinaryUser ?? [] });
+    expectFault(ended, "DATA_DIR", /choose/);
+  });
+
+  test("it is asked for something that it does not know", async () => {
+    const ended = await runEngine({}, { args: ["--nonsense"] });
+    expect(ended.stderr).toMatch(/^sentinel: .*--nonsense.*\n$/);
+    expect(ended.exitCode).toBe(1);
+  });
+});
+
+describe("an engine that is asked about itself", () => {
+  test("lists every variable with its default for --help", async () => {
+    const { exitCode, stdout, stderr } = await runEngine({}, { args: ["--help"] });
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    const rows = describeConfig();
+    expect(rows.length).toBeGreaterThan(15);
+    for (const { variable, fallback } of rows) {
+      expect(stdout).toMatch(new RegExp(`^ +${variable} .*\\[${RegExp.escape(fallback)}\\]$`, "m"));
+    }
+  });
+
+  test("prints the package's version for --version", async () => {
+    const { exitCode, stdout, stderr } = await runEngine({}, { args: ["--version"] });
+    expect([exitCode, stdout, stderr]).toEqual([0, `${packageJson.version}\n`, ""]);
+  });
+});
+
+describe("an engine starts", () => {
+  test("although Redis and Kafka cannot be reached, and sells, and ends in order", async () => {
+    await using own = new AsyncDisposableStack();
+    const engine = await openEngine(own, {
+      DATABASE_URL: database.url,
+      REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
+      KAFKA_BROKERS: `127.0.0.1:${await freePort()}`,
+    });
+    expect((await reserve(engine.url, 2)).status).toBe(201);
+  });
+
+  test("although Redis and Kafka take connections and never answer, and sells, and ends in order", async () => {
+    await using own = new AsyncDisposableStack();
+    const silent = await startProxy(database.url);
+    own.defer(silent.stop);
+    silent.hang();
+    const engine = await openEngine(own, {
+      DATABASE_URL: database.url,
+      REDIS_URL: `redis://127.0.0.1:${silent.port}`,
+      KAFKA_BROKERS: `127.0.0.1:${silent.port}`,
+    });
+    expect((await reserve(engine.url, 3)).status).toBe(201);
+    expect(await engine.stop()).toBe(0);
+    expect(strayLines(engine)).toEqual([]);
+  });
+
+  test("as a database user who owns nothing but the database", async () => {
+    await using own = new AsyncDisposableStack();
+    const admin = await openFacts(own, database.url);
+    await admin.query("create role shop login password 'shop'");
+    own.defer(async () => void (await admin.query("drop role shop")));
+    const shops = await createDatabase("empty");
+    own.defer(shops.drop);
+    const name = new URL(shops.url).pathname.slice(1);
+    await admin.query(`alter database ${name} owner to shop`);
+    const url = Object.assign(new URL(shops.url), { username: "shop", password: "shop" }).href;
+    const engine = await openEngine(own, { DATABASE_URL: url });
+    expect((await reserve(engine.url, 2)).status).toBe(201);
+  });
+
+  test("together with a second one on one empty database, which is seeded once", async () => {
+    await using own = new AsyncDisposableStack();
+    const empty = await createDatabase("empty");
+    own.defer(empty.drop);
+    const engines = await Promise.all([1, 2].map(() => openEngine(own, { DATABASE_URL: empty.url })));
+    const facts = await openFacts(own, empty.url);
+    expect(await facts.query("select name from events")).toEqual([{ name: "Grand Central Concert 2025" }]);
+    expect(await facts.query("select count(*)::int, max(id)::int from seats")).toEqual([
+      { count: 1000, max: 1000 },
+    ]);
+    expect(await facts.query("select epoch from ledger_epochs")).toEqual([{ epoch: 1 }]);
+    for (const [index, { url }] of engines.entries()) {
+      expect((await reserve(url, index + 2)).status).toBe(201);
+    }
+  });
+
+  test.skipIf(!ordinaryUser)("as an ordinary user, and keeps its secrets from others", async () => {
+    await using own = new AsyncDisposableStack();
+    const home = await folder(own);
+    if (ordinaryUser?.length) await chown(home, ORDINARY_USER, ORDINARY_USER);
+    const env = { DATA_DIR: join(home, "data"), HOME: home };
+    const engine = await startByHand(own, env, ordinaryUser);
+    expect((await reserve(engine.url, 2)).status).toBe(201);
+    const { uid, mode } = await Bun.file(join(env.DATA_DIR, "postgres.password")).stat();
+    expect([uid, mode & 0o777]).toEqual([
+      ordinaryUser?.length ? ORDINARY_USER : (process.getuid?.() ?? -1),
+      0o600,
+    ]);
+    expect(await engine.child.end("SIGTERM", 15_000)).toBe(0);
+  });
+});
+
+describe("the DATA_DIR of a running engine", () => {
+  const own = new AsyncDisposableStack();
+  let env: { DATA_DIR: string };
+  let first: Engine;
+
+  beforeAll(async () => {
+    env = { DATA_DIR: await folder(own) };
+    first = await openEngine(own, env);
+  });
+  afterAll(() => own.disposeAsync());
+
+  test("is not shared with a second one, which says so, and the first sells on", async () => {
+    expectFault(await runEngine(env), "DATA_DIR", /in use/);
+    expect((await reserve(first.url, 2)).status).toBe(201);
+  });
+
+  test("is not all: its port is not shared either", async () => {
+    const { port } = new URL(first.url);
+    const ended = await runEngine({ DATABASE_URL: database.url, DATA_DIR: dataDir, PORT: port });
+    expectFault(ended, "PORT", new RegExp(`${port} is taken`));
+  });
+
+  test("has everything as it was after a restart", async () => {
+    const won = await reserve(first.url, 7);
+    expect(won.status).toBe(201);
+    expect(await first.stop()).toBe(0);
+
+    const second = await openEngine(own, env);
+    expect(bodyOf(await reserve(second.url, 7))).toMatchObject({ status: "TAKEN", reason: "reserved" });
+    expect((await reserve(second.url, 8)).status).toBe(201);
+    const events = await readEvents(
+      { file: join(env.DATA_DIR, "booking-events.jsonl") },
+      { ...WAIT, atLeast: 3 },
+    );
+    expect(events.map(({ key }) => key)).toEqual(["2", "7", "8"]);
+    expect(events[1]?.value.reservationId).toBe(bodyOf(won).reservationId ?? "");
+  });
+});
+
+describe("an engine on an empty DATA_DIR", () => {
+  test("that was killed while it made its database starts anew the next time", async () => {
+    await using own = new AsyncDisposableStack();
+    const home = await folder(own);
+    const env = await engineEnvironment({ DATA_DIR: home });
+    const child = startChild("the engine", engineCommand, { cwd: ROOT, env });
+    own.defer(() => child.kill());
+    await until(async () => (await readdir(home)).length > 0, { ...WAIT, what: "a database is being made" });
+    await child.kill();
+    expect(existsSync(join(home, "postgres"))).toBe(false);
+    const engine = await openEngine(own, { DATA_DIR: home });
+    expect((await reserve(engine.url, 2)).status).toBe(201);
+    await engine.stop();
+  });
+
+  test("that two want a moment apart is given to one; the other says so; and the data can be opened again", async () => {
+    await using own = new AsyncDisposableStack();
+    const home = await folder(own);
+    const start = async () => {
+      const env = await engineEnvironment({ DATA_DIR: home });
+      const child = startChild("the engine", engineCommand, { cwd: ROOT, env });
+      own.defer(() => child.kill());
+      return { child, url: `http://127.0.0.1:${env.PORT}` };
+    };
+    const first = await start();
+    await until(async () => (await readdir(home)).length > 0, { ...WAIT, what: "a database is being made" });
+    const both = [first, await start()];
+    const loser = await until(() => both.find(({ child }) => child.exitCode() !== undefined), {
+      ...WAIT,
+      what: "one of them gives up",
+    });
+    expect(loser.child.output()).toMatch(/^sentinel: DATA_DIR: .+\n$/);
+    const winner = both.find((each) => each !== loser) ?? loser;
+    await until(async () => (await reserve(winner.url, 2)).status === 201, {
+      ...WAIT,
+      what: "the other sells",
+    });
+    expect(await winner.child.end("SIGTERM", 15_000)).toBe(0);
+    const again = await openEngine(own, { DATA_DIR: home });
+    expect(bodyOf(await reserve(again.url, 2))).toMatchObject({ status: "TAKEN" });
+    await again.stop();
+  });
+});
+
+/** As `openEngine`, for a user or a moment that it does not offer. */
+async function startByHand(
+  own: AsyncDisposableStack,
+  env: Record<string, string>,
+  as: string[] | undefined,
+): Promise<{ url: string; child: Child }> {
+  const environment = await engineEnvironment(env);
+  const child = startChild("the engine", [...(as ?? []), ...engineCommand], { cwd: ROOT, env: environment });
+  own.defer(() => child.kill());
+  const { PORT } = environment;
+  const url = `http://127.0.0.1:${PORT}`;
+  await until(
+    async () => child.exitCode() !== undefined || (await fetch(`${url}/health/ready`)).status === 200,
+    { ...WAIT, what: "the engine is ready" },
+  ).catch((error) => {
+    throw new Error(`the engine did not start:\n${child.output()}`, { cause: error });
+  });
+  if (child.exitCode() !== undefined) throw new Error(`the engine did not start:\n${child.output()}`);
+  return { url, child };
+}

@@ -1,0 +1,242 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { faultOf } from "../../src/postgres/faults.ts";
+import { commitReservations } from "../../src/postgres/reserve.ts";
+import { giveBack } from "../../src/postgres/settle.ts";
+import { contradictions, only, openSale, reserveOne, type Sale } from "./sale.ts";
+
+const UNKNOWN = -1;
+
+let sale: Sale;
+beforeAll(async () => {
+  sale = await openSale();
+});
+afterEach(() => sale.endSessions());
+afterAll(() => sale.close());
+
+/** A seat that was sold and given back: free, at version 2. */
+async function seatAtVersion2(): Promise<number> {
+  const seatId = await sale.addSeat("cancellable");
+  const session = await sale.session();
+  const { reservationId } = await reserveOne(session, seatId, 0);
+  await giveBack(drizzle(session), { seatIds: [seatId], reservationIds: [reservationId] }, [1]);
+  return seatId;
+}
+
+async function heldSeat(expiry: string): Promise<{ seatId: number; holder: string }> {
+  const seatId = await sale.addSeat();
+  const holder = Bun.randomUUIDv7();
+  await sale.rows(
+    `update seats set status = 'held', version = 1, reservation_id = $2, hold_expires_at = now() + $3::interval where id = $1`,
+    [seatId, holder, expiry],
+  );
+  return { seatId, holder };
+}
+
+const expectUntouched = async (seatId: number) => {
+  expect(await sale.seat(seatId)).toEqual({ status: "available", version: 0, reservationId: null });
+  expect(await sale.ledger(seatId)).toEqual([]);
+};
+
+describe("a free seat", () => {
+  test("is won: its version goes up by exactly 1 and it belongs to the reservation", async () => {
+    const seatId = await seatAtVersion2();
+    const { reservationId, verdict, version } = await reserveOne(await sale.session(), seatId, 2);
+    expect([verdict, version]).toEqual(["won", 3]);
+    expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 3, reservationId });
+  });
+
+  test("leaves one ledger row and one reservation row, in the transaction that changed it", async () => {
+    const seatId = await sale.addSeat();
+    const { reservationId } = await reserveOne(await sale.session(), seatId, 0);
+    const { txid } = only(
+      await sale.rows<{ txid: string }>("select last_txid::text as txid from seats where id = $1", [seatId]),
+    );
+    expect(await sale.ledger(seatId)).toEqual([
+      { epoch: 1, txid, version: 1, status: "RESERVED", reservationId, replaces: null },
+    ]);
+    const written = await sale.rows(
+      `select s.xmin = e.xmin and s.xmin = r.xmin as together, r.status::text, r.seat_count, r.event_id = s.event_id as same_event
+       from seats s join seat_events e on e.seat_id = s.id join reservations r on r.id = e.reservation_id where s.id = $1`,
+      [seatId],
+    );
+    expect(written).toEqual([{ together: true, status: "confirmed", seat_count: 1, same_event: true }]);
+  });
+
+  test("is not changed for a stale version, and the answer carries the new one", async () => {
+    const seatId = await seatAtVersion2();
+    const before = [await sale.seat(seatId), await sale.ledger(seatId)];
+    const { verdict, version } = await reserveOne(await sale.session(), seatId, 0);
+    expect([verdict, version]).toEqual(["moved", 2]);
+    expect([await sale.seat(seatId), await sale.ledger(seatId)]).toEqual(before);
+  });
+
+  test("whose row another session has locked is contended at once, not waited for", async () => {
+    const seatId = await sale.addSeat();
+    const rival = await sale.session();
+    await rival.query("begin");
+    await rival.query("select from seats where id = $1 for update", [seatId]);
+    // Had it waited, the statement timeout would make it throw.
+    const { verdict } = await reserveOne(await sale.session(), seatId, 0);
+    await rival.query("rollback");
+    expect(verdict).toBe("contended");
+    await expectUntouched(seatId);
+  });
+
+  test("is not lost to its batch when another session has locked one of them", async () => {
+    const [locked = 0, free = 0] = await sale.addSeats(2);
+    const rival = await sale.session();
+    await rival.query("begin");
+    await reserveOne(rival, locked, 0);
+    const answer = await commitReservations(await sale.session(), {
+      seatIds: [locked, free],
+      versions: [0, 0],
+      reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
+    });
+    await rival.query("commit");
+    expect(answer.map(({ verdict }) => verdict)).toEqual(["contended", "won"]);
+    expect((await sale.seat(locked)).version).toBe(1);
+  });
+
+  test("is not changed by a writer that began before the seat's last change", async () => {
+    const seatId = await sale.addSeat("cancellable");
+    const early = await sale.session();
+    await early.query("begin");
+    await early.query("select pg_current_xact_id()");
+    const late = await sale.session();
+    const { reservationId } = await reserveOne(late, seatId, 0);
+    await giveBack(drizzle(late), { seatIds: [seatId], reservationIds: [reservationId] }, [1]);
+
+    const { verdict } = await reserveOne(early, seatId, 2);
+    await early.query("commit");
+    expect(verdict).toBe("contended");
+    expect((await sale.ledger(seatId)).map(({ version }) => version)).toEqual([1, 2]);
+  });
+});
+
+describe("a seat that is not free", () => {
+  test("says reserved, with its version, and for good only where the event takes nothing back", async () => {
+    const session = await sale.session();
+    for (const event of ["final", "cancellable"] as const) {
+      const seatId = await sale.addSeat(event);
+      const { reservationId } = await reserveOne(session, seatId, 0);
+      for (const version of [UNKNOWN, 0, 1]) {
+        const answer = await reserveOne(session, seatId, version);
+        expect(answer).toMatchObject({ verdict: "reserved", version: 1, final: event === "final" });
+      }
+      expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 1, reservationId });
+    }
+  });
+
+  test("says missing when it does not exist", async () => {
+    const answer = await reserveOne(await sale.session(), Number.MAX_SAFE_INTEGER, 0);
+    expect(answer).toMatchObject({ verdict: "missing", version: null, final: false });
+    const left = await sale.rows("select from reservations where id = $1", [answer.reservationId]);
+    expect(left).toEqual([]);
+  });
+
+  test("says held while its hold lasts, and stays with its holder", async () => {
+    const { seatId, holder } = await heldSeat("10 seconds");
+    const answer = await reserveOne(await sale.session(), seatId, 1);
+    expect(answer).toMatchObject({ verdict: "held", version: 1 });
+    expect(await sale.seat(seatId)).toEqual({ status: "held", version: 1, reservationId: holder });
+  });
+
+  test("is taken over in one change when its hold is over, and the ledger names whom it replaces", async () => {
+    const { seatId, holder } = await heldSeat("-1 millisecond");
+    const answer = await reserveOne(await sale.session(), seatId, 1);
+    expect(answer).toMatchObject({ verdict: "won", version: 2 });
+    expect(await sale.seat(seatId)).toEqual({
+      status: "reserved",
+      version: 2,
+      reservationId: answer.reservationId,
+    });
+    expect(await sale.ledger(seatId)).toMatchObject([
+      { version: 2, status: "RESERVED", reservationId: answer.reservationId, replaces: holder },
+    ]);
+  });
+
+  test("says moved when its hold is over and another version was asked for", async () => {
+    const { seatId } = await heldSeat("-1 millisecond");
+    expect(await reserveOne(await sale.session(), seatId, 0)).toMatchObject({ verdict: "moved", version: 1 });
+    expect((await sale.seat(seatId)).status).toBe("held");
+  });
+});
+
+describe("a batch", () => {
+  test("answers each seat for itself, in the order of the request", async () => {
+    const session = await sale.session();
+    const [sold = 0, free = 0, stale = 0] = [...(await sale.addSeats(2)), await seatAtVersion2()];
+    await reserveOne(session, sold, 0);
+    const { seatId: held } = await heldSeat("10 seconds");
+    const seatIds = [stale, free, Number.MAX_SAFE_INTEGER, held, sold];
+    const answer = await commitReservations(session, {
+      seatIds,
+      versions: [1, 0, 0, 1, 0],
+      reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
+    });
+    expect(answer.map(({ verdict, version }) => `${verdict} ${version}`)).toEqual([
+      ...["moved 2", "won 1", "missing null", "held 1", "reserved 1"],
+    ]);
+  });
+
+  test("of 256 seats is won as one", async () => {
+    const seatIds = (await sale.addSeats(256)).reverse();
+    const reservationIds = seatIds.map(() => Bun.randomUUIDv7());
+    const answer = await commitReservations(await sale.session(), {
+      seatIds,
+      versions: seatIds.map(() => 0),
+      reservationIds,
+    });
+    expect(answer.every(({ verdict, version }) => verdict === "won" && version === 1)).toBe(true);
+    const owners = await sale.rows<{ id: string; reservation_id: string; last_txid: string }>(
+      "select id, reservation_id, last_txid::text from seats where id = any($1)",
+      [seatIds],
+    );
+    const ownerOf = new Map(owners.map((row) => [Number(row.id), row.reservation_id]));
+    expect<unknown>(seatIds.map((seatId) => ownerOf.get(seatId))).toEqual(reservationIds);
+    expect(new Set(owners.map((row) => row.last_txid)).size).toBe(1);
+  });
+
+  test("with a reservation id that exists already is refused as a whole and leaves nothing", async () => {
+    const [used = 0, first = 0, second = 0] = await sale.addSeats(3);
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, used, 0);
+    const fresh = Bun.randomUUIDv7();
+    const error = await commitReservations(session, {
+      seatIds: [first, second],
+      versions: [0, 0],
+      reservationIds: [fresh, reservationId],
+    }).catch((reason: unknown) => reason);
+    expect(faultOf(error)).toBe("refused");
+    await expectUntouched(first);
+    await expectUntouched(second);
+    expect(await sale.rows("select from reservations where id = $1", [fresh])).toEqual([]);
+  });
+
+  test("is undone as a whole when the update misses a seat that was locked for it", async () => {
+    const [kept = 0, missed = 0] = await sale.addSeats(2);
+    await sale.rows(`
+      create function miss() returns trigger language plpgsql as $$ begin
+        return case when old.id = ${missed} then null else new end; end $$;
+      create trigger miss before update on seats for each row execute function miss()`);
+    const error = await commitReservations(await sale.session(), {
+      seatIds: [kept, missed],
+      versions: [0, 0],
+      reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
+    })
+      .catch((reason: unknown) => reason)
+      .finally(() => sale.rows("drop trigger miss on seats"));
+    expect(faultOf(error)).toBe("refused");
+    await expectUntouched(kept);
+    await expectUntouched(missed);
+  });
+});
+
+test("the ledger and the seats agree after all of this", async () => {
+  // Holds were made by hand, without a ledger row.
+  await sale.rows(
+    "delete from seats s where not exists (select from seat_events where seat_id = s.id) or exists (select from seat_events where seat_id = s.id and replaces_reservation_id is not null)",
+  );
+  expect(await contradictions(sale)).toEqual([]);
+});

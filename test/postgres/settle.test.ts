@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+import { faultOf } from "../../src/postgres/faults.ts";
+import { commitReservations } from "../../src/postgres/reserve.ts";
+import { giveBack, settle } from "../../src/postgres/settle.ts";
+import { until, within } from "../support/until.ts";
+import { contradictions, only, openSale, reserveOne, type Sale } from "./sale.ts";
+
+let sale: Sale;
+beforeAll(async () => {
+  sale = await openSale();
+});
+afterEach(() => sale.endSessions());
+afterAll(() => sale.close());
+
+const doubtAbout = (seatId: number, reservationId: string) => ({
+  seatIds: [seatId],
+  reservationIds: [reservationId],
+});
+
+const settleOne = async (session: pg.PoolClient, seatId: number, reservationId: string) =>
+  (await settle(drizzle(session), doubtAbout(seatId, reservationId)))[0];
+
+/** Until that session waits for another's transaction to end. */
+async function untilItWaits(session: pg.PoolClient): Promise<void> {
+  const { processID } = session as unknown as { processID: number };
+  await until(
+    async () =>
+      (
+        await sale.rows("select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'", [
+          processID,
+        ])
+      ).length > 0,
+    { deadlineMs: 1200, what: `backend ${processID} waits for another transaction` },
+  );
+}
+
+describe("settling a doubt", () => {
+  test("finds what was committed, with its version", async () => {
+    const seatId = await sale.addSeat();
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, seatId, 0);
+    expect(await settleOne(session, seatId, reservationId)).toBe(1);
+    expect((await sale.seat(seatId)).reservationId).toBe(reservationId);
+  });
+
+  test("tells each seat of a batch for itself, in order", async () => {
+    const session = await sale.session();
+    const [lost = 0, sold = 0, other = 0] = await sale.addSeats(3);
+    const { reservationId } = await reserveOne(session, sold, 0);
+    await reserveOne(session, other, 0);
+    const versions = await settle(drizzle(session), {
+      seatIds: [lost, sold, other],
+      reservationIds: [Bun.randomUUIDv7(), reservationId, Bun.randomUUIDv7()],
+    });
+    expect(versions).toEqual([undefined, 1, undefined]);
+  });
+
+  test.each([
+    ["commit", 1],
+    ["rollback", undefined],
+  ])("waits for a statement that still runs, and tells the truth after its %s", async (end, version) => {
+    const seatId = await sale.addSeat();
+    const [lost, settling] = [await sale.session(), await sale.session()];
+    await lost.query("begin");
+    const { reservationId } = await reserveOne(lost, seatId, 0);
+
+    const settled = settleOne(settling, seatId, reservationId);
+    await untilItWaits(settling);
+    await lost.query(end);
+    expect(await within(settled, 5000, "the doubt is settled")).toBe(version);
+    expect((await sale.seat(seatId)).version).toBe(version ?? 0);
+  });
+
+  test.each(["alone", "with the rest of its batch"])(
+    "makes sure that what has not begun by then can never be committed: %s",
+    async (how) => {
+      const [seatId = 0, neighbour = 0] = await sale.addSeats(2);
+      const session = await sale.session();
+      const reservationId = Bun.randomUUIDv7();
+      expect(await settleOne(session, seatId, reservationId)).toBeUndefined();
+
+      const seatIds = how === "alone" ? [seatId] : [neighbour, seatId];
+      const late = await commitReservations(session, {
+        seatIds,
+        versions: seatIds.map(() => 0),
+        reservationIds: seatIds.map((id) => (id === seatId ? reservationId : Bun.randomUUIDv7())),
+      }).catch((error: unknown) => error);
+      expect(faultOf(late)).toBe("refused");
+      for (const id of [seatId, neighbour]) expect((await sale.seat(id)).version).toBe(0);
+    },
+  );
+
+  test("gives the same answer when it is asked again, since its own answer can be lost too", async () => {
+    const [sold = 0, lost = 0] = await sale.addSeats(2);
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, sold, 0);
+    const doubt = { seatIds: [sold, lost], reservationIds: [reservationId, Bun.randomUUIDv7()] };
+    const first = await settle(drizzle(session), doubt);
+    expect(await settle(drizzle(session), doubt)).toEqual(first);
+    expect(first).toEqual([1, undefined]);
+  });
+});
+
+describe("giving back", () => {
+  test("frees the seat in one change: version +1, a CANCELLED row, the reservation cancelled", async () => {
+    const seatId = await sale.addSeat();
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, seatId, 0);
+    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+
+    expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
+    expect(await sale.ledger(seatId)).toMatchObject([
+      { version: 1, status: "RESERVED", reservationId },
+      { version: 2, status: "CANCELLED", reservationId },
+    ]);
+    const reservation = await sale.rows("select status::text from reservations where id = $1", [
+      reservationId,
+    ]);
+    expect(only(reservation)).toEqual({ status: "cancelled" });
+  });
+
+  test("leaves alone what was not committed", async () => {
+    const [sold = 0, free = 0] = await sale.addSeats(2);
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, sold, 0);
+    const doubt = { seatIds: [free, sold], reservationIds: [Bun.randomUUIDv7(), reservationId] };
+    await giveBack(drizzle(session), doubt, [undefined, 1]);
+    expect([(await sale.seat(free)).version, (await sale.seat(sold)).version]).toEqual([0, 2]);
+  });
+
+  test("does nothing to a seat that has moved on to another buyer", async () => {
+    const seatId = await sale.addSeat();
+    const session = await sale.session();
+    const first = await reserveOne(session, seatId, 0);
+    await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [1]);
+    const second = await reserveOne(session, seatId, 2);
+
+    for (const version of [1, 2, 3]) {
+      await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [version]);
+    }
+    expect(await sale.seat(seatId)).toEqual({
+      status: "reserved",
+      version: 3,
+      reservationId: second.reservationId,
+    });
+    expect(await sale.ledger(seatId)).toHaveLength(3);
+  });
+
+  test("frees a seat once, also when it is settled and given back again", async () => {
+    const seatId = await sale.addSeat();
+    const session = await sale.session();
+    const doubt = doubtAbout(seatId, (await reserveOne(session, seatId, 0)).reservationId);
+    for (let time = 0; time < 2; time++) {
+      await giveBack(drizzle(session), doubt, await settle(drizzle(session), doubt));
+    }
+    expect((await sale.seat(seatId)).version).toBe(2);
+    expect(await sale.ledger(seatId)).toHaveLength(2);
+  });
+
+  test("waits for a row that somebody looks at, and frees it then", async () => {
+    const seatId = await sale.addSeat();
+    const [session, looking] = [await sale.session(), await sale.session()];
+    const { reservationId } = await reserveOne(session, seatId, 0);
+    await looking.query("begin");
+    await looking.query("select from seats where id = $1 for update", [seatId]);
+    const given = giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+    await untilItWaits(session);
+    await looking.query("commit");
+    await given;
+    expect((await sale.seat(seatId)).status).toBe("available");
+  });
+});
+
+test("the ledger and the seats agree after all of this", async () => {
+  expect(await contradictions(sale)).toEqual([]);
+});

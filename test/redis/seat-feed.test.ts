@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import { type SeatChange, SeatFeed } from "../../src/redis/seat-feed.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { startProxy } from "../support/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+const found = await partOrSkip("redis", findRedis);
+
+/** Heartbeats every 250 ms, lost after 1 s, peers after 2 s; and a busy machine. */
+const SOON_MS = 8000;
+const CHANGE: SeatChange = [7, 1, "reserved", true];
+
+// Each test waits for heartbeats most of its time, on a channel of its own.
+describe.skipIf(!found)("the change feed", () => {
+  let redis: Redis;
+  let client: Client;
+  beforeAll(async () => {
+    redis = await startRedis();
+    client = new Client(redis.url);
+  });
+  const closes: (() => unknown)[] = [];
+  afterAll(async () => {
+    for (const close of closes.reverse()) await close();
+    client.disconnect();
+    await redis.stop();
+  });
+
+  let channels = 0;
+  const newChannel = () => `feed-${++channels}`;
+
+  /** A process that listens: what it heard, when it was live, and how often it caught up. */
+  function openFeed(channel: string, processId: string, redisUrl = redis.url) {
+    const heard: SeatChange[] = [];
+    const states: boolean[] = [];
+    const catchUps: { succeeds(): void; fails(): void }[] = [];
+    const held = { back: false };
+    const feed = new SeatFeed({
+      redisUrl,
+      channel,
+      processId,
+      timeoutMs: 100,
+      onChanges: (changes) => heard.push(...changes),
+      onLive: (live) => states.push(live),
+      catchUp: () =>
+        new Promise<void>((resolve, reject) => {
+          catchUps.push({ succeeds: resolve, fails: () => reject(new Error("the database is away")) });
+          if (!held.back) resolve();
+        }),
+    });
+    closes.push(() => feed.close());
+    const untilLive = () => until(() => feed.isLive, { deadlineMs: SOON_MS, what: `${processId} is live` });
+    const untilLost = () => until(() => !feed.isLive, { deadlineMs: SOON_MS, what: `${processId} is lost` });
+    return { feed, heard, states, catchUps, held, untilLive, untilLost };
+  }
+
+  /** A message of a peer that the test plays itself. */
+  const say = (channel: string, from: string, sequence: number, seats: SeatChange[] = []) =>
+    client.publish(channel, JSON.stringify({ from, sequence, seats }));
+
+  const heardAll = (heard: SeatChange[], changes: SeatChange[]) =>
+    until(() => Bun.deepEquals(heard, changes), { deadlineMs: SOON_MS, what: "the changes are heard" });
+
+  test.concurrent("is lost until a catch-up read is through, then live", async () => {
+    const { feed, held, catchUps, states, untilLive } = openFeed(newChannel(), "one");
+    held.back = true;
+    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    expect([feed.isLive, states]).toEqual([false, []]);
+    catchUps[0]?.succeeds();
+    await untilLive();
+    expect(states).toEqual([true]);
+  });
+
+  test.concurrent("catches up again when the read failed, and is not live before", async () => {
+    const { feed, held, catchUps, untilLive } = openFeed(newChannel(), "one");
+    held.back = true;
+    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    catchUps[0]?.fails();
+    await until(() => catchUps.length === 2, { deadlineMs: SOON_MS, what: "it catches up again" });
+    expect(feed.isLive).toBe(false);
+    catchUps[1]?.succeeds();
+    await untilLive();
+  });
+
+  test.concurrent("carries a change to every other process, and not back", async () => {
+    const channel = newChannel();
+    const [one, two, three] = ["one", "two", "three"].map((name) => openFeed(channel, name));
+    if (!one || !two || !three) throw new Error("three feeds");
+    await Promise.all([one.untilLive(), two.untilLive(), three.untilLive()]);
+    // Until it has heard of the others it takes itself for alone, and only counts.
+    const arrived = () => {
+      one.feed.publish([CHANGE, [8, 3, "available", false]]);
+      return two.heard.length > 0 && three.heard.length > 0;
+    };
+    await until(arrived, { deadlineMs: SOON_MS, what: "both others hear it" });
+    for (const { heard } of [two, three])
+      expect(heard.slice(0, 2)).toEqual([CHANGE, [8, 3, "available", false]]);
+    expect(one.heard).toEqual([]);
+  });
+
+  test.concurrent("makes a newcomer catch up with what was changed by a process that was alone", async () => {
+    const channel = newChannel();
+    const alone = openFeed(channel, "alone");
+    await alone.untilLive();
+    alone.feed.publish([CHANGE]);
+    const newcomer = openFeed(channel, "newcomer");
+    await newcomer.untilLive();
+    expect(newcomer.catchUps.length).toBeGreaterThan(0);
+    expect(newcomer.heard).toEqual([]);
+  });
+
+  test.concurrent("stays apart from the feed of another database", async () => {
+    const [here, there] = [newChannel(), newChannel()];
+    const one = openFeed(here, "one");
+    const other = openFeed(there, "other");
+    await Promise.all([one.untilLive(), other.untilLive()]);
+    await say(there, "peer", 1, [CHANGE]);
+    await heardAll(other.heard, [CHANGE]);
+    expect(one.heard).toEqual([]);
+  });
+
+  test.concurrent("is lost at a hole in a peer's count, catches up and is live again", async () => {
+    const channel = newChannel();
+    const { catchUps, states, untilLive } = openFeed(channel, "one");
+    await untilLive();
+    await say(channel, "peer", 1);
+    await say(channel, "peer", 3);
+    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    expect(states).toEqual([true, false, true]);
+    expect(catchUps.length).toBe(2);
+  });
+
+  test.concurrent("is not lost by a peer that begins, or counts without a hole", async () => {
+    const channel = newChannel();
+    const { states, heard, untilLive } = openFeed(channel, "one");
+    await untilLive();
+    for (let sequence = 1; sequence <= 3; sequence++) await say(channel, "peer", sequence, [CHANGE]);
+    await heardAll(heard, [CHANGE, CHANGE, CHANGE]);
+    expect(states).toEqual([true]);
+  });
+
+  test.concurrent("is lost when a peer it never heard is in the middle of its count", async () => {
+    const channel = newChannel();
+    const { states, untilLive } = openFeed(channel, "one");
+    await untilLive();
+    await say(channel, "peer", 5);
+    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    expect(states).toEqual([true, false, true]);
+  });
+
+  test.concurrent("is lost when a peer falls silent: its last word may be lost", async () => {
+    const channel = newChannel();
+    const { states, heard, untilLive } = openFeed(channel, "one");
+    await untilLive();
+    await say(channel, "peer", 1, [CHANGE]);
+    await heardAll(heard, [CHANGE]);
+    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    expect(states).toEqual([true, false, true]);
+  });
+
+  test.concurrent("loses what was said while its connection was broken, knows it, and catches up", async () => {
+    const channel = newChannel();
+    const network = await startProxy(redis.url);
+    closes.push(network.stop);
+    const peer = openFeed(channel, "peer");
+    const { heard, catchUps, untilLive, untilLost } = openFeed(channel, "one", network.url);
+    await Promise.all([untilLive(), peer.untilLive()]);
+    network.cut();
+    peer.feed.publish([CHANGE]);
+    await untilLost();
+    const before = catchUps.length;
+    network.heal();
+    await untilLive();
+    expect(heard).toEqual([]);
+    expect(catchUps.length).toBeGreaterThan(before);
+  });
+
+  test.concurrent("notices a hung Redis, which closes no connection, and is live again after it", async () => {
+    const hung = await startRedis();
+    closes.push(hung.stop);
+    const { catchUps, untilLive, untilLost } = openFeed(newChannel(), "one", hung.url);
+    await untilLive();
+    const before = catchUps.length;
+    hung.pause();
+    await untilLost();
+    hung.resume();
+    await untilLive();
+    expect(catchUps.length).toBeGreaterThan(before);
+  });
+
+  test.concurrent("does not take a catch-up for the one it needs that began before the loss", async () => {
+    const channel = newChannel();
+    const { feed, held, catchUps, untilLive } = openFeed(channel, "one");
+    held.back = true;
+    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    await say(channel, "peer", 5);
+    await until(() => catchUps.length === 2, { deadlineMs: SOON_MS, what: "it begins to catch up anew" });
+    catchUps[0]?.succeeds();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(feed.isLive).toBe(false);
+    catchUps[1]?.succeeds();
+    await untilLive();
+  });
+
+  test("is not harmed by whatever a stranger says on its channel", async () => {
+    const channel = newChannel();
+    const { heard, untilLive } = openFeed(channel, "one");
+    await untilLive();
+    const bare = '{"from":"stranger","sequence":1}';
+    for (const text of ["", "no json", "null", "7", "{}", bare, bare.replace("}", ',"seats":null}')]) {
+      await client.publish(channel, text);
+    }
+    await say(channel, "peer", 1, [CHANGE]);
+    await heardAll(heard, [CHANGE]);
+  });
+});

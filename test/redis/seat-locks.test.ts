@@ -1,0 +1,297 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import { SeatLocks } from "../../src/redis/seat-locks.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+const found = await partOrSkip("redis", findRedis);
+
+const TTL_MS = 2000;
+const TIMEOUT_MS = 100;
+/** A lock older than this is a ghost. */
+const GHOST_AGE_MS = 500;
+const BACK_WITHIN_MS = 5000;
+
+describe.skipIf(!found)("seat locks", () => {
+  let redises: Redis[];
+  let clients: Client[];
+  beforeAll(async () => {
+    redises = await Promise.all([startRedis(), startRedis(), startRedis()]);
+    clients = redises.map(({ url }) => new Client(url));
+  });
+  const closes: (() => void)[] = [];
+  afterAll(async () => {
+    for (const close of closes) close();
+    for (const client of clients) client.disconnect();
+    for (const redis of redises) redis.resume();
+    await Promise.all(redises.map((redis) => redis.stop()));
+  });
+
+  let prefixes = 0;
+  /** Locks of one engine, in use; keys of a test of its own unless told. */
+  async function openLocks({ masters = 1, keyPrefix = `test-${++prefixes}`, ttlMs = TTL_MS } = {}) {
+    const changes: boolean[] = [];
+    const locks = new SeatLocks({
+      redisUrls: redises.slice(0, masters).map(({ url }) => url),
+      keyPrefix,
+      ttlMs,
+      timeoutMs: TIMEOUT_MS,
+      onDegraded: (degraded) => changes.push(degraded),
+    });
+    closes.push(() => locks.close());
+    await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use" });
+    return { locks, changes, keyPrefix, keyOf: (seatId: number) => `${keyPrefix}:seat:${seatId}` };
+  }
+
+  const client = (master = 0): Client => {
+    const found = clients[master];
+    if (!found) throw new Error(`there is no master ${master}`);
+    return found;
+  };
+  const keysOf = async (keyPrefix: string, master = 0) =>
+    (await client(master).keys(`${keyPrefix}:*`)).map((key) => Number(key.split(":").at(-1))).sort();
+
+  describe("on one Redis", () => {
+    test.concurrent("lock every seat of a batch, no longer than told, and free them all", async () => {
+      const { locks, keyPrefix, keyOf } = await openLocks();
+      const guard = await locks.guard([1, 2, 3]);
+      expect([guard.guarded, guard.contended.size, guard.ghostCount]).toEqual([true, 0, 0]);
+      expect(await keysOf(keyPrefix)).toEqual([1, 2, 3]);
+      const ttl = await client().pttl(keyOf(2));
+      expect(ttl).toBeGreaterThan(TTL_MS - GHOST_AGE_MS);
+      expect(ttl).toBeLessThanOrEqual(TTL_MS);
+      await guard.release();
+      expect(await keysOf(keyPrefix)).toEqual([]);
+    });
+
+    test.concurrent("leave out just the seats that a living rival holds, and guard the rest", async () => {
+      const mine = await openLocks();
+      const rival = await openLocks({ keyPrefix: mine.keyPrefix });
+      const theirs = await rival.locks.guard([2, 4]);
+      const guard = await mine.locks.guard([1, 2, 3, 4]);
+      expect([...guard.contended].sort()).toEqual([2, 4]);
+      expect([guard.guarded, guard.ghostCount]).toEqual([true, 0]);
+      await theirs.release();
+      expect(await keysOf(mine.keyPrefix)).toEqual([1, 3]);
+    });
+
+    test.concurrent("lock nothing when a living rival holds everything", async () => {
+      const mine = await openLocks();
+      const rival = await openLocks({ keyPrefix: mine.keyPrefix });
+      const theirs = await rival.locks.guard([1, 2]);
+      const guard = await mine.locks.guard([1, 2]);
+      expect([...guard.contended].sort()).toEqual([1, 2]);
+      await theirs.release();
+      expect(await keysOf(mine.keyPrefix)).toEqual([]);
+    });
+
+    test.concurrent("free exactly their own: one that expired and was taken by another stays with him", async () => {
+      const { locks, keyPrefix, keyOf } = await openLocks();
+      const guard = await locks.guard([1, 2]);
+      await client().set(keyOf(1), "another holder", "PX", TTL_MS);
+      await guard.release();
+      expect(await keysOf(keyPrefix)).toEqual([1]);
+      expect(await client().get(keyOf(1))).toBe("another holder");
+    });
+
+    test.concurrent("of engines on different databases never meet", async () => {
+      const [one, other] = [await openLocks(), await openLocks()];
+      const guards = [await one.locks.guard([1]), await other.locks.guard([1])];
+      expect(guards.map(({ guarded }) => guarded)).toEqual([true, true]);
+    });
+
+    test.concurrent("of many rivals for one seat are held by one at a time, and never make everybody contended", async () => {
+      const { keyPrefix } = await openLocks();
+      const rivals = await Promise.all(Array.from({ length: 4 }, () => openLocks({ keyPrefix })));
+      for (let seatId = 1; seatId <= 50; seatId++) {
+        const guards = await Promise.all(rivals.map(({ locks }) => locks.guard([seatId])));
+        expect(guards.filter(({ guarded }) => guarded).length).toBeLessThanOrEqual(1);
+        expect(guards.filter(({ contended }) => contended.size > 0).length).toBeLessThan(rivals.length);
+        await Promise.all(guards.map((guard) => guard.release()));
+      }
+    });
+
+    test.concurrent.each([
+      ["young enough to be alive", TTL_MS - GHOST_AGE_MS + 300, [1], 0],
+      ["older than any batch takes", TTL_MS - GHOST_AGE_MS - 50, [], 1],
+      ["without an expiry", undefined, [], 1],
+      ["of a longer life than locks have", TTL_MS + 60_000, [], 1],
+    ])("believe a lock only when it is credible: one %s", async (_what, ttl, contended, ghosts) => {
+      const { locks, keyPrefix, keyOf } = await openLocks();
+      if (ttl === undefined) await client().set(keyOf(1), "dead");
+      else await client().set(keyOf(1), "rival", "PX", ttl);
+      const guard = await locks.guard([1, 2]);
+      expect([...guard.contended]).toEqual(contended);
+      expect(guard.ghostCount).toBe(ghosts);
+      await guard.release();
+      expect(await keysOf(keyPrefix)).toEqual([1]);
+    });
+
+    test.concurrent("of a crashed holder expire by themselves", async () => {
+      const { locks, keyPrefix } = await openLocks({ ttlMs: 200 });
+      await locks.guard([1]);
+      await until(async () => (await keysOf(keyPrefix)).length === 0, {
+        deadlineMs: 2000,
+        what: "the lock is gone",
+      });
+    });
+  });
+
+  test("without any Redis guard nothing and degrade nothing", async () => {
+    const options = { keyPrefix: "none", ttlMs: TTL_MS, timeoutMs: TIMEOUT_MS, onDegraded: () => undefined };
+    const locks = new SeatLocks({ ...options, redisUrls: [] });
+    const guard = await locks.guard([1]);
+    expect([locks.degraded, guard.guarded, guard.contended.size]).toEqual([false, false, 0]);
+    locks.close();
+  });
+
+  describe("when Redis is away", () => {
+    /** The batch's own time with locks that are away: the first may wait for commands, none after it. */
+    async function expectDegradedAtOnce(locks: SeatLocks) {
+      const beganAt = performance.now();
+      const first = await locks.guard([1]);
+      expect(performance.now() - beganAt).toBeLessThan(3 * TIMEOUT_MS + 500);
+      expect([first.guarded, first.contended.size, locks.degraded]).toEqual([false, 0, true]);
+      const thenAt = performance.now();
+      for (let time = 0; time < 100; time++) expect((await locks.guard([1])).guarded).toBe(false);
+      expect(performance.now() - thenAt).toBeLessThan(TIMEOUT_MS);
+    }
+
+    const expectBack = async (locks: SeatLocks) => {
+      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use again" });
+      const guard = await until(
+        async () => {
+          const tried = await locks.guard([7]);
+          return tried.guarded && tried;
+        },
+        { deadlineMs: BACK_WITHIN_MS, what: "a seat is locked again" },
+      );
+      await guard.release();
+    };
+
+    test("hung: the batch goes on without it after a moment, the next at once, and it is used again", async () => {
+      const { locks, changes } = await openLocks();
+      redises[0]?.pause();
+      try {
+        await expectDegradedAtOnce(locks);
+      } finally {
+        redises[0]?.resume();
+      }
+      await expectBack(locks);
+      expect(changes).toEqual([true, false, true, false]);
+    });
+
+    test("killed and started again empty: likewise, without a restart of ours", async () => {
+      const { locks } = await openLocks();
+      await redises[0]?.kill();
+      try {
+        await expectDegradedAtOnce(locks);
+      } finally {
+        redises[0] = await startRedis(redises[0]?.port);
+      }
+      await expectBack(locks);
+    });
+
+    test("a lock that hung leaves nothing behind that would stop the next", async () => {
+      const { locks, keyPrefix } = await openLocks();
+      redises[0]?.pause();
+      await locks.guard([1]).finally(() => redises[0]?.resume());
+      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use again" });
+      expect(await keysOf(keyPrefix)).toEqual([]);
+    });
+  });
+
+  describe("on three masters", () => {
+    const rivalHolds = (master: number, key: string, holder: string) =>
+      client(master).set(key, holder, "PX", TTL_MS - 100);
+
+    test("hold a lock on all of them, and free it on all", async () => {
+      const { locks, keyPrefix } = await openLocks({ masters: 3 });
+      const guard = await locks.guard([1]);
+      expect(await Promise.all([0, 1, 2].map((master) => keysOf(keyPrefix, master)))).toEqual([
+        [1],
+        [1],
+        [1],
+      ]);
+      await guard.release();
+      expect(await Promise.all([0, 1, 2].map((master) => keysOf(keyPrefix, master)))).toEqual([[], [], []]);
+    });
+
+    test("believe a rival who holds a majority", async () => {
+      const { locks, keyOf } = await openLocks({ masters: 3 });
+      await rivalHolds(0, keyOf(1), "rival");
+      await rivalHolds(1, keyOf(1), "rival");
+      const guard = await locks.guard([1, 2]);
+      expect([...guard.contended]).toEqual([1]);
+      expect(guard.guarded).toBe(true);
+    });
+
+    test("guard a seat in spite of a lock on one master only", async () => {
+      const { locks, keyOf } = await openLocks({ masters: 3 });
+      await rivalHolds(0, keyOf(1), "rival");
+      const guard = await locks.guard([1]);
+      expect([guard.guarded, guard.contended.size]).toEqual([true, 0]);
+    });
+
+    test("leave a split vote to the database: one master each for two rivals, none for us", async () => {
+      const { locks, keyOf } = await openLocks({ masters: 3 });
+      await rivalHolds(0, keyOf(1), "one");
+      await rivalHolds(1, keyOf(1), "other");
+      const guard = await locks.guard([1]);
+      expect([guard.guarded, guard.contended.size]).toEqual([false, 0]);
+    });
+
+    describe("of which one is away", () => {
+      const withThirdAway = async (look: () => Promise<void>) => {
+        await redises[2]?.kill();
+        try {
+          await look();
+        } finally {
+          redises[2] = await startRedis(redises[2]?.port);
+        }
+      };
+
+      test("guard as before", async () => {
+        const { locks } = await openLocks({ masters: 3 });
+        await withThirdAway(async () => {
+          expect((await locks.guard([1])).guarded).toBe(true);
+        });
+      });
+
+      test("believe a rival on the other two, and stay in use", async () => {
+        const { locks, keyOf, changes } = await openLocks({ masters: 3 });
+        await withThirdAway(async () => {
+          await rivalHolds(0, keyOf(1), "rival");
+          await rivalHolds(1, keyOf(1), "rival");
+          const guard = await locks.guard([1]);
+          expect([...guard.contended]).toEqual([1]);
+          expect(changes).toEqual([true, false]);
+        });
+      });
+
+      test("never make two rivals contended at once", async () => {
+        const one = await openLocks({ masters: 3 });
+        const other = await openLocks({ masters: 3, keyPrefix: one.keyPrefix });
+        await withThirdAway(async () => {
+          for (let seatId = 1; seatId <= 30; seatId++) {
+            const guards = await Promise.all([one, other].map(({ locks }) => locks.guard([seatId])));
+            expect(guards.every(({ contended }) => contended.size > 0)).toBe(false);
+            expect(guards.every(({ guarded }) => guarded)).toBe(false);
+            await Promise.all(guards.map((guard) => guard.release()));
+          }
+        });
+      });
+    });
+
+    test("of which two are away guard nothing, refuse nobody, and are used again when one is back", async () => {
+      const { locks } = await openLocks({ masters: 3 });
+      for (const redis of redises.slice(1)) redis.pause();
+      const guard = await locks.guard([1]);
+      expect([guard.guarded, guard.contended.size, locks.degraded]).toEqual([false, 0, true]);
+      redises[1]?.resume();
+      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "a majority is back" });
+      redises[2]?.resume();
+    });
+  });
+});

@@ -1,0 +1,302 @@
+import { describe, expect, test } from "bun:test";
+import type { SeatAnswer } from "../../src/dispatch/messages.ts";
+import type { Outcome } from "../../src/reservations/outcome.ts";
+import { answerOf, openBatcher, seat, turn, won } from "./worker.ts";
+
+const taken = (id: number, reason: "reserved" | "held" | "contended"): Outcome => ({
+  kind: "taken",
+  seatId: seat(id),
+  reason,
+});
+const busy = (id: number, reason: "overloaded" | "unavailable" | "draining"): Outcome => ({
+  kind: "busy",
+  seatId: seat(id),
+  reason,
+});
+const contended: SeatAnswer = { verdict: "contended", version: 1, final: false };
+const undecided: SeatAnswer = { verdict: "undecided", version: null, final: false };
+
+describe("gathering", () => {
+  test("a request that finds a free slot leaves alone, and at once", async () => {
+    const { ask, seatsSent } = openBatcher();
+    ask(1);
+    await turn();
+    expect(seatsSent()).toEqual([[1]]);
+  });
+
+  test("requests of one moment share a batch even when every slot is free", async () => {
+    const { ask, seatsSent } = openBatcher({ slotCount: 3 });
+    for (const id of [3, 1, 2]) ask(id);
+    await turn();
+    expect(seatsSent()).toEqual([[3, 1, 2]]);
+  });
+
+  test("what gathers while every slot is busy leaves in one batch, up to the limit, in order of arrival", async () => {
+    const { ask, seatsSent, last } = openBatcher({ batchLimitSeats: 3 });
+    ask(9);
+    await turn();
+    for (const id of [5, 4, 3, 2]) {
+      ask(id);
+      await turn();
+    }
+    expect(seatsSent()).toEqual([[9]]);
+    await last().answers(answerOf([won()]));
+    expect(seatsSent()).toEqual([[9], [5, 4, 3]]);
+    await last().answers(answerOf([won(), won(), won()]));
+    expect(seatsSent()).toEqual([[9], [5, 4, 3], [2]]);
+  });
+
+  test("a free slot takes a batch while the others are busy, and no more than there are slots", async () => {
+    const { ask, seatsSent, batcher } = openBatcher({ slotCount: 2 });
+    for (const id of [1, 2, 3]) {
+      ask(id);
+      await turn();
+    }
+    expect(seatsSent()).toEqual([[1], [2]]);
+    expect([batcher.busySlots, batcher.queueSeats]).toEqual([2, 1]);
+  });
+
+  test("each seat is sent with the version that memory knows, and -1 where it knows none", async () => {
+    const { ask, memory, last } = openBatcher();
+    memory.learn(1, 4, "available", false);
+    ask(1);
+    ask(2);
+    await turn();
+    expect(last().task).toMatchObject({ kind: "reserve", seatIds: [1, 2], versions: [4, -1] });
+  });
+
+  test("each request has a reservation id of its own, and the winner hears that very id", async () => {
+    const { ask, last } = openBatcher();
+    const first = ask(1);
+    const second = ask(2);
+    await turn();
+    const { task, answers } = last();
+    await answers(answerOf([won(), won()]));
+    expect(new Set(task.reservationIds).size).toBe(2);
+    const heard = [first, second].map(({ outcome }) => outcome?.kind === "won" && outcome.reservationId);
+    expect(heard).toEqual(task.reservationIds);
+    for (const id of task.reservationIds) expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab]/);
+  });
+});
+
+describe("a seat in flight", () => {
+  test("is contended for everybody else, at once, in the queue and with a worker", async () => {
+    const { ask, seatsSent } = openBatcher();
+    ask(1);
+    expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "contended") });
+    await turn();
+    expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "contended") });
+    expect(seatsSent()).toEqual([[1]]);
+  });
+
+  test("can be asked for again as soon as it has its answer", async () => {
+    const { ask, last, seatsSent } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([undecided]));
+    ask(1);
+    await turn();
+    expect(seatsSent()).toEqual([[1], [1]]);
+  });
+});
+
+describe("memory", () => {
+  test("answers for a seat that was won for good, without a worker", async () => {
+    const { ask, last, sent } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([won(1, true)]));
+    expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
+    expect(sent.length).toBe(1);
+  });
+
+  test("answers for a seat that the database called reserved for good", async () => {
+    const { ask, last } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([{ verdict: "reserved", version: 3, final: true }]));
+    expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
+  });
+
+  test.each<[string, SeatAnswer]>([
+    ["won where the event cancels", won(1, false)],
+    ["reserved where the event cancels", { verdict: "reserved", version: 3, final: false }],
+    ["held", { verdict: "held", version: 3, final: true }],
+    ["contended", { verdict: "contended", version: 3, final: true }],
+    ["missing", { verdict: "missing", version: null, final: false }],
+    ["undecided", undecided],
+  ])("never answers for a seat that was %s: it can become free", async (_what, answer) => {
+    const { ask, last, seatsSent } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([answer]));
+    ask(1);
+    await turn();
+    expect(seatsSent()).toEqual([[1], [1]]);
+  });
+
+  test("keeps the version that an answer told, for the next request", async () => {
+    const { ask, last } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([{ verdict: "held", version: 6, final: false }]));
+    ask(1);
+    await turn();
+    expect(last().task).toMatchObject({ versions: [6] });
+  });
+});
+
+describe("an answered batch", () => {
+  test("tells each client its own outcome; one request's trouble is not its batch's", async () => {
+    const { ask, last } = openBatcher();
+    const asked = [1, 2, 3, 4, 5, 6, 7].map(ask);
+    await turn();
+    await last().answers(
+      answerOf([
+        won(4),
+        { verdict: "reserved", version: 1, final: false },
+        { verdict: "held", version: 1, final: false },
+        contended,
+        { verdict: "missing", version: null, final: false },
+        undecided,
+        { verdict: "moved", version: 2, final: false },
+      ]),
+    );
+    expect(asked.map(({ outcome }) => outcome)).toEqual([
+      {
+        kind: "won",
+        seatId: seat(1),
+        reservationId: last().task.reservationIds[0] ?? "",
+        version: 4,
+        final: false,
+      },
+      taken(2, "reserved"),
+      taken(3, "held"),
+      taken(4, "contended"),
+      { kind: "missing", seatId: seat(5) },
+      busy(6, "unavailable"),
+      busy(7, "unavailable"),
+    ]);
+  });
+
+  test("that came back short says unavailable for the seats it left out, never taken", async () => {
+    const { ask, last } = openBatcher();
+    const asked = [1, 2].map(ask);
+    await turn();
+    await last().answers(answerOf([won()]));
+    expect(asked[1]?.outcome).toEqual(busy(2, "unavailable"));
+  });
+
+  test("is told to the observer with its outcomes and its longest wait", async () => {
+    const { ask, last, decided } = openBatcher();
+    ask(1);
+    ask(2);
+    await turn();
+    const answer = answerOf([won(), contended]);
+    await last().answers(answer);
+    expect(decided).toHaveLength(1);
+    expect(decided[0]?.answer).toBe(answer);
+    expect(decided[0]?.outcomes.map(({ kind }) => kind)).toEqual(["won", "taken"]);
+    expect(decided[0]?.queuedMs).toBeGreaterThanOrEqual(0);
+  });
+
+  test("that found the database away asks for a look at it", async () => {
+    const { ask, last, troubles } = openBatcher();
+    ask(1);
+    await turn();
+    await last().answers(answerOf([undecided], { databaseAway: true }));
+    expect(troubles).toEqual(["away"]);
+  });
+});
+
+describe("at the limit of the queue", () => {
+  test("one more request is refused at once as overloaded, and nobody's place is lost", async () => {
+    const { ask, last, seatsSent } = openBatcher({ queueLimitSeats: 2 });
+    ask(1);
+    await turn();
+    ask(2);
+    ask(3);
+    expect(ask(4)).toEqual({ atOnce: true, outcome: busy(4, "overloaded") });
+    await last().answers(answerOf([won()]));
+    expect(seatsSent()).toEqual([[1], [2, 3]]);
+    ask(4);
+    await last().answers(answerOf([won(), won()]));
+    expect(seatsSent()[2]).toEqual([4]);
+  });
+});
+
+describe("refusing", () => {
+  test("while the database is away answers the queue and every newcomer at once, and spares who is with a worker", async () => {
+    const { ask, batcher, last } = openBatcher();
+    const first = ask(1);
+    await turn();
+    const queued = ask(2);
+    batcher.refuse("unavailable");
+    await turn();
+    expect(queued.outcome).toEqual(busy(2, "unavailable"));
+    expect(ask(3)).toEqual({ atOnce: true, outcome: busy(3, "unavailable") });
+    expect(first.outcome).toBeUndefined();
+    await last().answers(answerOf([won()]));
+    expect(first.outcome?.kind).toBe("won");
+  });
+
+  test("ends when the database is back, also for a seat that was refused from the queue", async () => {
+    const { ask, batcher, last, seatsSent } = openBatcher();
+    ask(1);
+    await turn();
+    ask(2);
+    batcher.refuse("unavailable");
+    await last().answers(answerOf([won()]));
+    batcher.refuse(undefined);
+    ask(2);
+    await turn();
+    expect(seatsSent()).toEqual([[1], [2]]);
+  });
+
+  test("while draining takes nobody new, and finishes who was accepted", async () => {
+    const { ask, batcher, last } = openBatcher();
+    const first = ask(1);
+    await turn();
+    const queued = ask(2);
+    batcher.refuse("draining");
+    expect(ask(3)).toEqual({ atOnce: true, outcome: busy(3, "draining") });
+    await last().answers(answerOf([won()]));
+    await last().answers(answerOf([won()]));
+    expect([first.outcome?.kind, queued.outcome?.kind]).toEqual(["won", "won"]);
+  });
+
+  test("still says of a seat that is gone that it is gone", () => {
+    const { ask, batcher, memory } = openBatcher();
+    memory.learn(1, 1, "reserved", true);
+    batcher.refuse("unavailable");
+    expect(ask(1).outcome).toEqual(taken(1, "reserved"));
+  });
+});
+
+describe("draining", () => {
+  test("is through when the last accepted request has its answer, not before", async () => {
+    const { ask, batcher, last } = openBatcher({ batchLimitSeats: 1 });
+    ask(1);
+    await turn();
+    ask(2);
+    batcher.refuse("draining");
+    let through = false;
+    void batcher.drained().then(() => {
+      through = true;
+    });
+    await last().answers(answerOf([won()]));
+    expect(through).toBe(false);
+    await last().answers(answerOf([won()]));
+    expect(through).toBe(true);
+  });
+
+  test("is through at once when nothing is under way", async () => {
+    const { batcher } = openBatcher();
+    let through = false;
+    void batcher.drained().then(() => {
+      through = true;
+    });
+    await turn();
+    expect(through).toBe(true);
+  });
+});

@@ -1,0 +1,171 @@
+import { afterAll, afterEach, beforeEach, describe, expect, jest, spyOn, test } from "bun:test";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
+import { SeatMemory } from "../../src/seats/seat-memory.ts";
+import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
+
+const MARK_INTERVAL_MS = 5000;
+/** More than a page. */
+const MANY_SEATS = 20_500;
+
+let sale: Sale;
+const sales: Sale[] = [];
+beforeEach(async () => {
+  sale = await openSale();
+  sales.push(sale);
+});
+afterEach(async () => {
+  jest.useRealTimers();
+  await sale.endSessions();
+});
+afterAll(async () => {
+  for (const each of sales) await each.close();
+});
+
+/** A keeper whose marks are taken when the test says so. */
+function openKeeper() {
+  const database = drizzle(sale.pool);
+  const memory = new SeatMemory();
+  const feed = { live: true };
+  jest.useFakeTimers();
+  const keeper = new MemoryKeeper(database, memory, () => feed.live);
+  const asked = spyOn(database, "execute");
+  const mark = async () => {
+    jest.advanceTimersByTime(MARK_INTERVAL_MS);
+    await Promise.all(asked.mock.results.map(({ value }) => value));
+  };
+  const lookUps = () => asked.mock.calls.length;
+  return { keeper, memory, feed, mark, lookUps };
+}
+
+const reserve = async (seatId: number) => reserveOne(await sale.session(), seatId, 0);
+
+/** A seat changed without a ledger row, which only a reading of everything finds. */
+const changeUnseen = (seatId: number) => sale.rows("update seats set version = 5 where id = $1", [seatId]);
+
+describe("catching up", () => {
+  test("reads every seat at first, page by page, whatever its state and however large its id", async () => {
+    const seatIds = await sale.addSeats(MANY_SEATS);
+    const far = Number.MAX_SAFE_INTEGER;
+    await sale.rows("update seats set id = $2 where id = $1", [seatIds.at(-1), far]);
+    const [first = 0, sold = 0] = seatIds;
+    await reserve(sold);
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.size).toBe(MANY_SEATS);
+    expect([first, sold, far].map((id) => memory.versionOf(id))).toEqual([0, 1, 0]);
+    expect([first, sold, far].map((id) => memory.isGone(id))).toEqual([false, true, false]);
+  });
+
+  test("says gone only for seats of an event that takes nothing back, and held for none", async () => {
+    const [final, cancellable, held] = [
+      await sale.addSeat(),
+      await sale.addSeat("cancellable"),
+      await sale.addSeat(),
+    ];
+    await reserve(final);
+    await reserve(cancellable);
+    await sale.rows(
+      "update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + interval '1 hour' where id = $1",
+      [held],
+    );
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    keeper.close();
+    expect([final, cancellable, held].map((id) => memory.isGone(id))).toEqual([true, false, false]);
+    expect([final, cancellable, held].map((id) => memory.versionOf(id))).toEqual([1, 1, 1]);
+  });
+
+  test("finds afterwards what changed since, also in a transaction that was running then", async () => {
+    const [running = 0, before = 0, later = 0] = await sale.addSeats(3);
+    const session = await sale.session();
+    await session.query("begin");
+    await reserveOne(session, running, 0);
+    await reserve(before);
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    expect(memory.isGone(running)).toBe(false);
+
+    await session.query("commit");
+    await reserve(later);
+    await keeper.catchUp();
+    keeper.close();
+    expect([before, running, later].map((id) => memory.isGone(id))).toEqual([true, true, true]);
+  });
+
+  test("finds afterwards what was committed while it read", async () => {
+    const seatId = await sale.addSeat();
+    const database = drizzle(sale.pool);
+    const memory = new SeatMemory();
+    const keeper = new MemoryKeeper(database, memory, () => true);
+    const execute = database.execute.bind(database);
+    let read = 0;
+    const meanwhile = spyOn(database, "execute").mockImplementation(((
+      query: Parameters<typeof execute>[0],
+    ) => {
+      // The moment is the first thing asked for, the page the second.
+      const answer = execute(query);
+      return ++read === 2 ? answer.then((rows) => reserve(seatId).then(() => rows)) : answer;
+    }) as typeof execute);
+    await keeper.catchUp();
+    meanwhile.mockRestore();
+    expect(memory.isGone(seatId)).toBe(false);
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.isGone(seatId)).toBe(true);
+  });
+
+  test("does not read everything again", async () => {
+    const seatId = await sale.addSeat();
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    await changeUnseen(seatId);
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.versionOf(seatId)).toBe(0);
+  });
+
+  test("reads everything again in a new epoch, where transactions cannot be compared with the old", async () => {
+    const seatId = await sale.addSeat();
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    await sale.rows(
+      "insert into ledger_epochs (epoch, system_identifier, timeline) values (2, 'elsewhere', 1)",
+    );
+    await changeUnseen(seatId);
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.versionOf(seatId)).toBe(5);
+  });
+});
+
+describe("marks", () => {
+  test("let a catch-up begin at the one before the last: what was committed before a mark may be told after it", async () => {
+    const [early = 0, late = 0] = await sale.addSeats(2);
+    const { keeper, memory, mark } = openKeeper();
+    await keeper.catchUp();
+    await reserve(early);
+    await mark();
+    await reserve(late);
+    await mark();
+    await keeper.catchUp();
+    keeper.close();
+    expect([early, late].map((id) => memory.isGone(id))).toEqual([false, true]);
+  });
+
+  test("are not taken while the feed is lost: what was not heard then is read", async () => {
+    const seatId = await sale.addSeat();
+    const { keeper, memory, feed, mark, lookUps } = openKeeper();
+    await keeper.catchUp();
+    const before = lookUps();
+    feed.live = false;
+    await reserve(seatId);
+    await mark();
+    await mark();
+    expect(lookUps()).toBe(before);
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.isGone(seatId)).toBe(true);
+  });
+});
