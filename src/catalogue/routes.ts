@@ -50,22 +50,28 @@ const wire = ({ priceMinor, ...seat }: SeatView) => {
 /** Seats as they are in the database at this moment. */
 export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log: Logger) {
   const refusals = new FaultLog(log, "the database refuses what the catalogue asks");
-  return new Elysia({ name: "catalogue" })
-    .use(observed(metrics))
-    .onError(({ error, code }) => {
-      if (code === "NOT_FOUND" || code === "PARSE" || code === "VALIDATION") return undefined;
-      // That the database is away is told once, by its gate; what it refuses is a fault of ours.
+  /** That the database is away is told once, by its gate; what it refuses is a fault of ours. */
+  const fromDatabase = async <Answer>(read: () => Promise<Answer>): Promise<Answer | Response> => {
+    try {
+      const answer = await read();
+      refusals.over();
+      return answer;
+    } catch (error) {
       if (faultOf(error) !== "doubtful") refusals.met(error);
       return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
-    })
+    }
+  };
+  return new Elysia({ name: "catalogue" })
+    .use(observed(metrics))
     .get(
       "/api/v1/seats/:seatId",
       async ({ params }) => {
         const seatId = parseSeatId(params.seatId);
         if (seatId === undefined) return problem("invalid-seat-id", INVALID_SEAT_ID);
-        const seat = await findSeat(database, seatId);
-        refusals.over();
-        return seat ? wire(seat) : problem("seat-not-found", `There is no seat ${seatId}.`);
+        return fromDatabase(async () => {
+          const seat = await findSeat(database, seatId);
+          return seat ? wire(seat) : problem("seat-not-found", `There is no seat ${seatId}.`);
+        });
       },
       {
         detail: {
@@ -91,12 +97,13 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log:
           return problem("invalid-request", `${issue?.path.join(".")}: ${issue?.message}.`);
         }
         const { status, after, limit } = parsed.data;
-        const seats = await listSeats(database, { status, after, limit });
-        refusals.over();
-        return {
-          seats: seats.map(wire),
-          next: seats.length === limit ? (seats.at(-1)?.seatId ?? null) : null,
-        };
+        return fromDatabase(async () => {
+          const seats = await listSeats(database, { status, after, limit });
+          return {
+            seats: seats.map(wire),
+            next: seats.length === limit ? (seats.at(-1)?.seatId ?? null) : null,
+          };
+        });
       },
       {
         detail: {

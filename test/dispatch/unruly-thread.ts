@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { threadId, workerData } from "node:worker_threads";
+import { parentPort, threadId, workerData } from "node:worker_threads";
 
 /** What a thread of these tests is told at its start. */
 export interface UnrulySettings {
@@ -11,6 +11,9 @@ export interface UnrulySettings {
 export type UnrulyTask = "name your thread" | "wait" | "throw" | "exit" | "spin";
 
 export const WAIT_MS = 150;
+
+/** As the engine's threads do, only more often: a thread that spins falls silent. */
+setInterval(() => parentPort?.postMessage({ kind: "thread-sample", threadId }), 20);
 
 /** @returns the thread's id. */
 export default async function run(task: UnrulyTask): Promise<number> {
