@@ -142,10 +142,7 @@ async function commit(
     for (const position of positions) answer.seats[position] = UNDECIDED;
     if (fault === "away") {
       answer.databaseAway = true;
-      log.warn(
-        { error: messageOf(error), seatCount: positions.length },
-        "the database could not decide a batch",
-      );
+      refusals.met(error);
       return "decided";
     }
     if (positions.length === 1) {

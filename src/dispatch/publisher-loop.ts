@@ -23,6 +23,8 @@ export class PublisherLoop {
   private poked = false;
   private stopping = false;
   private busy = false;
+  /** Whether the sink refused the last round. */
+  private failing = false;
   private readonly ended: Promise<void>;
 
   constructor(private readonly options: PublisherLoopOptions) {
@@ -41,17 +43,20 @@ export class PublisherLoop {
 
   /** Publishes what is still waiting, as long as that works and the time allows, then lets go. */
   async stop(flushMs: number): Promise<void> {
-    const deadline = performance.now() + flushMs;
     this.stopping = true;
     this.wakeFromPause?.();
-    const ended = await Promise.race([this.ended.then(() => true), delay(flushMs, false)]);
+    const late = delay(flushMs, "late" as const, { ref: false });
+    const flushed = await Promise.race([late, this.flush()]);
     // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.
-    if (!ended) return;
-    while (performance.now() < deadline) {
+    if (flushed !== "late") await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
+  }
+
+  private async flush(): Promise<void> {
+    await this.ended;
+    while (!this.failing) {
       const report = await this.round();
-      if (!report?.active || report.failureCount > 0 || report.publishedCount === 0) break;
+      if (!report?.active || report.publishedCount === 0) return;
     }
-    await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
   }
 
   private async loop(): Promise<void> {
@@ -69,6 +74,7 @@ export class PublisherLoop {
     this.busy = true;
     try {
       const report = await this.options.pool.run<PublisherReport>("round", ROUND_DEADLINE_MS);
+      this.failing = report.failureCount > 0;
       this.options.onReport(report);
       return report;
     } catch {

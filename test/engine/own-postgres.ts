@@ -13,7 +13,7 @@ export interface OwnPostgres {
   url: string;
   /** As an operator does: open sessions are told to go, new ones are refused. */
   stop(): Promise<void>;
-  /** At the same address, with the same data. */
+  /** At the same address, with the same data; nothing where it runs. */
   start(): Promise<void>;
   /** Kills the process behind one session; Postgres then ends all sessions and recovers from its log. */
   crash(): Promise<void>;
@@ -37,6 +37,7 @@ export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnP
     url: first.url,
     stop,
     start: async () => {
+      if (running) return;
       const [program = "", ...options] = [...noted.matchAll(/"([^"]*)"|(\S+)/g)].map(
         ([, quoted, plain]) => quoted ?? plain ?? "",
       );

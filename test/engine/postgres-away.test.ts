@@ -50,7 +50,9 @@ describe("an engine whose Postgres is away", () => {
     );
   });
   afterAll(() => stack.disposeAsync());
+  // Whatever a failed test has left behind is not the next one's trouble.
   beforeEach(async () => {
+    await postgres.start();
     proxy.heal();
     await sellsAgain();
   });

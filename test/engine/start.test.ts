@@ -266,7 +266,7 @@ describe("an engine starts", () => {
     const env = { DATA_DIR: join(home, "data"), HOME: home };
     const engine = await startByHand(own, env, ordinaryUser);
     expect((await reserve(engine.url, 2)).status).toBe(201);
-    const { uid, mode } = await Bun.file(join(env.DATA_DIR, "postgres.password")).stat();
+    const { uid, mode } = await Bun.file(join(env.DATA_DIR, "postgres/sentinel.password")).stat();
     expect([uid, mode & 0o777]).toEqual([
       ordinaryUser?.length ? ORDINARY_USER : (process.getuid?.() ?? -1),
       0o600,
