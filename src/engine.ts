@@ -26,7 +26,7 @@ const READ_CONNECTIONS = 3;
 const PUBLISHER_CONNECTIONS = 1;
 
 /** Longest flush of the ledger while ending; what remains is published by the next start, or by a peer. */
-const FLUSH_LIMIT_MS = 5000;
+const FLUSH_LIMIT_MS = 4000;
 
 export interface Engine {
   parts: Parts;

@@ -4,7 +4,9 @@ import type { ThreadPool } from "./thread-pool.ts";
 
 /** A round ends by itself after half a second and its calls have time limits; a thread silent for longer is replaced. */
 const ROUND_DEADLINE_MS = 30_000;
-const CLOSE_DEADLINE_MS = 3000;
+const CLOSE_DEADLINE_MS = 1000;
+/** What a round under way at the end of the flush still gets. */
+const LAST_ROUND_MS = 3000;
 /** Under load rounds follow each other no closer, so that each carries many events for one read and one send. */
 const GATHER_MS = 20;
 /** After a failed round, so that an outage is not asked about without pause. */
@@ -45,15 +47,20 @@ export class PublisherLoop {
   async stop(flushMs: number): Promise<void> {
     this.stopping = true;
     this.wakeFromPause?.();
-    const late = delay(flushMs, "late" as const, { ref: false });
-    const flushed = await Promise.race([late, this.flush()]);
+    let isOver = false;
+    const timer = setTimeout(() => {
+      isOver = true;
+    }, flushMs);
+    const hung = delay(flushMs + LAST_ROUND_MS, "hung" as const, { ref: false });
+    const flushed = await Promise.race([hung, this.flush(() => isOver)]);
+    clearTimeout(timer);
     // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.
-    if (flushed !== "late") await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
+    if (flushed !== "hung") await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
   }
 
-  private async flush(): Promise<void> {
+  private async flush(isOver: () => boolean): Promise<void> {
     await this.ended;
-    while (!this.failing) {
+    while (!this.failing && !isOver()) {
       const report = await this.round();
       if (!report?.active || report.publishedCount === 0) return;
     }
