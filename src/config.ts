@@ -117,7 +117,7 @@ const knobs = {
   },
   publishPollMs: {
     type: integer(10, 60_000),
-    fallback: "200",
+    fallback: "1000",
     meaning: "how often the ledger is looked at when nobody announced a change",
   },
   bodyLimitBytes: {

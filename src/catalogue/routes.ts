@@ -62,17 +62,15 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log:
     }
   };
   return new Elysia({ name: "catalogue" })
-    .use(observed(metrics))
     .get(
-      "/api/v1/seats/:seatId",
-      async ({ params }) => {
-        const seatId = parseSeatId(params.seatId);
+      ...observed(metrics, "/api/v1/seats/:seatId", ({ params }) => {
+        const seatId = parseSeatId(params.seatId ?? "");
         if (seatId === undefined) return problem("invalid-seat-id", INVALID_SEAT_ID);
         return fromDatabase(async () => {
           const seat = await findSeat(database, seatId);
           return seat ? wire(seat) : problem("seat-not-found", `There is no seat ${seatId}.`);
         });
-      },
+      }),
       {
         detail: {
           operationId: "getSeat",
@@ -89,8 +87,7 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log:
       },
     )
     .get(
-      "/api/v1/seats",
-      async ({ query }) => {
+      ...observed(metrics, "/api/v1/seats", ({ query }) => {
         const parsed = listQuery.safeParse(query);
         if (!parsed.success) {
           const issue = parsed.error.issues[0];
@@ -104,7 +101,7 @@ export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log:
             next: seats.length === limit ? (seats.at(-1)?.seatId ?? null) : null,
           };
         });
-      },
+      }),
       {
         detail: {
           operationId: "listSeats",

@@ -32,17 +32,15 @@ const detail = (operationId: string, summary: string) => ({
 export function healthRoutes(view: HealthView, metrics: Metrics) {
   const ready = () => answer(view.ready(), { status: word(view.ready()) });
   return new Elysia({ name: "health" })
-    .use(observed(metrics))
-    .get("/health/live", () => answer(true, { status: "UP" }), {
+    .get(...observed(metrics, "/health/live", () => answer(true, { status: "UP" })), {
       detail: detail("live", "Does the process run?"),
     })
-    .get("/health/ready", ready, { detail: detail("ready", "Can it sell now?") })
-    .get("/health/startup", () => answer(true, { status: "UP" }), {
+    .get(...observed(metrics, "/health/ready", ready), { detail: detail("ready", "Can it sell now?") })
+    .get(...observed(metrics, "/health/startup", () => answer(true, { status: "UP" })), {
       detail: detail("startup", "Has it started? (The port opens when everything is seeded.)"),
     })
     .get(
-      "/actuator/health",
-      () => {
+      ...observed(metrics, "/actuator/health", () => {
         const components = view.components();
         return answer(components.db, {
           status: word(components.db),
@@ -50,7 +48,7 @@ export function healthRoutes(view: HealthView, metrics: Metrics) {
             Object.entries(components).map(([name, up]) => [name, { status: word(up) }]),
           ),
         });
-      },
+      }),
       { detail: detail("health", "Which parts answer? Selling needs the database only.") },
     );
 }

@@ -20,7 +20,8 @@ export function metricsRoutes(metrics: Metrics, refresh: () => void) {
     });
   };
   return new Elysia({ name: "metrics" })
-    .use(observed(metrics))
-    .get("/metrics", scrape, { detail })
-    .get("/actuator/prometheus", scrape, { detail: { ...detail, operationId: "actuatorPrometheus" } });
+    .get(...observed(metrics, "/metrics", scrape), { detail })
+    .get(...observed(metrics, "/actuator/prometheus", scrape), {
+      detail: { ...detail, operationId: "actuatorPrometheus" },
+    });
 }

@@ -3,7 +3,7 @@ import { threadId } from "node:worker_threads";
 import type { ThreadSample } from "../dispatch/messages.ts";
 
 const SAMPLE_INTERVAL_MS = 1000;
-const LAG_RESOLUTION_MS = 20;
+const LAG_RESOLUTION_MS = 100;
 
 /**
  * Gives the calling thread's heap and event-loop figures once a second, with whatever the thread adds.
