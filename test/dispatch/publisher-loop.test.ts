@@ -7,6 +7,8 @@ const POLL_MS = 1000;
 /** More than rounds under load keep apart, less than the pause after a failure. */
 const SOON_MS = 50;
 const FAILURE_PAUSE_MS = 500;
+/** What a round that is under way at the end still gets. */
+const LAST_ROUND_MS = 3000;
 
 const REPORT: PublisherReport = {
   active: true,
@@ -174,6 +176,21 @@ describe("the publisher's loop", () => {
     await ends({ publishedCount: 1000, more: true });
     await stopped;
     expect(tasks).toEqual(["round", "round", "close"]);
+  });
+
+  test("is not held up for ever by a round that hangs on a silent sink", async () => {
+    const { loop, tasks, ends } = openLoop();
+    await ends();
+    let isOver = false;
+    void loop.stop(100).then(() => {
+      isOver = true;
+    });
+    await settle();
+    await after(100 + LAST_ROUND_MS - 1);
+    expect(isOver).toBe(false);
+    await after(1);
+    expect(isOver).toBe(true);
+    expect(tasks).toEqual(["round", "round"]);
   });
 
   test("waits for a round under way before it ends", async () => {

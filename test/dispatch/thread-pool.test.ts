@@ -85,6 +85,14 @@ describe("a pool of threads", () => {
     expect(restarts()).toBe(1);
   });
 
+  test("tells the caller that a task is late, and keeps a thread that is still heard of", async () => {
+    const { run, restarts } = await openPool(1, 2);
+    const thread = await run("name your thread");
+    expect(await failure(run("wait", WAIT_MS / 2))).not.toBe(NO_FAILURE);
+    expect(await run("wait")).toBe(thread);
+    expect(restarts()).toBe(0);
+  });
+
   test("ends a thread that is stuck past the deadline: it no longer burns a core", async () => {
     const { run, spins } = await openPool(1, 1);
     expect(await failure(run("spin", STUCK_AFTER_MS))).not.toBe(NO_FAILURE);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { freePort } from "../support/free-port.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { type Proxy as Network, startProxy } from "../support/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../support/redis.ts";
@@ -193,15 +194,22 @@ describe("an engine whose Postgres is away", () => {
       await facts.query("select pg_advisory_unlock_all()");
       await facts.query("drop trigger if exists wait_for_test on seat_events");
     };
-    const isWaiting = () =>
+    /** Each of these seats is in the hands of a sale that has not committed. */
+    const areWaiting = (seatIds: number[]) =>
       until(
-        async () =>
-          (
-            await facts.query(
-              "select from pg_stat_activity where wait_event_type = 'Lock' and wait_event = 'advisory'",
-            )
-          ).length > 0,
+        async () => {
+          const free = "select from seats where id = any($1::bigint[]) for update skip locked";
+          return (await facts.query(free, [seatIds])).length === 0;
+        },
         { ...WAIT, what: "the sale waits in its transaction" },
+      );
+    const areNow = (status: string, seatIds: number[]) =>
+      until(
+        async () => {
+          const seats = await facts.seats();
+          return seatIds.every((seatId) => seats.get(seatId)?.status === status);
+        },
+        { ...WAIT, what: `the seats are ${status}` },
       );
     const seatNow = async (seatId: number) => (await facts.seats()).get(seatId);
 
@@ -210,13 +218,10 @@ describe("an engine whose Postgres is away", () => {
       await holdCommits();
       try {
         const answer = reserve(engine.url, seatId);
-        await isWaiting();
+        await areWaiting([seatId]);
         proxy.hang();
         await letCommit();
-        await until(async () => (await seatNow(seatId))?.status === "reserved", {
-          ...WAIT,
-          what: "a commit",
-        });
+        await areNow("reserved", [seatId]);
         proxy.cut();
         proxy.heal();
         const { reservationId } = (await seatNow(seatId)) ?? {};
@@ -228,44 +233,66 @@ describe("an engine whose Postgres is away", () => {
       await facts.expectSound();
     });
 
-    test("a buyer who had to be told 503 does not keep the seat: it goes back and sells again, here and at a peer", async () => {
-      const peer = await openPeer();
-      const seatId = nextSeat();
-      await holdCommits();
-      let answer: Promise<Answer>;
-      try {
-        answer = reserve(engine.url, seatId);
-        await isWaiting();
-        proxy.hang();
-        await letCommit();
-        await until(async () => (await seatNow(seatId))?.status === "reserved", {
-          ...WAIT,
-          what: "a commit",
-        });
-      } finally {
-        await release();
-      }
-      // True at this moment; the peer must not believe it for ever.
-      expect(bodyOf(await reserve(peer.url, seatId))).toMatchObject({ status: "TAKEN" });
-      expectBusy(await answer);
-      proxy.heal();
-      await until(async () => (await seatNow(seatId))?.status === "available", {
-        ...WAIT,
-        what: "the seat is given back",
-      });
-      const rows = (await facts.ledger()).filter((row) => row.seatId === seatId);
-      expect(rows.map(({ version, status }) => [version, status])).toEqual([
-        [1, "RESERVED"],
-        [2, "CANCELLED"],
-      ]);
-      await facts.expectSound();
-      const again = await reserve(peer.url, seatId);
-      expect([again.status, bodyOf(again)]).toEqual([201, expect.objectContaining({ version: 3 })]);
-    });
+    describe("buyers who had to be told 503 do not keep their seats:", () => {
+      let here: number;
+      let there: number;
+      let far: number;
+      /** Other processes on the same database, by a link that stays good. */
+      let peer: Engine;
+      let lonePeer: Engine;
 
-    /** Another process on the same database, by a link that stays good. */
-    const openPeer = () =>
-      openEngine(stack, { DATABASE_URL: postgres.url, ...(redis && { REDIS_URL: redis.url }) });
+      beforeAll(async () => {
+        await sellsAgain();
+        peer = await openPeer(redis && { REDIS_URL: redis.url });
+        // Its Redis is nowhere, so it hears nothing of what others do.
+        lonePeer = await openPeer({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+        [here, there, far] = [nextSeat(), nextSeat(), nextSeat()];
+        const seatIds = [here, there, far];
+        await holdCommits();
+        let answers: Promise<Answer>[];
+        try {
+          answers = seatIds.map((seatId) => reserve(engine.url, seatId));
+          await areWaiting(seatIds);
+          proxy.hang();
+          await letCommit();
+          await areNow("reserved", seatIds);
+        } finally {
+          await release();
+        }
+        // True at this moment; nobody may believe it for ever.
+        expect(bodyOf(await reserve(peer.url, there))).toMatchObject({ status: "TAKEN" });
+        expect(bodyOf(await reserve(lonePeer.url, far))).toMatchObject({ status: "TAKEN" });
+        for (const answer of answers) expectBusy(await answer);
+        proxy.heal();
+        await areNow("available", seatIds);
+      });
+      const openPeer = (env: Record<string, string> | undefined) =>
+        openEngine(stack, { DATABASE_URL: postgres.url, ...env });
+
+      test("they go back through the ledger", async () => {
+        const rows = (await facts.ledger()).filter(({ seatId }) => seatId === here);
+        expect(rows.map(({ version, status }) => [version, status])).toEqual([
+          [1, "RESERVED"],
+          [2, "CANCELLED"],
+        ]);
+        await facts.expectSound();
+      });
+
+      for (const [where, seller] of [
+        ["here", () => [engine, here]],
+        ["at a peer that has seen it sold", () => [peer, there]],
+        [
+          "at a peer that has seen it sold and hears no other, since its Redis is away",
+          () => [lonePeer, far],
+        ],
+      ] as [string, () => [Engine, number]][]) {
+        test(`one of them sells again ${where}`, async () => {
+          const [{ url }, seatId] = seller();
+          const again = await reserve(url, seatId);
+          expect([again.status, bodyOf(again).version]).toEqual([201, 3]);
+        });
+      }
+    });
   });
 });
 

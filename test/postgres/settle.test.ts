@@ -148,6 +148,14 @@ describe("giving back", () => {
     expect(await sale.ledger(seatId)).toHaveLength(3);
   });
 
+  test("does not change what settling says: the version at which the seat was sold", async () => {
+    const seatId = await sale.addSeat();
+    const session = await sale.session();
+    const { reservationId } = await reserveOne(session, seatId, 0);
+    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+    expect(await settleOne(session, seatId, reservationId)).toBe(1);
+  });
+
   test("frees a seat once, also when it is settled and given back again", async () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();

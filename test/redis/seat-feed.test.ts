@@ -59,6 +59,15 @@ describe.skipIf(!found)("the change feed", () => {
   const say = (channel: string, from: string, sequence: number, seats: SeatChange[] = []) =>
     client.publish(channel, JSON.stringify({ from, sequence, seats }));
 
+  /** The peer's next messages, without a hole and so that it never falls silent, until it is lost and live again. */
+  async function talkOn(channel: string, sequence: number, isDone: () => boolean): Promise<void> {
+    let next = sequence;
+    await until(async () => isDone() || void (await say(channel, "peer", next++)), {
+      deadlineMs: SOON_MS,
+      what: "it is lost and live again",
+    });
+  }
+
   const heardAll = (heard: SeatChange[], changes: SeatChange[]) =>
     until(() => Bun.deepEquals(heard, changes), { deadlineMs: SOON_MS, what: "the changes are heard" });
 
@@ -99,6 +108,20 @@ describe.skipIf(!found)("the change feed", () => {
     expect(one.heard).toEqual([]);
   });
 
+  test.concurrent("counts what it does not send while it is alone, so that whoever listens already sees the hole", async () => {
+    const channel = newChannel();
+    const listener = new Client(redis.url);
+    closes.push(() => listener.disconnect());
+    const sequences: number[] = [];
+    listener.on("message", (_channel, text: string) => sequences.push(JSON.parse(text).sequence));
+    await listener.subscribe(channel);
+    const { feed } = openFeed(channel, "alone");
+    await until(() => sequences.length === 1, { deadlineMs: SOON_MS, what: "a heartbeat" });
+    feed.publish([CHANGE]);
+    await until(() => sequences.length === 2, { deadlineMs: SOON_MS, what: "the next heartbeat" });
+    expect(sequences).toEqual([1, 3]);
+  });
+
   test.concurrent("makes a newcomer catch up with what was changed by a process that was alone", async () => {
     const channel = newChannel();
     const alone = openFeed(channel, "alone");
@@ -125,8 +148,7 @@ describe.skipIf(!found)("the change feed", () => {
     const { catchUps, states, untilLive } = openFeed(channel, "one");
     await untilLive();
     await say(channel, "peer", 1);
-    await say(channel, "peer", 3);
-    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    await talkOn(channel, 3, () => states.length === 3);
     expect(states).toEqual([true, false, true]);
     expect(catchUps.length).toBe(2);
   });
@@ -144,8 +166,7 @@ describe.skipIf(!found)("the change feed", () => {
     const channel = newChannel();
     const { states, untilLive } = openFeed(channel, "one");
     await untilLive();
-    await say(channel, "peer", 5);
-    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    await talkOn(channel, 5, () => states.length === 3);
     expect(states).toEqual([true, false, true]);
   });
 
@@ -208,8 +229,16 @@ describe.skipIf(!found)("the change feed", () => {
     const { heard, untilLive } = openFeed(channel, "one");
     await untilLive();
     const bare = '{"from":"stranger","sequence":1}';
-    for (const text of ["", "no json", "null", "7", "{}", bare, bare.replace("}", ',"seats":null}')]) {
-      await client.publish(channel, text);
+    const seatsOf = (seats: unknown) => bare.replace("}", `,"seats":${JSON.stringify(seats)}}`);
+    for (const text of ["", "no json", "null", "7", "{}", bare]) await client.publish(channel, text);
+    for (const seats of [
+      null,
+      [7],
+      [["7", 1, "reserved", true]],
+      [[7, -1, "reserved", true]],
+      [[7, 1, "gone", true]],
+    ]) {
+      await client.publish(channel, seatsOf(seats));
     }
     await say(channel, "peer", 1, [CHANGE]);
     await heardAll(heard, [CHANGE]);

@@ -30,13 +30,18 @@ describe.skipIf(!found)("seat locks", () => {
 
   let prefixes = 0;
   /** Locks of one engine, in use; keys of a test of its own unless told. */
-  async function openLocks({ masters = 1, keyPrefix = `test-${++prefixes}`, ttlMs = TTL_MS } = {}) {
+  async function openLocks({
+    masters = 1,
+    keyPrefix = `test-${++prefixes}`,
+    ttlMs = TTL_MS,
+    timeoutMs = TIMEOUT_MS,
+  } = {}) {
     const changes: boolean[] = [];
     const locks = new SeatLocks({
       redisUrls: redises.slice(0, masters).map(({ url }) => url),
       keyPrefix,
       ttlMs,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs,
       onDegraded: (degraded) => changes.push(degraded),
     });
     closes.push(() => locks.close());
@@ -193,6 +198,16 @@ describe.skipIf(!found)("seat locks", () => {
       await expectBack(locks);
     });
 
+    test("killed: not even the first batch waits for a command", async () => {
+      const timeoutMs = 2000;
+      const { locks } = await openLocks({ timeoutMs });
+      await redises[0]?.kill();
+      const beganAt = performance.now();
+      expect((await locks.guard([1])).guarded).toBe(false);
+      expect(performance.now() - beganAt).toBeLessThan(timeoutMs / 2);
+      redises[0] = await startRedis(redises[0]?.port);
+    });
+
     test("a lock that hung leaves nothing behind that would stop the next", async () => {
       const { locks, keyPrefix } = await openLocks();
       redises[0]?.pause();
@@ -205,6 +220,10 @@ describe.skipIf(!found)("seat locks", () => {
   describe("on three masters", () => {
     const rivalHolds = (master: number, key: string, holder: string) =>
       client(master).set(key, holder, "PX", TTL_MS - 100);
+
+    /** How often the first master was asked whether it is there. */
+    const pings = async () =>
+      Number(/cmdstat_ping:calls=(\d+)/.exec(await client().info("commandstats"))?.[1] ?? 0);
 
     test("hold a lock on all of them, and free it on all", async () => {
       const { locks, keyPrefix } = await openLocks({ masters: 3 });
@@ -289,6 +308,12 @@ describe.skipIf(!found)("seat locks", () => {
       for (const redis of redises.slice(1)) redis.pause();
       const guard = await locks.guard([1]);
       expect([guard.guarded, guard.contended.size, locks.degraded]).toEqual([false, 0, true]);
+      const before = await pings();
+      await until(async () => (await pings()) >= before + 3, {
+        deadlineMs: BACK_WITHIN_MS,
+        what: "the one that is left has been asked some times",
+      });
+      expect(locks.degraded).toBe(true);
       redises[1]?.resume();
       await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "a majority is back" });
       redises[2]?.resume();

@@ -56,6 +56,30 @@ describe("gathering", () => {
     expect([batcher.busySlots, batcher.queueSeats]).toEqual([2, 1]);
   });
 
+  test("a free slot waits for as many as the batches under way carry on average", async () => {
+    const { ask, seatsSent } = openBatcher({ slotCount: 2 });
+    for (const id of [1, 2, 3]) ask(id);
+    await turn();
+    for (const id of [4, 5]) ask(id);
+    await turn();
+    expect(seatsSent()).toEqual([[1, 2, 3]]);
+    ask(6);
+    await turn();
+    expect(seatsSent()).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+  });
+
+  test("what waits for company leaves with the next batch that ends, however little it is", async () => {
+    const { ask, seatsSent, last } = openBatcher({ slotCount: 2 });
+    for (const id of [1, 2, 3]) ask(id);
+    await turn();
+    ask(4);
+    await last().answers(answerOf([won(), won(), won()]));
+    expect(seatsSent()[1]).toEqual([4]);
+  });
+
   test("each seat is sent with the version that memory knows, and -1 where it knows none", async () => {
     const { ask, memory, last } = openBatcher();
     memory.learn(1, 4, "available", false);

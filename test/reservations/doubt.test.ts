@@ -47,6 +47,12 @@ describe("a batch whose answer was lost", () => {
     ]);
   });
 
+  test("gives nothing back that its buyers hear of", async () => {
+    const { last, freed } = await openDoubt();
+    await last().answers({ versions: [1, 1] });
+    expect(freed).toEqual([]);
+  });
+
   test("asks for a look at the database, once", async () => {
     const { troubles, last } = await openDoubt();
     await last().answers({ versions: [1, 1] });
@@ -135,6 +141,13 @@ describe("a doubt that lasts past its deadline", () => {
     ask(1);
     await turn();
     expect(seatsSent().at(-1)).toEqual([1]);
+  });
+
+  test("tells the other processes which seats are free again, and at which version", async () => {
+    const { last, freed } = await openLongDoubt();
+    await after(SETTLE_INTERVAL_MS);
+    await last().answers({ versions: [null, 7] });
+    expect(freed).toEqual([{ seatId: seat(2), version: 8 }]);
   });
 
   test("does not change what the clients were told, when it ends", async () => {
