@@ -17,10 +17,16 @@ const BATCH_SEATS = 64;
 const memory = new SeatMemory();
 for (let id = 1; id <= SEATS; id++) memory.learn(id, 1, id % 2 ? "reserved" : "available", true);
 
-const observer = { decided: () => undefined, gaveBack: () => undefined, trouble: () => undefined };
+const observer = {
+  decided: () => undefined,
+  gaveBack: () => undefined,
+  unresolved: () => undefined,
+  trouble: () => undefined,
+};
 /** A batcher over workers that answer at once, so that only its own work is measured. */
 const batcher = new Batcher({
   memory: new SeatMemory(),
+  mayTrustMemory: () => true,
   run: async <Result>(task: ReservationTask) =>
     ({
       seats: task.seatIds.map(() => ({ verdict: "won", version: 1, final: true })),

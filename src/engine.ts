@@ -23,6 +23,8 @@ import { sampleThread } from "./telemetry/thread-sampler.ts";
 
 /** For the catalogue, and for filling memory. */
 const READ_CONNECTIONS = 3;
+/** Readers that wait for one of these; more are answered 503. */
+const READERS_WAITING_LIMIT = 100;
 const PUBLISHER_CONNECTIONS = 1;
 
 /** Longest flush of the ledger while ending; what remains is published by the next start, or by a peer. */
@@ -74,7 +76,12 @@ export async function openEngine(
     metrics,
     controllers: [
       reservationRoutes(sale.batcher, reservationFigures),
-      catalogueRoutes(drizzle(reads), metrics, log),
+      catalogueRoutes({
+        database: drizzle(reads),
+        isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
+        metrics,
+        log,
+      }),
       healthRoutes({ ready: sale.ready, components }, metrics),
       metricsRoutes(metrics, refresh),
     ],

@@ -1,9 +1,9 @@
 import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
-import { ConfigError, describeConfig, readConfig } from "./config.ts";
+import { describeConfig, readConfig } from "./config.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import { createLog, type Logger } from "./telemetry/log.ts";
+import { createLog, type Logger, messageOf } from "./telemetry/log.ts";
 
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
@@ -101,7 +101,6 @@ function configTable(): string {
 }
 
 main().catch((error: unknown) => {
-  const isExpected = error instanceof ConfigError || (error instanceof TypeError && "code" in error);
-  console.error(isExpected ? `sentinel: ${error.message}` : error);
+  console.error(`sentinel: ${messageOf(error)}`);
   process.exit(1);
 });

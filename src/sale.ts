@@ -7,6 +7,7 @@ import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { DatabaseGate } from "./health/database-gate.ts";
 import type { Opening } from "./opening.ts";
 import { openPool } from "./postgres/connect.ts";
+import { readEpoch } from "./postgres/seats.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher, type DecidedBatch } from "./reservations/batcher.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
@@ -40,7 +41,7 @@ interface Neighbours {
 
 /** The way of a request behind HTTP: memory, batcher, worker threads; the database's gate and the change feed beside them. */
 export function openSale(opening: Opening, { reads, publisher, reservationFigures }: Neighbours): Sale {
-  const { config, metrics, figures } = opening;
+  const { config, metrics, figures, log } = opening;
   const threads = openThreads(opening);
   const memory = new SeatMemory();
 
@@ -53,6 +54,7 @@ export function openSale(opening: Opening, { reads, publisher, reservationFigure
   };
   const batcher = new Batcher({
     memory,
+    mayTrustMemory: () => feed?.isLive ?? true,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
     slotCount: config.reservationWorkers * config.batchesPerWorker,
     batchLimitSeats: config.batchLimitSeats,
@@ -63,6 +65,11 @@ export function openSale(opening: Opening, { reads, publisher, reservationFigure
         publisher.poke();
         feed?.publish(seats.map(({ seatId, version }) => [seatId, version, "available", false]));
       },
+      unresolved: (reservationIds) =>
+        log.error(
+          { reservationIds },
+          "told to try again before it was known: given back when the database answers",
+        ),
       trouble: (kind) => {
         if (kind === "doubtful") metrics.doubtfulBatches.inc();
         gate.suspect();
@@ -71,11 +78,18 @@ export function openSale(opening: Opening, { reads, publisher, reservationFigure
   });
 
   let draining = false;
-  const gate = openGate(opening, (up) => {
-    figures.databaseChanged(up);
-    if (!draining) batcher.refuse(up ? undefined : "unavailable");
+  const { keeper, feed } = openMemory(opening, { memory, reads, publisher });
+  const gate = openGate(opening, {
+    onChange: (up) => {
+      figures.databaseChanged(up);
+      if (!draining) batcher.refuse(up ? undefined : "unavailable");
+    },
+    // Commits may have been lost on the way here: what memory knows of them is not so any more.
+    onNewEpoch: () => {
+      memory.clear();
+      keeper.forget();
+    },
   });
-  const feed = openFeed(opening, { memory, reads, publisher });
 
   return {
     batcher,
@@ -125,7 +139,12 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
   return threads;
 }
 
-function openGate({ config, parts, log, lifecycle }: Opening, onChange: (up: boolean) => void): DatabaseGate {
+interface GateEvents {
+  onChange(up: boolean): void;
+  onNewEpoch(): void;
+}
+
+function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents): DatabaseGate {
   const probes = openPool(
     {
       databaseUrl: parts.databaseUrl,
@@ -137,7 +156,13 @@ function openGate({ config, parts, log, lifecycle }: Opening, onChange: (up: boo
     (error) => log.debug({ error: error.message }, "the probe's database connection was lost"),
   );
   lifecycle.onClose("probe pool", () => probes.end());
-  const gate = new DatabaseGate(() => probes.query("select"), onChange);
+  let epoch: number | undefined;
+  const probe = async () => {
+    const now = await readEpoch(drizzle(probes));
+    if (epoch !== undefined && now !== epoch) events.onNewEpoch();
+    epoch = now;
+  };
+  const gate = new DatabaseGate(probe, events.onChange);
   lifecycle.onClose("database gate", () => gate.close());
   return gate;
 }
@@ -149,7 +174,7 @@ interface FeedNeighbours {
 }
 
 /** Fills memory, and keeps it up to date with what other processes change; without Redis it is filled once. */
-function openFeed(opening: Opening, { memory, reads, publisher }: FeedNeighbours): SeatFeed | undefined {
+function openMemory(opening: Opening, { memory, reads, publisher }: FeedNeighbours) {
   const { config, parts, metrics, log, lifecycle } = opening;
   let feed: SeatFeed | undefined;
   const keeper = new MemoryKeeper(drizzle(reads), memory, () => feed?.isLive ?? false);
@@ -157,7 +182,7 @@ function openFeed(opening: Opening, { memory, reads, publisher }: FeedNeighbours
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) {
     keeper.catchUp().catch((error: Error) => log.warn({ error: error.message }, "memory starts cold"));
-    return undefined;
+    return { keeper, feed };
   }
   const opened = new SeatFeed({
     redisUrl,
@@ -176,7 +201,7 @@ function openFeed(opening: Opening, { memory, reads, publisher }: FeedNeighbours
   });
   feed = opened;
   lifecycle.onClose("change feed", () => opened.close());
-  return opened;
+  return { keeper, feed: opened };
 }
 
 const keyPrefixOf = (parts: Opening["parts"]) => `sentinel:${parts.database.id}`;

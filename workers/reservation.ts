@@ -137,7 +137,8 @@ async function commit(
     refusals.over();
   } catch (error) {
     const fault = faultOf(error);
-    client.release(fault === "doubtful");
+    // A connection may be what is wrong (a cached plan that no longer fits): only a refusal spares it.
+    client.release(fault !== "refused");
     if (fault === "doubtful") return "doubtful";
     for (const position of positions) answer.seats[position] = UNDECIDED;
     if (fault === "away") {

@@ -47,11 +47,20 @@ const wire = ({ priceMinor, ...seat }: SeatView) => {
   return { ...rest, price: (priceMinor / 10 ** MINOR_DIGITS).toFixed(MINOR_DIGITS), currency };
 };
 
+export interface CatalogueOptions {
+  database: NodePgDatabase;
+  /** Whether enough readers wait for a connection. */
+  isBusy(): boolean;
+  metrics: Metrics;
+  log: Logger;
+}
+
 /** Seats as they are in the database at this moment. */
-export function catalogueRoutes(database: NodePgDatabase, metrics: Metrics, log: Logger) {
+export function catalogueRoutes({ database, isBusy, metrics, log }: CatalogueOptions) {
   const refusals = new FaultLog(log, "the database refuses what the catalogue asks");
   /** That the database is away is told once, by its gate; what it refuses is a fault of ours. */
   const fromDatabase = async <Answer>(read: () => Promise<Answer>): Promise<Answer | Response> => {
+    if (isBusy()) return problem("unavailable", "Too many are reading now.", { "retry-after": "1" });
     try {
       const answer = await read();
       refusals.over();

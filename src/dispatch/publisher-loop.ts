@@ -72,6 +72,8 @@ export class PublisherLoop {
       const report = await this.round();
       if (this.stopping) return;
       if (!report || report.failureCount > 0) await this.pause(FAILURE_DELAY_MS);
+      // Another process publishes: changes are no reason to ask for its place more often.
+      else if (!report.active) await this.pause(this.options.pollMs);
       else if (this.poked) await this.pause(GATHER_MS);
       else if (!report.more) await this.pause(this.options.pollMs, { untilPoked: true });
     }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Config, ConfigError } from "../config.ts";
 import type { Lifecycle } from "../lifecycle.ts";
 import { type DatabaseFacts, ensureDatabase, prepareDatabase } from "../postgres/migrate.ts";
-import { originOf } from "../telemetry/log.ts";
+import { messageOf, originOf } from "../telemetry/log.ts";
 import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "./postgres.ts";
 import { startEmbeddedRedis } from "./redis.ts";
 
@@ -80,6 +80,7 @@ async function openRedis({ redisUrl: redisUrls }: Config, lifecycle: Lifecycle) 
 /** Some refusals have an empty message and only a code, one for each address that was tried. */
 function reasonOf(error: unknown): string {
   const first = error instanceof AggregateError ? error.errors[0] : error;
-  if (!(first instanceof Error)) return String(first);
-  return first.message || ("code" in first ? String(first.code) : first.name);
+  return (
+    messageOf(first) || (first instanceof Error && "code" in first ? String(first.code) : "no reason given")
+  );
 }

@@ -31,7 +31,12 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
     maxInFlightRequests: 1,
     retry: FEW_RETRIES,
   });
-  await producer.connect();
+  try {
+    await producer.connect();
+  } catch (error) {
+    await producer.disconnect().catch(() => undefined);
+    throw error;
+  }
   return {
     name: `kafka:${clusterId}/${TOPIC}`,
     publish: async (events) => {

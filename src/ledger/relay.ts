@@ -26,11 +26,13 @@ export interface RelayOptions {
   log: Logger;
 }
 
+/** The session that publishes, or waits for its turn. */
 interface Leadership {
   client: pg.Client;
   session: NodePgDatabase;
-  /** Cleared when the session is lost, and with it the right to publish. */
-  alive: boolean;
+  /** Set when the session is lost, and with it the right to publish. */
+  lost: { value: boolean };
+  leads: boolean;
 }
 
 interface Position {
@@ -75,6 +77,7 @@ export class Relay {
       await this.measure(leadership);
     } catch (error) {
       this.options.log.debug({ error: messageOf(error) }, "the publisher lost its database session");
+      report.failureCount++;
       await this.resign();
     }
     report.sinkUp = !this.sinkFailing;
@@ -89,19 +92,19 @@ export class Relay {
     await this.resign();
   }
 
+  /** A follower keeps its session, and asks it for the leader's place at every round. */
   private async lead(): Promise<Leadership | undefined> {
-    if (this.leadership?.alive) return this.leadership;
-    await this.resign();
-    const client = await this.options.openSession(() => {
-      if (this.leadership?.client === client) this.leadership.alive = false;
-    });
-    const session = drizzle(client);
-    if (!(await tryToLead(session))) {
-      await client.end();
-      return undefined;
+    if (!this.leadership || this.leadership.lost.value) {
+      await this.resign();
+      const lost = { value: false };
+      const client = await this.options.openSession(() => {
+        lost.value = true;
+      });
+      this.leadership = { client, session: drizzle(client), lost, leads: false };
     }
-    this.leadership = { client, session, alive: true };
-    return this.leadership;
+    const { leadership } = this;
+    leadership.leads ||= await tryToLead(leadership.session);
+    return leadership.leads ? leadership : undefined;
   }
 
   private async publish(leadership: Leadership, report: PublisherReport): Promise<void> {

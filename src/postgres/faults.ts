@@ -11,9 +11,12 @@ export type Fault = "refused" | "away" | "doubtful";
 
 /** SQLSTATE classes (Postgres manual, appendix A): 22 data exception, 23 integrity constraint violation. */
 const REFUSED = /^2[23]/;
+/** 08 connection exception, 57P operator intervention, 58 and XX system and internal errors: the session ended with it. */
+const LOST = /^(08|57P|58|XX)/;
 
+/** By code, not by severity, whose words come in the server's language. */
 export function faultOf(error: unknown): Fault {
   const cause = error instanceof Error && error.cause instanceof pg.DatabaseError ? error.cause : error;
-  if (!(cause instanceof pg.DatabaseError) || cause.severity !== "ERROR") return "doubtful";
-  return cause.code && REFUSED.test(cause.code) ? "refused" : "away";
+  if (!(cause instanceof pg.DatabaseError) || !cause.code || LOST.test(cause.code)) return "doubtful";
+  return REFUSED.test(cause.code) ? "refused" : "away";
 }

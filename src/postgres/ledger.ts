@@ -74,7 +74,7 @@ export async function moveCursor(
  */
 const settledAfter = (cursor: Cursor) => sql`
   (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
-  and (epoch < (select max(epoch) from ledger_epochs) or txid < pg_snapshot_xmin(pg_current_snapshot()))`;
+  and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
 export async function readLedger(
   session: NodePgDatabase,

@@ -41,6 +41,14 @@ export function readSeatsAfter(database: NodePgDatabase, after: number, limit: n
   return readPacked(database, sql`${seats.id} > ${after}`, limit);
 }
 
+/** The epoch that the database lives in now. */
+export async function readEpoch(database: NodePgDatabase): Promise<number> {
+  const { rows } = await database.execute<{ epoch: number }>(
+    sql`select max(epoch) as epoch from ledger_epochs`,
+  );
+  return rows[0]?.epoch ?? 0;
+}
+
 /** A moment of the database: which transactions were visible, in which epoch. */
 export interface Moment {
   epoch: number;

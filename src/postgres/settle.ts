@@ -24,7 +24,8 @@ export async function settle(
   // A statement of its own: its snapshot sees what the insert waited for.
   const committed = await database.execute<{ seat_id: string; version: number }>(sql`
     select seat_id, version from seat_events
-    where seat_id = any(${sql.param(doubt.seatIds)}::bigint[]) and reservation_id = any(${sql.param(doubt.reservationIds)}::uuid[])`);
+    where seat_id = any(${sql.param(doubt.seatIds)}::bigint[]) and reservation_id = any(${sql.param(doubt.reservationIds)}::uuid[])
+      and status = 'RESERVED'`);
   const versions = new Map(committed.rows.map((row) => [Number(row.seat_id), row.version]));
   return doubt.seatIds.map((seatId) => versions.get(seatId));
 }

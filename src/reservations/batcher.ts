@@ -14,8 +14,13 @@ import type { BusyReason, Outcome } from "./outcome.ts";
 const DOUBT_DEADLINE_MS = 5000;
 const SETTLE_INTERVAL_MS = 250;
 
+/** A small rest waits no longer for a batch that is slow. */
+const REST_LIMIT_MS = 5;
+
 export interface BatcherOptions {
   memory: SeatMemory;
+  /** False while changes of other processes may be missed: then memory refuses nobody by itself. */
+  mayTrustMemory(): boolean;
   /** Hands a batch to a worker thread; rejects when the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
   /** Batches under way at once: worker threads times batches per thread. */
@@ -30,6 +35,8 @@ interface BatchObserver {
   decided(batch: DecidedBatch): void;
   /** Seats that were committed for buyers who had been told to try again are free, at these versions. */
   gaveBack(seats: { seatId: SeatId; version: number }[]): void;
+  /** Their buyers had to be told to try again before it was known whether these were committed. */
+  unresolved(reservationIds: string[]): void;
   /** The answer was lost, or the database cannot be asked. */
   trouble(kind: "doubtful" | "away"): void;
 }
@@ -53,10 +60,10 @@ interface Pending {
 
 /**
  * Gathers requests for distinct seats while workers are busy; a free slot takes all that has gathered, up
- * to the limit, once that is as much as the batches under way carry on average. There is no timer: under
- * light load a batch is one request and leaves at once, under heavy load batches grow by themselves, like
- * a database's group commit. (A free slot that takes any small rest splits 50 clients into batches of 12,
- * and a batch costs about the same whatever is in it.)
+ * to the limit, once that is as much as the batches under way carry on average, or after 5 ms. Under light
+ * load a batch is one request and leaves at once, under heavy load batches grow by themselves, like a
+ * database's group commit. (A free slot that takes any small rest at once splits 50 clients into batches of
+ * 12, and a batch costs about the same whatever is in it.)
  *
  * A seat is in flight from arrival to answer, and in one batch at most: who asks for it meanwhile is told
  * `contended` at once, which is true.
@@ -68,6 +75,7 @@ export class Batcher {
   /** Batches that workers are deciding on, without those in doubt. */
   private readonly underWay = { batches: 0, seats: 0 };
   private scheduled = false;
+  private rest: ReturnType<typeof setTimeout> | undefined;
   private refusal: BusyReason | undefined;
   private idle: (() => void) | undefined;
 
@@ -87,7 +95,8 @@ export class Batcher {
 
   /** Decides on one seat: from memory at once where memory may, else through the next batch. */
   reserve(seatId: SeatId): Outcome | Promise<Outcome> {
-    if (this.options.memory.isGone(seatId)) return { kind: "taken", seatId, reason: "reserved" };
+    if (this.options.mayTrustMemory() && this.options.memory.isGone(seatId))
+      return { kind: "taken", seatId, reason: "reserved" };
     if (this.refusal) return { kind: "busy", seatId, reason: this.refusal };
     if (this.inFlight.has(seatId)) return { kind: "taken", seatId, reason: "contended" };
     if (this.queue.length >= this.options.queueLimitSeats)
@@ -122,9 +131,11 @@ export class Batcher {
     this.scheduled = true;
     setImmediate(() => {
       this.scheduled = false;
-      while (this.freeSlots > 0 && this.queue.length > 0 && this.isWorthASlot()) {
-        void this.send(this.queue.splice(0, this.options.batchLimitSeats));
+      if (!this.isWorthASlot()) {
+        this.rest ??= setTimeout(() => this.sendAll(), REST_LIMIT_MS);
+        return;
       }
+      this.sendAll();
     });
   }
 
@@ -132,9 +143,27 @@ export class Batcher {
     return this.queue.length * this.underWay.batches >= this.underWay.seats;
   }
 
+  private sendAll(): void {
+    clearTimeout(this.rest);
+    this.rest = undefined;
+    while (this.freeSlots > 0 && this.queue.length > 0) {
+      void this.send(this.queue.splice(0, this.options.batchLimitSeats));
+    }
+  }
+
   private async send(batch: Pending[]): Promise<void> {
-    const { memory, observer } = this.options;
     this.freeSlots--;
+    try {
+      await this.decide(batch);
+    } finally {
+      this.freeSlots++;
+      if (this.queue.length > 0) this.schedule();
+      else if (this.idle && this.inFlight.size === 0 && this.busySlots === 0) this.idle();
+    }
+  }
+
+  private async decide(batch: Pending[]): Promise<void> {
+    const { memory, observer } = this.options;
     this.underWay.batches++;
     this.underWay.seats += batch.length;
     const sentAt = performance.now();
@@ -172,9 +201,6 @@ export class Batcher {
         sentAt,
       });
     }
-    this.freeSlots++;
-    if (this.queue.length > 0) this.schedule();
-    else if (this.idle && this.inFlight.size === 0 && this.busySlots === 0) this.idle();
   }
 
   /**
@@ -202,6 +228,7 @@ export class Batcher {
         for (const pending of batch) {
           pending.resolve({ kind: "busy", seatId: pending.seatId, reason: "unavailable" });
         }
+        this.options.observer.unresolved(reservationIds);
       }
       await delay(SETTLE_INTERVAL_MS);
     }

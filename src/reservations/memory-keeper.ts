@@ -43,6 +43,11 @@ export class MemoryKeeper {
     this.marks = [now, undefined];
   }
 
+  /** The marks are of another epoch now; the next catch-up reads everything. */
+  forget(): void {
+    this.marks = [undefined, undefined];
+  }
+
   close(): void {
     clearInterval(this.timer);
   }

@@ -18,7 +18,7 @@ export const reserveDetail: DocumentDecoration = {
   tags: ["Bookings"],
   summary: "Reserve a seat",
   description:
-    "Exactly one caller wins a free seat; everybody else is told at once. Safe to repeat after a 503: nothing was changed.",
+    "Exactly one caller wins a free seat; everybody else is told at once. After a 503 you do not have the seat: try again.",
   parameters: [seatIdParameter, requestIdParameter],
   responses: {
     201: jsonResponse(
@@ -47,7 +47,7 @@ export const reserveDetail: DocumentDecoration = {
     },
     503: {
       ...jsonResponse(
-        "Nothing was changed; try again after `Retry-After` seconds.",
+        "You do not have the seat; try again after `Retry-After` seconds.",
         answer("RETRY", { reason: { type: "string", enum: ["overloaded", "unavailable", "draining"] } }),
         { message: "System is busy, please try again", seatId: 2, status: "RETRY", reason: "overloaded" },
       ),

@@ -53,6 +53,12 @@ export class SeatMemory {
     page[place] = word;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.pages.clear();
+    this.known = 0;
+  }
+
   /** Whether the seat is reserved and can never become free again. */
   isGone(seatId: number): boolean {
     return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;

@@ -104,7 +104,7 @@ describe("the metrics of an engine after a little load", () => {
 
   test("tell of each thread: main, reservation-1 and publisher-1", () => {
     for (const thread of THREADS) {
-      expect(figures.value("sentinel_thread_heap_used_bytes", { thread })).toBeGreaterThan(1_000_000);
+      expect(figures.value("sentinel_thread_heap_used_bytes", { thread })).toBeGreaterThan(100_000);
       expect(figures.value("sentinel_event_loop_lag_seconds", { thread })).toBeGreaterThanOrEqual(0);
     }
     expect(

@@ -1,7 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, jest, test } from "bun:test";
 import type { SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { Outcome } from "../../src/reservations/outcome.ts";
 import { answerOf, openBatcher, seat, turn, won } from "./worker.ts";
+
+const REST_LIMIT_MS = 5;
+
+afterEach(() => jest.useRealTimers());
 
 const taken = (id: number, reason: "reserved" | "held" | "contended"): Outcome => ({
   kind: "taken",
@@ -57,6 +61,7 @@ describe("gathering", () => {
   });
 
   test("a free slot waits for as many as the batches under way carry on average", async () => {
+    jest.useFakeTimers();
     const { ask, seatsSent } = openBatcher({ slotCount: 2 });
     for (const id of [1, 2, 3]) ask(id);
     await turn();
@@ -69,6 +74,19 @@ describe("gathering", () => {
       [1, 2, 3],
       [4, 5, 6],
     ]);
+  });
+
+  test("a small rest waits no longer than a moment for a batch that is slow", async () => {
+    jest.useFakeTimers();
+    const { ask, seatsSent } = openBatcher({ slotCount: 2 });
+    for (const id of [1, 2, 3]) ask(id);
+    await turn();
+    ask(4);
+    await turn();
+    expect(seatsSent()).toEqual([[1, 2, 3]]);
+    jest.advanceTimersByTime(REST_LIMIT_MS);
+    await turn();
+    expect(seatsSent()).toEqual([[1, 2, 3], [4]]);
   });
 
   test("what waits for company leaves with the next batch that ends, however little it is", async () => {
@@ -140,6 +158,15 @@ describe("memory", () => {
     await turn();
     await last().answers(answerOf([{ verdict: "reserved", version: 3, final: true }]));
     expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
+  });
+
+  test("answers nobody by itself while changes of other processes may be missed", async () => {
+    const { ask, memory, trust, seatsSent } = openBatcher();
+    memory.learn(1, 1, "reserved", true);
+    trust.memory = false;
+    expect(ask(1).atOnce).toBe(false);
+    await turn();
+    expect(seatsSent()).toEqual([[1]]);
   });
 
   test.each<[string, SeatAnswer]>([

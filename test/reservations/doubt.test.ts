@@ -127,6 +127,14 @@ describe("a doubt that lasts past its deadline", () => {
     expect(outcomes()).toEqual([unavailable(1), unavailable(2)]);
   });
 
+  test("leaves word of its reservations once, for whoever settles them if this process cannot", async () => {
+    const { batch, last, unresolved } = await openLongDoubt();
+    expect(unresolved).toEqual(batch.task.reservationIds);
+    await after(SETTLE_INTERVAL_MS);
+    await last().answers(AWAY);
+    expect(unresolved).toEqual(batch.task.reservationIds);
+  });
+
   test("asks from then on that what was committed is given back", async () => {
     const { last } = await openLongDoubt();
     await after(SETTLE_INTERVAL_MS);

@@ -42,10 +42,13 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
   const sent: Sent[] = [];
   const decided: DecidedBatch[] = [];
   const troubles: string[] = [];
+  const unresolved: string[] = [];
   const freed: { seatId: SeatId; version: number }[] = [];
+  const trust = { memory: true };
   const memory = new SeatMemory();
   const batcher = new Batcher({
     memory,
+    mayTrustMemory: () => trust.memory,
     slotCount,
     batchLimitSeats,
     queueLimitSeats,
@@ -53,6 +56,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
       decided: (batch) => decided.push(batch),
       trouble: (kind) => troubles.push(kind),
       gaveBack: (seats) => freed.push(...seats),
+      unresolved: (ids) => unresolved.push(...ids),
     },
     run: <Result>(task: ReservationTask) =>
       new Promise<Result>((resolve, reject) => {
@@ -83,5 +87,5 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
     if (!newest) throw new Error("nothing was sent");
     return newest;
   };
-  return { batcher, memory, ask, sent, seatsSent, last, decided, troubles, freed };
+  return { batcher, memory, ask, sent, seatsSent, last, decided, troubles, freed, unresolved, trust };
 }
