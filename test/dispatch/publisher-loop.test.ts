@@ -142,6 +142,18 @@ describe("the publisher's loop", () => {
     expect(rounds()).toBe(1);
   });
 
+  test("does not ask for its turn more often because sales go on while another process publishes", async () => {
+    const { loop, rounds, ends } = openLoop();
+    await ends({ active: false });
+    for (let elapsedMs = 0; elapsedMs < POLL_MS - 10; elapsedMs += 10) {
+      loop.poke();
+      await after(10);
+    }
+    expect(rounds()).toBe(1);
+    await after(10);
+    expect(rounds()).toBe(2);
+  });
+
   test("publishes while ending until nothing is left, then lets go of its session", async () => {
     const { loop, tasks, ends } = openLoop();
     await ends();

@@ -93,20 +93,21 @@ describe("a pool of threads", () => {
     expect(restarts()).toBe(0);
   });
 
-  test("ends a thread that is stuck past the deadline: it no longer burns a core", async () => {
-    const { run, spins } = await openPool(1, 1);
-    expect(await failure(run("spin", STUCK_AFTER_MS))).not.toBe(NO_FAILURE);
-    let before = -1;
-    await until(
-      () => {
+  test.each(["spin", "wait, then spin"] as const)(
+    "ends a thread that is stuck past the deadline (%s): it no longer burns a core",
+    async (task) => {
+      const { run, spins } = await openPool(1, 1);
+      expect(await failure(run(task, 2 * WAIT_MS))).not.toBe(NO_FAILURE);
+      let before = -1;
+      const stands = () => {
         const now = spins();
-        const stands = now > 0 && now === before;
+        const isStanding = now > 0 && now === before;
         before = now;
-        return stands;
-      },
-      { deadlineMs: PATIENCE_MS, what: "nobody spins any more" },
-    );
-  });
+        return isStanding;
+      };
+      await until(stands, { deadlineMs: PATIENCE_MS, what: "nobody spins any more" });
+    },
+  );
 
   test("serves on beside a thread that is stuck, and with its replacement after it", async () => {
     const { run, restarts } = await openPool(2, 1);

@@ -8,7 +8,7 @@ export interface UnrulySettings {
 }
 
 /** What it is told to do. */
-export type UnrulyTask = "name your thread" | "wait" | "throw" | "exit" | "spin";
+export type UnrulyTask = "name your thread" | "wait" | "throw" | "exit" | "spin" | "wait, then spin";
 
 export const WAIT_MS = 150;
 
@@ -28,6 +28,9 @@ export default async function run(task: UnrulyTask): Promise<number> {
       throw new Error("told to throw");
     case "exit":
       return process.exit(1);
+    case "wait, then spin":
+      await delay(WAIT_MS);
+      return run("spin");
     case "spin":
       for (;;) Atomics.add(spins, 0, 1);
     default:

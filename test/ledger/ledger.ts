@@ -22,8 +22,6 @@ export interface Ledger {
   /** The sessions that have the right to publish. */
   leaders(): Promise<{ name: string; pid: number }[]>;
   terminateLeader(): Promise<void>;
-  /** How many sessions the relays have opened so far. */
-  sessionCount(): number;
   close(): Promise<void>;
 }
 
@@ -31,15 +29,11 @@ export async function openLedger(): Promise<Ledger> {
   const sale = await openSale();
   const sink = new RecordingSink();
   const relays: Relay[] = [];
-  let sessions = 0;
 
   const openRelay: Ledger["openRelay"] = (name = "relay", { to = sink, batchLimitRows = 100 } = {}) => {
     const session = { databaseUrl: sale.url, name, statementTimeoutMs: 1500, connectTimeoutMs: 5000 };
     const relay = new Relay({
-      openSession: (onError) => {
-        sessions++;
-        return openSession(session, onError);
-      },
+      openSession: (onError) => openSession(session, onError),
       openSink: to.open,
       batchLimitRows,
       log: createLog("silent", name),
@@ -79,7 +73,6 @@ export async function openLedger(): Promise<Ledger> {
     terminateLeader: async () => {
       await sale.rows("select pg_terminate_backend($1)", [only(await leaders()).pid]);
     },
-    sessionCount: () => sessions,
     close: async () => {
       for (const relay of relays) await relay.close();
       await sale.close();

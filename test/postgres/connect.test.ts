@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type pg from "pg";
+import pg from "pg";
 import { openPool, openSession, type PoolOptions } from "../../src/postgres/connect.ts";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { freePort } from "../support/free-port.ts";
@@ -170,6 +170,14 @@ describe("a failed statement", () => {
     ["it may not write", "do $$ begin set transaction read only; create table t (); end $$"],
   ])("changed nothing, for a reason of the server's: %s", async (_what, statement) => {
     expect(faultOf(await failure(pool().query(statement)))).toBe("away");
+  });
+
+  test("is told by its code, whatever language the server speaks", () => {
+    const told = (code: string, severity: string) =>
+      faultOf(Object.assign(new pg.DatabaseError("doppelter Schlüssel", 7, "error"), { code, severity }));
+    expect(["23505", "57014", "57P01"].map((code) => told(code, "FEHLER")).join()).toBe(
+      "refused,away,doubtful",
+    );
   });
 
   test("is in doubt when its backend was terminated", async () => {

@@ -126,6 +126,17 @@ describe("catching up", () => {
     expect(memory.versionOf(seatId)).toBe(0);
   });
 
+  test("reads everything again when its marks are forgotten", async () => {
+    const seatId = await sale.addSeat();
+    const { keeper, memory } = openKeeper();
+    await keeper.catchUp();
+    await changeUnseen(seatId);
+    keeper.forget();
+    await keeper.catchUp();
+    keeper.close();
+    expect(memory.versionOf(seatId)).toBe(5);
+  });
+
   test("reads everything again in a new epoch, where transactions cannot be compared with the old", async () => {
     const seatId = await sale.addSeat();
     const { keeper, memory } = openKeeper();

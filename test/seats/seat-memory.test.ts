@@ -72,6 +72,15 @@ describe("the memory of seats", () => {
     expect([memory.isGone(1), memory.versionOf(1), memory.size]).toEqual([true, NEWEST_VERSION, 1]);
   });
 
+  test("knows nothing any more when it is cleared", () => {
+    const memory = new SeatMemory();
+    memory.learn(1, 5, "reserved", true);
+    memory.clear();
+    expect([memory.isGone(1), memory.versionOf(1), memory.size]).toEqual([false, -1, 0]);
+    memory.learn(1, 2, "available", false);
+    expect(memory.versionOf(1)).toBe(2);
+  });
+
   test("stops growing at its page limit and still learns of the seats it has", () => {
     const memory = new SeatMemory();
     for (let page = 0; page < PAGE_LIMIT; page++) memory.learn(page * PAGE_SEATS + 1, 1, "available", false);
