@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { Client } from "pg";
 import { until } from "../support/until.ts";
 
-export interface LedgerRow {
+interface LedgerRow {
   seatId: number;
   version: number;
   status: string;
@@ -10,7 +10,7 @@ export interface LedgerRow {
   epoch: number;
 }
 
-export interface SeatRow {
+interface SeatRow {
   id: number;
   seatNumber: string;
   status: string;

@@ -6,7 +6,7 @@ import { createDatabase } from "../support/postgres.ts";
 const STATEMENT_TIMEOUT_MS = 1500;
 const CONNECTION_LIMIT = 12;
 
-export interface SeatState {
+interface SeatState {
   status: string;
   version: number;
   reservationId: string | null;
@@ -30,7 +30,7 @@ export interface Sale {
   close(): Promise<void>;
 }
 
-export interface LedgerEntry {
+interface LedgerEntry {
   epoch: number;
   txid: string;
   version: number;

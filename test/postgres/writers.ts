@@ -4,7 +4,7 @@ import { giveBack } from "../../src/postgres/settle.ts";
 import { reserveOne, type Sale } from "./sale.ts";
 
 /** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
