@@ -64,7 +64,8 @@ export class MemoryKeeper {
     }
   }
 
-  private async mark(): Promise<void> {
+  /** Takes a mark while the feed is heard; called by itself every 5 s. */
+  async mark(): Promise<void> {
     if (!this.isFeedLive()) return;
     const moment = await readMoment(this.database).catch(() => undefined);
     if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];

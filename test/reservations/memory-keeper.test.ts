@@ -1,10 +1,9 @@
-import { afterAll, afterEach, beforeEach, describe, expect, jest, spyOn, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
 import { SeatMemory } from "../../src/seats/seat-memory.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
 
-const MARK_INTERVAL_MS = 5000;
 /** More than a page. */
 const MANY_SEATS = 20_500;
 
@@ -15,7 +14,6 @@ beforeEach(async () => {
   sales.push(sale);
 });
 afterEach(async () => {
-  jest.useRealTimers();
   await sale.endSessions();
 });
 afterAll(async () => {
@@ -27,13 +25,9 @@ function openKeeper() {
   const database = drizzle(sale.pool);
   const memory = new SeatMemory();
   const feed = { live: true };
-  jest.useFakeTimers();
   const keeper = new MemoryKeeper(database, memory, () => feed.live);
   const asked = spyOn(database, "execute");
-  const mark = async () => {
-    jest.advanceTimersByTime(MARK_INTERVAL_MS);
-    await Promise.all(asked.mock.results.map(({ value }) => value));
-  };
+  const mark = () => keeper.mark();
   const lookUps = () => asked.mock.calls.length;
   return { keeper, memory, feed, mark, lookUps };
 }
