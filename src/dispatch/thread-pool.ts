@@ -51,15 +51,14 @@ export class ThreadPool {
 
   /**
    * Runs a task on the least busy thread. Past the deadline the caller is told, and a thread that has been
-   * silent since before the task began is taken for stuck: it is ended, with all its tasks, and replaced.
+   * silent for half of it is taken for stuck: it is ended, with all its tasks, and replaced.
    * (Not by Piscina's AbortSignal: a thread with an abortable task is given no second one.)
    * @throws when the thread dies, is late, or the task throws; the task may have had its effect.
    */
   run<Result>(task: unknown, deadlineMs: number): Promise<Result> {
-    const beganAt = performance.now();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.endSilentThreads(beganAt);
+        this.endSilentThreads(performance.now() - deadlineMs / 2);
         reject(new Error(`no answer within ${deadlineMs} ms`));
       }, deadlineMs);
       this.piscina

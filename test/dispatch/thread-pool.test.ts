@@ -7,7 +7,7 @@ import { type UnrulySettings, type UnrulyTask, WAIT_MS } from "./unruly-thread.t
 /** Beside the engine's own threads, as the pool looks for them. */
 const UNRULY: string = "../test/dispatch/unruly-thread";
 const PATIENCE_MS = 10_000;
-const STUCK_AFTER_MS = 200;
+const STUCK_AFTER_MS = 1000;
 /** A thread that spins is given time by the system sooner than this, however busy that is. */
 const STANDS_AFTER_MS = 500;
 

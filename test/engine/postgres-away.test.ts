@@ -59,7 +59,10 @@ describe("an engine whose Postgres is away", () => {
   });
 
   const openSeller = () =>
-    openEngine(stack, { DATABASE_URL: proxy.url, ...(redis && { REDIS_URL: redis.url }) });
+    openEngine(stack, {
+      ...{ DATABASE_URL: proxy.url, RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "3" },
+      ...(redis && { REDIS_URL: redis.url }),
+    });
   const status = async (path: string) => (await fetch(engine.url + path)).status;
   const sellsAgain = () =>
     until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
@@ -178,7 +181,7 @@ describe("an engine whose Postgres is away", () => {
   });
 
   describe("for the one moment between the commit and its answer", () => {
-    /** Every sale of these seats waits in its transaction until the test lets go, past the engine's patience or not. */
+    /** From now on every sale waits in its transaction until the test lets it commit. */
     const holdCommits = async () => {
       await facts.query(
         `create or replace function wait_for_test() returns trigger language plpgsql as
@@ -194,42 +197,61 @@ describe("an engine whose Postgres is away", () => {
       await facts.query("select pg_advisory_unlock_all()");
       await facts.query("drop trigger if exists wait_for_test on seat_events");
     };
-    /** Each of these seats is in the hands of a sale that has not committed. */
-    const areWaiting = (seatIds: number[]) =>
+    const salesWaiting = (count: number, deadlineMs: number) =>
       until(
         async () => {
-          const free = "select from seats where id = any($1::bigint[]) for update skip locked";
-          return (await facts.query(free, [seatIds])).length === 0;
+          const waiting = await facts.query("select from pg_stat_activity where wait_event = 'advisory'");
+          return waiting.length === count;
         },
-        { ...WAIT, what: "the sale waits in its transaction" },
+        { deadlineMs, what: `${count} sales wait in their transactions` },
       );
-    const areNow = (status: string, seatIds: number[]) =>
+    const areNow = (status: string, seatIds: number[], deadlineMs = WAIT.deadlineMs) =>
       until(
         async () => {
-          const seats = await facts.seats();
-          return seatIds.every((seatId) => seats.get(seatId)?.status === status);
+          const rows = await facts.seats();
+          return seatIds.every((seatId) => rows.get(seatId)?.status === status);
         },
-        { ...WAIT, what: `the seats are ${status}` },
+        { deadlineMs, what: `the seats are ${status}` },
       );
-    const seatNow = async (seatId: number) => (await facts.seats()).get(seatId);
+
+    /**
+     * Seats that are committed while their engine's link hangs, so that it does not hear of it. A statement has
+     * 1.5 s at most: on a machine too busy for that, it is tried again with other seats.
+     */
+    const commitUnheard = (count: number) =>
+      until(
+        async () => {
+          const seatIds = Array.from({ length: count }, nextSeat);
+          const answers: Promise<Answer>[] = [];
+          await holdCommits();
+          try {
+            for (const seatId of seatIds) {
+              answers.push(reserve(engine.url, seatId));
+              await salesWaiting(answers.length, 1000);
+            }
+            proxy.hang();
+            await letCommit();
+            await areNow("reserved", seatIds, 1500);
+            return { seatIds, answers };
+          } catch (error) {
+            proxy.heal();
+            throw error;
+          } finally {
+            await release();
+          }
+        },
+        { deadlineMs: 2 * WAIT.deadlineMs, what: `${count} commits that are not heard of` },
+      );
 
     test("a buyer whose commit was not heard of is told 201 when the link is back in time", async () => {
-      const seatId = nextSeat();
-      await holdCommits();
-      try {
-        const answer = reserve(engine.url, seatId);
-        await areWaiting([seatId]);
-        proxy.hang();
-        await letCommit();
-        await areNow("reserved", [seatId]);
-        proxy.cut();
-        proxy.heal();
-        const { reservationId } = (await seatNow(seatId)) ?? {};
-        expect((await answer).status).toBe(201);
-        expect(bodyOf(await answer)).toMatchObject({ seatId, version: 1, reservationId });
-      } finally {
-        await release();
-      }
+      const { seatIds, answers } = await commitUnheard(1);
+      proxy.cut();
+      proxy.heal();
+      const [seatId = 0] = seatIds;
+      const reservationId = (await facts.seats()).get(seatId)?.reservationId;
+      const [answer] = await Promise.all(answers);
+      expect(answer?.status).toBe(201);
+      expect(JSON.parse(answer?.body ?? "")).toMatchObject({ seatId, version: 1, reservationId });
       await facts.expectSound();
     });
 
@@ -241,31 +263,21 @@ describe("an engine whose Postgres is away", () => {
       let peer: Engine;
       let lonePeer: Engine;
 
+      // Longer than any test: the scenario may have to be tried again on a busy machine.
       beforeAll(async () => {
         await sellsAgain();
         peer = await openPeer(redis && { REDIS_URL: redis.url });
         // Its Redis is nowhere, so it hears nothing of what others do.
         lonePeer = await openPeer({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
-        [here, there, far] = [nextSeat(), nextSeat(), nextSeat()];
-        const seatIds = [here, there, far];
-        await holdCommits();
-        let answers: Promise<Answer>[];
-        try {
-          answers = seatIds.map((seatId) => reserve(engine.url, seatId));
-          await areWaiting(seatIds);
-          proxy.hang();
-          await letCommit();
-          await areNow("reserved", seatIds);
-        } finally {
-          await release();
-        }
+        const { seatIds, answers } = await commitUnheard(3);
+        [here = 0, there = 0, far = 0] = seatIds;
         // True at this moment; nobody may believe it for ever.
         expect(bodyOf(await reserve(peer.url, there))).toMatchObject({ status: "TAKEN" });
         expect(bodyOf(await reserve(lonePeer.url, far))).toMatchObject({ status: "TAKEN" });
         for (const answer of answers) expectBusy(await answer);
         proxy.heal();
         await areNow("available", seatIds);
-      });
+      }, 120_000);
       const openPeer = (env: Record<string, string> | undefined) =>
         openEngine(stack, { DATABASE_URL: postgres.url, ...env });
 

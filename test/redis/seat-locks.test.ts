@@ -20,6 +20,12 @@ describe.skipIf(!found)("seat locks", () => {
     redises = await Promise.all([startRedis(), startRedis(), startRedis()]);
     clients = redises.map(({ url }) => new Client(url));
   });
+  /** A killed one's folder goes with it; an empty one takes its port. */
+  const startAgain = async (master: number) => {
+    const killed = redises[master];
+    await killed?.stop();
+    redises[master] = await startRedis(killed?.port);
+  };
   const closes: (() => void)[] = [];
   afterAll(async () => {
     for (const close of closes) close();
@@ -193,7 +199,7 @@ describe.skipIf(!found)("seat locks", () => {
       try {
         await expectDegradedAtOnce(locks);
       } finally {
-        redises[0] = await startRedis(redises[0]?.port);
+        await startAgain(0);
       }
       await expectBack(locks);
     });
@@ -205,7 +211,7 @@ describe.skipIf(!found)("seat locks", () => {
       const beganAt = performance.now();
       expect((await locks.guard([1])).guarded).toBe(false);
       expect(performance.now() - beganAt).toBeLessThan(timeoutMs / 2);
-      redises[0] = await startRedis(redises[0]?.port);
+      await startAgain(0);
     });
 
     test("a lock that hung leaves nothing behind that would stop the next", async () => {
@@ -267,7 +273,7 @@ describe.skipIf(!found)("seat locks", () => {
         try {
           await look();
         } finally {
-          redises[2] = await startRedis(redises[2]?.port);
+          await startAgain(2);
         }
       };
 
