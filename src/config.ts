@@ -33,7 +33,12 @@ const listOf = <T extends z.ZodType<unknown, string>>(item: T) =>
     .transform((text) => text.split(",").map((part) => part.trim()))
     .pipe(z.array(item).min(1).max(9));
 
-const broker = z.string().regex(/^[\w.-]+:\d{1,5}$/, "must be a comma-separated list of host:port");
+const broker = z
+  .string()
+  .refine(
+    (value) => /^[\w.-]+:\d{1,5}$/.test(value) && Number(value.split(":")[1]) <= 65535,
+    "must be a comma-separated list of host:port",
+  );
 
 /**
  * Every knob; its name in the environment is the same in capitals (`dataDir` is `DATA_DIR`). The README's

@@ -58,7 +58,10 @@ export class ThreadPool {
   run<Result>(task: unknown, deadlineMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.endSilentThreads(performance.now() - deadlineMs / 2);
+        // Once more later: it may have got stuck in the second half.
+        for (const inMs of [0, deadlineMs / 2]) {
+          setTimeout(() => this.endSilentThreads(performance.now() - deadlineMs / 2), inMs).unref();
+        }
         reject(new Error(`no answer within ${deadlineMs} ms`));
       }, deadlineMs);
       this.piscina
