@@ -37,6 +37,15 @@ describe("the metrics of an engine after a little load", () => {
        where id = ${SEATS}`,
     );
     engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
+    // Memory refuses by itself only while the changes of other processes are heard.
+    await until(
+      async () => {
+        const read = await readFigures(engine.url);
+        const hasRedis = read.value("sentinel_component_up", { component: "redis" }) !== undefined;
+        return !hasRedis || read.value("sentinel_feed_up") === 1;
+      },
+      { ...WAIT, what: "the change feed is heard" },
+    );
     answers.push(...(await openSale(engine.url, seatsFrom(1, 300), 16).end()));
     for (const seatId of [...seatsFrom(1, 40), SEATS, SEATS + 1, 0, -1]) {
       answers.push(await reserve(engine.url, seatId));
