@@ -19,8 +19,8 @@ export const PROBE_CONNECTIONS = 1;
 const PROBE_TIMEOUT_MS = 1000;
 
 /**
- * No batch takes as long, with every time limit inside it spent: lock and look (4 Redis commands), then
- * two rounds of connect and statement. A thread that is silent for longer is stuck.
+ * With the default time limits no batch takes as long: lock and look (4 Redis commands), then two rounds of
+ * connect and statement. A batch that does is settled like one whose answer was lost.
  */
 const BATCH_DEADLINE_MS = 15_000;
 

@@ -7,7 +7,7 @@ let sequence = 0;
 
 /** The caller's own `X-Request-Id` where it is harmless, else one made here; the answer carries it back. */
 export function requestIdOf(request: Request): string {
-  return givenRequestId(request) ?? `${prefix}-${(++sequence).toString(36)}`;
+  return harmless(request.headers.get(HEADER));
 }
 
 /**
@@ -16,11 +16,9 @@ export function requestIdOf(request: Request): string {
  */
 export function requestIdIfGiven(request: Request): string | undefined {
   const given = request.headers.get(HEADER);
-  if (given === null) return undefined;
-  return SAFE.test(given) ? given : requestIdOf(request);
+  return given === null ? undefined : harmless(given);
 }
 
-function givenRequestId(request: Request): string | undefined {
-  const given = request.headers.get(HEADER);
-  return given !== null && SAFE.test(given) ? given : undefined;
+function harmless(given: string | null): string {
+  return given !== null && SAFE.test(given) ? given : `${prefix}-${(++sequence).toString(36)}`;
 }

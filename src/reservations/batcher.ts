@@ -109,7 +109,7 @@ export class Batcher {
     });
   }
 
-  /** From now on new requests, and those still queued, are answered busy for that reason; undefined ends it. */
+  /** From now on new requests are answered busy for that reason, and those still queued too unless it is draining; undefined ends it. */
   refuse(reason: BusyReason | undefined): void {
     this.refusal = reason;
     if (!reason || reason === "draining") return;
