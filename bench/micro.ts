@@ -4,6 +4,8 @@ import type { ReservationTask } from "../src/dispatch/messages.ts";
 import { toEvent } from "../src/ledger/sink.ts";
 import { answerOf } from "../src/reservations/answer.ts";
 import { Batcher } from "../src/reservations/batcher.ts";
+import { findBestSeats } from "../src/seats/best-available.ts";
+import { Seating } from "../src/seats/layout.ts";
 import { parseSeatId, type SeatId } from "../src/seats/seat-id.ts";
 import { SeatMemory } from "../src/seats/seat-memory.ts";
 
@@ -19,7 +21,7 @@ for (let id = 1; id <= SEATS; id++) memory.learn(id, 1, id % 2 ? "reserved" : "a
 
 const observer = {
   decided: () => undefined,
-  gaveBack: () => undefined,
+  changed: () => undefined,
   unresolved: () => undefined,
   trouble: () => undefined,
 };
@@ -29,7 +31,9 @@ const batcher = new Batcher({
   mayTrustMemory: () => true,
   run: async <Result>(task: ReservationTask) =>
     ({
-      seats: task.seatIds.map(() => ({ verdict: "won", version: 1, final: true })),
+      seats: (task.kind === "take" ? task.seatIds : []).map(() => ({
+        ...{ verdict: "won", version: 1, final: true, hold: null },
+      })),
       databaseAway: false,
       ...{
         lockMs: 0,
@@ -41,6 +45,7 @@ const batcher = new Batcher({
         reran: false,
       },
     }) as Result,
+  readFacts: async () => undefined,
   slotCount: 3,
   batchLimitSeats: 256,
   queueLimitSeats: 10_000,
@@ -56,7 +61,9 @@ const threads = new Piscina({
   recordTiming: false,
 });
 const batchOf = (count: number) => ({
-  kind: "reserve",
+  kind: "take",
+  guards: [],
+  holds: Array.from({ length: count }, () => false),
   seatIds: Array.from({ length: count }, (_, index) => index + 1),
   versions: Array.from({ length: count }, () => 0),
   reservationIds: Array.from({ length: count }, () => Bun.randomUUIDv7()),
@@ -77,6 +84,20 @@ const row = {
   ...{ reservationId: won.reservationId, replacesReservationId: null, timestampMs: Date.now() },
 };
 
+const hall = new Seating({
+  ...{ kind: "assigned", priceTier: 0, areas: [], x: 0, y: 0, seatSpacing: 1, rowSpacing: 1 },
+  rows: Array.from({ length: 400 }, (_, row) => ({ label: `${row}`, seatCount: 50 })),
+  numbering: { perRow: true, start: 1, step: 1, prefix: "" },
+});
+/** In no order, so that few seats that are free lie side by side. */
+const isFreeAt = (permille: number) => (seatId: number) =>
+  (Math.imul(seatId, 2_654_435_761) >>> 0) % 1000 < permille;
+const search = (isFree: (seatId: number) => boolean) => () =>
+  findBestSeats({
+    ...{ quantity: 4, accessible: "avoid", adjacency: "preferred", focal: undefined, isFree },
+    sections: [{ firstSeatId: 1, seating: hall }],
+  });
+
 let next = 0;
 let fresh = 0;
 const seatId = () => (next = (next % SEATS) + 1);
@@ -90,6 +111,9 @@ const bench = new Bench({ time: 500, warmupTime: 200 })
   .add(`batcher: ${BATCH_SEATS} requests in, ${BATCH_SEATS} outcomes out`, async () => {
     await Promise.all(Array.from({ length: BATCH_SEATS }, () => batcher.reserve(++fresh as SeatId)));
   })
+  .add("best 4 of 20,000 seats, half of them taken", search(isFreeAt(500)))
+  .add("best 4 of 20,000 seats, 1% left", search(isFreeAt(10)))
+  .add("best 4 of 20,000 seats, none left", search(isFreeAt(0)))
   .add("hand-over: 1 seat to a thread and back", () => threads.run(one))
   .add(`hand-over: ${BATCH_SEATS} seats to a thread and back`, () => threads.run(many));
 

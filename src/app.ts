@@ -1,14 +1,37 @@
 import { dirname } from "node:path";
 import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
+import { securitySchemes } from "./access/openapi.ts";
+import { allowedMethods } from "./http/allowed-methods.ts";
+import { documentedPaths } from "./http/document.ts";
+import { jsonResponse } from "./http/openapi.ts";
 import { problem } from "./http/problem.ts";
 import { requestIdOf } from "./http/request-id.ts";
 import { type Logger, messageOf } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { observed } from "./telemetry/observed.ts";
 
 const DOCS_PATH = "/docs";
 /** The pages' assets come from this process, so that the docs work without the internet. */
 const SWAGGER_FOLDER = dirname(Bun.resolveSync("swagger-ui-dist/package.json", import.meta.dir));
+
+/** What somebody who has nothing but the address is told. */
+const LINKS = {
+  ...{ name: "Sentinel", docs: DOCS_PATH, openapi: "/openapi.json" },
+  ...{ events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" },
+};
+const linksDetail = {
+  operationId: "links",
+  tags: ["Operations"],
+  summary: "Where to look",
+  responses: {
+    200: jsonResponse(
+      "Addresses on this server.",
+      { type: "object", additionalProperties: { type: "string" } },
+      { ...LINKS, version: "0.1.0" },
+    ),
+  },
+};
 
 export interface AppOptions {
   version: string;
@@ -20,10 +43,12 @@ export interface AppOptions {
 
 /** All of HTTP put together: the controllers, the API's document, and one answer for what goes wrong. */
 export function createApp({ version, controllers, log, metrics }: AppOptions) {
-  const app = new Elysia({ name: "app" })
+  const paths: ReturnType<typeof documentedPaths> = {};
+  const app: AnyElysia = new Elysia({ name: "app" })
     .onError(({ code, error, request, route }) => {
       const requestId = requestIdOf(request);
-      const answer = problemOf(code, request, { "x-request-id": requestId });
+      const headers = { "x-request-id": requestId };
+      const answer = code === "NOT_FOUND" ? noRoute(app.routes, request, headers) : problemOf(code, headers);
       if (answer.status >= 500) {
         log.error({ requestId, route, error: messageOf(error) }, "a request failed");
       }
@@ -52,28 +77,41 @@ export function createApp({ version, controllers, log, metrics }: AppOptions) {
             description: "Sells seats when everybody wants the same ones at the same moment.",
             license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
           },
+          components: { securitySchemes },
+          paths,
           tags: [
             { name: "Bookings", description: "Taking seats." },
+            { name: "Reservations", description: "Seats held for a while, then confirmed or let go." },
+            { name: "Events", description: "What is on sale, and what is left of it." },
             { name: "Seats", description: "Looking at seats." },
+            { name: "Administration", description: "Making events and changing them." },
+            { name: "API keys", description: "Who may do what." },
             { name: "Operations", description: "Probes and metrics." },
           ],
         },
       }),
     )
+    .get(...observed(metrics, "/", () => ({ ...LINKS, version })), { detail: linksDetail })
     .get(`${DOCS_PATH}/swagger-ui.css`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui.css`))
     .get(`${DOCS_PATH}/swagger-ui-bundle.js`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui-bundle.js`));
   for (const controller of controllers) app.use(controller);
+  Object.assign(paths, documentedPaths(app.routes));
   return app;
 }
 
-function problemOf(code: string | number, request: Request, headers: Record<string, string>): Response {
+function noRoute(routes: AnyElysia["routes"], request: Request, headers: Record<string, string>): Response {
+  const { pathname } = new URL(request.url);
+  const allow = allowedMethods(routes, pathname);
+  if (allow === undefined)
+    return problem("not-found", `There is no route ${request.method} ${pathname}.`, headers);
+  return problem("method-not-allowed", `${request.method} is not for this address; ${allow} may be used.`, {
+    ...headers,
+    allow,
+  });
+}
+
+function problemOf(code: string | number, headers: Record<string, string>): Response {
   switch (code) {
-    case "NOT_FOUND":
-      return problem(
-        "not-found",
-        `There is no route ${request.method} ${new URL(request.url).pathname}.`,
-        headers,
-      );
     case "PARSE":
     case "VALIDATION":
     case "INVALID_FILE_TYPE":

@@ -19,6 +19,10 @@ const integer = (low: number, high: number) =>
     .transform(Number)
     .refine((value) => value >= low && value <= high, `must be a whole number from ${low} to ${high}`);
 
+const flag = z
+  .enum(["true", "false"], "must be true or false")
+  .transform((value): boolean => value === "true");
+
 const urlOf = (protocols: string[], example: string) =>
   z
     .string()
@@ -125,15 +129,63 @@ const knobs = {
     fallback: "1000",
     meaning: "how often the ledger is looked at when nobody announced a change",
   },
+  requireApiKey: {
+    type: flag,
+    fallback: "false",
+    meaning:
+      "true: every route but probes, metrics and docs needs an API key, a reader's to look and a seller's to take seats",
+  },
+  rateLimitWindowSeconds: {
+    type: integer(1, 3600),
+    fallback: "10",
+    meaning: "the window in which the RATE_LIMIT_..._REQUESTS are counted",
+  },
+  rateLimitAddressRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "1000",
+    meaning: "requests without an API key that one client address has in a window; 0 is no limit",
+  },
+  rateLimitKeyRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "10000",
+    meaning: "requests that one API key has in a window; 0 is no limit",
+  },
+  rateLimitReserveRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "0",
+    meaning:
+      "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
+  },
+  trustedProxyCount: {
+    type: integer(0, 10),
+    fallback: "0",
+    meaning:
+      "proxies in front whose X-Forwarded-For is believed; 0: the connection's own address is the client's",
+  },
+  tokenSecret: {
+    type: z
+      .string()
+      .min(32, "must have at least 32 characters")
+      .max(512, "must have at most 512 characters")
+      .optional(),
+    fallback: undefined,
+    shown: "made once, kept in the database",
+    meaning: "what reservation tokens are signed with; the same in all processes",
+  },
   bodyLimitBytes: {
     type: integer(1024, 1_048_576),
-    fallback: "16384",
+    fallback: "65536",
     meaning: "largest request body; more is answered 413",
   },
   idleTimeoutSeconds: {
     type: integer(1, 255),
     fallback: "30",
     meaning: "a connection silent for longer is closed",
+  },
+  changeStreamLimit: {
+    type: integer(1, 1_000_000),
+    fallback: "10000",
+    meaning: "clients that may listen to seat changes at once; one more is answered 503",
   },
   drainDelayMs: {
     type: integer(0, 60_000),
@@ -174,7 +226,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       const given = environment[variable] || fallback;
       const parsed = type.safeParse(given);
       if (parsed.success) return [knob, parsed.data];
-      const isSecret = variable.endsWith("_URL");
+      const isSecret = /_(URL|SECRET)$/.test(variable);
       const shown = isSecret ? "" : `, not ${JSON.stringify(given?.slice(0, 80))}`;
       throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
     }),

@@ -1,6 +1,9 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
+import { openAccess } from "./access/access.ts";
+import { accessRoutes } from "./access/routes.ts";
 import { createApp } from "./app.ts";
+import { CatalogueKeeper } from "./catalogue/keeper.ts";
 import { catalogueRoutes } from "./catalogue/routes.ts";
 import { type Config, ConfigError } from "./config.ts";
 import type { PublisherSettings } from "./dispatch/messages.ts";
@@ -10,11 +13,15 @@ import { openParts, type Parts } from "./embedded/parts.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { listen } from "./http/listen.ts";
 import type { Lifecycle } from "./lifecycle.ts";
+import { LIVE_CONNECTIONS, openLive } from "./live/open.ts";
 import type { Opening } from "./opening.ts";
+import { ADMIN_CONNECTIONS, adminSessions } from "./postgres/admin-session.ts";
 import { openPool } from "./postgres/connect.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
+import { openReservations } from "./reservations/opening.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
-import { openSale, PROBE_CONNECTIONS } from "./sale.ts";
+import { CHANGE_BATCHES_PER_WORKER, openSale, PROBE_CONNECTIONS, SWEEPER_CONNECTIONS } from "./sale.ts";
+import { SeatMemory } from "./seats/seat-memory.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -61,26 +68,59 @@ export async function openEngine(
 
   const reads = openReads(opening);
   const publisher = openPublisher(opening);
+  const live = openLive(opening);
   const reservationFigures = new ReservationFigures(metrics);
-  const sale = openSale(opening, { reads, publisher, reservationFigures });
+  const memory = new SeatMemory();
+  const catalogue = new CatalogueKeeper(drizzle(reads), memory);
+  await catalogue.refresh();
+  const sale = openSale(opening, {
+    memory,
+    catalogue,
+    reads,
+    publisher,
+    tail: live.tail,
+    reservationFigures,
+  });
 
   const components = () => figures.components(sale.databaseUp());
   const refresh = () => {
     figures.refresh({ components: components(), reads, publisher });
     reservationFigures.fold();
     sale.refresh();
+    live.refresh();
   };
+  const database = drizzle(reads);
+  const access = openAccess(opening, {
+    database,
+    connectionOf: (request): string | undefined => app.server?.requestIP(request)?.address,
+  });
   const app = createApp({
     version,
     log,
     metrics,
     controllers: [
-      reservationRoutes(sale.batcher, reservationFigures),
+      reservationRoutes(sale.batcher, reservationFigures, access.guard.beforeReserving),
+      openReservations(opening, {
+        ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
+        ...{ guard: access.guard, database },
+      }),
+      accessRoutes({ ...access, database, metrics, log }),
       catalogueRoutes({
         database: drizzle(reads),
         isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
+        keeper: catalogue,
+        memory,
+        runAsAdmin: adminSessions({
+          databaseUrl: parts.databaseUrl,
+          connectTimeoutMs: config.connectTimeoutMs,
+        }),
+        guard: access.guard,
         metrics,
         log,
+      }),
+      live.routes({
+        knowsEvent: async (eventId) => (await catalogue.find(eventId)) !== undefined,
+        guard: access.guard,
       }),
       healthRoutes({ ready: sale.ready, components }, metrics),
       metricsRoutes(metrics, refresh),
@@ -88,6 +128,8 @@ export async function openEngine(
   });
   const server = listen(app, config);
   lifecycle.onClose("HTTP server", () => server.close());
+  // Before it, which waits for every answer to end.
+  lifecycle.onClose("streams of seat changes", () => live.close());
   return { parts, url: server.url, drain: sale.drain };
 }
 
@@ -137,7 +179,13 @@ function openPublisher({ config, parts, figures, lifecycle }: Opening): Publishe
 /** The connections of all threads must fit into what Postgres gives, or the busiest moment fails. */
 function assertConnections({ reservationWorkers, batchesPerWorker }: Config, connectionLimit: number): void {
   const needed =
-    reservationWorkers * batchesPerWorker + READ_CONNECTIONS + PROBE_CONNECTIONS + PUBLISHER_CONNECTIONS;
+    reservationWorkers * (batchesPerWorker + CHANGE_BATCHES_PER_WORKER) +
+    SWEEPER_CONNECTIONS +
+    READ_CONNECTIONS +
+    PROBE_CONNECTIONS +
+    LIVE_CONNECTIONS +
+    PUBLISHER_CONNECTIONS +
+    ADMIN_CONNECTIONS;
   if (needed <= connectionLimit) return;
   throw new ConfigError(
     `RESERVATION_WORKERS: ${reservationWorkers} threads of ${batchesPerWorker} batches need ${needed} connections, Postgres gives ${connectionLimit}: lower it or BATCHES_PER_WORKER, or raise max_connections`,

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
+import { KEYS_USAGE, keysCommand } from "./access/command.ts";
 import { describeConfig, readConfig } from "./config.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Lifecycle } from "./lifecycle.ts";
@@ -8,6 +9,7 @@ import { createLog, type Logger, messageOf } from "./telemetry/log.ts";
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
 Usage: bun start [--help | --version | --config-table]
+       ${KEYS_USAGE}
 
 Everything is set by environment variables:
 `;
@@ -15,6 +17,9 @@ Everything is set by environment variables:
 const { version } = packageJson;
 
 async function main(): Promise<void> {
+  const [subject, ...args] = process.argv.slice(2);
+  if (subject === "keys") return keysCommand(args, readConfig(process.env));
+
   const { values } = parseArgs({
     options: {
       help: { type: "boolean", short: "h" },
@@ -89,7 +94,7 @@ function announce({ url, parts }: Engine, log: Logger): void {
 }
 
 function configLine({ variable, fallback, meaning }: ReturnType<typeof describeConfig>[number]): string {
-  return `  ${variable.padEnd(26)}${meaning} [${fallback}]`;
+  return `  ${variable.padEnd(27)} ${meaning} [${fallback}]`;
 }
 
 /** The README's configuration table. */

@@ -1,22 +1,32 @@
 import { hostname } from "node:os";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { ReservationSettings } from "./dispatch/messages.ts";
+import type { CatalogueKeeper } from "./catalogue/keeper.ts";
+import type { ReservationSettings, SweeperSettings } from "./dispatch/messages.ts";
 import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
+import { SweeperLoop } from "./dispatch/sweeper-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { DatabaseGate } from "./health/database-gate.ts";
+import type { LedgerTail } from "./live/ledger-tail.ts";
 import type { Opening } from "./opening.ts";
+import { readPulse } from "./postgres/catalogue.ts";
 import { openPool } from "./postgres/connect.ts";
-import { readEpoch } from "./postgres/seats.ts";
+import { findFacts } from "./postgres/reservations.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
-import { Batcher, type DecidedBatch } from "./reservations/batcher.ts";
+import { Batcher } from "./reservations/batcher.ts";
+import { Changes } from "./reservations/changes.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
 import { MemoryKeeper } from "./reservations/memory-keeper.ts";
-import { SeatMemory } from "./seats/seat-memory.ts";
+import type { SeatNews } from "./reservations/seat-news.ts";
+import type { SeatMemory } from "./seats/seat-memory.ts";
 
 /** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
 export const PROBE_CONNECTIONS = 1;
 const PROBE_TIMEOUT_MS = 1000;
+
+/** Confirmations and the like have batches and connections of their own, so that they never wait behind takers. */
+export const CHANGE_BATCHES_PER_WORKER = 2;
+export const SWEEPER_CONNECTIONS = 1;
 
 /**
  * With the default time limits no batch takes as long: lock and look (4 Redis commands), then two rounds of
@@ -26,6 +36,7 @@ const BATCH_DEADLINE_MS = 15_000;
 
 export interface Sale {
   batcher: Batcher;
+  changes: Changes;
   databaseUp(): boolean;
   ready(): boolean;
   /** Brings the sale's gauges up to date. */
@@ -34,65 +45,88 @@ export interface Sale {
 }
 
 interface Neighbours {
+  memory: SeatMemory;
+  catalogue: CatalogueKeeper;
   reads: pg.Pool;
   publisher: PublisherLoop;
+  /** Who tells clients of seat changes. */
+  tail: Pick<LedgerTail, "poke">;
   reservationFigures: ReservationFigures;
 }
 
 /** The way of a request behind HTTP: memory, batcher, worker threads; the database's gate and the change feed beside them. */
-export function openSale(opening: Opening, { reads, publisher, reservationFigures }: Neighbours): Sale {
+export function openSale(
+  opening: Opening,
+  { memory, catalogue, reads, publisher, tail, reservationFigures }: Neighbours,
+): Sale {
   const { config, metrics, figures, log } = opening;
   const threads = openThreads(opening);
-  const memory = new SeatMemory();
 
-  const decided = (batch: DecidedBatch) => {
-    reservationFigures.decided(batch);
-    const won = batch.outcomes.flatMap((outcome) => (outcome.kind === "won" ? [outcome] : []));
-    if (won.length === 0) return;
+  /** The ledger, the clients who listen and the other processes hear what has changed. */
+  const changed = (news: SeatNews[]) => {
     publisher.poke();
-    feed?.publish(won.map(({ seatId, version, final }) => [seatId, version, "reserved", final]));
+    tail.poke();
+    feed?.publish(news);
+  };
+  const trouble = (kind: "doubtful" | "away") => {
+    if (kind === "doubtful") metrics.doubtfulBatches.inc();
+    gate.suspect();
   };
   const batcher = new Batcher({
     memory,
     mayTrustMemory: () => feed?.isLive ?? true,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
+    readFacts: (reservationId) => findFacts(drizzle(reads), reservationId),
     slotCount: config.reservationWorkers * config.batchesPerWorker,
     batchLimitSeats: config.batchLimitSeats,
     queueLimitSeats: config.queueLimitSeats,
     observer: {
-      decided,
-      gaveBack: (seats) => {
-        publisher.poke();
-        feed?.publish(seats.map(({ seatId, version }) => [seatId, version, "available", false]));
-      },
+      decided: (batch) => reservationFigures.decided(batch),
+      changed,
       unresolved: (reservationIds) =>
         log.error(
           { reservationIds },
           "told to try again before it was known: given back when the database answers",
         ),
-      trouble: (kind) => {
-        if (kind === "doubtful") metrics.doubtfulBatches.inc();
-        gate.suspect();
-      },
+      trouble,
     },
+  });
+  const changes = new Changes({
+    memory,
+    run: (task) => threads.run(task, BATCH_DEADLINE_MS),
+    slotCount: config.reservationWorkers * CHANGE_BATCHES_PER_WORKER,
+    batchLimitReservations: config.batchLimitSeats,
+    queueLimitReservations: config.queueLimitSeats,
+    observer: { changed, decided: (count, ms) => reservationFigures.changed(count, ms), trouble },
+  });
+  openSweeper(opening, (freed) => {
+    const news = freed.map(([seatId, version]): SeatNews => [seatId, version, "available", false]);
+    for (const change of news) memory.learn(...change);
+    changed(news);
   });
 
   let draining = false;
-  const { keeper, feed } = openMemory(opening, { memory, reads, publisher });
+  const { keeper, feed } = openMemory(opening, { memory, reads, publisher, tail });
   const gate = openGate(opening, {
     onChange: (up) => {
       figures.databaseChanged(up);
-      if (!draining) batcher.refuse(up ? undefined : "unavailable");
+      if (draining) return;
+      batcher.refuse(up ? undefined : "unavailable");
+      changes.refuse(up ? undefined : "unavailable");
     },
     // Commits may have been lost on the way here: what memory knows of them is not so any more.
     onNewEpoch: () => {
       memory.clear();
       keeper.forget();
+      catalogue.forget();
+      keeper.catchUp().catch((error: Error) => log.warn({ error: error.message }, "memory starts cold"));
     },
+    onCatalogue: (revision) => catalogue.noticed(revision),
   });
 
   return {
     batcher,
+    changes,
     databaseUp: () => gate.isUp,
     ready: () => gate.isUp && !draining,
     refresh: () => {
@@ -103,14 +137,15 @@ export function openSale(opening: Opening, { reads, publisher, reservationFigure
       metrics.workerThreads.set({ pool: "reservation", state: "running" }, threads.threadCount);
       metrics.workerThreads.set(
         { pool: "reservation", state: "busy" },
-        Math.min(batcher.busySlots, threads.threadCount),
+        Math.min(batcher.busySlots + changes.busySlots, threads.threadCount),
       );
     },
     drain: async () => {
       draining = true;
       batcher.refuse("draining");
+      changes.refuse("draining");
       await Bun.sleep(config.drainDelayMs);
-      await batcher.drained();
+      await Promise.all([batcher.drained(), changes.drained()]);
     },
   };
 }
@@ -120,7 +155,7 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
     databaseUrl: parts.databaseUrl,
     redisUrls: parts.redisUrls,
     keyPrefix: keyPrefixOf(parts),
-    connectionLimit: config.batchesPerWorker,
+    connectionLimit: config.batchesPerWorker + CHANGE_BATCHES_PER_WORKER,
     statementTimeoutMs: config.statementTimeoutMs,
     connectTimeoutMs: config.connectTimeoutMs,
     lockTtlMs: config.lockTtlMs,
@@ -130,7 +165,7 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
   const threads = new ThreadPool({
     name: "reservation",
     threadCount: config.reservationWorkers,
-    tasksPerThread: config.batchesPerWorker,
+    tasksPerThread: config.batchesPerWorker + CHANGE_BATCHES_PER_WORKER,
     settings,
     onSample: (thread, sample) => figures.sampled(thread, sample),
     onRestart: () => figures.restarted("reservation"),
@@ -139,9 +174,39 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
   return threads;
 }
 
+/** @param onFreed hears of seats that are free again, with their versions. */
+function openSweeper(
+  { config, parts, metrics, figures, lifecycle }: Opening,
+  onFreed: (freed: [seatId: number, version: number][]) => void,
+): void {
+  const settings: SweeperSettings = {
+    databaseUrl: parts.databaseUrl,
+    statementTimeoutMs: config.statementTimeoutMs,
+    connectTimeoutMs: config.connectTimeoutMs,
+    logLevel: config.logLevel,
+  };
+  const pool = new ThreadPool({
+    name: "sweeper",
+    threadCount: 1,
+    tasksPerThread: 1,
+    settings,
+    onSample: (thread, sample) => figures.sampled(thread, sample),
+    onRestart: () => figures.restarted("sweeper"),
+  });
+  lifecycle.onClose("sweeper thread", () => pool.close());
+  const sweeper = new SweeperLoop(pool, ({ active, freed }) => {
+    metrics.sweeperActive.set(active ? 1 : 0);
+    metrics.sweptSeats.inc(freed.length);
+    if (freed.length > 0) onFreed(freed);
+  });
+  lifecycle.onClose("sweeper", () => sweeper.stop());
+}
+
 interface GateEvents {
   onChange(up: boolean): void;
   onNewEpoch(): void;
+  /** Told at every probe. */
+  onCatalogue(revision: number): void;
 }
 
 function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents): DatabaseGate {
@@ -158,9 +223,10 @@ function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents
   lifecycle.onClose("probe pool", () => probes.end());
   let epoch: number | undefined;
   const probe = async () => {
-    const now = await readEpoch(drizzle(probes));
-    if (epoch !== undefined && now !== epoch) events.onNewEpoch();
-    epoch = now;
+    const now = await readPulse(drizzle(probes));
+    if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
+    epoch = now.epoch;
+    events.onCatalogue(now.catalogueRevision);
   };
   const gate = new DatabaseGate(probe, events.onChange);
   lifecycle.onClose("database gate", () => gate.close());
@@ -171,10 +237,11 @@ interface FeedNeighbours {
   memory: SeatMemory;
   reads: pg.Pool;
   publisher: PublisherLoop;
+  tail: Pick<LedgerTail, "poke">;
 }
 
 /** Fills memory, and keeps it up to date with what other processes change; without Redis it is filled once. */
-function openMemory(opening: Opening, { memory, reads, publisher }: FeedNeighbours) {
+function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNeighbours) {
   const { config, parts, metrics, log, lifecycle } = opening;
   let feed: SeatFeed | undefined;
   const keeper = new MemoryKeeper(drizzle(reads), memory, () => feed?.isLive ?? false);
@@ -192,6 +259,7 @@ function openMemory(opening: Opening, { memory, reads, publisher }: FeedNeighbou
     onChanges: (changes) => {
       for (const change of changes) memory.learn(...change);
       publisher.poke();
+      tail.poke();
     },
     catchUp: async () => {
       await keeper.catchUp();

@@ -77,6 +77,7 @@ describe("the rooms of the code", () => {
     ["piscina", ["dispatch"]],
     ["prom-client", ["telemetry"]],
     ["pino", ["telemetry"]],
+    ["rate-limiter-flexible", ["access", "redis"]],
   ])("alone run %s: %p", (name, rooms) => {
     const strangers = imports.filter(
       ({ from, to, isTypeOnly }) => to === name && !isTypeOnly && !inRoom(...rooms)(from),
@@ -85,7 +86,15 @@ describe("the rooms of the code", () => {
   });
 
   test("that run drizzle are Postgres's own, and those that hand a pool or a session over to it", () => {
-    const handsOver = ["src/engine.ts", "src/sale.ts", "src/ledger/relay.ts", "workers/reservation.ts"];
+    const handsOver = [
+      "src/access/command.ts",
+      "src/engine.ts",
+      "src/sale.ts",
+      "src/ledger/relay.ts",
+      "src/live/open.ts",
+      "workers/reservation.ts",
+      "workers/sweeper.ts",
+    ];
     const strangers = imports.filter(
       ({ from, to, isTypeOnly }) =>
         to === "drizzle-orm" && !isTypeOnly && !inRoom("postgres")(from) && !handsOver.includes(from),
@@ -96,8 +105,9 @@ describe("the rooms of the code", () => {
   test("import one another along these arrows only", () => {
     /** Values; what is put together in `main`, `engine` and `sale` may know every room. */
     const ARROWS: Record<string, string[]> = {
-      "app.ts": ["http", "telemetry"],
-      catalogue: ["http", "postgres", "seats", "telemetry"],
+      access: ["config.ts", "embedded", "http", "lifecycle.ts", "postgres", "redis", "telemetry"],
+      "app.ts": ["access", "http", "telemetry"],
+      catalogue: ["access", "http", "postgres", "seats", "telemetry"],
       "config.ts": [],
       dispatch: [],
       embedded: ["config.ts", "postgres", "telemetry"],
@@ -106,10 +116,11 @@ describe("the rooms of the code", () => {
       kafka: ["config.ts"],
       ledger: ["postgres", "telemetry"],
       "lifecycle.ts": [],
+      live: ["access", "http", "postgres", "telemetry"],
       "opening.ts": [],
       postgres: ["seats"],
       redis: [],
-      reservations: ["http", "postgres", "seats"],
+      reservations: ["access", "catalogue", "http", "postgres", "seats", "telemetry"],
       seats: [],
       telemetry: ["http", "reservations"],
       workers: ["kafka", "ledger", "postgres", "redis", "telemetry"],

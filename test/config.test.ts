@@ -43,6 +43,11 @@ const BOUNDS: Record<string, [low: number, high: number]> = {
   REDIS_TIMEOUT_MS: [5, 1000],
   PUBLISH_BATCH_LIMIT_ROWS: [1, 10_000],
   PUBLISH_POLL_MS: [10, 60_000],
+  RATE_LIMIT_WINDOW_SECONDS: [1, 3600],
+  RATE_LIMIT_ADDRESS_REQUESTS: [0, 10_000_000],
+  RATE_LIMIT_KEY_REQUESTS: [0, 10_000_000],
+  RATE_LIMIT_RESERVE_REQUESTS: [0, 10_000_000],
+  TRUSTED_PROXY_COUNT: [0, 10],
   BODY_LIMIT_BYTES: [1024, 1_048_576],
   IDLE_TIMEOUT_SECONDS: [1, 255],
   DRAIN_DELAY_MS: [0, 60_000],
@@ -170,7 +175,7 @@ describe("the configuration beside a real Postgres", () => {
       lifecycle.close(log),
     );
     expect(message).toMatch(
-      /^RESERVATION_WORKERS: 64 threads of 16 batches need 1029 connections, Postgres gives \d+: /,
+      /^RESERVATION_WORKERS: 64 threads of 16 batches need 1161 connections, Postgres gives \d+: /,
     );
   });
 

@@ -1,4 +1,5 @@
-import type { SeatRequests, SeatRow } from "../postgres/reserve.ts";
+import type { ChangeGuard, ChangeRequests, ChangeRow } from "../postgres/change.ts";
+import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 
 /** What crosses the thread boundary; plain data only. */
@@ -18,12 +19,28 @@ export interface ReservationSettings {
 }
 
 export type ReservationTask =
-  | ({ kind: "reserve" } & SeatRequests)
+  | ({ kind: "take" } & TakeBatch)
+  | ({ kind: "change" } & ChangeBatch)
   /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
   | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
 
-/** A seat's answer: a row of the statement, or that the database could not decide (nothing has changed). */
-export type SeatAnswer = SeatRow | { verdict: "undecided"; version: null; final: false };
+/** Seats to take, for reservations of one seat or several; those with a key or a buyer have a guard. */
+export interface TakeBatch extends SeatRequests {
+  guards: TakeGuard[];
+}
+
+/** Reservations to change. */
+export interface ChangeBatch extends ChangeRequests {
+  guards: ChangeGuard[];
+}
+
+/**
+ * A seat's answer: a row of the statement, or that the database could not decide, or that somebody else is
+ * deciding on its reservation's key or buyer (nothing has changed).
+ */
+export type SeatAnswer =
+  | SeatRow
+  | { verdict: "undecided" | "claimed"; version: null; final: false; hold: null };
 
 export interface BatchAnswer {
   /** One a seat, in the order of the task. */
@@ -40,7 +57,15 @@ export interface BatchAnswer {
 }
 
 /** `doubtful`: the connection was lost after sending; the same ids must be settled before anybody is told. */
-export type ReserveResult = BatchAnswer | "doubtful";
+export type TakeResult = BatchAnswer | "doubtful";
+
+/** Nothing was changed: the database could not decide, or somebody else is deciding on the key or the buyer. */
+export type ChangeAnswer = ChangeRow | { verdict: "undecided" | "claimed" };
+
+/** `doubtful`: what was lost may have been done, and may be asked for again. */
+export type ChangeResult =
+  | { changes: ChangeAnswer[]; databaseAway: boolean; transactionMs: number }
+  | "doubtful";
 
 /** For each seat the version that was committed, or null when it never will be. */
 export type SettleResult = { versions: (number | null)[] } | "away";
@@ -70,6 +95,24 @@ export interface PublisherReport {
   backlogRows: number;
   backlogSeconds: number;
   horizonSeconds: number;
+}
+
+/** What the sweeper's thread is told once. */
+export interface SweeperSettings {
+  databaseUrl: string;
+  statementTimeoutMs: number;
+  connectTimeoutMs: number;
+  logLevel: string;
+}
+
+/** What one round of the sweeper did. */
+export interface SweeperReport {
+  /** Whether this process is the one that sweeps. */
+  active: boolean;
+  /** Seats that are free again, with their new versions. */
+  freed: [seatId: number, version: number][];
+  /** More is due: the next round should begin at once. */
+  more: boolean;
 }
 
 /** A thread's own figures, sent by itself once a second. */

@@ -3,7 +3,7 @@ import { type Config, ConfigError } from "../config.ts";
 import type { Lifecycle } from "../lifecycle.ts";
 import { type DatabaseFacts, ensureDatabase, prepareDatabase } from "../postgres/migrate.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
-import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "./postgres.ts";
+import { EMBEDDED_DATABASE, startEmbeddedPostgres, urlOfRunningPostgres } from "./postgres.ts";
 import { startEmbeddedRedis } from "./redis.ts";
 
 /** The outside services: those of the environment, and embedded ones for the rest. */
@@ -42,7 +42,17 @@ export async function openParts(config: Config, lifecycle: Lifecycle): Promise<P
   };
 }
 
-async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: Config, lifecycle: Lifecycle) {
+/** The database of the engine that runs on DATA_DIR's Postgres now, where there is one. */
+export async function findRunningPostgres({
+  dataDir,
+  connectTimeoutMs,
+}: Config): Promise<string | undefined> {
+  const url = await urlOfRunningPostgres(dataDir);
+  if (url === undefined) return undefined;
+  return ensureDatabase(url, EMBEDDED_DATABASE, connectTimeoutMs).catch(() => undefined);
+}
+
+export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: Config, lifecycle: Lifecycle) {
   if (databaseUrl) {
     const facts = await prepareDatabase(databaseUrl, connectTimeoutMs).catch((error: unknown) => {
       throw new ConfigError(

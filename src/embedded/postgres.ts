@@ -12,6 +12,8 @@ const run = promisify(execFile);
 const USER = "sentinel";
 /** Inside the cluster's folder, which only its owner can enter. */
 const PASSWORD_FILE = "sentinel.password";
+/** Of `postmaster.pid`, from 0: process id, data folder, start time, port (Postgres's `pidfile.h`). */
+const PORT_LINE = 3;
 export const EMBEDDED_DATABASE = "sentinel";
 
 /** Root's clone may lie where the unprivileged user that Postgres needs cannot go; then this folder serves. */
@@ -38,9 +40,7 @@ export interface EmbeddedPostgres {
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const identity = await unprivileged();
   const binaries = await reachableBinaries(await nativeFolder(), identity);
-  const home = (await isReachable(dataDir, identity))
-    ? dataDir
-    : join(ROOT_HOME, Bun.hash(dataDir).toString(36));
+  const home = await homeOf(dataDir, identity);
   const folder = join(home, "postgres");
   await mkdir(home, { recursive: true }).catch((error: Error) => {
     throw new ConfigError(
@@ -68,11 +68,31 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
     ),
   );
   return {
-    url: `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`,
+    url: urlOf(password, port),
     version: (await readFile(join(folder, "PG_VERSION"), "utf8")).trim(),
     folder,
     stop: () => child.stop(),
   };
+}
+
+/**
+ * Where the Postgres of another process serves that folder, as its `url`; undefined when its file says that
+ * none does. The file outlives a process that was killed: the caller must try.
+ */
+export async function urlOfRunningPostgres(dataDir: string): Promise<string | undefined> {
+  const folder = join(await homeOf(dataDir, await unprivileged()), "postgres");
+  const read = (name: string) => readFile(join(folder, name), "utf8").catch(() => undefined);
+  const [password, state] = await Promise.all([read(PASSWORD_FILE), read("postmaster.pid")]);
+  const port = Number(state?.split("\n")[PORT_LINE]);
+  return password !== undefined && port > 0 ? urlOf(password, port) : undefined;
+}
+
+const urlOf = (password: string, port: number) =>
+  `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`;
+
+async function homeOf(dataDir: string, identity: Identity | undefined): Promise<string> {
+  if (await isReachable(dataDir, identity)) return dataDir;
+  return join(ROOT_HOME, Bun.hash(dataDir).toString(36));
 }
 
 /** Waits for a killed predecessor's Postgres to let go of the folder; gives up with a clear line. */

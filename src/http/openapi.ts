@@ -26,6 +26,7 @@ export const seatIdParameter = {
   name: "seatId",
   in: "path",
   required: true,
+  description: "In decimal digits, without sign or leading zero.",
   schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 } as const;
 
@@ -33,6 +34,29 @@ export const requestIdParameter = {
   name: "X-Request-Id",
   in: "header",
   required: false,
-  description: "Returned with the answer; one is made where it is missing.",
-  schema: { type: "string", pattern: "^[\\w.:-]{1,64}$" },
+  description:
+    "Returned with the answer, and in the log, where it has 1 to 64 letters, digits or any of `_.:-`; else one is made.",
+  schema: { type: "string" },
 } as const;
+
+export const requestIdHeader = {
+  "X-Request-Id": {
+    description: "The request's own, or one that was made here.",
+    schema: { type: "string", pattern: "^[\\w.:-]{1,64}$" },
+  },
+} as const;
+
+export const tooLarge = {
+  description: "The body is larger than BODY_LIMIT_BYTES; refused before any route, without a body.",
+} as const;
+
+export const idempotencyKeyParameter = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  description:
+    "The same key with the same request is answered with the first success again, for 24 hours. Refusals are not kept. Choose a UUID.",
+  schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,255}$" },
+} as const;
+
+export const keyReusedResponse = problemResponse("The Idempotency-Key was sent with another request before.");

@@ -2,7 +2,13 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 
 /** Advisory lock keys of this project, in one place so that they cannot meet. */
-export const ADVISORY_LOCKS = { migrations: 7_310_001, epoch: 7_310_002, publisher: 7_310_003 } as const;
+export const ADVISORY_LOCKS = {
+  migrations: 7_310_001,
+  epoch: 7_310_002,
+  publisher: 7_310_003,
+  catalogue: 7_310_004,
+  sweeper: 7_310_005,
+} as const;
 
 /**
  * Starts a new epoch when this database is not where the newest one began: restored into another

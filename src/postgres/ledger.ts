@@ -24,10 +24,13 @@ const START: Cursor = { epoch: 0, txid: "0", id: "0" };
 /** Counting further tells an operator nothing more and costs the database. */
 const BACKLOG_LIMIT_ROWS = 100_000;
 
-/** The right to publish, held by one session of all processes for as long as that session lives. */
-export async function tryToLead(session: NodePgDatabase): Promise<boolean> {
+/** The right to publish, or to sweep: held by one session of all processes for as long as that session lives. */
+export async function tryToLead(
+  session: NodePgDatabase,
+  lock: number = ADVISORY_LOCKS.publisher,
+): Promise<boolean> {
   const { rows } = await session.execute<{ leads: boolean }>(
-    sql`select not pg_is_in_recovery() and pg_try_advisory_lock(${ADVISORY_LOCKS.publisher}) as leads`,
+    sql`select not pg_is_in_recovery() and pg_try_advisory_lock(${lock}) as leads`,
   );
   return rows[0]?.leads ?? false;
 }
@@ -72,7 +75,7 @@ export async function moveCursor(
  * epoch wait until no transaction that began before theirs is still running (a reader by `id > cursor`
  * loses rows that commit late). Older epochs have no running transactions.
  */
-const settledAfter = (cursor: Cursor) => sql`
+export const settledAfter = (cursor: Cursor) => sql`
   (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 

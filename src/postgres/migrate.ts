@@ -1,24 +1,62 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { sql } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/node-postgres";
+import { eq, sql } from "drizzle-orm";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { migrate } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import type { EventDraft } from "../catalogue/catalogue.ts";
 import { ADVISORY_LOCKS, enterEpoch } from "./epoch.ts";
-import { events, seats } from "./schema.ts";
+import { createEvent } from "./event-writes.ts";
+import { events, secrets } from "./schema.ts";
 
 const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
 
 /** A rival that migrates at the same moment is waited for this long. */
 const MIGRATION_TIMEOUT_MS = 60_000;
 
-/** The event that an empty database begins with; the contract names its seats. */
-const DEMO = { name: "Grand Central Concert 2025", currency: "EUR", seatCount: 1000, priceMinor: 15_000 };
+/** The event that an empty database begins with; the contract names its seats, `S-1` to `S-1000`, and their price. */
+const DEMO: EventDraft = {
+  name: "Grand Central Concert 2025",
+  currency: "EUR",
+  cancellable: false,
+  status: "open",
+  onSaleAtMs: null,
+  offSaleAtMs: null,
+  holdTtlSeconds: 600,
+  holdLimitSeconds: 1800,
+  reservationLimitSeats: 20,
+  buyerLimitSeats: null,
+  focalX: null,
+  focalY: null,
+  priceTiers: [{ name: "Standard", amountMinor: 15_000 }],
+  sections: [
+    {
+      name: "Hall",
+      layout: {
+        kind: "assigned",
+        rows: [..."ABCDEFGHIJKLMNOPQRST"].map((label) => ({ label, seatCount: 50 })),
+        numbering: { perRow: false, start: 1, step: 1, prefix: "S-" },
+        priceTier: 0,
+        areas: [],
+        x: 0,
+        y: 0,
+        seatSpacing: 1,
+        rowSpacing: 1,
+      },
+    },
+  ],
+};
+
+/** As many bits as the hash that is made with it. */
+const TOKEN_SECRET_BYTES = 32;
 
 /** Who this database is, and how many connections it can give; `id` keeps its Redis keys apart from others'. */
 export interface DatabaseFacts {
   id: string;
   version: string;
   connectionLimit: number;
+  /** What reservation tokens are signed with, by every process of this database. */
+  tokenSecret: string;
 }
 
 /**
@@ -53,32 +91,30 @@ export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: num
     await database.execute(sql`select pg_advisory_lock(${ADVISORY_LOCKS.migrations})`);
     await migrate(database, { migrationsFolder: MIGRATIONS_FOLDER });
     await enterEpoch(database);
-    await database.transaction(async (tx) => {
-      const existing = await tx.select({ id: events.id }).from(events).limit(1);
-      if (existing.length > 0) return;
-      const [event] = await tx
-        .insert(events)
-        .values({ name: DEMO.name, currency: DEMO.currency })
-        .returning();
-      if (!event) throw new Error("the demo event was not inserted");
-      const numbers = Array.from({ length: DEMO.seatCount }, (_, index) => index + 1);
-      await tx.insert(seats).values(
-        numbers.map((number) => ({
-          eventId: event.id,
-          seatNumber: `S-${number}`,
-          priceMinor: DEMO.priceMinor,
-        })),
-      );
-    });
-    return { id: row.id, version: row.version, connectionLimit: row.connection_limit };
+    const existing = await database.select({ id: events.id }).from(events).limit(1);
+    if (existing.length === 0) await createEvent(database, DEMO);
+    const tokenSecret = await ensureTokenSecret(database);
+    return { id: row.id, version: row.version, connectionLimit: row.connection_limit, tokenSecret };
   } finally {
     await client.end();
   }
 }
 
+/** Made once; under the lock of the migrations, so that all processes get the same. */
+async function ensureTokenSecret(database: NodePgDatabase): Promise<string> {
+  const value = randomBytes(TOKEN_SECRET_BYTES).toString("base64url");
+  await database.insert(secrets).values({ name: "token", value }).onConflictDoNothing();
+  const [found] = await database.select().from(secrets).where(eq(secrets.name, "token"));
+  if (!found) throw new Error("the token secret was not inserted");
+  return found.value;
+}
+
 /** Creates a database beside the one the URL names, unless it is there, and gives its URL. */
-export async function ensureDatabase(url: string, name: string): Promise<string> {
-  const client = new pg.Client({ connectionString: url });
+export async function ensureDatabase(url: string, name: string, connectTimeoutMs?: number): Promise<string> {
+  const client = new pg.Client({
+    connectionString: url,
+    ...(connectTimeoutMs !== undefined && { connectionTimeoutMillis: connectTimeoutMs }),
+  });
   await client.connect();
   try {
     const found = await client.query("select from pg_database where datname = $1", [name]);

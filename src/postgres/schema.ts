@@ -5,16 +5,21 @@ import {
   char,
   check,
   customType,
+  index,
   integer,
+  jsonb,
   pgEnum,
+  pgSequence,
   pgTable,
   primaryKey,
+  real,
   smallint,
   text,
   timestamp,
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
+import type { PriceTier, SectionLayout } from "../seats/layout.ts";
 
 /** A 64-bit transaction id; it never wraps, so its order is the order in which writers began. */
 const xid8 = customType<{ data: string }>({ dataType: () => "xid8" });
@@ -43,14 +48,54 @@ export const ledgerStatus = pgEnum("ledger_status", [
   "CANCELLED",
 ]);
 
+export const eventStatus = pgEnum("event_status", ["open", "closed"]);
+export const sectionKind = pgEnum("section_kind", ["assigned", "general"]);
+export const apiKeyRole = pgEnum("api_key_role", ["admin", "seller", "reader"]);
+
+/** Counts the changes of the catalogue: whoever has read it at the newest number need not read it again. */
+export const catalogueRevision = pgSequence("catalogue_revision");
+
 export const events = pgTable("events", {
   id: bigint({ mode: "number" }).primaryKey().generatedByDefaultAsIdentity(),
   name: text().notNull(),
   currency: char({ length: 3 }).notNull(),
   /** Where false, a reserved seat never becomes free again and memory may refuse it for good. */
   cancellable: boolean().notNull().default(false),
+  status: eventStatus().notNull().default("open"),
+  /** Seats are sold from here on; always, when null. */
+  onSaleAt: timestamp("on_sale_at", { withTimezone: true }),
+  /** And no longer from here on. */
+  offSaleAt: timestamp("off_sale_at", { withTimezone: true }),
+  holdTtlSeconds: integer("hold_ttl_seconds").notNull().default(600),
+  /** Extensions never carry a hold beyond this, counted from its beginning. */
+  holdLimitSeconds: integer("hold_limit_seconds").notNull().default(1800),
+  reservationLimitSeats: smallint("reservation_limit_seats").notNull().default(20),
+  /** Seats one buyer may have in live reservations; null is no limit. */
+  buyerLimitSeats: integer("buyer_limit_seats"),
+  /** Where everybody looks, in the coordinates of the sections; null is the middle of the first row. */
+  focalX: real("focal_x"),
+  focalY: real("focal_y"),
+  /** In the order that `seats.price_tier` counts, from 0. */
+  priceTiers: jsonb("price_tiers").$type<PriceTier[]>().notNull().default([]),
+  /** Taken from `catalogue_revision` at each change. */
+  revision: bigint({ mode: "number" }).notNull().default(sql`nextval('catalogue_revision')`),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
 });
+
+/** A part of an event's house. Its seats have neighbouring ids, in the order of the layout. */
+export const sections = pgTable(
+  "sections",
+  {
+    id: integer().primaryKey().generatedByDefaultAsIdentity(),
+    eventId: bigint("event_id", { mode: "number" }).notNull(),
+    name: text().notNull(),
+    kind: sectionKind().notNull(),
+    firstSeatId: bigint("first_seat_id", { mode: "number" }).notNull(),
+    seatCount: integer("seat_count").notNull(),
+    layout: jsonb().$type<SectionLayout>().notNull(),
+  },
+  (section) => [uniqueIndex("sections_event_name").on(section.eventId, section.name)],
+);
 
 /**
  * One row a seat. No index holds a column that selling changes, and pages are filled to 80 % only
@@ -61,8 +106,15 @@ export const seats = pgTable(
   {
     id: bigint({ mode: "number" }).primaryKey().generatedByDefaultAsIdentity(),
     eventId: bigint("event_id", { mode: "number" }).notNull(),
-    seatNumber: text("seat_number").notNull(),
+    /** Null for seats made without a layout. */
+    sectionId: integer("section_id"),
+    rowLabel: text("row_label"),
+    /** Null in general admission. */
+    seatNumber: text("seat_number"),
     priceMinor: integer("price_minor").notNull(),
+    priceTier: smallint("price_tier").notNull().default(0),
+    accessible: boolean().notNull().default(false),
+    restrictedView: boolean("restricted_view").notNull().default(false),
     status: seatStatus().notNull().default("available"),
     version: integer().notNull().default(0),
     reservationId: uuid("reservation_id"),
@@ -72,7 +124,7 @@ export const seats = pgTable(
     lastTxid: xid8("last_txid").notNull().default("0"),
   },
   (seat) => [
-    uniqueIndex("seats_event_seat_number").on(seat.eventId, seat.seatNumber),
+    uniqueIndex("seats_section_row_number").on(seat.sectionId, seat.rowLabel, seat.seatNumber),
     check("seats_version_not_negative", sql`${seat.version} >= 0`),
     check(
       "seats_owner_matches_status",
@@ -81,13 +133,65 @@ export const seats = pgTable(
   ],
 );
 
-export const reservations = pgTable("reservations", {
+export const reservations = pgTable(
+  "reservations",
+  {
+    id: uuid().primaryKey(),
+    eventId: bigint("event_id", { mode: "number" }),
+    status: reservationStatus().notNull(),
+    seatCount: smallint("seat_count").notNull(),
+    /** In the order of the request, and the price of each when it was taken. */
+    seatIds: bigint("seat_ids", { mode: "number" }).array().notNull().default([]),
+    pricesMinor: integer("prices_minor").array().notNull().default([]),
+    buyerId: text("buyer_id"),
+    createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
+    expiresAt: timestamp("expires_at", { withTimezone: true }),
+  },
+  (reservation) => [
+    // Both are partial: what the reserve route writes is in neither.
+    index("reservations_due").on(reservation.expiresAt).where(sql`status = 'held'`),
+    index("reservations_buyer").on(reservation.buyerId, reservation.eventId).where(sql`buyer_id is not null`),
+  ],
+);
+
+/**
+ * The answers to requests with an `Idempotency-Key`, for 24 hours. A reservation's answer is made again from
+ * its row and `expires_at`; that of any other route is kept as it was sent.
+ */
+export const idempotencyKeys = pgTable(
+  "idempotency_keys",
+  {
+    /** Whose key it is. */
+    scope: text().notNull(),
+    key: text().notNull(),
+    /** SHA-256 of method, route and payload. */
+    fingerprint: text().notNull(),
+    reservationId: uuid("reservation_id"),
+    expiresAt: timestamp("expires_at", { withTimezone: true }),
+    status: smallint(),
+    body: text(),
+    createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
+  },
+  (row) => [
+    primaryKey({ columns: [row.scope, row.key] }),
+    index("idempotency_keys_created").on(row.createdAt),
+  ],
+);
+
+export const apiKeys = pgTable("api_keys", {
   id: uuid().primaryKey(),
-  eventId: bigint("event_id", { mode: "number" }),
-  status: reservationStatus().notNull(),
-  seatCount: smallint("seat_count").notNull(),
+  name: text().notNull(),
+  role: apiKeyRole().notNull(),
+  /** SHA-256 of the whole key, in hexadecimal; a key is 256 random bits, so that needs no salt. */
+  keyHash: text("key_hash").notNull().unique(),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
-  expiresAt: timestamp("expires_at", { withTimezone: true }),
+  revokedAt: timestamp("revoked_at", { withTimezone: true }),
+});
+
+/** What all processes of this database share and nobody else knows. */
+export const secrets = pgTable("secrets", {
+  name: text().primaryKey(),
+  value: text().notNull(),
 });
 
 /**

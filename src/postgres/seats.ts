@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { VERSION_LIMIT } from "../seats/seat-memory.ts";
 import { events, seatEvents, seats } from "./schema.ts";
@@ -17,12 +17,15 @@ export interface PackedSeats {
   words: Buffer;
 }
 
+/** A hold that is over counts as free: whoever wants the seat takes it over. */
+const isFree = sql`(${seats.status} = 'available' or (${seats.status} = 'held' and ${seats.holdExpiresAt} <= now()))`;
+
 async function readPacked(database: NodePgDatabase, filter: SQL, limit: number): Promise<PackedSeats> {
   const { rows } = await database.execute<{ count: number; lastId: string; ids: Buffer; words: Buffer }>(sql`
     with page as (
       select ${seats.id} as id,
              ${seats.version} * 8 + case when ${events.cancellable} then 0 else 4 end
-               + case ${seats.status} when 'available' then 1 when 'held' then 2 else 3 end as word
+               + case when ${isFree} then 1 when ${seats.status} = 'held' then 2 else 3 end as word
       from ${seats} join ${events} on ${events.id} = ${seats.eventId}
       where ${filter} and ${seats.version} < ${VERSION_LIMIT}
       order by ${seats.id} limit ${limit}
@@ -41,12 +44,16 @@ export function readSeatsAfter(database: NodePgDatabase, after: number, limit: n
   return readPacked(database, sql`${seats.id} > ${after}`, limit);
 }
 
-/** The epoch that the database lives in now. */
-export async function readEpoch(database: NodePgDatabase): Promise<number> {
-  const { rows } = await database.execute<{ epoch: number }>(
-    sql`select max(epoch) as epoch from ledger_epochs`,
-  );
-  return rows[0]?.epoch ?? 0;
+/** More free seats of a section than any request wants; enough for those that ask at the same moment. */
+const FREE_LIMIT_SEATS = 5000;
+
+/** The first free seats of a section. */
+export function readFreeSeats(
+  database: NodePgDatabase,
+  { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },
+): Promise<PackedSeats> {
+  const inSection = sql`${seats.id} >= ${firstSeatId} and ${seats.id} < ${firstSeatId + seatCount}`;
+  return readPacked(database, sql`${inSection} and ${isFree}`, FREE_LIMIT_SEATS);
 }
 
 /** A moment of the database: which transactions were visible, in which epoch. */
@@ -76,53 +83,4 @@ export function readChangedSeatsAfter(
     where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
       and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)`;
   return readPacked(database, sql`${seats.id} > ${after} and ${seats.id} in (${changed})`, limit);
-}
-
-/** A seat as clients see it. */
-export interface SeatView {
-  seatId: number;
-  eventId: number;
-  seatNumber: string;
-  status: "available" | "held" | "reserved";
-  version: number;
-  priceMinor: number;
-  currency: string;
-}
-
-const view = {
-  seatId: seats.id,
-  eventId: seats.eventId,
-  seatNumber: seats.seatNumber,
-  status: seats.status,
-  version: seats.version,
-  priceMinor: seats.priceMinor,
-  currency: events.currency,
-};
-
-export async function findSeat(database: NodePgDatabase, seatId: number): Promise<SeatView | undefined> {
-  const found = await database
-    .select(view)
-    .from(seats)
-    .innerJoin(events, eq(events.id, seats.eventId))
-    .where(eq(seats.id, seatId));
-  return found[0];
-}
-
-export interface SeatQuery {
-  status: SeatView["status"] | undefined;
-  after: number;
-  limit: number;
-}
-
-export function listSeats(
-  database: NodePgDatabase,
-  { status, after, limit }: SeatQuery,
-): Promise<SeatView[]> {
-  return database
-    .select(view)
-    .from(seats)
-    .innerJoin(events, eq(events.id, seats.eventId))
-    .where(and(gt(seats.id, after), status ? eq(seats.status, status) : undefined))
-    .orderBy(asc(seats.id))
-    .limit(limit);
 }

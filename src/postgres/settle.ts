@@ -25,7 +25,7 @@ export async function settle(
   const committed = await database.execute<{ seat_id: string; version: number }>(sql`
     select seat_id, version from seat_events
     where seat_id = any(${sql.param(doubt.seatIds)}::bigint[]) and reservation_id = any(${sql.param(doubt.reservationIds)}::uuid[])
-      and status = 'RESERVED'`);
+      and status in ('RESERVED', 'HELD')`);
   const versions = new Map(committed.rows.map((row) => [Number(row.seat_id), row.version]));
   return doubt.seatIds.map((seatId) => versions.get(seatId));
 }

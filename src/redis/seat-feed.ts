@@ -10,7 +10,7 @@ const PEER_TIMEOUT_MS = 2000;
 /** Peers beyond this are strangers who flood the channel. */
 const PEER_LIMIT = 1000;
 
-/** Twice the largest batch. */
+/** Of one message; more seats go in several. */
 const SEAT_LIMIT = 512;
 
 /** One seat's change as others need it: id, version, status, and whether that status is for good. */
@@ -82,8 +82,11 @@ export class SeatFeed {
 
   /** Alone, a process only counts: a peer that comes later hears of the hole, and catches up. */
   publish(seats: SeatChange[]): void {
-    if (this.peers.size > 0) this.send(seats);
-    else this.sequence++;
+    if (this.peers.size === 0) this.sequence++;
+    else {
+      for (let first = 0; first < seats.length; first += SEAT_LIMIT)
+        this.send(seats.slice(first, first + SEAT_LIMIT));
+    }
   }
 
   close(): void {

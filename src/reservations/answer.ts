@@ -1,5 +1,5 @@
 import { problem } from "../http/problem.ts";
-import type { Outcome } from "./outcome.ts";
+import type { ClosedReason, Outcome } from "./outcome.ts";
 
 /** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
 const RETRY_AFTER_SECONDS = "1";
@@ -20,6 +20,22 @@ export function takenAnswer(
       ? TAKEN
       : { status: 409, headers: { "content-type": JSON_TYPE, "x-request-id": requestId } },
   );
+}
+
+/** The answer where nobody, or nobody without a name, may take seats of the event now. */
+export function closedProblem(why: ClosedReason, headers: Record<string, string> = {}): Response {
+  switch (why) {
+    case "not_on_sale":
+      return problem("not-on-sale", "The event is not on sale now.", headers);
+    case "buyer_needed":
+      return problem(
+        "buyer-needed",
+        "buyerId: the event limits the seats of each buyer: hold them at /api/v1/reservations for a buyerId.",
+        headers,
+      );
+    default:
+      return why satisfies never;
+  }
 }
 
 /** The answer of the wire contract to one outcome. Bodies are put together as text: the ids in them are numbers and UUIDs. */
@@ -45,6 +61,8 @@ export function answerOf(outcome: Outcome, requestId: string): Response {
           },
         },
       );
+    case "closed":
+      return closedProblem(outcome.why, { "x-request-id": requestId });
     case "missing":
       return problem("seat-not-found", `There is no seat ${seatId}.`, { "x-request-id": requestId });
     default:

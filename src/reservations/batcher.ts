@@ -1,21 +1,19 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type {
   BatchAnswer,
   ReservationTask,
-  ReserveResult,
   SeatAnswer,
   SettleResult,
+  TakeResult,
 } from "../dispatch/messages.ts";
+import type { ReservationFacts } from "../postgres/change.ts";
+import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
-import type { BusyReason, Outcome } from "./outcome.ts";
-
-/** Clients of a batch in doubt wait this long for the truth; then they are told "try again" and the seats go back. */
-const DOUBT_DEADLINE_MS = 5000;
-const SETTLE_INTERVAL_MS = 250;
-
-/** A small rest waits no longer for a batch that is slow. */
-const REST_LIMIT_MS = 5;
+import { untilSettled } from "./doubt.ts";
+import { Gatherer } from "./gatherer.ts";
+import { type HoldOrder, holdOutcomeOf, type Order, outcomeOf, type ReserveOrder } from "./order.ts";
+import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
+import { learnFrom, type SeatNews } from "./seat-news.ts";
 
 export interface BatcherOptions {
   memory: SeatMemory;
@@ -23,6 +21,8 @@ export interface BatcherOptions {
   mayTrustMemory(): boolean;
   /** Hands a batch to a worker thread; rejects when the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
+  /** Reads what was committed, for a hold whose answer was lost. */
+  readFacts(reservationId: string): Promise<ReservationFacts | undefined>;
   /** Batches under way at once: worker threads times batches per thread. */
   slotCount: number;
   batchLimitSeats: number;
@@ -33,8 +33,8 @@ export interface BatcherOptions {
 /** Hears what happens to batches, for metrics, the change feed and the database's gate. */
 interface BatchObserver {
   decided(batch: DecidedBatch): void;
-  /** Seats that were committed for buyers who had been told to try again are free, at these versions. */
-  gaveBack(seats: { seatId: SeatId; version: number }[]): void;
+  /** These seats have changed, and memory knows. */
+  changed(news: SeatNews[]): void;
   /** Their buyers had to be told to try again before it was known whether these were committed. */
   unresolved(reservationIds: string[]): void;
   /** The answer was lost, or the database cannot be asked. */
@@ -43,243 +43,253 @@ interface BatchObserver {
 
 export interface DecidedBatch {
   answer: BatchAnswer;
-  /** One a seat, in the answer's order; arrivals by `performance.now`. */
-  outcomes: Outcome[];
+  /** One a request; arrivals by `performance.now`. */
+  results: ("won" | "taken" | "failed")[];
   arrivals: number[];
   /** The longest wait in the queue, and when the batch was sent (both by `performance.now`). */
   queuedMs: number;
   sentAt: number;
 }
 
-interface Pending {
-  seatId: SeatId;
-  reservationId: string;
-  arrivedAt: number;
-  resolve(outcome: Outcome): void;
+export interface HoldRequest {
+  seatIds: SeatId[];
+  buyerId: string | null;
+  key: KeyClaim | null;
 }
 
 /**
- * Gathers requests for distinct seats while workers are busy; a free slot takes all that has gathered, up
- * to the limit, once that is as much as the batches under way carry on average, or after 5 ms. Under light
- * load a batch is one request and leaves at once, under heavy load batches grow by themselves, like a
- * database's group commit. (A free slot that takes any small rest at once splits 50 clients into batches of
- * 12, and a batch costs about the same whatever is in it.)
+ * Takes seats: requests of one seat or several go through memory, then in batches to the worker threads.
  *
  * A seat is in flight from arrival to answer, and in one batch at most: who asks for it meanwhile is told
- * `contended` at once, which is true.
+ * `contended` at once, which is true. So are the buyer and the key of a request.
  */
 export class Batcher {
-  private readonly inFlight = new Set<SeatId>();
-  private queue: Pending[] = [];
-  private freeSlots: number;
-  /** Batches that workers are deciding on, without those in doubt. */
-  private readonly underWay = { batches: 0, seats: 0 };
-  private scheduled = false;
-  private rest: ReturnType<typeof setTimeout> | undefined;
-  private refusal: BusyReason | undefined;
-  private idle: (() => void) | undefined;
+  private readonly inFlight = new Set<SeatId | string>();
+  private readonly gatherer: Gatherer<Order>;
 
   constructor(private readonly options: BatcherOptions) {
-    this.freeSlots = options.slotCount;
+    this.gatherer = new Gatherer({
+      slotCount: options.slotCount,
+      batchLimit: options.batchLimitSeats,
+      queueLimit: options.queueLimitSeats,
+      weightOf: (order) => order.seatIds.length,
+      send: (batch, answered) => this.decide(batch, answered),
+      refuse: (order, reason) => this.turnAway(order, reason),
+    });
   }
 
   /** Seats waiting for a worker. */
   get queueSeats(): number {
-    return this.queue.length;
+    return this.gatherer.queued;
   }
 
   /** Batches with a worker now. */
   get busySlots(): number {
-    return this.options.slotCount - this.freeSlots;
+    return this.gatherer.busySlots;
   }
 
-  /** Decides on one seat: from memory at once where memory may, else through the next batch. */
+  /** Whether somebody is being decided on for this seat, in this process. */
+  isInFlight(seatId: SeatId): boolean {
+    return this.inFlight.has(seatId);
+  }
+
+  /** Reserves one seat: from memory at once where memory may, else through the next batch. */
   reserve(seatId: SeatId): Outcome | Promise<Outcome> {
     if (this.options.mayTrustMemory() && this.options.memory.isGone(seatId))
       return { kind: "taken", seatId, reason: "reserved" };
-    if (this.refusal) return { kind: "busy", seatId, reason: this.refusal };
+    const { isRefusing } = this.gatherer;
+    if (isRefusing && isRefusing !== "overloaded") return { kind: "busy", seatId, reason: isRefusing };
     if (this.inFlight.has(seatId)) return { kind: "taken", seatId, reason: "contended" };
-    if (this.queue.length >= this.options.queueLimitSeats)
-      return { kind: "busy", seatId, reason: "overloaded" };
+    if (isRefusing) return { kind: "busy", seatId, reason: isRefusing };
     return new Promise((resolve) => {
-      const pending = { seatId, reservationId: Bun.randomUUIDv7(), arrivedAt: performance.now(), resolve };
       this.inFlight.add(seatId);
-      this.queue.push(pending);
-      this.schedule();
+      this.gatherer.add({
+        kind: "reserve",
+        reservationId: Bun.randomUUIDv7(),
+        seatIds: [seatId],
+        arrivedAt: performance.now(),
+        resolve,
+      });
+    });
+  }
+
+  /**
+   * Holds seats, all or none. With a key nobody is refused from memory alone: the key may have been
+   * answered before the seats were gone.
+   */
+  hold({ seatIds, buyerId, key }: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
+    if (!key && this.options.mayTrustMemory()) {
+      const gone = seatIds.filter((seatId) => this.options.memory.isGone(seatId));
+      if (gone.length > 0)
+        return { kind: "taken", seats: gone.map((seatId) => ({ seatId, reason: "reserved" })) };
+    }
+    const { isRefusing } = this.gatherer;
+    if (isRefusing) return { kind: "busy", reason: isRefusing };
+    const claims = [...(key ? [claimOfKey(key)] : []), ...(buyerId === null ? [] : [claimOfBuyer(buyerId)])];
+    if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
+    const contended = seatIds.filter((seatId) => this.inFlight.has(seatId));
+    if (contended.length > 0)
+      return { kind: "taken", seats: contended.map((seatId) => ({ seatId, reason: "contended" })) };
+    return new Promise((resolve) => {
+      for (const claim of [...claims, ...seatIds]) this.inFlight.add(claim);
+      const reservationId = Bun.randomUUIDv7();
+      this.gatherer.add({
+        kind: "hold",
+        reservationId,
+        seatIds,
+        claims,
+        guard: claims.length === 0 ? undefined : { reservationId, buyerId, key },
+        arrivedAt: performance.now(),
+        resolve,
+      });
     });
   }
 
   /** From now on new requests are answered busy for that reason, and those still queued too unless it is draining; undefined ends it. */
   refuse(reason: BusyReason | undefined): void {
-    this.refusal = reason;
-    if (!reason || reason === "draining") return;
-    for (const pending of this.queue) this.answer(pending, { kind: "busy", seatId: pending.seatId, reason });
-    this.queue = [];
+    this.gatherer.refuse(reason);
   }
 
   /** Resolves when everything that was accepted has its answer. */
   drained(): Promise<void> {
-    if (this.inFlight.size === 0 && this.busySlots === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.idle = resolve;
-    });
+    return this.gatherer.drained();
   }
 
-  /** After this turn of the event loop, so that all requests read in it share a batch. */
-  private schedule(): void {
-    if (this.scheduled || this.freeSlots === 0) return;
-    this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      if (!this.isWorthASlot()) {
-        this.rest ??= setTimeout(() => this.sendAll(), REST_LIMIT_MS);
-        return;
-      }
-      this.sendAll();
-    });
-  }
-
-  private isWorthASlot(): boolean {
-    return this.queue.length * this.underWay.batches >= this.underWay.seats;
-  }
-
-  private sendAll(): void {
-    clearTimeout(this.rest);
-    this.rest = undefined;
-    while (this.freeSlots > 0 && this.queue.length > 0) {
-      void this.send(this.queue.splice(0, this.options.batchLimitSeats));
-    }
-  }
-
-  private async send(batch: Pending[]): Promise<void> {
-    this.freeSlots--;
-    try {
-      await this.decide(batch);
-    } finally {
-      this.freeSlots++;
-      if (this.queue.length > 0) this.schedule();
-      else if (this.idle && this.inFlight.size === 0 && this.busySlots === 0) this.idle();
-    }
-  }
-
-  private async decide(batch: Pending[]): Promise<void> {
+  private async decide(batch: Order[], answered: () => void): Promise<void> {
     const { memory, observer } = this.options;
-    this.underWay.batches++;
-    this.underWay.seats += batch.length;
     const sentAt = performance.now();
-    const seatIds = batch.map((pending) => pending.seatId);
+    const seatIds: SeatId[] = [];
+    const reservationIds: string[] = [];
+    const holds: boolean[] = [];
+    for (const order of batch) {
+      for (const seatId of order.seatIds) {
+        seatIds.push(seatId);
+        reservationIds.push(order.reservationId);
+        holds.push(order.kind === "hold");
+      }
+    }
     const result = await this.options
-      .run<ReserveResult>({
-        kind: "reserve",
+      .run<TakeResult>({
+        kind: "take",
         seatIds,
         versions: seatIds.map((seatId) => memory.versionOf(seatId)),
-        reservationIds: batch.map((pending) => pending.reservationId),
+        reservationIds,
+        holds,
+        guards: batch.flatMap((order) => (order.kind === "hold" && order.guard ? [order.guard] : [])),
       })
-      .catch((): ReserveResult => "doubtful");
-    this.underWay.batches--;
-    this.underWay.seats -= batch.length;
+      .catch((): TakeResult => "doubtful");
+    answered();
 
     if (result === "doubtful") {
       observer.trouble("doubtful");
-      if (this.queue.length > 0) this.schedule();
-      await this.settle(batch);
-    } else {
-      const outcomes = batch.map((pending, position) => {
-        const seat = result.seats[position];
-        if (seat) this.learn(pending.seatId, seat);
-        const outcome = outcomeOf(pending, seat);
-        this.answer(pending, outcome);
-        return outcome;
-      });
-      if (result.databaseAway) observer.trouble("away");
-      const arrivals = batch.map((pending) => pending.arrivedAt);
-      observer.decided({
-        answer: result,
-        outcomes,
-        arrivals,
-        queuedMs: sentAt - (arrivals[0] ?? sentAt),
-        sentAt,
-      });
+      return this.settle(batch, { seatIds, reservationIds });
     }
+    const news: SeatNews[] = [];
+    const results: DecidedBatch["results"] = [];
+    let position = 0;
+    for (const order of batch) {
+      const end = position + order.seatIds.length;
+      const seats = result.seats.slice(position, end);
+      position = end;
+      for (const [index, seat] of seats.entries()) {
+        const change = learnFrom(memory, order, order.seatIds[index], seat);
+        if (change) news.push(change);
+      }
+      results.push(this.answer(order, seats));
+    }
+    if (result.databaseAway) observer.trouble("away");
+    if (news.length > 0) observer.changed(news);
+    const arrivals = batch.map((order) => order.arrivedAt);
+    const queuedMs = sentAt - (arrivals[0] ?? sentAt);
+    observer.decided({ answer: result, results, arrivals, queuedMs, sentAt });
   }
 
   /**
-   * Keeps asking until the database has said for each seat whether it was committed. The seats stay in
-   * flight and the slot stays taken meanwhile, which bounds the doubt there can be. Past the deadline the
-   * clients are told to try again, and what turns out to be committed is given back.
+   * The seats stay in flight and the slot stays taken until the database has said for each whether it was
+   * committed, which bounds the doubt there can be. Past the deadline the clients are told to try again;
+   * what turns out to be reserved is given back then, and what is held ends by itself.
    */
-  private async settle(batch: Pending[]): Promise<void> {
-    const seatIds = batch.map((pending) => pending.seatId);
-    const reservationIds = batch.map((pending) => pending.reservationId);
-    const deadline = performance.now() + DOUBT_DEADLINE_MS;
-    for (let told = false; ; ) {
-      const result = await this.options
-        .run<SettleResult>({ kind: "settle", giveBack: told, seatIds, reservationIds })
-        .catch((): SettleResult => "away");
-      if (result !== "away") {
-        for (const [position, pending] of batch.entries()) {
-          this.answer(pending, settledOutcome(pending, result.versions[position]));
-        }
-        if (told) this.gaveBack(seatIds, result.versions);
-        return;
-      }
-      if (!told && performance.now() > deadline) {
-        told = true;
-        for (const pending of batch) {
-          pending.resolve({ kind: "busy", seatId: pending.seatId, reason: "unavailable" });
-        }
-        this.options.observer.unresolved(reservationIds);
-      }
-      await delay(SETTLE_INTERVAL_MS);
-    }
-  }
-
-  /** Whoever has read these seats meanwhile takes them for gone: the release is newer. */
-  private gaveBack(seatIds: SeatId[], versions: (number | null)[]): void {
-    const freed = seatIds.flatMap((seatId, position) => {
-      const version = versions[position];
-      return version == null ? [] : [{ seatId, version: version + 1 }];
+  private async settle(
+    batch: Order[],
+    seats: { seatIds: SeatId[]; reservationIds: string[] },
+  ): Promise<void> {
+    const { observer } = this.options;
+    const { result, told } = await untilSettled<SettleResult>({
+      ask: (giveBack) =>
+        this.options
+          .run<SettleResult>({ kind: "settle", giveBack, ...seats })
+          .catch((): SettleResult => "away"),
+      isSettled: (answer) => answer !== "away",
+      giveUp: () => {
+        for (const order of batch) this.resolveBusy(order, "unavailable");
+        observer.unresolved(batch.map((order) => order.reservationId));
+      },
     });
-    for (const { seatId, version } of freed) this.options.memory.learn(seatId, version, "available", false);
-    if (freed.length > 0) this.options.observer.gaveBack(freed);
-  }
-
-  private answer(pending: Pending, outcome: Outcome): void {
-    this.inFlight.delete(pending.seatId);
-    pending.resolve(outcome);
-  }
-
-  private learn(seatId: SeatId, seat: SeatAnswer): void {
-    if (seat.version === null) return;
-    if (seat.verdict === "won" || seat.verdict === "reserved") {
-      this.options.memory.learn(seatId, seat.version, "reserved", seat.final);
-    } else if (seat.verdict === "held") {
-      this.options.memory.learn(seatId, seat.version, "held", false);
+    const versions = result === "away" ? [] : result.versions;
+    const news: SeatNews[] = [];
+    const committed: (number | null | undefined)[] = [];
+    let position = 0;
+    for (const order of batch) {
+      for (const seatId of order.seatIds) {
+        const version = versions[position++];
+        if (version == null) continue;
+        if (told && order.kind === "reserve") news.push([seatId, version + 1, "available", false]);
+        else news.push([seatId, version, order.kind === "hold" ? "held" : "reserved", false]);
+      }
+      committed.push(versions[position - 1]);
     }
+    // Before anybody may ask for them again: memory may have read meanwhile what was given back since.
+    for (const change of news) this.options.memory.learn(...change);
+    if (news.length > 0) observer.changed(news);
+    await Promise.all(
+      batch.map((order, index) => {
+        const version = committed[index];
+        if (version == null) return this.turnAway(order, "unavailable");
+        return order.kind === "reserve" ? this.settleReserve(order, version) : this.settleHold(order);
+      }),
+    );
+  }
+
+  private settleReserve(order: ReserveOrder, version: number): void {
+    this.land(order);
+    const [seatId] = order.seatIds;
+    order.resolve({ kind: "won", seatId, reservationId: order.reservationId, version, final: false });
+  }
+
+  private async settleHold(order: HoldOrder): Promise<void> {
+    const facts = await this.options.readFacts(order.reservationId).catch(() => undefined);
+    if (!facts) return this.turnAway(order, "unavailable");
+    this.land(order);
+    order.resolve({ kind: "held", facts });
+  }
+
+  private answer(order: Order, seats: SeatAnswer[]): DecidedBatch["results"][number] {
+    this.land(order);
+    const outcome =
+      order.kind === "reserve"
+        ? resolved(order, outcomeOf(order, seats[0]))
+        : resolved(order, holdOutcomeOf(order, seats));
+    if (outcome.kind === "won" || outcome.kind === "held") return "won";
+    return outcome.kind === "taken" ? "taken" : "failed";
+  }
+
+  private turnAway(order: Order, reason: BusyReason): void {
+    this.land(order);
+    this.resolveBusy(order, reason);
+  }
+
+  private resolveBusy(order: Order, reason: BusyReason): void {
+    if (order.kind === "reserve") order.resolve({ kind: "busy", seatId: order.seatIds[0], reason });
+    else order.resolve({ kind: "busy", reason });
+  }
+
+  private land(order: Order): void {
+    for (const seatId of order.seatIds) this.inFlight.delete(seatId);
+    if (order.kind === "hold") for (const claim of order.claims) this.inFlight.delete(claim);
   }
 }
 
-function settledOutcome({ seatId, reservationId }: Pending, version: number | null | undefined): Outcome {
-  return version == null
-    ? { kind: "busy", seatId, reason: "unavailable" }
-    : { kind: "won", seatId, reservationId, version, final: false };
-}
-
-function outcomeOf({ seatId, reservationId }: Pending, seat: SeatAnswer | undefined): Outcome {
-  switch (seat?.verdict) {
-    case "won":
-      return { kind: "won", seatId, reservationId, version: seat.version ?? 0, final: seat.final };
-    case "reserved":
-    case "held":
-    case "contended":
-      return { kind: "taken", seatId, reason: seat.verdict };
-    case "missing":
-      return { kind: "missing", seatId };
-    case "undecided":
-    case "moved":
-    case undefined:
-      return { kind: "busy", seatId, reason: "unavailable" };
-    default:
-      return seat satisfies never;
-  }
+function resolved<Result>(order: { resolve(outcome: Result): void }, outcome: Result): Result {
+  order.resolve(outcome);
+  return outcome;
 }

@@ -12,6 +12,8 @@ const STATUS: Record<Label, number> = {
   held: 409,
   contended: 409,
   not_found: 404,
+  not_on_sale: 403,
+  buyer_needed: 403,
   invalid: 400,
   overloaded: 503,
   unavailable: 503,
@@ -45,7 +47,7 @@ export class ReservationFigures {
     this.counts[labelOf(outcome)]++;
   }
 
-  decided({ answer, queuedMs, sentAt, arrivals, outcomes }: DecidedBatch): void {
+  decided({ answer, queuedMs, sentAt, arrivals, results }: DecidedBatch): void {
     const { metrics } = this;
     const now = performance.now();
     const roundTripMs = now - sentAt;
@@ -56,16 +58,21 @@ export class ReservationFigures {
       { stage: "answer" },
       Math.max(0, roundTripMs - answer.lockMs - answer.transactionMs) / 1000,
     );
-    metrics.batchSeats.observe(arrivals.length);
-    for (const [position, outcome] of outcomes.entries()) {
-      const label = outcome.kind === "won" ? "won" : outcome.kind === "taken" ? "taken" : "failed";
-      metrics.reservationDuration.observe(label, (now - (arrivals[position] ?? now)) / 1000);
+    metrics.batchSeats.observe(answer.seats.length);
+    for (const [position, result] of results.entries()) {
+      metrics.reservationDuration.observe(result, (now - (arrivals[position] ?? now)) / 1000);
     }
     if (answer.conflictCount > 0) metrics.lockConflicts.inc(answer.conflictCount);
     if (answer.ghostCount > 0) metrics.lockGhosts.inc(answer.ghostCount);
     if (answer.movedCount > 0) metrics.versionConflicts.inc(answer.movedCount);
     if (!answer.guarded) metrics.unguardedBatches.inc();
     if (answer.reran) metrics.batchReruns.inc();
+  }
+
+  /** A batch of changes of reservations was decided. */
+  changed(count: number, transactionMs: number): void {
+    this.metrics.stageDuration.observe({ stage: "change" }, transactionMs / 1000);
+    this.metrics.changeBatchReservations.observe(count);
   }
 
   /** Writes the totals into the metrics; called at each scrape. */

@@ -13,6 +13,13 @@ const PAGE_LIMIT_SEATS = 20_000;
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
 
+export function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSeats): void {
+  for (let position = 0; position < count; position++) {
+    const id = ids.readUInt32BE(8 * position) * 2 ** 32 + ids.readUInt32BE(8 * position + 4);
+    memory.learnWord(id, words.readUInt32BE(4 * position));
+  }
+}
+
 /**
  * Fills the seats' memory from the database: all of it at the start, in the background and in pages; what
  * changed while the change feed was lost, afterwards. Marks are moments of the database taken while the
@@ -54,13 +61,10 @@ export class MemoryKeeper {
 
   private async read(page: (after: number) => Promise<PackedSeats>): Promise<void> {
     for (let after = 0; ; ) {
-      const { count, lastId, ids, words } = await page(after);
-      for (let position = 0; position < count; position++) {
-        const id = ids.readUInt32BE(8 * position) * 2 ** 32 + ids.readUInt32BE(8 * position + 4);
-        this.memory.learnWord(id, words.readUInt32BE(4 * position));
-      }
-      if (count < PAGE_LIMIT_SEATS) return;
-      after = lastId;
+      const packed = await page(after);
+      learnPacked(this.memory, packed);
+      if (packed.count < PAGE_LIMIT_SEATS) return;
+      after = packed.lastId;
     }
   }
 

@@ -1,5 +1,5 @@
 import type { DocumentDecoration } from "elysia";
-import { jsonResponse, problemResponse, requestIdParameter, seatIdParameter } from "../http/openapi.ts";
+import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 
 const answer = (status: string, more: Record<string, object>) => ({
   type: "object",
@@ -19,7 +19,7 @@ export const reserveDetail: DocumentDecoration = {
   summary: "Reserve a seat",
   description:
     "Exactly one caller wins a free seat; everybody else is told at once. After a 503 you do not have the seat: try again.",
-  parameters: [seatIdParameter, requestIdParameter],
+  parameters: [seatIdParameter],
   responses: {
     201: jsonResponse(
       "The seat is yours, durably.",
@@ -42,9 +42,6 @@ export const reserveDetail: DocumentDecoration = {
       answer("TAKEN", { reason: { type: "string", enum: ["reserved", "held", "contended"] } }),
       { message: "Seat is already taken", seatId: 2, status: "TAKEN", reason: "reserved" },
     ),
-    413: {
-      description: "The body is larger than BODY_LIMIT_BYTES; refused before any route, without a body.",
-    },
     503: {
       ...jsonResponse(
         "You do not have the seat; try again after `Retry-After` seconds.",

@@ -1,3 +1,4 @@
+import type { ReservationFacts } from "../postgres/change.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 
 /** Everything a reserve request can come to. Only `won` changed anything. */
@@ -6,16 +7,57 @@ export type Outcome =
   | { kind: "won"; seatId: SeatId; reservationId: string; version: number; final: boolean }
   | { kind: "taken"; seatId: SeatId; reason: TakenReason }
   | { kind: "missing"; seatId: SeatId }
+  | { kind: "closed"; seatId: SeatId; why: ClosedReason }
   | { kind: "busy"; seatId: SeatId; reason: BusyReason };
 
 /** `contended`: somebody is deciding on the seat at this moment. */
 export type TakenReason = "reserved" | "held" | "contended";
 
+/** `buyer_needed`: the event limits what each buyer may have, and the request names none. */
+export type ClosedReason = "not_on_sale" | "buyer_needed";
+
 /** Why the caller should come back: the queue is full, the database cannot be asked, or the process is ending. */
 export type BusyReason = "overloaded" | "unavailable" | "draining";
 
+/** Everything a request to hold seats can come to. Only `held` changed anything. */
+export type HoldOutcome =
+  | { kind: "held"; facts: ReservationFacts }
+  /** What was in the way; the others were free. */
+  | { kind: "taken"; seats: { seatId: SeatId; reason: TakenReason }[] }
+  | { kind: "missing"; seatIds: SeatId[] }
+  /** Of several kinds of seats that would do none is free. */
+  | { kind: "none" }
+  | { kind: "closed"; why: ClosedReason }
+  /** The seats are of several events. */
+  | { kind: "mixed" }
+  /** The buyer would have more seats than the event allows. */
+  | { kind: "over_limit" }
+  | KeyOutcome
+  | { kind: "busy"; reason: BusyReason };
+
+/** What a request with an `Idempotency-Key` can come to beside its own outcomes. */
+export type KeyOutcome =
+  /** It was answered before. */
+  | { kind: "replayed" }
+  /** It was answered before, for another request. */
+  | { kind: "key_mismatch" }
+  /** Somebody is deciding on the same key, or for the same buyer, at this moment. */
+  | { kind: "running" };
+
+/** Everything a change of a reservation can come to. Only `done` changed anything. */
+export type ChangeOutcome =
+  | { kind: "done"; facts: ReservationFacts }
+  | { kind: "missing" }
+  /** Its state does not allow it. */
+  | { kind: "refused"; status: "held" | "confirmed" | "released" | "expired" | "cancelled" }
+  /** The hold is over, and others have these of its seats. */
+  | { kind: "gone"; seatIds: number[] }
+  | { kind: "over_limit" }
+  | KeyOutcome
+  | { kind: "busy"; reason: BusyReason };
+
 /** The value of the outcome in metrics. */
-export function labelOf(outcome: Outcome): "won" | TakenReason | "not_found" | BusyReason {
+export function labelOf(outcome: Outcome): "won" | TakenReason | "not_found" | ClosedReason | BusyReason {
   switch (outcome.kind) {
     case "won":
       return "won";
@@ -24,6 +66,8 @@ export function labelOf(outcome: Outcome): "won" | TakenReason | "not_found" | B
       return outcome.reason;
     case "missing":
       return "not_found";
+    case "closed":
+      return outcome.why;
     default:
       return outcome satisfies never;
   }

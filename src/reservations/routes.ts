@@ -7,24 +7,40 @@ import type { Batcher } from "./batcher.ts";
 import type { ReservationFigures } from "./figures.ts";
 import { reserveDetail } from "./openapi.ts";
 
+const PATH = "/api/v1/bookings/reserve/:seatId";
+
+interface ReserveContext {
+  params: { seatId: string };
+  request: Request;
+}
+
+/** Checks before the route; given only where a setting asks for them, so that else the route is untouched. */
+export type ReserveGuard = (
+  path: string,
+  request: Request,
+  reserve: () => Response | Promise<Response>,
+) => Promise<Response>;
+
 /**
  * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
  *
  * Elysia reads the handler's text: a call right behind `return` makes it compile an asynchronous route for
  * every answer, also for those from memory. Hence the answer is assigned first.
  */
-export function reservationRoutes(batcher: Batcher, figures: ReservationFigures) {
-  return new Elysia({ name: "reservations" }).post(
-    "/api/v1/bookings/reserve/:seatId",
-    ({ params, request }) => {
-      const seatId = parseSeatId(params.seatId);
-      let answer: Response | Promise<Response>;
-      if (seatId === undefined) answer = refuse(request);
-      else answer = reserve(seatId, request);
-      return answer;
-    },
-    { detail: reserveDetail },
-  );
+export function reservationRoutes(batcher: Batcher, figures: ReservationFigures, guard?: ReserveGuard) {
+  const handler = ({ params, request }: ReserveContext) => {
+    const seatId = parseSeatId(params.seatId);
+    let answer: Response | Promise<Response>;
+    if (seatId === undefined) answer = refuse(request);
+    else answer = reserve(seatId, request);
+    return answer;
+  };
+  // Takes apart what it needs: given the whole context, Elysia would read the body.
+  const guarded = ({ params, request }: ReserveContext) =>
+    guard?.(PATH, request, () => handler({ params, request }));
+  return new Elysia({ name: "reservations" }).post(PATH, guard ? guarded : handler, {
+    detail: reserveDetail,
+  });
 
   function refuse(request: Request): Response {
     figures.invalid();

@@ -25,10 +25,18 @@ const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 export class SeatMemory {
   private readonly pages = new Map<number, Uint32Array>();
   private known = 0;
+  private changed = 0;
+  private lastNumber = -1;
+  private lastPage: Uint32Array | undefined;
 
   /** How many seats are remembered. */
   get size(): number {
     return this.known;
+  }
+
+  /** Counts what was learned anew: where it stands still, nothing that is remembered has changed. */
+  get changes(): number {
+    return this.changed;
   }
 
   /** Takes in what the database said, unless something newer is known. */
@@ -45,23 +53,33 @@ export class SeatMemory {
       if (this.pages.size >= PAGE_LIMIT) return;
       page = new Uint32Array(PAGE_SEATS);
       this.pages.set(number, page);
+      this.lastNumber = -1;
     }
     const place = seatId % PAGE_SEATS;
     const known = page[place] ?? 0;
     if (known >>> VERSION_SHIFT > word >>> VERSION_SHIFT) return;
+    if (known === word) return;
     if (known === 0) this.known++;
+    this.changed++;
     page[place] = word;
   }
 
   /** Forgets everything. */
   clear(): void {
     this.pages.clear();
+    this.lastNumber = -1;
     this.known = 0;
+    this.changed++;
   }
 
   /** Whether the seat is reserved and can never become free again. */
   isGone(seatId: number): boolean {
     return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;
+  }
+
+  /** Whether the seat was free when it was last heard of. */
+  isAvailable(seatId: number): boolean {
+    return (this.wordOf(seatId) & STATUS_MASK) === CODES.available;
   }
 
   /** The newest version known; -1, which no seat has, for a seat that is not. */
@@ -70,7 +88,30 @@ export class SeatMemory {
     return word === 0 ? -1 : word >>> VERSION_SHIFT;
   }
 
+  /**
+   * Writes 2 bits a seat into zeroed bytes: 0 unknown, 1 available, 2 held, 3 reserved; of each byte the lowest
+   * bits first.
+   */
+  packStatuses(firstSeatId: number, seatCount: number, target: Uint8Array): void {
+    for (let index = 0; index < seatCount; ) {
+      const page = this.pages.get(Math.floor((firstSeatId + index) / PAGE_SEATS));
+      const place = (firstSeatId + index) % PAGE_SEATS;
+      const end = Math.min(seatCount, index + PAGE_SEATS - place);
+      for (let shift = place - index; page && index < end; index++) {
+        target[index >> 2] =
+          (target[index >> 2] ?? 0) | (((page[index + shift] ?? 0) & STATUS_MASK) << ((index & 3) * 2));
+      }
+      index = end;
+    }
+  }
+
+  /** Searches ask for one neighbour after the other: the page of the last answer is mostly that of the next. */
   private wordOf(seatId: number): number {
-    return this.pages.get(Math.floor(seatId / PAGE_SEATS))?.[seatId % PAGE_SEATS] ?? 0;
+    const number = Math.floor(seatId / PAGE_SEATS);
+    if (number !== this.lastNumber) {
+      this.lastNumber = number;
+      this.lastPage = this.pages.get(number);
+    }
+    return this.lastPage?.[seatId % PAGE_SEATS] ?? 0;
   }
 }

@@ -36,6 +36,11 @@ export function createMetrics() {
       "method",
       "status",
     ]),
+    accessRefusals: counter(
+      "access_refusals_total",
+      "Requests refused before their route: unauthorized, forbidden, rate_limited, or unavailable.",
+      ["reason"],
+    ),
     reservations: counter("reservations_total", "Reserve requests by outcome.", ["outcome"]),
     reservationDuration: new FoldedHistogram(
       registry,
@@ -46,11 +51,24 @@ export function createMetrics() {
     ),
     stageDuration: histogram(
       "reservation_stage_duration_seconds",
-      "Time of a batch by stage: queue (its oldest request's wait), lock, transaction, answer.",
+      "Time of a batch by stage: queue (its oldest request's wait), lock, transaction, answer; change: transaction of a batch of changes.",
       LATENCY_BUCKETS_SECONDS,
       ["stage"],
     ),
+    holds: counter("holds_total", "Requests to hold seats, by outcome.", ["outcome"]),
+    changes: counter(
+      "changes_total",
+      "Requests to confirm, release, extend or cancel a reservation, by outcome.",
+      ["action", "outcome"],
+    ),
+    sweptSeats: counter("swept_seats_total", "Seats whose hold was over and which the sweeper has freed."),
+    sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps holds that are over."),
     batchSeats: histogram("batch_seats", "Seats in a batch.", BATCH_BUCKETS_SEATS),
+    changeBatchReservations: histogram(
+      "change_batch_reservations",
+      "Reservations in a batch of confirmations, releases, extensions and cancellations.",
+      BATCH_BUCKETS_SEATS,
+    ),
     queueSeats: gauge("queue_seats", "Seats waiting for a worker now."),
     queueLimitSeats: gauge("queue_limit_seats", "Seats that may wait; one more is answered 503."),
     filterHits: counter(
@@ -59,6 +77,13 @@ export function createMetrics() {
       ["reason"],
     ),
     seatsRemembered: gauge("seats_remembered", "Seats whose state and version are in memory."),
+
+    changeStreams: gauge("change_streams", "Clients that listen to the seat changes of an event now."),
+    changeStreamDrops: counter(
+      "change_stream_drops_total",
+      "Clients cut off from seat changes, by reason: slow-consumer took them too slowly.",
+      ["reason"],
+    ),
 
     lockConflicts: counter("lock_conflicts_total", "Seats whose Redis lock a rival held."),
     lockGhosts: counter(

@@ -4,8 +4,10 @@ import type { Metrics } from "./metrics.ts";
 /** What a handler off the hot path may ask of Elysia's context. */
 interface Context {
   request: Request;
-  params: { seatId?: string };
+  params: { seatId?: string; keyId?: string; eventId?: string; reservationId?: string };
   query: Record<string, string>;
+  /** Null where the app does not listen. */
+  server: { timeout(request: Request, seconds: number): void } | null;
 }
 
 /**
@@ -14,11 +16,12 @@ interface Context {
  * reserve route too, which does both for itself.
  */
 export function observed(metrics: Metrics, path: string, handler: (context: Context) => unknown) {
-  const observing = async (context: Context): Promise<Response> => {
-    const answer = await handler(context);
+  // Takes apart what it needs: given the whole context, Elysia would prepare all of it (40 µs a request).
+  const observing = async ({ request, params, query, server }: Context): Promise<Response> => {
+    const answer = await handler({ request, params, query, server });
     const response = answer instanceof Response ? answer : Response.json(answer);
-    response.headers.set("x-request-id", requestIdOf(context.request));
-    metrics.httpRequests.inc({ route: path, method: context.request.method, status: response.status });
+    response.headers.set("x-request-id", requestIdOf(request));
+    metrics.httpRequests.inc({ route: path, method: request.method, status: response.status });
     return response;
   };
   return [path, observing] as const;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
-import type { ReservationSettings, ReserveResult } from "../../src/dispatch/messages.ts";
+import type { ReservationSettings, TakeResult } from "../../src/dispatch/messages.ts";
 import { ThreadPool } from "../../src/dispatch/thread-pool.ts";
 import { contradictions, openSale, type Sale } from "../postgres/sale.ts";
 import { partOrSkip } from "../support/parts.ts";
@@ -60,13 +60,15 @@ describe.skipIf(!found)("a batch beside Redis", () => {
 
   const lockOf = (seatId: number) => `test:seat:${seatId}`;
 
-  async function decide(seatIds: number[]) {
-    const answer = await threads.run<ReserveResult>(
+  async function decide(seatIds: number[], orders = seatIds.map((): string => Bun.randomUUIDv7())) {
+    const answer = await threads.run<TakeResult>(
       {
-        kind: "reserve",
+        kind: "take",
         seatIds,
         versions: seatIds.map(() => 0),
-        reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
+        reservationIds: orders,
+        holds: seatIds.map(() => false),
+        guards: [],
       },
       DEADLINE_MS,
     );
@@ -90,6 +92,16 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     const { verdicts, guarded, conflictCount } = await decide([contended, free]);
     expect([verdicts, guarded, conflictCount]).toEqual([["contended", "won"], true, 1]);
     expect((await sale.seat(contended)).version).toBe(0);
+    await client.del(lockOf(contended));
+  });
+
+  test("takes no seat of a basket that has a contended one, and says which of them that is", async () => {
+    const [contended = 0, neighbour = 0, other = 0] = await sale.addSeats(3);
+    await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
+    const [basket, single] = [Bun.randomUUIDv7(), Bun.randomUUIDv7()];
+    const { verdicts } = await decide([neighbour, contended, other], [basket, basket, single]);
+    expect(verdicts).toEqual(["free", "contended", "won"]);
+    expect((await sale.seat(neighbour)).version).toBe(0);
     await client.del(lockOf(contended));
   });
 

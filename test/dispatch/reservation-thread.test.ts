@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type {
   BatchAnswer,
+  ChangeResult,
   ReservationSettings,
-  ReserveResult,
   SettleResult,
+  TakeBatch,
+  TakeResult,
 } from "../../src/dispatch/messages.ts";
 import { ThreadPool } from "../../src/dispatch/thread-pool.ts";
 import { contradictions, openSale, reserveOne, type Sale } from "../postgres/sale.ts";
@@ -46,7 +48,7 @@ beforeEach(async () => {
     onRestart: () => restarts++,
   });
   const idle = `select from pg_stat_activity
-    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%requested%'
+    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%action%'
       and datname = current_database() and backend_start > $1`;
   await until(async () => (await sale.rows(idle, [now])).length === CONNECTIONS, {
     deadlineMs: DEADLINE_MS,
@@ -63,22 +65,22 @@ afterAll(async () => {
   await sale.close();
 });
 
-const batchOf = (seatIds: number[], versions = seatIds.map(() => 0)) => ({
+const batchOf = (seatIds: number[], versions = seatIds.map(() => 0)): TakeBatch => ({
   seatIds,
   versions,
   reservationIds: seatIds.map(() => Bun.randomUUIDv7() as string),
+  holds: seatIds.map(() => false),
+  guards: [],
 });
-type Batch = ReturnType<typeof batchOf>;
+const send = (batch: TakeBatch) => threads.run<TakeResult>({ kind: "take", ...batch }, DEADLINE_MS);
 
-const send = (batch: Batch) => threads.run<ReserveResult>({ kind: "reserve", ...batch }, DEADLINE_MS);
-
-async function decide(batch: Batch): Promise<BatchAnswer> {
+async function decide(batch: TakeBatch): Promise<BatchAnswer> {
   const answer = await send(batch);
   if (answer === "doubtful") throw new Error("the batch is in doubt");
   return answer;
 }
 
-const settle = ({ seatIds, reservationIds }: Batch, giveBack = false) =>
+const settle = ({ seatIds, reservationIds }: TakeBatch, giveBack = false) =>
   threads.run<SettleResult>({ kind: "settle", giveBack, seatIds, reservationIds }, DEADLINE_MS);
 
 const verdicts = ({ seats }: BatchAnswer) => seats.map(({ verdict }) => verdict);
@@ -142,6 +144,92 @@ describe("a reservation thread", () => {
     await letGo();
     expect([answer.databaseAway, ...verdicts(answer)]).toEqual([true, "undecided"]);
     expect((await sale.seat(seatId)).version).toBe(0);
+  });
+});
+
+/** A batch of one hold of all these seats. */
+function holdOf(seatIds: number[], versions?: number[]) {
+  const reservationId: string = Bun.randomUUIDv7();
+  return {
+    ...batchOf(seatIds, versions),
+    reservationIds: seatIds.map(() => reservationId),
+    holds: seatIds.map(() => true),
+  };
+}
+
+const change = (reservationId: string | undefined, action: "confirm" | "release") =>
+  threads.run<ChangeResult>(
+    { kind: "change", reservationIds: [reservationId ?? ""], actions: [action], guards: [] },
+    DEADLINE_MS,
+  );
+
+describe("a reservation thread with baskets", () => {
+  test("takes a basket whole at its seats' new versions when one of them has moved on", async () => {
+    const seatIds = await sale.addSeats(3);
+    const answer = await decide(holdOf(seatIds, [0, -1, 0]));
+    expect(verdicts(answer)).toEqual(["won", "won", "won"]);
+    expect(answer.movedCount).toBe(1);
+    for (const seatId of seatIds) expect((await sale.seat(seatId)).version).toBe(1);
+  });
+
+  test("decides the rest when a basket is refused by the database, and takes none of its seats", async () => {
+    const [sold = 0, one = 0, two = 0, three = 0, four = 0] = await sale.addSeats(5);
+    const { reservationId } = await reserveOne(await sale.session(), sold, 0);
+    const good = Bun.randomUUIDv7();
+    const answer = await decide({
+      ...holdOf([one, two, three, four]),
+      reservationIds: [reservationId, reservationId, good, good],
+    });
+    expect(verdicts(answer)).toEqual(["undecided", "undecided", "won", "won"]);
+    expect(answer.reran).toBe(true);
+    for (const seatId of [one, two]) expect((await sale.seat(seatId)).version).toBe(0);
+    for (const seatId of [three, four]) expect((await sale.seat(seatId)).reservationId).toBe(good);
+  });
+
+  test("says claimed where somebody else is deciding on the buyer, and wins the neighbours", async () => {
+    const [seatId = 0, neighbour = 0] = await sale.addSeats(2);
+    const rival = await sale.session();
+    await rival.query("begin");
+    await rival.query("select pg_advisory_xact_lock(hashtextextended('buyer:b', 7310))");
+    const hold = holdOf([seatId]);
+    const single = batchOf([neighbour]);
+    const [reservationId = ""] = hold.reservationIds;
+    const batch = {
+      seatIds: [seatId, neighbour],
+      versions: [0, 0],
+      reservationIds: [reservationId, ...single.reservationIds],
+      holds: [true, false],
+      guards: [{ reservationId, buyerId: "b", key: null }],
+    };
+    expect(verdicts(await decide(batch))).toEqual(["claimed", "won"]);
+    await rival.query("rollback");
+    expect(verdicts(await decide({ ...batch, versions: [0, 1] }))).toEqual(["won", "reserved"]);
+  });
+
+  test("confirms what it has held, and says what it has changed", async () => {
+    const seatIds = await sale.addSeats(2);
+    const hold = holdOf(seatIds);
+    await decide(hold);
+    const [reservationId = ""] = hold.reservationIds;
+    expect(await change(reservationId, "confirm")).toMatchObject({
+      ...{ databaseAway: false, changes: [{ verdict: "done", seats: seatIds.map((seatId) => [seatId, 2]) }] },
+    });
+    for (const seatId of seatIds)
+      expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 2, reservationId });
+  });
+
+  test("says that a change is in doubt when its connection breaks, and has then done it wholly or not at all", async () => {
+    const hold = holdOf(await sale.addSeats(2));
+    await decide(hold);
+    const { waiting, letGo } = await holdStatementsUp();
+    const sent = change(hold.reservationIds[0], "release");
+    await sale.rows("select pg_terminate_backend(pid) from unnest($1::int[]) as pid", [await waiting()]);
+    expect(await sent).toBe("doubtful");
+    await letGo();
+    expect(await change(hold.reservationIds[0], "release")).toMatchObject({
+      changes: [{ verdict: "done", facts: { seatIds: hold.seatIds } }],
+    });
+    expect(restarts).toBe(0);
   });
 });
 

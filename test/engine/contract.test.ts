@@ -233,7 +233,7 @@ describe("health", () => {
 describe("metrics", () => {
   test("are the same at both paths, in Prometheus's text format", async () => {
     // Threads report once a second: until all have, one scrape may show a series that the other does not.
-    const threads = ["main", "reservation-1", "publisher-1"];
+    const threads = ["main", "reservation-1", "publisher-1", "sweeper-1"];
     await until(
       async () => {
         const { value } = await readFigures(engine.url);
@@ -332,40 +332,80 @@ describe("the documents", () => {
       Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })),
     );
     expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      "delete /api/v1/admin/api-keys/{keyId}",
+      "delete /api/v1/reservations/{reservationId}",
       "get /actuator/health",
       "get /actuator/prometheus",
+      "get /api/v1/admin/api-keys",
+      "get /api/v1/events",
+      "get /api/v1/events/{eventId}",
+      "get /api/v1/events/{eventId}/changes",
+      "get /api/v1/events/{eventId}/map",
+      "get /api/v1/events/{eventId}/seats",
+      "get /api/v1/events/{eventId}/sections",
+      "get /api/v1/reservations/{reservationId}",
       "get /api/v1/seats",
       "get /api/v1/seats/{seatId}",
+      "get /api/v1/seats/{seatId}/history",
       "get /health/live",
       "get /health/ready",
       "get /health/startup",
       "get /metrics",
+      "patch /api/v1/admin/events/{eventId}",
+      "post /api/v1/admin/api-keys",
+      "post /api/v1/admin/events",
+      "post /api/v1/admin/events/{eventId}/close",
+      "post /api/v1/admin/events/{eventId}/open",
       "post /api/v1/bookings/reserve/{seatId}",
+      "post /api/v1/reservations",
+      "post /api/v1/reservations/{reservationId}/cancel",
+      "post /api/v1/reservations/{reservationId}/confirm",
+      "post /api/v1/reservations/{reservationId}/extend",
     ]);
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
     const tags = document.tags.map(({ name }: { name: string }) => name);
-    for (const { path, method, responses, parameters = [], tags: used } of operations) {
+    for (const { path, method, responses, parameters = [], tags: used = [] } of operations) {
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? "");
       const described = parameters.filter((each) => each.in === "path").map(({ name }) => name);
       expect([path, described]).toEqual([path, inPath]);
+      expect([path, used.length]).toEqual([path, 1]);
       for (const tag of used) expect(tags).toContain(tag);
       for (const [status, response] of Object.entries(responses)) {
         expect(status).toMatch(/^[1-5]\d\d$/);
         expect([path, status, response.description]).toEqual([path, status, expect.stringMatching(/\S/)]);
         for (const type of Object.keys(response.content ?? {})) {
-          expect(["application/json", "application/problem+json", "text/plain"]).toContain(type);
+          expect(CONTENT_TYPES).toContain(type);
         }
       }
-      const known = await ask(method.toUpperCase(), path.replace("{seatId}", "2"));
+      const known = await ask(
+        method.toUpperCase(),
+        path.replace(/\{(\w+)\}/g, (_, name) => ID_OF[name] ?? ""),
+      );
       expect([path, Object.keys(responses)]).toEqual([path, expect.arrayContaining([String(known.status)])]);
     }
     expect(JSON.stringify(document)).not.toContain('"$ref"');
   });
 });
 
+const CONTENT_TYPES = [
+  "application/json",
+  "application/octet-stream",
+  "application/problem+json",
+  "text/event-stream",
+  "text/plain",
+];
+
+/** What each route is asked about. There is no such event: the stream of one that is there does not end. */
+const ID_OF: Record<string, string> = {
+  seatId: "2",
+  eventId: "999999999",
+  reservationId: Bun.randomUUIDv7(),
+  keyId: Bun.randomUUIDv7(),
+};
+
 interface Operation {
   operationId: string;
-  tags: string[];
+  tags?: string[];
   parameters?: { name: string; in: string }[];
   responses: Record<string, { description: string; content?: Record<string, unknown> }>;
 }

@@ -9,7 +9,14 @@ const panels = dashboard.panels.filter(({ type }) => type !== "row");
 
 describe("the dashboard", () => {
   test("has the rows that an operator asks for, in this order", () => {
-    expect(rows.map(({ title }) => title)).toEqual(["Now", "Sale", "Resilience", "Runtime", "Database pool"]);
+    expect(rows.map(({ title }) => title)).toEqual([
+      "Now",
+      "Sale",
+      "Holds",
+      "Resilience",
+      "Runtime",
+      "Database pool",
+    ]);
   });
 
   test("gives every panel an id and a title of its own, a unit, thresholds and a sentence about it", () => {
@@ -72,7 +79,7 @@ describe("the dashboard", () => {
   });
 
   test("lets every figure of an engine be chosen by instance", () => {
-    const ofAllInstances = ["ALERTS", "sentinel_publisher_active"];
+    const ofAllInstances = ["ALERTS", "sentinel_publisher_active", "sentinel_sweeper_active"];
     for (const { expr } of panels.flatMap(({ targets }) => targets)) {
       for (const { metric, text } of partsOf(expr).selectors) {
         if (!ofAllInstances.includes(metric)) expect(text).toContain('job="sentinel",instance=~"$instance"');

@@ -23,7 +23,7 @@ describe.skipIf(!tools)("a running engine, watched by a real Prometheus", () => 
   let target = "";
   let nextSeat = 1;
 
-  /** A little of everything: two requests for each of some seats, one for none, one that is no seat id. */
+  /** A little of everything: two requests for each of some seats, one for none, one that is no seat id; a hold that is confirmed. */
   const sellSome = async () => {
     const seats = Array.from({ length: 2 }, () => nextSeat++);
     const reserve = async (seatId: number | string) => {
@@ -31,6 +31,17 @@ describe.skipIf(!tools)("a running engine, watched by a real Prometheus", () => 
       await answer.body?.cancel();
     };
     await Promise.all([...seats, ...seats, 999_999, "first-row"].map(reserve));
+    const held = await fetch(`${engine.url}/api/v1/reservations`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ seatIds: [nextSeat++] }),
+    });
+    const { reservationId = "", token = "" } = (await held.json()) as Record<string, string>;
+    const confirmed = await fetch(`${engine.url}/api/v1/reservations/${reservationId}/confirm`, {
+      method: "POST",
+      headers: { "x-reservation-token": token },
+    });
+    await confirmed.body?.cancel();
   };
 
   /** Sells on until every query has given a number; a query that has done so once is not asked again. */
@@ -55,7 +66,7 @@ describe.skipIf(!tools)("a running engine, watched by a real Prometheus", () => 
   };
 
   beforeAll(async () => {
-    engine = await startEngine({});
+    engine = await startEngine({ RATE_LIMIT_ADDRESS_REQUESTS: "0" });
     target = new URL(engine.url).host;
     prometheus = await startPrometheus(target);
   }, TEST_TIMEOUT_MS);

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { cp, readdir, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { migrate } from "drizzle-orm/node-postgres/migrator";
 import { Client } from "pg";
 import { ensureDatabase, prepareDatabase } from "../../src/postgres/migrate.ts";
 import { createDatabase } from "../support/postgres.ts";
@@ -35,11 +37,12 @@ describe("the first start on an empty database", () => {
     await prepare();
     expect(await rows("select name from events")).toEqual([{ name: "Grand Central Concert 2025" }]);
     const seats = await rows(
-      "select id::int, seat_number, price_minor, status, version, event_id::int from seats order by id",
+      "select id::int, row_label, seat_number, price_minor, status, version, event_id::int from seats order by id",
     );
     expect(seats).toEqual(
       Array.from({ length: 1000 }, (_, index) => ({
         id: index + 1,
+        row_label: "ABCDEFGHIJKLMNOPQRST"[Math.floor(index / 50)],
         seat_number: `S-${index + 1}`,
         price_minor: 15_000,
         status: "available",
@@ -70,6 +73,15 @@ describe("the first start on an empty database", () => {
   });
 });
 
+test("the secret of reservation tokens is made once, at random, for all processes", async () => {
+  const [one, other] = [await open("migrated"), await open("migrated")];
+  const secrets = (await Promise.all([one.prepare(), one.prepare()])).map(({ tokenSecret }) => tokenSecret);
+  expect(secrets[0]).toMatch(/^[\w-]{43}$/);
+  expect(secrets[1]).toBe(secrets[0]);
+  expect((await one.prepare()).tokenSecret).toBe(secrets[0] ?? "");
+  expect((await other.prepare()).tokenSecret).not.toBe(secrets[0]);
+});
+
 describe("a start on a database in use", () => {
   test("never seeds over an event that is there, even one without seats", async () => {
     const { rows, prepare } = await open("migrated");
@@ -97,6 +109,72 @@ describe("a start on a database in use", () => {
     await expect(prepareDatabase(wrong, CONNECT_TIMEOUT_MS)).rejects.toThrow(
       "password authentication failed",
     );
+  });
+});
+
+describe("a start on a database of the first version, without sections", () => {
+  /** Migrated as far as that version, and seeded as it did. */
+  const openFirst = async () => {
+    const opened = await open("empty");
+    const dir = await tempDir("first-migrations");
+    closes.push(dir.remove);
+    await cp(join(ROOT, "drizzle"), dir.path, { recursive: true });
+    const journalPath = join(dir.path, "meta/_journal.json");
+    const journal = await Bun.file(journalPath).json();
+    await writeFile(journalPath, JSON.stringify({ ...journal, entries: journal.entries.slice(0, 2) }));
+    const client = new Client({ connectionString: opened.url });
+    await client.connect();
+    await migrate(drizzle(client), { migrationsFolder: dir.path });
+    await client.end();
+    await opened.rows(`
+      with event as (insert into events (name, currency) values ('Grand Central Concert 2025', 'EUR') returning id)
+      insert into seats (event_id, seat_number, price_minor)
+      select event.id, 'S-' || number, 15000 from event, generate_series(1, 1000) as number order by number`);
+    return opened;
+  };
+  const CATALOGUE = `select
+    (select jsonb_agg(to_jsonb(e) - 'created_at' - 'revision' order by id) from events e) as events,
+    (select jsonb_agg(to_jsonb(x) order by id) from sections x) as sections,
+    (select jsonb_agg(to_jsonb(s) - 'last_txid' order by id) from seats s) as seats`;
+
+  test("gives the demo event the section, rows and price tier that a new one has", async () => {
+    const [old, fresh] = [await openFirst(), await open("empty")];
+    await old.prepare();
+    await fresh.prepare();
+    expect(only(await old.rows(CATALOGUE))).toEqual(only(await fresh.rows(CATALOGUE)));
+  });
+
+  test("keeps what was sold, and its reservation then knows its seat and price", async () => {
+    const { rows, prepare } = await openFirst();
+    const { id } = only(
+      await rows(
+        `with sold as (insert into reservations (id, status, seat_count) values (gen_random_uuid(), 'confirmed', 1) returning id)
+         update seats set status = 'reserved', version = 1, reservation_id = sold.id from sold where seats.id = 7 returning sold.id`,
+      ),
+    );
+    await prepare();
+    expect(await rows("select id, seat_ids, prices_minor from reservations")).toEqual([
+      { id, seat_ids: ["7"], prices_minor: [15_000] },
+    ]);
+    expect(await rows("select id::int, row_label, seat_number from seats where status = 'reserved'")).toEqual(
+      [{ id: 7, row_label: "A", seat_number: "S-7" }],
+    );
+  });
+
+  test("leaves events that are not the demo as they are, without sections", async () => {
+    const { rows, prepare } = await openFirst();
+    await rows(
+      `with event as (insert into events (name, currency) values ('Ours', 'EUR') returning id)
+       insert into seats (event_id, seat_number, price_minor)
+       select event.id, 'B-' || number, 100 from event, generate_series(1, 1000) as number order by number`,
+    );
+    await prepare();
+    expect(await rows("select event_id::int from sections")).toEqual([{ event_id: 1 }]);
+    expect(
+      await rows(
+        "select count(*)::int as seats from seats where event_id = 2 and section_id is null and row_label is null",
+      ),
+    ).toEqual([{ seats: 1000 }]);
   });
 });
 

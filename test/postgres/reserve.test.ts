@@ -92,6 +92,7 @@ describe("a free seat", () => {
       seatIds: [locked, free],
       versions: [0, 0],
       reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
+      holds: [false, false],
     });
     await rival.query("commit");
     expect(answer.map(({ verdict }) => verdict)).toEqual(["contended", "won"]);
@@ -174,6 +175,7 @@ describe("a batch", () => {
       seatIds,
       versions: [1, 0, 0, 1, 0],
       reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
+      holds: seatIds.map(() => false),
     });
     expect(answer.map(({ verdict, version }) => `${verdict} ${version}`)).toEqual([
       ...["moved 2", "won 1", "missing null", "held 1", "reserved 1"],
@@ -187,6 +189,7 @@ describe("a batch", () => {
       seatIds,
       versions: seatIds.map(() => 0),
       reservationIds,
+      holds: seatIds.map(() => false),
     });
     expect(answer.every(({ verdict, version }) => verdict === "won" && version === 1)).toBe(true);
     const owners = await sale.rows<{ id: string; reservation_id: string; last_txid: string }>(
@@ -207,6 +210,7 @@ describe("a batch", () => {
       seatIds: [first, second],
       versions: [0, 0],
       reservationIds: [fresh, reservationId],
+      holds: [false, false],
     }).catch((reason: unknown) => reason);
     expect(faultOf(error)).toBe("refused");
     await expectUntouched(first);
@@ -224,6 +228,7 @@ describe("a batch", () => {
       seatIds: [kept, missed],
       versions: [0, 0],
       reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
+      holds: [false, false],
     })
       .catch((reason: unknown) => reason)
       .finally(() => sale.rows("drop trigger miss on seats"));

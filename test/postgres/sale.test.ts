@@ -42,6 +42,12 @@ test.each([
   ],
   ["the seat is not what its last row says", "update seats set last_txid = '1' where id = $1"],
   [
+    "the seat is not what its last row says",
+    `with later as (delete from seat_events where seat_id = $1 and version = 3)
+     update seats s set version = 2, status = 'held', hold_expires_at = now(), reservation_id = e.reservation_id, last_txid = e.txid
+     from seat_events e where s.id = $1 and e.seat_id = s.id and e.version = 2`,
+  ],
+  [
     "a row without its reservation",
     "delete from reservations r using seat_events e where e.reservation_id = r.id and e.seat_id = $1 and e.version = 1",
   ],

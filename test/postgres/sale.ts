@@ -122,6 +122,7 @@ export async function reserveOne(
     seatIds: [seatId],
     versions: [version],
     reservationIds: [reservationId],
+    holds: [false],
   });
   return { ...only(rows), reservationId };
 }
@@ -151,7 +152,8 @@ export function contradictions(sale: Sale): Promise<{ what: string; seat: string
     select 'the seat is not what its last row says', s.id
     from seats s join seat_events e on e.seat_id = s.id and e.version = s.version
     where (e.status = 'RESERVED') <> (s.status = 'reserved')
-       or (s.status = 'reserved' and s.reservation_id <> e.reservation_id)
+       or (e.status in ('HELD', 'EXTENDED')) <> (s.status = 'held')
+       or (s.status <> 'available' and s.reservation_id <> e.reservation_id)
        or (s.last_epoch, s.last_txid) <> (e.epoch, e.txid)
     union all
     select 'a row without its reservation', e.seat_id

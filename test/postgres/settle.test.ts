@@ -86,6 +86,7 @@ describe("settling a doubt", () => {
         seatIds,
         versions: seatIds.map(() => 0),
         reservationIds: seatIds.map((id) => (id === seatId ? reservationId : Bun.randomUUIDv7())),
+        holds: seatIds.map(() => false),
       }).catch((error: unknown) => error);
       expect(faultOf(late)).toBe("refused");
       for (const id of [seatId, neighbour]) expect((await sale.seat(id)).version).toBe(0);

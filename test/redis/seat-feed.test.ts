@@ -92,6 +92,19 @@ describe.skipIf(!found)("the change feed", () => {
     await untilLive();
   });
 
+  test.concurrent("carries more changes than one message may, in several, without loss", async () => {
+    const channel = newChannel();
+    const [one, two] = [openFeed(channel, "one"), openFeed(channel, "two")];
+    await Promise.all([one.untilLive(), two.untilLive()]);
+    const changes = Array.from({ length: 1300 }, (_, index): SeatChange => [index + 1, 1, "held", false]);
+    await until(() => one.feed.publish(changes) ?? two.heard.length >= changes.length, {
+      deadlineMs: SOON_MS,
+      what: "the other hears all of them",
+    });
+    expect(two.heard.slice(0, changes.length)).toEqual(changes);
+    expect(two.feed.isLive).toBe(true);
+  });
+
   test.concurrent("carries a change to every other process, and not back", async () => {
     const channel = newChannel();
     const [one, two, three] = ["one", "two", "three"].map((name) => openFeed(channel, name));

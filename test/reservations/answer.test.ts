@@ -60,6 +60,18 @@ describe("the answer on the wire", () => {
     });
   });
 
+  test.each([
+    ["not_on_sale", "not-on-sale"],
+    ["buyer_needed", "buyer-needed"],
+  ] as const)("where the event is closed to the buyer: %s", async (why, slug) => {
+    const { status, headers, body } = await wire({ kind: "closed", seatId: seat(2), why });
+    expect([status, headers]).toEqual([
+      403,
+      { "content-type": "application/problem+json", "x-request-id": "request-1" },
+    ]);
+    expect(JSON.parse(body)).toMatchObject({ type: `urn:sentinel:problem:${slug}`, status: 403 });
+  });
+
   test("keeps every digit of the largest seat id", async () => {
     const { body } = await wire({ kind: "taken", seatId: seat(Number.MAX_SAFE_INTEGER), reason: "held" });
     expect(body).toContain('"seatId":9007199254740991,');

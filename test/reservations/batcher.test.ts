@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, jest, test } from "bun:test";
 import type { SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { Outcome } from "../../src/reservations/outcome.ts";
-import { answerOf, openBatcher, seat, turn, won } from "./worker.ts";
+import { answerOf, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
 
 const REST_LIMIT_MS = 5;
 
@@ -17,8 +17,7 @@ const busy = (id: number, reason: "overloaded" | "unavailable" | "draining"): Ou
   seatId: seat(id),
   reason,
 });
-const contended: SeatAnswer = { verdict: "contended", version: 1, final: false };
-const undecided: SeatAnswer = { verdict: "undecided", version: null, final: false };
+const contended = lost("contended");
 
 describe("gathering", () => {
   test("a request that finds a free slot leaves alone, and at once", async () => {
@@ -104,7 +103,12 @@ describe("gathering", () => {
     ask(1);
     ask(2);
     await turn();
-    expect(last().task).toMatchObject({ kind: "reserve", seatIds: [1, 2], versions: [4, -1] });
+    expect(last().task).toMatchObject({
+      kind: "take",
+      seatIds: [1, 2],
+      versions: [4, -1],
+      holds: [false, false],
+    });
   });
 
   test("each request has a reservation id of its own, and the winner hears that very id", async () => {
@@ -156,7 +160,7 @@ describe("memory", () => {
     const { ask, last } = openBatcher();
     ask(1);
     await turn();
-    await last().answers(answerOf([{ verdict: "reserved", version: 3, final: true }]));
+    await last().answers(answerOf([lost("reserved", 3, true)]));
     expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
   });
 
@@ -171,10 +175,10 @@ describe("memory", () => {
 
   test.each<[string, SeatAnswer]>([
     ["won where the event cancels", won(1, false)],
-    ["reserved where the event cancels", { verdict: "reserved", version: 3, final: false }],
-    ["held", { verdict: "held", version: 3, final: true }],
-    ["contended", { verdict: "contended", version: 3, final: true }],
-    ["missing", { verdict: "missing", version: null, final: false }],
+    ["reserved where the event cancels", lost("reserved", 3)],
+    ["held", lost("held", 3, true)],
+    ["contended", lost("contended", 3, true)],
+    ["missing", lost("missing", null)],
     ["undecided", undecided],
   ])("never answers for a seat that was %s: it can become free", async (_what, answer) => {
     const { ask, last, seatsSent } = openBatcher();
@@ -190,7 +194,7 @@ describe("memory", () => {
     const { ask, last } = openBatcher();
     ask(1);
     await turn();
-    await last().answers(answerOf([{ verdict: "held", version: 6, final: false }]));
+    await last().answers(answerOf([lost("held", 6)]));
     ask(1);
     await turn();
     expect(last().task).toMatchObject({ versions: [6] });
@@ -205,12 +209,12 @@ describe("an answered batch", () => {
     await last().answers(
       answerOf([
         won(4),
-        { verdict: "reserved", version: 1, final: false },
-        { verdict: "held", version: 1, final: false },
+        lost("reserved"),
+        lost("held"),
         contended,
-        { verdict: "missing", version: null, final: false },
+        lost("missing", null),
         undecided,
-        { verdict: "moved", version: 2, final: false },
+        lost("moved", 2),
       ]),
     );
     expect(asked.map(({ outcome }) => outcome)).toEqual([
@@ -238,7 +242,7 @@ describe("an answered batch", () => {
     expect(asked[1]?.outcome).toEqual(busy(2, "unavailable"));
   });
 
-  test("is told to the observer with its outcomes and its longest wait", async () => {
+  test("is told to the observer with its results and its longest wait", async () => {
     const { ask, last, decided } = openBatcher();
     ask(1);
     ask(2);
@@ -247,7 +251,7 @@ describe("an answered batch", () => {
     await last().answers(answer);
     expect(decided).toHaveLength(1);
     expect(decided[0]?.answer).toBe(answer);
-    expect(decided[0]?.outcomes.map(({ kind }) => kind)).toEqual(["won", "taken"]);
+    expect(decided[0]?.results).toEqual(["won", "taken"]);
     expect(decided[0]?.queuedMs).toBeGreaterThanOrEqual(0);
   });
 

@@ -48,9 +48,13 @@ describe("a batch whose answer was lost", () => {
   });
 
   test("gives nothing back that its buyers hear of", async () => {
-    const { last, freed } = await openDoubt();
+    const { last, news, freed } = await openDoubt();
     await last().answers({ versions: [1, 1] });
-    expect(freed).toEqual([]);
+    expect(freed()).toEqual([]);
+    expect(news).toEqual([
+      [1, 1, "reserved", false],
+      [2, 1, "reserved", false],
+    ]);
   });
 
   test("asks for a look at the database, once", async () => {
@@ -155,7 +159,7 @@ describe("a doubt that lasts past its deadline", () => {
     const { last, freed } = await openLongDoubt();
     await after(SETTLE_INTERVAL_MS);
     await last().answers({ versions: [null, 7] });
-    expect(freed).toEqual([{ seatId: seat(2), version: 8 }]);
+    expect(freed()).toEqual([[2, 8]]);
   });
 
   test("does not change what the clients were told, when it ends", async () => {

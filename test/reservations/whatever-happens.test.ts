@@ -1,27 +1,35 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import fc from "fast-check";
 import type { SeatAnswer } from "../../src/dispatch/messages.ts";
-import { answerOf, openBatcher, type Sent, turn } from "./worker.ts";
+import {
+  answerOf,
+  factsOf,
+  heldSeat,
+  lost,
+  openBatcher,
+  type Sent,
+  seat,
+  turn,
+  undecided,
+  won,
+} from "./worker.ts";
 
 const SLOTS = 2;
 const BATCH_LIMIT = 3;
 const QUEUE_LIMIT = 4;
+/** One more than fits into a batch: it goes alone. */
+const BASKET_LIMIT = 4;
+const BUYERS = ["a", "b", null];
 const SETTLE_INTERVAL_MS = 250;
-
-const UNDECIDED: SeatAnswer = { verdict: "undecided", version: null, final: false };
 
 beforeEach(() => jest.useFakeTimers({ now: 0 }));
 afterEach(() => jest.useRealTimers());
 
-const verdict = fc.constantFrom<SeatAnswer>(
-  { verdict: "won", version: 1, final: false },
-  { verdict: "reserved", version: 1, final: false },
-  { verdict: "contended", version: 1, final: false },
-  UNDECIDED,
-);
+const verdict = fc.constantFrom<SeatAnswer>(won(), lost("reserved"), lost("contended"), undecided);
 
 type Step =
   | { do: "ask"; seatId: number }
+  | { do: "hold"; seatIds: number[]; buyerId: string | null }
   | { do: "answer"; which: number; verdicts: SeatAnswer[] }
   | { do: "doubt" | "die" | "away"; which: number }
   | { do: "wait"; forMs: number }
@@ -34,11 +42,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant("ask" as const), seatId: fc.integer({ min: 1, max: 8 }) }),
   },
   {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("hold" as const),
+      seatIds: fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: BASKET_LIMIT }),
+      buyerId: fc.constantFrom(...BUYERS),
+    }),
+  },
+  {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant("answer" as const),
       which,
-      verdicts: fc.array(verdict, { minLength: BATCH_LIMIT, maxLength: BATCH_LIMIT }),
+      verdicts: fc.array(verdict, { minLength: BASKET_LIMIT, maxLength: BASKET_LIMIT }),
     }),
   },
   {
@@ -59,31 +75,45 @@ function openSimulation() {
     batchLimitSeats: BATCH_LIMIT,
     queueLimitSeats: QUEUE_LIMIT,
   });
-  const asked: ReturnType<typeof opened.ask>[] = [];
+  const asked: (ReturnType<typeof opened.ask> | ReturnType<typeof opened.askToHold>)[] = [];
   const answered = new Set<Sent>();
   const confirmed = new Set<string | undefined>();
   const open = () => opened.sent.filter((sent) => !answered.has(sent));
 
+  /** As a worker does, all or none of a reservation's seats: it has them where its first seat's verdict is a win. */
   const answer = async (sent: Sent, verdicts: SeatAnswer[]) => {
     answered.add(sent);
-    const { kind, seatIds, reservationIds } = sent.task;
-    const seats = verdicts.slice(0, seatIds.length);
+    const { task } = sent;
+    const { seatIds, reservationIds } = task;
     const wins = ({ verdict, version }: SeatAnswer) =>
-      kind === "reserve" ? verdict === "won" : version !== null;
-    for (const [position, seat] of seats.entries()) if (wins(seat)) confirmed.add(reservationIds[position]);
+      task.kind === "take" ? verdict === "won" : version !== null;
+    const seats = seatIds.map((_, position): SeatAnswer => {
+      const answer = verdicts[reservationIds.indexOf(reservationIds[position] ?? "")] ?? undecided;
+      if (!wins(answer)) return answer;
+      return task.kind === "take" && task.holds[position] ? heldSeat() : answer;
+    });
+    for (const [position, seat] of seats.entries()) {
+      const reservationId = reservationIds[position] ?? "";
+      if (!wins(seat)) continue;
+      confirmed.add(reservationId);
+      opened.committed.set(reservationId, factsOf(reservationId, seatIds));
+    }
     await sent.answers(
-      kind === "reserve" ? answerOf(seats) : { versions: seats.map(({ version }) => version) },
+      task.kind === "take" ? answerOf(seats) : { versions: seats.map(({ version }) => version) },
     );
   };
   const fail = async (sent: Sent, how: "doubt" | "die" | "away") => {
     answered.add(sent);
     if (how === "die") await sent.dies();
-    else await sent.answers(sent.task.kind === "reserve" ? "doubtful" : "away");
+    else await sent.answers(sent.task.kind === "take" ? "doubtful" : "away");
   };
   const take = async (step: Step) => {
     switch (step.do) {
       case "ask":
         asked.push(opened.ask(step.seatId));
+        break;
+      case "hold":
+        asked.push(opened.askToHold(step.seatIds, { buyerId: step.buyerId }));
         break;
       case "refuse":
         opened.batcher.refuse("unavailable");
@@ -113,10 +143,16 @@ test("whatever the workers do, every request has exactly one true answer and eve
         const underWay = open().flatMap(({ task }) => task.seatIds);
         expect(new Set(underWay).size).toBe(underWay.length);
         expect(open().length).toBeLessThanOrEqual(SLOTS);
-        expect(batcher.queueSeats).toBeLessThanOrEqual(QUEUE_LIMIT);
-        expect(Math.max(0, ...open().map(({ task }) => task.seatIds.length))).toBeLessThanOrEqual(
-          BATCH_LIMIT,
+        // Whoever finds room in the queue comes in whole.
+        expect(batcher.queueSeats).toBeLessThan(QUEUE_LIMIT + BASKET_LIMIT);
+        for (const { task } of open()) {
+          const isAlone = new Set(task.reservationIds).size === 1;
+          expect(task.seatIds.length).toBeLessThanOrEqual(isAlone ? BASKET_LIMIT : BATCH_LIMIT);
+        }
+        const buyers = open().flatMap(({ task }) =>
+          task.kind === "take" ? task.guards.map(({ buyerId }) => buyerId) : [],
         );
+        expect(new Set(buyers).size).toBe(buyers.length);
       }
 
       let through = false;
@@ -124,15 +160,17 @@ test("whatever the workers do, every request has exactly one true answer and eve
         through = true;
       });
       for (let round = 0; round < steps.length && !through; round++) {
-        for (const sent of open()) await answer(sent, Array(BATCH_LIMIT).fill(UNDECIDED));
+        for (const sent of open()) await answer(sent, Array(BASKET_LIMIT).fill(undecided));
         jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
         await turn();
       }
       expect(through).toBe(true);
       expect([batcher.busySlots, batcher.queueSeats]).toEqual([0, 0]);
+      for (let id = 1; id <= 8; id++) expect(batcher.isInFlight(seat(id))).toBe(false);
       for (const { outcome } of asked) {
         expect(outcome).toBeDefined();
         if (outcome?.kind === "won") expect(confirmed.has(outcome.reservationId)).toBe(true);
+        if (outcome?.kind === "held") expect(confirmed.has(outcome.facts.reservationId)).toBe(true);
       }
     }),
     { numRuns: 300 },

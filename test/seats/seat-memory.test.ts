@@ -91,3 +91,56 @@ describe("the memory of seats", () => {
     expect(memory.isGone(1)).toBe(true);
   });
 });
+
+describe("what searches and maps ask of it", () => {
+  test("a seat is available only when it was free at the newest version that was heard of", () => {
+    const memory = new SeatMemory();
+    expect(memory.isAvailable(1)).toBe(false);
+    memory.learn(1, 1, "available", false);
+    expect(memory.isAvailable(1)).toBe(true);
+    for (const status of ["held", "reserved"] as const) {
+      memory.learn(1, 2, status, false);
+      expect(memory.isAvailable(1)).toBe(false);
+    }
+    memory.learn(1, 1, "available", false);
+    expect(memory.isAvailable(1)).toBe(false);
+  });
+
+  test("its count of changes moves with what is new, and stands still else", () => {
+    const memory = new SeatMemory();
+    const moved = (learn: () => void) => {
+      const before = memory.changes;
+      learn();
+      return memory.changes !== before;
+    };
+    expect(moved(() => memory.learn(1, 2, "held", false))).toBe(true);
+    expect(moved(() => memory.learn(1, 2, "held", false))).toBe(false);
+    expect(moved(() => memory.learn(1, 1, "available", false))).toBe(false);
+    expect(moved(() => memory.learn(1, 3, "available", false))).toBe(true);
+    expect(moved(() => memory.clear())).toBe(true);
+  });
+
+  test("the packed statuses are those of each seat, wherever the section begins and ends", () => {
+    const codes = { available: 1, held: 2, reserved: 3 };
+    fc.assert(
+      fc.property(
+        fc.integer({ min: PAGE_SEATS - 9, max: PAGE_SEATS + 3 }),
+        fc.integer({ min: 0, max: 20 }),
+        fc.array(fc.integer({ min: PAGE_SEATS - 12, max: PAGE_SEATS + 30 }), { maxLength: 40 }),
+        (firstSeatId, seatCount, learned) => {
+          const memory = new SeatMemory();
+          for (const id of learned) memory.learn(id, 1, ...stateOf(id, 1));
+          const packed = new Uint8Array(Math.ceil(seatCount / 4));
+          memory.packStatuses(firstSeatId, seatCount, packed);
+          const wanted = new Uint8Array(packed.length);
+          for (let index = 0; index < seatCount; index++) {
+            const id = firstSeatId + index;
+            const code = learned.includes(id) ? codes[stateOf(id, 1)[0]] : 0;
+            wanted[index >> 2] = (wanted[index >> 2] ?? 0) + code * 4 ** (index % 4);
+          }
+          expect(packed).toEqual(wanted);
+        },
+      ),
+    );
+  });
+});

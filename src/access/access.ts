@@ -1,0 +1,69 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Opening } from "../opening.ts";
+import { findApiKeys } from "../postgres/api-keys.ts";
+import { faultOf } from "../postgres/faults.ts";
+import { SharedCounts } from "../redis/rate-limits.ts";
+import { FaultLog } from "../telemetry/log.ts";
+import { ApiKeys } from "./api-keys.ts";
+import { Guard } from "./guard.ts";
+import { RateLimits } from "./rate-limits.ts";
+
+export interface AccessNeighbours {
+  database: NodePgDatabase;
+  /** Where the request's connection comes from; undefined when it is gone. */
+  connectionOf(request: Request): string | undefined;
+}
+
+export interface Access {
+  keys: ApiKeys;
+  guard: Guard;
+}
+
+/** Who may do what: the API keys in memory, the rate limits, and the guard that routes are written with. */
+export function openAccess(opening: Opening, { database, connectionOf }: AccessNeighbours): Access {
+  const { config, metrics, log } = opening;
+  const refusals = new FaultLog(log, "the database refuses what is asked about API keys");
+  const keys = new ApiKeys(async (ids) => {
+    try {
+      const found = await findApiKeys(database, ids);
+      refusals.over();
+      return found;
+    } catch (error) {
+      if (faultOf(error) !== "doubtful") refusals.met(error);
+      throw error;
+    }
+  });
+  const limits = {
+    address: config.rateLimitAddressRequests,
+    key: config.rateLimitKeyRequests,
+    reserve: config.rateLimitReserveRequests,
+  };
+  const isLimited = Object.values(limits).some((limit) => limit > 0);
+  const shared = isLimited ? openSharedCounts(opening) : undefined;
+  const guard = new Guard({
+    keys,
+    limits: new RateLimits({
+      windowSeconds: config.rateLimitWindowSeconds,
+      limits,
+      ...(shared && { shared }),
+    }),
+    requireApiKey: config.requireApiKey,
+    trustedProxyCount: config.trustedProxyCount,
+    connectionOf,
+    metrics,
+  });
+  return { keys, guard };
+}
+
+function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCounts | undefined {
+  const [redisUrl] = parts.redisUrls;
+  if (redisUrl === undefined) return undefined;
+  const shared = new SharedCounts({
+    redisUrl,
+    keyPrefix: `sentinel:${parts.database.id}`,
+    timeoutMs: config.redisTimeoutMs,
+    onDegraded: (degraded) => log.debug({ degraded }, "counting of rate limits in Redis changed"),
+  });
+  lifecycle.onClose("rate limits", () => shared.close());
+  return shared;
+}

@@ -1,0 +1,158 @@
+import type { StoredKey } from "../postgres/api-keys.ts";
+import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
+
+/** A key is believed for so long, and then looked up beside the requests that go on with it. */
+const REFRESH_INTERVAL_MS = 1000;
+/** Beyond this it is looked up before it is believed: it may have been revoked long ago. */
+const STALE_AGE_MS = 2000;
+/** A slower database counts as away. */
+const LOOK_UP_TIMEOUT_MS = 500;
+/** Keys remembered; those not used for the longest time are forgotten first. */
+const KEY_LIMIT = 10_000;
+/** Ids without a key, remembered for as long as a key is believed, so that whoever tries one costs one look-up. */
+const ABSENT_LIMIT = 1000;
+/** Ids that wait for a look-up; one more is told to try again. */
+const WANTED_LIMIT = 1000;
+
+export type FoundKey =
+  | { kind: "known"; keyId: string; role: Role }
+  /** No such key, or revoked. */
+  | { kind: "wrong" }
+  /** A key that was never seen here, and the database cannot be asked. */
+  | { kind: "unavailable" };
+
+interface Remembered {
+  role: Role;
+  keyHash: Buffer;
+  isRevoked: boolean;
+  checkedAt: number;
+}
+
+const WRONG = { kind: "wrong" } as const;
+const UNAVAILABLE = { kind: "unavailable" } as const;
+
+/**
+ * The API keys in memory. A key is looked up when it is first presented and then, while it is used, once a
+ * second, so that one revoked by another process stops within 2 s. One look-up is under way at a time; ids
+ * that come meanwhile share the next. While the database is away, keys that are known go on as they were.
+ */
+export class ApiKeys {
+  private readonly known = new Map<string, Remembered>();
+  private readonly absent = new Map<string, number>();
+  private readonly underWay = new Map<string, PromiseWithResolvers<void>>();
+  private readonly wanted = new Map<string, PromiseWithResolvers<void>>();
+  private asking = false;
+  private away = false;
+  private retryAt = 0;
+
+  /**
+   * @param read those of the ids that there are, revoked ones too; rejects when the database is away.
+   * @param now milliseconds of a clock that only goes forward.
+   */
+  constructor(
+    private readonly read: (ids: string[]) => Promise<StoredKey[]>,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Whose key this is; at once where memory knows. */
+  find(key: string): FoundKey | Promise<FoundKey> {
+    const id = idOfApiKey(key);
+    if (id === undefined) return WRONG;
+    const now = this.now();
+    const remembered = this.known.get(id);
+    if (remembered) {
+      if (!isApiKey(key, remembered.keyHash)) return WRONG;
+      const age = now - remembered.checkedAt;
+      const lookedUp = age < REFRESH_INTERVAL_MS ? undefined : this.lookUp(id, now);
+      if (age < STALE_AGE_MS || this.away || !lookedUp) return judged(id, remembered);
+      return lookedUp.then(() => judged(id, this.known.get(id) ?? { ...remembered, isRevoked: true }));
+    }
+    if (now - (this.absent.get(id) ?? Number.NEGATIVE_INFINITY) < REFRESH_INTERVAL_MS) return WRONG;
+    const lookedUp = this.lookUp(id, now);
+    if (this.away || !lookedUp) return UNAVAILABLE;
+    return lookedUp.then(() => {
+      const found = this.known.get(id);
+      if (found) return isApiKey(key, found.keyHash) ? judged(id, found) : WRONG;
+      return this.absent.has(id) ? WRONG : UNAVAILABLE;
+    });
+  }
+
+  /** Looks a key up again before it is believed; for one that was revoked here. */
+  forget(id: string): void {
+    this.known.delete(id);
+  }
+
+  /** Resolves when the id was looked up, or that took too long; undefined when it is not going to be looked up now. */
+  private lookUp(id: string, now: number): Promise<void> | undefined {
+    const waiting = this.underWay.get(id) ?? this.wanted.get(id);
+    if (waiting) return waiting.promise;
+    if ((this.away && now < this.retryAt) || this.wanted.size >= WANTED_LIMIT) return undefined;
+    const lookedUp = Promise.withResolvers<void>();
+    this.wanted.set(id, lookedUp);
+    if (!this.asking) void this.askForAll();
+    return lookedUp.promise;
+  }
+
+  private async askForAll(): Promise<void> {
+    this.asking = true;
+    while (this.wanted.size > 0) {
+      for (const [id, waiting] of this.wanted) this.underWay.set(id, waiting);
+      this.wanted.clear();
+      await this.ask([...this.underWay.keys()]);
+      for (const waiting of this.underWay.values()) waiting.resolve();
+      this.underWay.clear();
+    }
+    this.asking = false;
+  }
+
+  private async ask(ids: string[]): Promise<void> {
+    const timer = setTimeout(() => this.giveUp(), LOOK_UP_TIMEOUT_MS);
+    try {
+      this.learn(ids, await this.read(ids));
+      this.away = false;
+    } catch {
+      this.giveUp();
+    }
+    clearTimeout(timer);
+  }
+
+  /** Nobody waits any longer; what is under way is still believed when it comes after all. */
+  private giveUp(): void {
+    this.away = true;
+    this.retryAt = this.now() + REFRESH_INTERVAL_MS;
+    for (const waiting of [...this.underWay.values(), ...this.wanted.values()]) waiting.resolve();
+    this.wanted.clear();
+  }
+
+  private learn(ids: string[], found: StoredKey[]): void {
+    const checkedAt = this.now();
+    const byId = new Map(found.map((stored) => [stored.id, stored]));
+    for (const id of ids) {
+      const stored = byId.get(id);
+      // Removed first, so that both maps are in the order of the last look-up.
+      this.known.delete(id);
+      this.absent.delete(id);
+      if (!stored) {
+        keep(this.absent, id, checkedAt, ABSENT_LIMIT);
+        continue;
+      }
+      const { role, keyHash, revokedAt } = stored;
+      const remembered = {
+        role,
+        keyHash: Buffer.from(keyHash, "hex"),
+        isRevoked: revokedAt !== null,
+        checkedAt,
+      };
+      keep(this.known, id, remembered, KEY_LIMIT);
+    }
+  }
+}
+
+const judged = (keyId: string, { role, isRevoked }: Remembered): FoundKey =>
+  isRevoked ? WRONG : { kind: "known", keyId, role };
+
+function keep<Value>(map: Map<string, Value>, id: string, value: Value, limit: number): void {
+  map.set(id, value);
+  const [oldest] = map.size > limit ? map.keys() : [];
+  if (oldest !== undefined) map.delete(oldest);
+}

@@ -1,0 +1,138 @@
+import { parseArgs } from "node:util";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { z } from "zod";
+import { type Config, ConfigError } from "../config.ts";
+import { findRunningPostgres, openPostgres } from "../embedded/parts.ts";
+import { plainText } from "../http/plain-text.ts";
+import { Lifecycle } from "../lifecycle.ts";
+import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
+import { openPool } from "../postgres/connect.ts";
+import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
+import { PAGE_LIMIT } from "./openapi.ts";
+
+export const KEYS_USAGE = `bun start keys create --role <${ROLES.join("|")}> [--name <what it is for>]
+       bun start keys list
+       bun start keys revoke <id>`;
+
+/** What a key is called whose maker gave it no name. */
+const UNNAMED = "unnamed";
+
+const nameSchema = plainText(NAME_LIMIT_CHARACTERS);
+
+type Command =
+  | { kind: "create"; role: (typeof ROLES)[number]; name: string }
+  | { kind: "list" }
+  | { kind: "revoke"; id: string };
+
+/**
+ * `bun start keys ...`. Standard output has the key (create) or the table (list) and nothing else, so that a
+ * shell can take it; all words go to standard error.
+ * @throws {ConfigError} in one line that says what to do.
+ */
+export async function keysCommand(args: string[], config: Config): Promise<void> {
+  const command = readCommand(args);
+  const lifecycle = new Lifecycle();
+  try {
+    await run(command, await openDatabase(config, lifecycle));
+  } finally {
+    await lifecycle.close();
+  }
+}
+
+function readCommand(args: string[]): Command {
+  const unusable = (fault: string) => new ConfigError(`keys: ${fault}\nUsage: ${KEYS_USAGE}`);
+  let parsed: { values: { role?: string; name?: string }; positionals: string[] };
+  try {
+    const options = { role: { type: "string" }, name: { type: "string" } } as const;
+    parsed = parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    throw unusable(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  const [verb, ...rest] = positionals;
+  const isPlain = values.role === undefined && values.name === undefined;
+  if (verb === "create" && rest.length === 0) {
+    const role = z.enum(ROLES).safeParse(values.role).data;
+    if (!role) throw unusable(`--role must be one of ${ROLES.join(", ")}`);
+    const name = nameSchema.safeParse(values.name ?? UNNAMED).data;
+    if (name === undefined)
+      throw unusable(`--name must be 1 to ${NAME_LIMIT_CHARACTERS} characters of plain text`);
+    return { kind: "create", role, name };
+  }
+  if (verb === "list" && rest.length === 0 && isPlain) return { kind: "list" };
+  if (verb === "revoke" && rest.length === 1 && isPlain) {
+    const id = z.uuid().safeParse(rest[0]).data;
+    if (id === undefined) throw unusable("revoke needs the id that `keys list` shows, never the key");
+    return { kind: "revoke", id };
+  }
+  throw unusable("what is to be done is missing or not known");
+}
+
+/** DATABASE_URL's, else the one in DATA_DIR: that of the engine that runs there, or started for this command. */
+async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodePgDatabase> {
+  const running = async () => (config.databaseUrl ? undefined : findRunningPostgres(config));
+  const opened = () =>
+    openPostgres(config, lifecycle).then(
+      ({ url }) => url,
+      // An engine that started at this moment was quicker.
+      async (error: unknown) => {
+        const url = await running();
+        if (url === undefined) throw error;
+        return url;
+      },
+    );
+  const url = (await running()) ?? (await opened());
+  const pool = openPool(
+    {
+      databaseUrl: url,
+      name: "sentinel-keys",
+      connectionLimit: 1,
+      statementTimeoutMs: config.statementTimeoutMs,
+      connectTimeoutMs: config.connectTimeoutMs,
+    },
+    () => undefined,
+  );
+  lifecycle.onClose("pool", () => pool.end());
+  return drizzle(pool);
+}
+
+async function run(command: Command, database: NodePgDatabase): Promise<void> {
+  switch (command.kind) {
+    case "create": {
+      const { id, key, keyHash } = makeApiKey();
+      await addApiKey(database, { id, keyHash, role: command.role, name: command.name });
+      console.error(`API key ${id} (${command.role}, ${command.name}): keep it, it cannot be shown again`);
+      console.log(key);
+      return;
+    }
+    case "list":
+      for await (const line of tableOf(allKeys(database))) console.log(line);
+      return;
+    case "revoke":
+      if (!(await revokeApiKey(database, command.id))) {
+        throw new ConfigError(`keys: there is no API key ${command.id}; bun start keys list shows all`);
+      }
+      console.error(`API key ${command.id} is revoked; every engine knows within 2 s`);
+      return;
+    default:
+      throw new Error(`unknown command ${command satisfies never}`);
+  }
+}
+
+async function* allKeys(database: NodePgDatabase): AsyncGenerator<ApiKeyView> {
+  for (let after: string | undefined; ; ) {
+    const page = await listApiKeys(database, { after, limit: PAGE_LIMIT });
+    yield* page;
+    after = page.at(-1)?.keyId;
+    if (page.length < PAGE_LIMIT) return;
+  }
+}
+
+async function* tableOf(keys: AsyncIterable<ApiKeyView>): AsyncGenerator<string> {
+  yield `${"id".padEnd(36)}  role    created               revoked               name`;
+  for await (const { keyId, role, createdAt, revokedAt, name } of keys) {
+    yield `${keyId}  ${role.padEnd(6)}  ${second(createdAt)}  ${revokedAt ? second(revokedAt) : "-".padEnd(20)}  ${name}`;
+  }
+}
+
+const second = (time: Date) => time.toISOString().replace(/\.\d+/, "");

@@ -1,0 +1,153 @@
+import { requestIdOf } from "../http/request-id.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { mayAct, type Role } from "./api-key.ts";
+import type { ApiKeys, FoundKey } from "./api-keys.ts";
+import { clientAddress, networkOf } from "./client-address.ts";
+import { type Count, type PolicyName, type RateLimits, rateLimitHeaders } from "./rate-limits.ts";
+import { Refusals } from "./refusals.ts";
+
+export type Caller = { kind: "anonymous" } | { kind: "key"; keyId: string; role: Role };
+
+export interface GuardOptions {
+  keys: ApiKeys;
+  limits: RateLimits;
+  /** Whether callers without a key may do nothing. */
+  requireApiKey: boolean;
+  trustedProxyCount: number;
+  /** Where the request's connection comes from. */
+  connectionOf(request: Request): string | undefined;
+  metrics: Metrics;
+}
+
+/** What the checks ask of a route's context; whatever else its handler asks for passes through. */
+interface WithRequest {
+  request: Request;
+}
+
+interface Admitted {
+  caller: Caller;
+  count: Count | undefined;
+}
+
+const ANONYMOUS: Caller = { kind: "anonymous" };
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/** The checks before a route: whose key it is, whether its role is enough, and whether it comes too often. */
+export class Guard {
+  private readonly refusals: Refusals;
+
+  constructor(private readonly options: GuardOptions) {
+    this.refusals = new Refusals(options.metrics);
+  }
+
+  /**
+   * Puts the checks before a handler, which is then called with the caller too; the rate limit goes out with
+   * its answer. Without `REQUIRE_API_KEY` nobody needs a key, except where the role is admin; whoever sends
+   * one must have the role all the same.
+   */
+  guarded<Context extends WithRequest>(
+    role: Role,
+    handler: (context: Context, caller: Caller) => unknown,
+  ): (context: Context) => unknown {
+    return (context) => {
+      const { request } = context;
+      if (keyIn(request) === undefined && !this.options.limits.has("address")) {
+        return this.entitled(ANONYMOUS, role) ?? handler(context, ANONYMOUS);
+      }
+      return this.admit(request, role, { anonymous: "address", key: "key" }).then(async (admitted) => {
+        if (admitted instanceof Response) return admitted;
+        const { caller, count } = admitted;
+        return withHeaders(await handler(context, caller), count);
+      });
+    };
+  }
+
+  /**
+   * Puts the checks before the contract's route, which has a limit of its own; undefined where no setting asks
+   * for that, so that the route stays as it is. A refusal is counted under the route's path and has the request's id.
+   */
+  get beforeReserving() {
+    if (!this.options.requireApiKey && !this.options.limits.has("reserve")) return undefined;
+    return async (path: string, request: Request, reserve: () => Response | Promise<Response>) => {
+      const admitted = await this.admit(request, "seller", { anonymous: "reserve", key: "reserve" });
+      if (!(admitted instanceof Response)) return withHeaders(await reserve(), admitted.count);
+      const { metrics } = this.options;
+      metrics.httpRequests.inc({ route: path, method: request.method, status: admitted.status });
+      admitted.headers.set("x-request-id", requestIdOf(request));
+      return admitted;
+    };
+  }
+
+  /** Whose the request is, in words: its key's, or its client network's. */
+  identityOf(request: Request, caller: Caller): string {
+    return caller.kind === "key" ? `key:${caller.keyId}` : `address:${this.networkOf(request)}`;
+  }
+
+  /**
+   * A key that memory knows is counted for itself. Everybody else is counted for the address, before the key is
+   * looked up: trying keys is bounded like everything.
+   */
+  private async admit(
+    request: Request,
+    role: Role,
+    policies: { anonymous: PolicyName; key: PolicyName },
+  ): Promise<Admitted | Response> {
+    const key = keyIn(request);
+    let found = key === undefined ? undefined : this.options.keys.find(key);
+    let count: Count | undefined;
+    if (found === undefined || found instanceof Promise || found.kind !== "known") {
+      const policy = found === undefined ? policies.anonymous : "address";
+      count = await this.options.limits.count(policy, () => this.networkOf(request));
+      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+    }
+    found = await found;
+    const caller = found === undefined ? ANONYMOUS : this.toCaller(found);
+    if (caller instanceof Response) return withHeaders(caller, count);
+    if (caller.kind === "key") {
+      count = await this.options.limits.count(policies.key, () => caller.keyId);
+      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+    }
+    const refusal = this.entitled(caller, role);
+    return refusal ? withHeaders(refusal, count) : { caller, count };
+  }
+
+  private toCaller(found: FoundKey): Caller | Response {
+    switch (found.kind) {
+      case "known":
+        return { kind: "key", keyId: found.keyId, role: found.role };
+      case "wrong":
+        return this.refusals.keyWrong();
+      case "unavailable":
+        return this.refusals.keysAway();
+      default:
+        throw new Error(`unknown kind of key ${found satisfies never}`);
+    }
+  }
+
+  /** Undefined where the caller may act in this role. */
+  private entitled(caller: Caller, role: Role): Response | undefined {
+    if (caller.kind === "key") {
+      return mayAct(caller.role, role) ? undefined : this.refusals.roleTooLow(caller.role, role);
+    }
+    return this.options.requireApiKey || role === "admin" ? this.refusals.keyNeeded() : undefined;
+  }
+
+  private networkOf(request: Request): string {
+    const { connectionOf, trustedProxyCount } = this.options;
+    const forwardedFor = trustedProxyCount > 0 ? request.headers.get("x-forwarded-for") : null;
+    return networkOf(clientAddress(connectionOf(request), forwardedFor, trustedProxyCount));
+  }
+}
+
+/** The key that was sent; other schemes of `Authorization` are not ours and count as none. */
+function keyIn({ headers }: Request): string | undefined {
+  const bearer = BEARER.exec(headers.get("authorization") ?? "")?.[1];
+  return bearer ?? headers.get("x-api-key") ?? undefined;
+}
+
+function withHeaders(answer: unknown, count: Count | undefined): Response {
+  const response = answer instanceof Response ? answer : Response.json(answer);
+  if (!count) return response;
+  for (const [name, value] of Object.entries(rateLimitHeaders(count))) response.headers.set(name, value);
+  return response;
+}

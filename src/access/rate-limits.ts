@@ -1,0 +1,120 @@
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import type { SharedCount, Standing } from "../redis/rate-limits.ts";
+
+/** Subjects counted apart in a window; further ones share buckets, so that a flood of addresses cannot fill memory. */
+const SUBJECT_LIMIT = 100_000;
+const SHARED_BUCKETS = 1024;
+
+/** Who is counted: an anonymous client's address, an API key, or either of them on the contract's reserve route. */
+export type PolicyName = "address" | "key" | "reserve";
+
+/** Where a subject stands after this request. */
+export interface Count {
+  policy: PolicyName;
+  limit: number;
+  windowSeconds: number;
+  remaining: number;
+  /** Until its window ends. */
+  resetSeconds: number;
+  isOver: boolean;
+}
+
+export interface RateLimitsOptions {
+  windowSeconds: number;
+  /** Requests of a subject in a window; 0 is no limit. */
+  limits: Record<PolicyName, number>;
+  /** Counts of all processes together; without it each process counts for itself. */
+  shared?: { counter(policy: PolicyName, points: number, windowSeconds: number): SharedCount };
+}
+
+type Counter = (subject: string) => Promise<Count>;
+
+/**
+ * Rate limits, a fixed window a subject that begins with its first request. Every request is counted in memory
+ * first: who is over the limit by this process alone is refused without asking Redis, so that a flood costs it
+ * nothing, and when Redis is away memory already knows the counts.
+ */
+export class RateLimits {
+  private readonly counters: Record<PolicyName, Counter | undefined>;
+
+  constructor(private readonly options: RateLimitsOptions) {
+    this.counters = {
+      address: this.counter("address"),
+      key: this.counter("key"),
+      reserve: this.counter("reserve"),
+    };
+  }
+
+  has(policy: PolicyName): boolean {
+    return this.counters[policy] !== undefined;
+  }
+
+  /** Counts a request of that subject, who is asked for only where the policy is on. */
+  count(policy: PolicyName, subject: () => string): Promise<Count> | undefined {
+    return this.counters[policy]?.(subject());
+  }
+
+  private counter(policy: PolicyName): Counter | undefined {
+    const { windowSeconds, shared, limits } = this.options;
+    const limit = limits[policy];
+    if (limit === 0) return undefined;
+    const memory = new RateLimiterMemory({ points: limit, duration: windowSeconds, keyPrefix: "" });
+    const ask = shared?.counter(policy, limit, windowSeconds);
+    const subjects = new Subjects(windowSeconds * 1000);
+    const told = ({ consumedPoints, msBeforeNext }: Standing): Count => ({
+      policy,
+      limit,
+      windowSeconds,
+      remaining: Math.max(0, limit - consumedPoints),
+      resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)),
+      isOver: consumedPoints > limit,
+    });
+    return async (name) => {
+      const subject = subjects.bounded(name);
+      const own = await outcomeOf(memory.consume(subject));
+      if (!ask || own.consumedPoints > limit) return told(own);
+      const all = await ask(subject);
+      if (!all) return told(own);
+      if (all.consumedPoints > limit) await memory.block(subject, Math.max(1, all.msBeforeNext) / 1000);
+      return told(all);
+    };
+  }
+}
+
+/** Both a refusal and a leave come as the same kind of value, one of them thrown. */
+async function outcomeOf(consumed: Promise<RateLimiterRes>): Promise<RateLimiterRes> {
+  try {
+    return await consumed;
+  } catch (refusal) {
+    if (refusal instanceof RateLimiterRes) return refusal;
+    throw refusal;
+  }
+}
+
+/** Keeps the number of different subjects in a window bounded. */
+class Subjects {
+  private seen = new Set<string>();
+  private startedAt = performance.now();
+
+  constructor(private readonly windowMs: number) {}
+
+  bounded(subject: string): string {
+    const now = performance.now();
+    if (now - this.startedAt >= this.windowMs) {
+      this.seen = new Set();
+      this.startedAt = now;
+    }
+    if (this.seen.has(subject)) return subject;
+    if (this.seen.size >= SUBJECT_LIMIT) return `shared-${Bun.hash(subject) % BigInt(SHARED_BUCKETS)}`;
+    this.seen.add(subject);
+    return subject;
+  }
+}
+
+/** The fields of draft-ietf-httpapi-ratelimit-headers-11. */
+export function rateLimitHeaders(count: Count): Record<string, string> {
+  return {
+    ratelimit: `"${count.policy}";r=${count.remaining};t=${count.resetSeconds}`,
+    "ratelimit-policy": `"${count.policy}";q=${count.limit};w=${count.windowSeconds}`,
+  };
+}

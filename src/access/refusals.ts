@@ -1,0 +1,47 @@
+import { problem } from "../http/problem.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Role } from "./api-key.ts";
+import type { Count } from "./rate-limits.ts";
+
+/** Why a request went no further. */
+const REASONS = ["unauthorized", "forbidden", "rate_limited", "unavailable"] as const;
+
+/** The answers to those who are refused before their route; each is counted. None repeats a key. */
+export class Refusals {
+  constructor(private readonly metrics: Metrics) {
+    for (const reason of REASONS) metrics.accessRefusals.inc({ reason }, 0);
+  }
+
+  keyNeeded(): Response {
+    const detail = "Authorization: send `Bearer <API key>`, or the key as X-API-Key.";
+    const headers = { "www-authenticate": 'Bearer realm="sentinel"' };
+    return this.counted("unauthorized", problem("unauthorized", detail, headers));
+  }
+
+  keyWrong(): Response {
+    const detail = "Authorization: this API key is not known or was revoked; send one that is valid.";
+    const headers = { "www-authenticate": 'Bearer realm="sentinel", error="invalid_token"' };
+    return this.counted("unauthorized", problem("unauthorized", detail, headers));
+  }
+
+  roleTooLow(role: Role, needed: Role): Response {
+    const detail = `Authorization: the role of this API key is ${role}, and ${needed} is needed here.`;
+    return this.counted("forbidden", problem("forbidden", detail));
+  }
+
+  tooMany({ limit, windowSeconds, resetSeconds }: Count): Response {
+    const detail = `The limit is ${limit} requests in ${windowSeconds} s; wait ${resetSeconds} s.`;
+    const headers = { "retry-after": String(resetSeconds) };
+    return this.counted("rate_limited", problem("rate-limited", detail, headers));
+  }
+
+  keysAway(): Response {
+    const detail = "The API key cannot be checked now.";
+    return this.counted("unavailable", problem("unavailable", detail, { "retry-after": "1" }));
+  }
+
+  private counted(reason: (typeof REASONS)[number], answer: Response): Response {
+    this.metrics.accessRefusals.inc({ reason });
+    return answer;
+  }
+}

@@ -1,0 +1,111 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { Elysia } from "elysia";
+import { z } from "zod";
+import { invalidField } from "../http/invalid-field.ts";
+import { readJson } from "../http/json-body.ts";
+import { plainText } from "../http/plain-text.ts";
+import { problem } from "../http/problem.ts";
+import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
+import { faultOf } from "../postgres/faults.ts";
+import { FaultLog, type Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { observed } from "../telemetry/observed.ts";
+import type { Access } from "./access.ts";
+import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
+import { createDetail, listDetail, PAGE_LIMIT, revokeDetail } from "./openapi.ts";
+
+const PATH = "/api/v1/admin/api-keys";
+
+const newKey = z.strictObject({ name: plainText(NAME_LIMIT_CHARACTERS), role: z.enum(ROLES) });
+const page = z.object({
+  after: z.uuid("must be the id of a key").optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(100),
+});
+
+const wire = ({ createdAt, revokedAt, ...key }: ApiKeyView) => ({
+  ...key,
+  createdAt: createdAt.toISOString(),
+  revokedAt: revokedAt?.toISOString() ?? null,
+});
+
+export interface AccessRoutesOptions extends Access {
+  database: NodePgDatabase;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Administrators make and revoke API keys; a key is shown once, in the answer that makes it. */
+export function accessRoutes({ keys, guard, database, metrics, log }: AccessRoutesOptions) {
+  const refusals = new FaultLog(log, "the database refuses what is done with API keys");
+  const inDatabase = async (work: () => Promise<unknown>): Promise<unknown> => {
+    try {
+      const answer = await work();
+      refusals.over();
+      return answer;
+    } catch (error) {
+      if (faultOf(error) !== "doubtful") refusals.met(error);
+      return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
+    }
+  };
+  return new Elysia({ name: "access" })
+    .post(
+      ...observed(
+        metrics,
+        PATH,
+        guard.guarded("admin", async ({ request }) => {
+          // A replay would have to show the key again, of which nothing but a hash is kept.
+          if (request.headers.has("idempotency-key")) {
+            return problem(
+              "invalid-request",
+              "Idempotency-Key: is not taken here, since a key is shown once; revoke one whose answer was lost.",
+            );
+          }
+          const body = await readJson(request, newKey);
+          if (body.problem) return body.problem;
+          const { id, key, keyHash } = makeApiKey();
+          return inDatabase(async () => {
+            const added = await addApiKey(database, { id, keyHash, ...body.value });
+            const headers = { "cache-control": "no-store" };
+            return Response.json({ ...wire(added), key }, { status: 201, headers });
+          });
+        }),
+      ),
+      { parse: "none", detail: createDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        PATH,
+        guard.guarded("admin", ({ query }) => {
+          const parsed = page.safeParse(query, { error: invalidField.message });
+          if (!parsed.success) return problem("invalid-request", invalidField.detail(parsed.error));
+          const { after, limit } = parsed.data;
+          return inDatabase(async () => {
+            const found = await listApiKeys(database, { after, limit });
+            return {
+              apiKeys: found.map(wire),
+              next: found.length === limit ? (found.at(-1)?.keyId ?? null) : null,
+            };
+          });
+        }),
+      ),
+      { detail: listDetail },
+    )
+    .delete(
+      ...observed(
+        metrics,
+        `${PATH}/:keyId`,
+        guard.guarded("admin", ({ params }) => {
+          const keyId = z.uuid().safeParse(params.keyId).data;
+          const notFound = () => problem("api-key-not-found", "keyId: there is no such API key.");
+          if (keyId === undefined) return notFound();
+          return inDatabase(async () => {
+            if (!(await revokeApiKey(database, keyId))) return notFound();
+            keys.forget(keyId);
+            return new Response(null, { status: 204 });
+          });
+        }),
+      ),
+      { detail: revokeDetail },
+    );
+}

@@ -1,0 +1,131 @@
+import { Elysia } from "elysia";
+import type { Caller } from "../access/guard.ts";
+import { claimIn, keyReused } from "../http/idempotency-key.ts";
+import { readJson } from "../http/json-body.ts";
+import { problem } from "../http/problem.ts";
+import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "../postgres/event-writes.ts";
+import type { KeyClaim } from "../postgres/guards.ts";
+import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
+import { observed } from "../telemetry/observed.ts";
+import { changeDetail, closeDetail, createDetail, openDetail } from "./admin-openapi.ts";
+import { eventNotFound, readEventId } from "./asking.ts";
+import { contradictionIn, eventChange, eventDescription } from "./description.ts";
+import type { CatalogueNeighbours } from "./routes.ts";
+import { eventView } from "./views.ts";
+
+const EVENTS = "/api/v1/admin/events";
+
+/** What of a change cannot be done; leaving the transaction undoes it. */
+class Refused extends Error {
+  constructor(readonly answer: Response) {
+    super("refused");
+  }
+}
+
+/** Administrators make events and change them; what is answered is in the database and in this process's catalogue. */
+export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: CatalogueNeighbours) {
+  /** One transaction under the catalogue's lock; with a key it is done once, and its answer kept in it. */
+  const inTransaction = (
+    key: KeyClaim | null,
+    work: (tx: Transaction) => Promise<KeptAnswer>,
+  ): Promise<Response> =>
+    ask(async () => {
+      const done = await runAsAdmin((session) =>
+        underCatalogueLock(session, (tx) => once(tx, key, () => work(tx))),
+      ).catch((error: unknown) => {
+        if (error instanceof Refused) return { result: error.answer };
+        throw error;
+      });
+      if (!done) {
+        const detail = "Other changes of the catalogue are under way: try again when they are done.";
+        return problem("unavailable", detail, { "retry-after": "5" });
+      }
+      if (done.result instanceof Response) return done.result;
+      if (done.result === "key_mismatch") return keyReused();
+      // What cannot be taken in now is taken in when the probe sees the new revision.
+      await keeper.refresh().catch(() => undefined);
+      return sent(done.result);
+    });
+
+  const create = async ({ request }: { request: Request }, caller: Caller) => {
+    const body = await readJson(request, eventDescription);
+    if (body.problem) return body.problem;
+    const key = claimIn(request, () => guard.identityOf(request, caller), EVENTS, body.value);
+    if (key instanceof Response) return key;
+    return inTransaction(key, async (tx) => {
+      const event = await insertEvent(tx, body.value);
+      const free = event.sections.map(({ seatCount }) => ({
+        ...{ unknown: 0, available: seatCount, held: 0, reserved: 0 },
+      }));
+      return { status: 201, body: JSON.stringify(eventView(event, free)) };
+    });
+  };
+
+  const change = async (
+    { request, params }: { request: Request; params: { eventId?: string } },
+    caller: Caller,
+    wanted: EventChange,
+  ) => {
+    const eventId = readEventId(params.eventId);
+    if ("problem" in eventId) return eventId.problem;
+    const { pathname } = new URL(request.url);
+    const key =
+      request.method === "POST"
+        ? claimIn(request, () => guard.identityOf(request, caller), pathname, wanted)
+        : null;
+    if (key instanceof Response) return key;
+    return inTransaction(key, async (tx) => {
+      const changed = await updateEvent(tx, eventId.value, { change: wanted, refuse: contradictionIn });
+      if (!changed) throw new Refused(eventNotFound(eventId.value));
+      if ("refusal" in changed) {
+        const { path, message } = changed.refusal;
+        throw new Refused(problem("invalid-request", `${path.join(".")}: ${message}.`));
+      }
+      const sections = keeper.catalogue.event(eventId.value)?.sections ?? [];
+      const event = { ...changed.event, sections };
+      return { status: 200, body: JSON.stringify(eventView(event, maps.mapOf(event).availability)) };
+    });
+  };
+
+  return new Elysia({ name: "admin events" })
+    .post(...observed(metrics, EVENTS, guard.guarded("admin", create)), {
+      parse: "none",
+      detail: createDetail,
+    })
+    .patch(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId`,
+        guard.guarded("admin", async (context, caller) => {
+          const body = await readJson(context.request, eventChange);
+          return body.problem ?? change(context, caller, body.value);
+        }),
+      ),
+      { parse: "none", detail: changeDetail },
+    )
+    .post(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId/open`,
+        guard.guarded("admin", (context, caller) => change(context, caller, { status: "open" })),
+      ),
+      { parse: "none", detail: openDetail },
+    )
+    .post(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId/close`,
+        guard.guarded("admin", (context, caller) => change(context, caller, { status: "closed" })),
+      ),
+      { parse: "none", detail: closeDetail },
+    );
+}
+
+function sent({ status, body, isReplay }: KeptAnswer & { isReplay: boolean }): Response {
+  const headers = {
+    "content-type": "application/json",
+    ...(status === 201 && { location: `/api/v1/events/${JSON.parse(body).eventId}` }),
+    ...(isReplay && { "idempotent-replayed": "true" }),
+  };
+  return new Response(body, { status, headers });
+}

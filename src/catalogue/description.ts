@@ -1,0 +1,149 @@
+import { z } from "zod";
+import { plainText } from "../http/plain-text.ts";
+import { PRICE_TIER_LIMIT } from "../seats/layout.ts";
+import type { EventDraft, EventFacts } from "./catalogue.ts";
+import { isCurrency } from "./money.ts";
+import {
+  type Contradiction,
+  layoutOf,
+  point,
+  SEAT_LIMIT,
+  sectionDescription,
+  tierName,
+} from "./section-description.ts";
+
+const NAME_LIMIT_CHARACTERS = 200;
+const SECTION_LIMIT = 500;
+
+/** Shorter than anybody can pay, longer than anybody should wait. */
+const HOLD_TTL_SECONDS = { least: 10, most: 86_400 };
+const HOLD_LIMIT_MOST_SECONDS = 7 * 86_400;
+/** No event may allow more; a reservation's seats share one row, one batch and one answer. */
+const RESERVATION_LIMIT_SEATS = 20;
+const BUYER_LIMIT_MOST_SEATS = 100_000;
+/** What Postgres keeps as `integer`. */
+const AMOUNT_LIMIT_MINOR = 2 ** 31 - 1;
+
+const DEFAULTS = { holdTtlSeconds: 600, holdLimitSeconds: 1800 };
+
+const TIME = "must be an ISO 8601 time with its zone, such as 2026-12-01T10:00:00+01:00";
+/** In milliseconds since 1970. */
+const time = z.iso.datetime({ offset: true, error: TIME }).transform((text) => Date.parse(text));
+
+const changeable = {
+  name: plainText(NAME_LIMIT_CHARACTERS),
+  status: z.enum(["open", "closed"]),
+  onSaleAt: time.nullable(),
+  offSaleAt: time.nullable(),
+  holdTtlSeconds: z.int().min(HOLD_TTL_SECONDS.least).max(HOLD_TTL_SECONDS.most),
+  holdLimitSeconds: z.int().min(HOLD_TTL_SECONDS.least).max(HOLD_LIMIT_MOST_SECONDS),
+  reservationLimitSeats: z.int().min(1).max(RESERVATION_LIMIT_SEATS),
+  buyerLimitSeats: z.int().min(1).max(BUYER_LIMIT_MOST_SEATS).nullable(),
+  focalPoint: point.nullable(),
+};
+
+const described = z.strictObject({
+  name: changeable.name,
+  currency: z.string().refine(isCurrency, "must be the ISO 4217 code of a currency, such as EUR"),
+  cancellable: z.boolean().default(false),
+  status: changeable.status.default("open"),
+  onSaleAt: changeable.onSaleAt.default(null),
+  offSaleAt: changeable.offSaleAt.default(null),
+  holdTtlSeconds: changeable.holdTtlSeconds.default(DEFAULTS.holdTtlSeconds),
+  holdLimitSeconds: changeable.holdLimitSeconds.optional(),
+  reservationLimitSeats: changeable.reservationLimitSeats.default(RESERVATION_LIMIT_SEATS),
+  buyerLimitSeats: changeable.buyerLimitSeats.default(null),
+  focalPoint: changeable.focalPoint.default(null),
+  priceTiers: z
+    .array(z.strictObject({ name: tierName, amountMinor: z.int().min(0).max(AMOUNT_LIMIT_MINOR) }))
+    .min(1)
+    .max(PRICE_TIER_LIMIT),
+  sections: z.array(sectionDescription).min(1).max(SECTION_LIMIT),
+});
+
+/** A whole event as an admin describes it; what comes out can be made as it is. */
+export const eventDescription = described.transform((description, context): EventDraft => {
+  const { sections, onSaleAt, offSaleAt, focalPoint, holdLimitSeconds, ...same } = description;
+  const draft: EventDraft = {
+    ...same,
+    onSaleAtMs: onSaleAt,
+    offSaleAtMs: offSaleAt,
+    focalX: focalPoint?.x ?? null,
+    focalY: focalPoint?.y ?? null,
+    holdLimitSeconds: holdLimitSeconds ?? Math.max(DEFAULTS.holdLimitSeconds, same.holdTtlSeconds),
+    sections: [],
+  };
+  const refuse = ({ path, message }: Contradiction) => {
+    context.addIssue({ code: "custom", path, message });
+    return z.NEVER;
+  };
+  const contradiction =
+    contradictionIn(draft) ??
+    twiceNamed("priceTiers", description.priceTiers) ??
+    twiceNamed("sections", sections);
+  if (contradiction) return refuse(contradiction);
+  const tierNames = draft.priceTiers.map(({ name }) => name);
+  let total = 0;
+  for (const [index, section] of sections.entries()) {
+    const laidOut = layoutOf(section, tierNames);
+    if ("contradiction" in laidOut) {
+      const { path, message } = laidOut.contradiction;
+      return refuse({ path: ["sections", index, ...path], message });
+    }
+    const { layout } = laidOut;
+    total +=
+      layout.kind === "general" ? layout.capacity : layout.rows.reduce((sum, row) => sum + row.seatCount, 0);
+    if (total > SEAT_LIMIT)
+      return refuse({ path: ["sections"], message: `must have at most ${SEAT_LIMIT} seats in all` });
+    draft.sections.push({ name: section.name, layout });
+  }
+  return draft;
+});
+
+const fixed = (why: string) => z.never({ error: `cannot be changed: ${why}` }).optional();
+
+/** What an admin changes of an event; what is left out stays. */
+export const eventChange = z
+  .strictObject({
+    ...changeable,
+    currency: fixed("the prices of its seats are in it"),
+    cancellable: fixed("what has been refused for good rests on it"),
+    priceTiers: fixed("the seats have their prices from them"),
+    sections: fixed("seats are made once, with their event"),
+  })
+  .partial()
+  .transform(({ onSaleAt, offSaleAt, focalPoint, ...same }) => {
+    const { currency: _c, cancellable: _b, priceTiers: _p, sections: _s, ...rest } = same;
+    return {
+      ...rest,
+      ...(onSaleAt !== undefined && { onSaleAtMs: onSaleAt }),
+      ...(offSaleAt !== undefined && { offSaleAtMs: offSaleAt }),
+      ...(focalPoint !== undefined && { focalX: focalPoint?.x ?? null, focalY: focalPoint?.y ?? null }),
+    };
+  });
+
+type Related = Pick<EventFacts, "onSaleAtMs" | "offSaleAtMs" | "holdTtlSeconds" | "holdLimitSeconds">;
+
+/** What in an event cannot be together, though each is possible by itself. */
+export function contradictionIn(event: Related): Contradiction | undefined {
+  const { onSaleAtMs, offSaleAtMs, holdTtlSeconds, holdLimitSeconds } = event;
+  if (onSaleAtMs !== null && offSaleAtMs !== null && offSaleAtMs <= onSaleAtMs) {
+    return { path: ["offSaleAt"], message: "must be after onSaleAt" };
+  }
+  if (holdLimitSeconds < holdTtlSeconds) {
+    return {
+      path: ["holdLimitSeconds"],
+      message: `must be at least holdTtlSeconds, which is ${holdTtlSeconds}`,
+    };
+  }
+  return undefined;
+}
+
+function twiceNamed(field: string, entries: { name: string }[]): Contradiction | undefined {
+  const names = new Set<string>();
+  for (const [index, { name }] of entries.entries()) {
+    if (names.has(name)) return { path: [field, index, "name"], message: "must differ from all others" };
+    names.add(name);
+  }
+  return undefined;
+}

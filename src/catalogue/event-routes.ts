@@ -1,0 +1,123 @@
+import { Elysia } from "elysia";
+import { z } from "zod";
+import { problem } from "../http/problem.ts";
+import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
+import { observed } from "../telemetry/observed.ts";
+import { eventNotFound, readEventId, readQuery } from "./asking.ts";
+import type { CatalogueEvent } from "./catalogue.ts";
+import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
+import type { CatalogueNeighbours } from "./routes.ts";
+import { seatFilters, seatPage } from "./seat-page.ts";
+import { eventSummary, eventView, sectionView } from "./views.ts";
+
+const EVENTS = "/api/v1/events";
+
+const page = z.strictObject({
+  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+const seatsQuery = z.strictObject({
+  ...seatFilters,
+  section: z.string().optional(),
+  priceTier: z.string().optional(),
+  accessible: z
+    .enum(["true", "false"])
+    .transform((value) => value === "true")
+    .optional(),
+  row: z.string().optional(),
+});
+
+/** Events and their sections, from this process's memory; their seats, from the database. */
+export function eventRoutes({ database, ask, keeper, maps, guard, metrics }: CatalogueNeighbours) {
+  /** Answers about an event, or that there is none. */
+  const ofEvent = (
+    text: string | undefined,
+    answer: (event: CatalogueEvent) => unknown,
+  ): Response | Promise<unknown> => {
+    const eventId = readEventId(text);
+    if ("problem" in eventId) return eventId.problem;
+    return ask(async () => {
+      const event = await keeper.find(eventId.value);
+      return event ? answer(event) : eventNotFound(eventId.value);
+    });
+  };
+
+  return new Elysia({ name: "events" })
+    .get(
+      ...observed(
+        metrics,
+        EVENTS,
+        guard.guarded("reader", ({ query }) => {
+          const read = readQuery(query, page);
+          if ("problem" in read) return read.problem;
+          const { after, limit } = read.value;
+          const found = keeper.catalogue.events
+            .filter(({ id }) => id > after)
+            .toSorted((a, b) => a.id - b.id)
+            .slice(0, limit);
+          return {
+            events: found.map(eventSummary),
+            next: found.length === limit ? (found.at(-1)?.id ?? null) : null,
+          };
+        }),
+      ),
+      { detail: eventsDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId`,
+        guard.guarded("reader", ({ params }) =>
+          ofEvent(params.eventId, (event) => eventView(event, maps.mapOf(event).availability)),
+        ),
+      ),
+      { detail: eventDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId/sections`,
+        guard.guarded("reader", ({ params }) =>
+          ofEvent(params.eventId, (event) => ({
+            sections: event.sections.map((section) => sectionView(section, event)),
+          })),
+        ),
+      ),
+      { detail: sectionsDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        `${EVENTS}/:eventId/seats`,
+        guard.guarded("reader", ({ params, query }) => {
+          const read = readQuery(query, seatsQuery);
+          if ("problem" in read) return read.problem;
+          return ofEvent(params.eventId, async (event) => {
+            const filter = filterOf(event, read.value);
+            if (filter instanceof Response) return filter;
+            return seatPage(await listSeats(database, filter), filter.limit, keeper);
+          });
+        }),
+      ),
+      { detail: eventSeatsDetail },
+    );
+}
+
+/** What to read of the event's seats, by ids and numbers; or the problem with a name that it does not have. */
+function filterOf(
+  event: CatalogueEvent,
+  { section: name, priceTier: tierName, ...same }: z.output<typeof seatsQuery>,
+): SeatQuery | Response {
+  const section = event.sections.find((each) => each.name === name);
+  if (name !== undefined && !section) {
+    return problem("invalid-request", "section: must be the name of a section of this event.");
+  }
+  const priceTier = event.priceTiers.findIndex((tier) => tier.name === tierName);
+  if (tierName !== undefined && priceTier < 0) {
+    return problem("invalid-request", "priceTier: must be the name of a price tier of this event.");
+  }
+  const [first, last] = section ? [section, section] : [event.sections[0], event.sections.at(-1)];
+  const range = first && last && { first: first.firstSeatId, end: last.firstSeatId + last.seatCount };
+  return { ...same, eventId: event.id, range, priceTier: tierName === undefined ? undefined : priceTier };
+}

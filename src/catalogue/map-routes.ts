@@ -1,0 +1,96 @@
+import { Elysia } from "elysia";
+import { z } from "zod";
+import { problem } from "../http/problem.ts";
+import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
+import { observed } from "../telemetry/observed.ts";
+import { eventNotFound, readEventId, readQuery } from "./asking.ts";
+import type { CatalogueEvent } from "./catalogue.ts";
+import { mapDetail } from "./map-openapi.ts";
+import { pastMap } from "./past-map.ts";
+import type { CatalogueNeighbours } from "./routes.ts";
+import type { SeatMap } from "./seat-map.ts";
+
+const BINARY = "application/octet-stream";
+
+/** It may be kept, but is asked for each time: `If-None-Match` is cheap. */
+const OF_NOW = "no-cache";
+const FOR_GOOD = `max-age=${365 * 86_400}, immutable`;
+/** A moment that a transaction may still write about: it dates its rows to its own beginning. */
+const OF_JUST_NOW = "no-store";
+/** Longer than any transaction that changes a seat may last. */
+const SETTLED_AFTER_MS = 60_000;
+
+const mapQuery = z.strictObject({
+  at: z.iso
+    .datetime({
+      offset: true,
+      error: "must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)",
+    })
+    .transform((text) => Date.parse(text))
+    .optional(),
+});
+
+/** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
+export function mapRoutes({ database, ask, keeper, maps, guard, metrics }: CatalogueNeighbours) {
+  const showPast = async (event: CatalogueEvent, atMs: number, request: Request) => {
+    const nowMs = await readDatabaseTimeMs(database);
+    if (atMs > nowMs) {
+      return problem(
+        "invalid-request",
+        `at: must not be in the future, it is ${new Date(nowMs).toISOString()}.`,
+      );
+    }
+    if (atMs < event.createdAtMs) {
+      const madeAt = new Date(event.createdAtMs).toISOString();
+      return problem("invalid-request", `at: must not be before ${madeAt}, when the event was made.`);
+    }
+    const map = await pastMap(database, event, atMs);
+    return answerOf(map, request, nowMs - atMs > SETTLED_AFTER_MS ? FOR_GOOD : OF_JUST_NOW);
+  };
+
+  return new Elysia({ name: "maps" }).get(
+    ...observed(
+      metrics,
+      "/api/v1/events/:eventId/map",
+      guard.guarded("reader", ({ params, query, request }) => {
+        const eventId = readEventId(params.eventId);
+        if ("problem" in eventId) return eventId.problem;
+        const read = readQuery(query, mapQuery);
+        if ("problem" in read) return read.problem;
+        const { at } = read.value;
+        const known = keeper.catalogue.event(eventId.value);
+        if (known && at === undefined) return answerOf(maps.mapOf(known), request, OF_NOW);
+        return ask(async () => {
+          const event = await keeper.find(eventId.value);
+          if (!event) return eventNotFound(eventId.value);
+          return at === undefined
+            ? answerOf(maps.mapOf(event), request, OF_NOW)
+            : showPast(event, at, request);
+        });
+      }),
+    ),
+    { detail: mapDetail },
+  );
+}
+
+/** The map in the form that the request accepts; 304 where it has it. */
+function answerOf(map: SeatMap, { headers }: Request, cacheControl: string): Response {
+  const form = headers.get("accept")?.includes(BINARY) ? "binary" : "json";
+  const isGzipped = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:\s*,|\s*$))/i.test(
+    headers.get("accept-encoding") ?? "",
+  );
+  const etag = map.etag(form, isGzipped);
+  const shared = { etag, "cache-control": cacheControl, vary: "Accept, Accept-Encoding" };
+  if (has(headers.get("if-none-match"), etag)) return new Response(null, { status: 304, headers: shared });
+  return new Response(map.body(form, isGzipped), {
+    headers: {
+      ...shared,
+      "content-type": form === "binary" ? BINARY : "application/json",
+      ...(isGzipped && { "content-encoding": "gzip" }),
+    },
+  });
+}
+
+/** RFC 9110, section 13.1.2: any of a list, weak or strong, or anything. */
+const has = (ifNoneMatch: string | null, etag: string) =>
+  ifNoneMatch?.split(",").some((each) => ["*", etag, `W/${etag}`].includes(each.trim()));

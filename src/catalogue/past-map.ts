@@ -1,0 +1,34 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { readStatusesAt } from "../postgres/seat-history.ts";
+import type { CatalogueEvent } from "./catalogue.ts";
+import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
+
+/** Seats that one statement looks up; more would come near the limit of a statement's time. */
+const RANGE_LIMIT_SEATS = 50_000;
+const WORD_BYTES = 4;
+
+/** An event's seats as they were at a moment, from the ledger. */
+export async function pastMap(
+  database: NodePgDatabase,
+  event: CatalogueEvent,
+  atMs: number,
+): Promise<SeatMap> {
+  const { places, byteCount } = placesOf(event);
+  const bytes = new Uint8Array(byteCount);
+  for (const place of places) {
+    fillAvailable(bytes, place);
+    for (let first = 0; first < place.seatCount; first += RANGE_LIMIT_SEATS) {
+      const seatCount = Math.min(RANGE_LIMIT_SEATS, place.seatCount - first);
+      const words = await readStatusesAt(database, {
+        firstSeatId: place.firstSeatId + first,
+        seatCount,
+        atMs,
+      });
+      for (let position = 0; position < words.length; position += WORD_BYTES) {
+        const word = words.readUInt32BE(position);
+        setStatus(bytes, place.offset, first + (word >> 2), word & 0b11);
+      }
+    }
+  }
+  return new SeatMap(event.id, places, bytes, atMs);
+}

@@ -1,0 +1,81 @@
+import { Elysia } from "elysia";
+import { z } from "zod";
+import { problem } from "../http/problem.ts";
+import { readSeatHistory } from "../postgres/seat-history.ts";
+import { findSeat, listSeats } from "../postgres/seat-views.ts";
+import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
+import { observed } from "../telemetry/observed.ts";
+import { readQuery } from "./asking.ts";
+import type { CatalogueNeighbours } from "./routes.ts";
+import { historyDetail, seatDetail, seatsDetail } from "./seat-openapi.ts";
+import { seatFilters, seatPage } from "./seat-page.ts";
+import { seatView } from "./views.ts";
+
+const SEATS = "/api/v1/seats";
+
+const listQuery = z.strictObject(seatFilters);
+
+/** Versions are 32-bit integers in the database. */
+const VERSION_LIMIT = 2 ** 31 - 1;
+const historyQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).max(VERSION_LIMIT).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+/** Seats as they are in the database at this moment, and what has happened to them. */
+export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueNeighbours) {
+  /** Answers about a seat that there is. */
+  const ofSeat = (text: string | undefined, answer: (seatId: SeatId) => Promise<unknown>) => {
+    const seatId = parseSeatId(text ?? "");
+    return seatId === undefined ? problem("invalid-seat-id", INVALID_SEAT_ID) : ask(() => answer(seatId));
+  };
+  const notFound = (seatId: SeatId) => problem("seat-not-found", `There is no seat ${seatId}.`);
+
+  return new Elysia({ name: "seats" })
+    .get(
+      ...observed(
+        metrics,
+        `${SEATS}/:seatId`,
+        guard.guarded("reader", ({ params }) =>
+          ofSeat(params.seatId, async (seatId) => {
+            const seat = await findSeat(database, seatId);
+            return seat ? seatView(seat, await keeper.find(seat.eventId)) : notFound(seatId);
+          }),
+        ),
+      ),
+      { detail: seatDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        SEATS,
+        guard.guarded("reader", ({ query }) => {
+          const read = readQuery(query, listQuery);
+          if ("problem" in read) return read.problem;
+          return ask(async () => seatPage(await listSeats(database, read.value), read.value.limit, keeper));
+        }),
+      ),
+      { detail: seatsDetail },
+    )
+    .get(
+      ...observed(
+        metrics,
+        `${SEATS}/:seatId/history`,
+        guard.guarded("reader", ({ params, query }) => {
+          const read = readQuery(query, historyQuery);
+          if ("problem" in read) return read.problem;
+          const { limit } = read.value;
+          return ofSeat(params.seatId, async (seatId) => {
+            const rows = await readSeatHistory(database, seatId, read.value);
+            if (rows.length === 0 && !(await findSeat(database, seatId))) return notFound(seatId);
+            return {
+              seatId,
+              history: rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() })),
+              next: rows.length === limit ? (rows.at(-1)?.version ?? null) : null,
+            };
+          });
+        }),
+      ),
+      { detail: historyDetail },
+    );
+}

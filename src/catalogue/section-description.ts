@@ -1,0 +1,202 @@
+import { z } from "zod";
+import { plainText } from "../http/plain-text.ts";
+import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../seats/layout.ts";
+
+/** Of all sections of one request together: about 10 s in one transaction, while which nothing is published. */
+export const SEAT_LIMIT = 1_000_000;
+
+/** A row is 30 bytes in the section's layout, which every process keeps. */
+const ROW_LIMIT = 20_000;
+const AREA_LIMIT = 200;
+/** What the areas of a section cover, overlaps counted each time: laying them out must not hold up the sale. */
+const COVERED_LIMIT_SEATS = 3 * SEAT_LIMIT;
+
+const NAME_LIMIT_CHARACTERS = 100;
+const LABEL_LIMIT_CHARACTERS = 20;
+/** Far beyond any house, in whatever unit it is measured. */
+const COORDINATE_LIMIT = 1_000_000;
+const NUMBER_LIMIT = 1_000_000;
+const STEP_LIMIT = 100;
+
+const coordinate = z.number().min(-COORDINATE_LIMIT).max(COORDINATE_LIMIT);
+const spacing = z.number().positive().max(COORDINATE_LIMIT).default(1);
+const seatCount = z.int().min(1).max(SEAT_LIMIT);
+
+export const point = z.strictObject({ x: coordinate, y: coordinate });
+export const tierName = plainText(NAME_LIMIT_CHARACTERS);
+const sectionName = plainText(NAME_LIMIT_CHARACTERS);
+const label = plainText(LABEL_LIMIT_CHARACTERS);
+
+const area = z.strictObject({
+  rows: z.tuple([label, label], "must be the labels of the first and the last row"),
+  seats: z.tuple([seatCount, seatCount], "must be the first and the last seat, counted from 1").optional(),
+  priceTier: tierName.optional(),
+  accessible: z.boolean().optional(),
+  restrictedView: z.boolean().optional(),
+});
+
+const assigned = z.strictObject({
+  name: sectionName,
+  kind: z.literal("assigned"),
+  rows: z.union([z.int().min(1).max(ROW_LIMIT), z.array(rowDescription()).min(1).max(ROW_LIMIT)], {
+    error: "must be how many rows there are, or a list of rows with label and seats",
+  }),
+  seatsPerRow: seatCount.optional(),
+  rowLabels: z.enum(["letters", "numbers"]).optional(),
+  numbering: z
+    .strictObject({
+      perRow: z.boolean().default(true),
+      start: z.int().min(0).max(NUMBER_LIMIT).default(1),
+      step: z.int().min(1).max(STEP_LIMIT).default(1),
+      prefix: z.union([z.literal(""), label]).default(""),
+    })
+    .prefault({}),
+  priceTier: tierName.optional(),
+  areas: z.array(area).max(AREA_LIMIT).default([]),
+  position: point.default({ x: 0, y: 0 }),
+  seatSpacing: spacing,
+  rowSpacing: spacing,
+});
+
+const general = z.strictObject({
+  name: sectionName,
+  kind: z.literal("general"),
+  capacity: seatCount,
+  priceTier: tierName.optional(),
+});
+
+function rowDescription() {
+  return z.strictObject({ label, seats: seatCount });
+}
+
+/** A section as an admin describes it, compactly. */
+export const sectionDescription = z.discriminatedUnion("kind", [assigned, general], {
+  error: (issue) => (issue.code === "invalid_union" ? 'must be "assigned" or "general"' : undefined),
+});
+export type SectionDescription = z.output<typeof sectionDescription>;
+type AssignedDescription = z.output<typeof assigned>;
+
+/** What contradicts itself in a description, and where. */
+export interface Contradiction {
+  path: (string | number)[];
+  message: string;
+}
+
+/** Takes a contradiction down; the laying out goes on with whatever does no harm, its result is not used. */
+type Complain = (path: Contradiction["path"], message: string) => void;
+
+/**
+ * The layout that a section's description means. `tierNames`: the event's price tiers, in order.
+ * @returns the layout, or what is wrong and where, the path beginning inside the section.
+ */
+export function layoutOf(
+  description: SectionDescription,
+  tierNames: string[],
+): { layout: SectionLayout } | { contradiction: Contradiction } {
+  const found: Contradiction[] = [];
+  const complain: Complain = (path, message) => found.push({ path, message });
+  const priceTier = tierOf(description.priceTier, { tierNames, path: ["priceTier"], complain });
+  const layout: SectionLayout =
+    description.kind === "general"
+      ? { kind: "general", capacity: description.capacity, priceTier }
+      : assignedLayout(description, { priceTier, tierNames, complain });
+  const [contradiction] = found;
+  return contradiction ? { contradiction } : { layout };
+}
+
+function assignedLayout(
+  description: AssignedDescription,
+  { priceTier, tierNames, complain }: { priceTier: number; tierNames: string[]; complain: Complain },
+): AssignedLayout {
+  const { numbering, position, seatSpacing, rowSpacing } = description;
+  const rows = rowsOf(description, complain);
+  const total = rows.reduce((sum, row) => sum + row.seatCount, 0);
+  if (total > SEAT_LIMIT) complain(["rows"], `must be at most ${SEAT_LIMIT} seats, these are ${total}`);
+  const rowByLabel = new Map(rows.map((row, index) => [row.label, index]));
+  let covered = 0;
+  const areas = description.areas.map((given, index) => {
+    const layout = areaOf(given, { rows, rowByLabel, tierNames, path: ["areas", index], complain });
+    for (let row = layout.fromRow; row <= layout.toRow; row++) covered += rows[row]?.seatCount ?? 0;
+    return layout;
+  });
+  if (covered > COVERED_LIMIT_SEATS) {
+    complain(["areas"], `must not cover more than ${COVERED_LIMIT_SEATS} seats, overlaps counted each time`);
+  }
+  return { kind: "assigned", rows, numbering, priceTier, areas, ...position, seatSpacing, rowSpacing };
+}
+
+function rowsOf(
+  { rows, seatsPerRow, rowLabels = "letters" }: AssignedDescription,
+  complain: Complain,
+): RowLayout[] {
+  if (typeof rows === "number") {
+    if (seatsPerRow === undefined) complain(["seatsPerRow"], "is required where rows is a number");
+    const labelOf = rowLabels === "letters" ? lettersOf : (row: number) => String(row + 1);
+    return Array.from({ length: rows }, (_, row) => ({ label: labelOf(row), seatCount: seatsPerRow ?? 0 }));
+  }
+  if (seatsPerRow !== undefined) complain(["seatsPerRow"], "is not possible where rows is a list");
+  const labels = new Set<string>();
+  for (const [row, { label }] of rows.entries()) {
+    if (labels.has(label)) complain(["rows", row, "label"], "must differ from those of all other rows");
+    labels.add(label);
+  }
+  return rows.map(({ label, seats }) => ({ label, seatCount: seats }));
+}
+
+interface AreaSurroundings {
+  rows: RowLayout[];
+  rowByLabel: Map<string, number>;
+  tierNames: string[];
+  path: Contradiction["path"];
+  complain: Complain;
+}
+
+function areaOf(
+  { rows: [first, last], seats, priceTier, accessible, restrictedView }: z.output<typeof area>,
+  { rows, rowByLabel, tierNames, path, complain }: AreaSurroundings,
+): AreaLayout {
+  const rowOf = (label: string, end: number) => {
+    const row = rowByLabel.get(label);
+    if (row === undefined) complain([...path, "rows", end], "must be the label of a row of this section");
+    return row ?? 0;
+  };
+  const [fromRow, toRow] = [rowOf(first, 0), rowOf(last, 1)];
+  if (fromRow > toRow) complain([...path, "rows"], "must be in the order of the rows");
+  const longest = rows.slice(fromRow, toRow + 1).reduce((most, row) => Math.max(most, row.seatCount), 0);
+  const [fromSeat, toSeat] = seats ?? [1, longest];
+  if (fromSeat > toSeat) complain([...path, "seats"], "must be in the order of the seats");
+  if (toSeat > longest)
+    complain([...path, "seats", 1], `must be at most ${longest}, as the longest of these rows has`);
+  return {
+    ...{ fromRow, toRow, fromSeat: fromSeat - 1, toSeat: toSeat - 1 },
+    ...(priceTier !== undefined && {
+      priceTier: tierOf(priceTier, { tierNames, path: [...path, "priceTier"], complain }),
+    }),
+    ...(accessible !== undefined && { accessible }),
+    ...(restrictedView !== undefined && { restrictedView }),
+  };
+}
+
+/** A tier by its name; the only one there is need not be named. */
+function tierOf(
+  name: string | undefined,
+  { tierNames, path, complain }: Pick<AreaSurroundings, "tierNames" | "path" | "complain">,
+): number {
+  const tier = name === undefined && tierNames.length === 1 ? 0 : tierNames.indexOf(name ?? "");
+  if (tier >= 0) return tier;
+  complain(
+    path,
+    name === undefined
+      ? "is required where there is more than one price tier"
+      : "must be the name of one of the priceTiers",
+  );
+  return 0;
+}
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/** A to Z, then AA, AB and so on, as rows are lettered. */
+function lettersOf(row: number): string {
+  const rest = Math.floor(row / ALPHABET.length);
+  return (rest > 0 ? lettersOf(rest - 1) : "") + ALPHABET.charAt(row % ALPHABET.length);
+}

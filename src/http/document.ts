@@ -1,0 +1,38 @@
+import type { AnyElysia } from "elysia";
+import { requestIdHeader, requestIdParameter, tooLarge } from "./openapi.ts";
+
+type Routes = AnyElysia["routes"];
+
+interface Operation {
+  parameters?: object[];
+  responses?: Record<string, { description?: string; headers?: Record<string, object> }>;
+}
+
+/** A body is not read for these, of whatever size. */
+const WITHOUT_BODY = ["get", "head"];
+
+/**
+ * The routes that have a `detail`, as paths of the OpenAPI document: the detail as it was written, and with it
+ * what is true of every route. The plugin's own paths put one text parameter a place in the path instead of the
+ * detail's parameters, and so lose every header, query and bound of such a route.
+ */
+export function documentedPaths(routes: Routes): Record<string, Record<string, Operation>> {
+  const paths: Record<string, Record<string, Operation>> = {};
+  for (const { path, method, hooks } of routes) {
+    const detail: Operation | undefined = hooks?.detail;
+    if (!detail?.responses) continue;
+    const documented = path.replace(/:(\w+)/g, "{$1}");
+    paths[documented] ??= {};
+    paths[documented][method.toLowerCase()] = withShared(detail, method.toLowerCase());
+  }
+  return paths;
+}
+
+function withShared(detail: Operation, method: string): Operation {
+  const responses: NonNullable<Operation["responses"]> = {};
+  for (const [status, response] of Object.entries(detail.responses ?? {})) {
+    responses[status] = { ...response, headers: { ...requestIdHeader, ...response.headers } };
+  }
+  if (!WITHOUT_BODY.includes(method)) responses[413] = tooLarge;
+  return { ...detail, parameters: [...(detail.parameters ?? []), requestIdParameter], responses };
+}

@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto";
+import type { KeyClaim } from "../postgres/guards.ts";
+import { problem } from "./problem.ts";
+
+const HEADER = "idempotency-key";
+const KEY_LIMIT_CHARACTERS = 255;
+/** Visible ASCII, as a header carries it unchanged. */
+const SHAPE = /^[\x21-\x7e]+$/;
+
+/**
+ * The claim of a request's `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): null without
+ * one, the 400 for one that cannot be used.
+ * @param scope whose key it is: the same key of two callers is two keys
+ * @param payload what was asked, checked, so that two ways to write the same JSON are one
+ */
+export function claimIn(
+  request: Request,
+  scope: () => string,
+  path: string,
+  payload: unknown,
+): KeyClaim | null | Response {
+  const key = request.headers.get(HEADER);
+  if (key === null) return null;
+  if (key.length > KEY_LIMIT_CHARACTERS || !SHAPE.test(key)) {
+    return problem(
+      "invalid-request",
+      `Idempotency-Key: must have 1 to ${KEY_LIMIT_CHARACTERS} visible ASCII characters without spaces; a UUID is a good one.`,
+    );
+  }
+  const asked = `${request.method} ${path}\n${JSON.stringify(payload)}`;
+  return { scope: scope(), key, fingerprint: createHash("sha256").update(asked).digest("hex") };
+}
+
+export const keyReused = () =>
+  problem(
+    "idempotency-key-reused",
+    "Idempotency-Key: was sent with another request before; choose a new one.",
+  );

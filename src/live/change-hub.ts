@@ -1,0 +1,120 @@
+import type { Cursor } from "../postgres/ledger.ts";
+import { ChangeStream, type DropReason } from "./change-stream.ts";
+import type { LedgerTail } from "./ledger-tail.ts";
+import type { RecentChanges, Round } from "./recent-changes.ts";
+
+/** Times that a client's past is asked for where the database refuses; then it is told to begin anew. */
+const REACH_LIMIT_ATTEMPTS = 3;
+
+export interface ChangeHubOptions {
+  tail: LedgerTail;
+  limitStreams: number;
+  onDropped(reason: DropReason): void;
+}
+
+export interface Listener {
+  eventId: number;
+  /** The place up to which it knows everything; undefined for one that begins now. */
+  position: Cursor | undefined;
+  /** Its stream has ended; the connection may still be open. */
+  onOver(): void;
+}
+
+export type Opened =
+  | { kind: "open"; body: ReadableStream<Uint8Array> }
+  | { kind: "full" }
+  | { kind: "closing" }
+  | { kind: "unknown-position" };
+
+/** Everybody who listens to seat changes, by event. */
+export class ChangeHub {
+  private readonly byEvent = new Map<number, Set<ChangeStream>>();
+  private count = 0;
+  private closing = false;
+
+  constructor(private readonly options: ChangeHubOptions) {}
+
+  /** Clients that listen now. */
+  get size(): number {
+    return this.count;
+  }
+
+  hasListeners(eventId: number): boolean {
+    return this.byEvent.has(eventId);
+  }
+
+  /** @throws when the database cannot be asked where the ledger is. */
+  async open(listener: Listener): Promise<Opened> {
+    const { tail, limitStreams } = this.options;
+    if (this.closing) return { kind: "closing" };
+    if (this.count >= limitStreams) return { kind: "full" };
+    this.count++;
+    const recent = await tail.listen().catch((error: unknown) => {
+      this.count--;
+      throw error;
+    });
+    let stream: ChangeStream | undefined;
+    try {
+      const { position } = listener;
+      if (position && !(await tail.canBePast(position))) return { kind: "unknown-position" };
+      if (this.closing) return { kind: "closing" };
+      stream = this.add(listener, recent);
+      return { kind: "open", body: stream.body };
+    } finally {
+      if (!stream) this.leave();
+    }
+  }
+
+  tell(round: Round): void {
+    for (const eventId of round.bytesByEvent.keys()) {
+      for (const stream of this.byEvent.get(eventId) ?? []) stream.take(round);
+    }
+  }
+
+  /** Another epoch has begun. */
+  startOver(): void {
+    for (const streams of this.byEvent.values()) for (const stream of streams) stream.startOver();
+  }
+
+  /** Ends every stream with a word of goodbye, and takes no new ones. */
+  close(): void {
+    this.closing = true;
+    for (const streams of this.byEvent.values()) for (const stream of streams) stream.end("shutdown");
+  }
+
+  private add({ eventId, position, onOver }: Listener, recent: RecentChanges): ChangeStream {
+    const streams = this.byEvent.get(eventId) ?? new Set();
+    this.byEvent.set(eventId, streams);
+    const stream = new ChangeStream({
+      ...{ eventId, position, recent },
+      onOver: (dropped) => {
+        streams.delete(stream);
+        if (streams.size === 0) this.byEvent.delete(eventId);
+        this.leave();
+        if (dropped) this.options.onDropped(dropped);
+        onOver();
+      },
+    });
+    streams.add(stream);
+    if (position) void this.bringUpToDate(stream, position);
+    return stream;
+  }
+
+  private async bringUpToDate(stream: ChangeStream, position: Cursor): Promise<void> {
+    const { tail } = this.options;
+    for (let attempt = 1; attempt <= REACH_LIMIT_ATTEMPTS && !stream.isOver; attempt++) {
+      const isThrough = await tail.reachBack(position).then(
+        () => true,
+        () => false,
+      );
+      if (isThrough) break;
+      await tail.nextRound();
+    }
+    stream.begin();
+  }
+
+  private leave(): void {
+    this.count--;
+    this.options.tail.leave();
+  }
+}

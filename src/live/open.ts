@@ -1,0 +1,47 @@
+import { drizzle } from "drizzle-orm/node-postgres";
+import type { Opening } from "../opening.ts";
+import { openPool } from "../postgres/connect.ts";
+import { ChangeHub } from "./change-hub.ts";
+import { LedgerTail } from "./ledger-tail.ts";
+import { type LiveOptions, liveRoutes } from "./routes.ts";
+
+/** Of its own, so that readers of the catalogue cannot hold up those who listen, nor the other way round. */
+export const LIVE_CONNECTIONS = 1;
+
+/**
+ * Everything about seat changes as they happen: `tail` is poked when something was committed, `close` ends
+ * all streams.
+ */
+export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
+  const pool = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      name: "sentinel-live",
+      connectionLimit: LIVE_CONNECTIONS,
+    },
+    (error) => log.debug({ error: error.message }, "the database connection for seat changes was lost"),
+  );
+  lifecycle.onClose("pool for seat changes", () => pool.end());
+  const database = drizzle(pool);
+  // A counter that is not there before its first event hides that event from rate().
+  metrics.changeStreamDrops.inc({ reason: "slow-consumer" }, 0);
+  const tail = new LedgerTail({
+    database,
+    onRound: (round) => hub.tell(round),
+    onNewEpoch: () => hub.startOver(),
+  });
+  const hub = new ChangeHub({
+    tail,
+    limitStreams: config.changeStreamLimit,
+    onDropped: (reason) => metrics.changeStreamDrops.inc({ reason }),
+  });
+  return {
+    tail,
+    routes: (neighbours: Pick<LiveOptions, "knowsEvent" | "guard">) =>
+      liveRoutes({ hub, metrics, ...neighbours }),
+    refresh: () => metrics.changeStreams.set(hub.size),
+    close: () => hub.close(),
+  };
+}

@@ -1,0 +1,185 @@
+import { type SQL, sql } from "drizzle-orm";
+import { keyIsAlive, liveSeatsOf } from "./guards.ts";
+
+/**
+ * Whether a reservation's state allows an action. `row` is the reservation: as it was seen, or the newest
+ * one under its lock.
+ *
+ * A hold that is over does not count against its buyer's limit. So what makes it count again or for longer
+ * needs the buyer's claim, and the clock as it is after the claim (`now()` is that of the transaction's
+ * beginning): else the buyer could take others at the hold's end, and confirm it from just before. (Seen.)
+ */
+const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
+  case n.action
+    when 'confirm' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp() and ${isClaimed}
+      or ${sql.raw(row)}.status in ('held', 'expired') and n.on_sale and ${isWithinLimit}
+    when 'release' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
+    when 'extend' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
+      and n.extended_to > ${sql.raw(row)}.expires_at and ${isClaimed}
+    when 'cancel' then ${sql.raw(row)}.status = 'confirmed' and n.cancellable
+    else ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at <= statement_timestamp()
+  end`;
+
+/**
+ * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
+ * that takes seats (`reserve.ts`): predicates under the lock, updates by id only, one ledger row a seat.
+ * Parameters, one a reservation: its id and the action; a reservation stands in a batch at most once.
+ *
+ * The reservation's row is locked first, so that what two callers ask of one reservation happens one after
+ * the other; then its seats. Nothing is waited for: who finds a lock taken is told `again`.
+ *
+ * A hold that is over and confirmed takes back those of its seats that are still free, in the same
+ * transaction: all of them, or none. Expiry frees the seats that are still the reservation's; others may
+ * have taken some over.
+ */
+export const changeStatement = (guarded: Guarded) => sql`
+with requested as materialized (
+  select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[])
+    with ordinality as q(id, action, position)
+), epoch as materialized (
+  select max(epoch) as current from ledger_epochs
+), known as materialized (
+  select q.position, q.action, r.*, e.cancellable, e.buyer_limit_seats,
+         least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
+         e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
+           and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
+  from requested q
+  join reservations r on r.id = q.id
+  join events e on e.id = r.event_id
+)${guarded.guards}, seen as materialized (
+  select n.*, ${allows("n", guarded)} as allowed from known n
+), owners as materialized (
+  select r.id, r.event_id, r.seat_ids, r.seat_count, r.prices_minor, n.position, n.action, not n.cancellable as final,
+         case when n.action = 'extend' then n.extended_to else r.expires_at end as expires_at
+  from seen n
+  join reservations r on r.id = n.id
+  where n.allowed and ${allows("r", guarded)}${guarded.barred}
+  order by r.id
+  for no key update of r skip locked
+), wanted as materialized (
+  select o.*, seat_id from owners o cross join lateral unnest(o.seat_ids) as seat_id
+), locked as materialized (
+  select s.id, w.id as reservation_id, w.position, w.action, w.expires_at, nullif(s.reservation_id, w.id) as replaced
+  from wanted w
+  join seats s on s.id = w.seat_id
+  where (s.last_epoch, s.last_txid) <= ((select current from epoch), pg_current_xact_id())
+    and case w.action
+      when 'cancel' then s.status = 'reserved' and s.reservation_id = w.id
+      when 'confirm' then s.status = 'available' or (s.status = 'held' and (s.reservation_id = w.id or s.hold_expires_at <= now()))
+      else s.status = 'held' and s.reservation_id = w.id
+    end
+  order by s.id
+  for no key update of s skip locked
+), counted as materialized (
+  select position, count(*) as seats from locked group by position
+), whole as materialized (
+  select o.* from owners o left join counted using (position)
+  where coalesce(counted.seats, 0) = case when o.action = 'expire'
+    then (select count(*) from seats s where s.id = any(o.seat_ids) and s.reservation_id = o.id and s.status = 'held')
+    else o.seat_count end
+), taken as materialized (
+  select locked.* from locked join whole using (position)
+), updated as (
+  update seats s
+  set status = case t.action when 'confirm' then 'reserved'::seat_status when 'extend' then 'held' else 'available' end,
+      version = s.version + 1,
+      reservation_id = case when t.action in ('confirm', 'extend') then t.reservation_id end,
+      hold_expires_at = case when t.action = 'extend' then t.expires_at end,
+      last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
+  from taken t
+  where s.id = t.id
+  returning s.id, s.version, s.event_id, t.reservation_id, t.replaced, t.action, t.position
+), reservation_rows as (
+  update reservations r
+  set status = case w.action when 'confirm' then 'confirmed'::reservation_status when 'extend' then 'held'
+                 when 'release' then 'released' when 'cancel' then 'cancelled' else 'expired' end,
+      expires_at = w.expires_at
+  from whole w
+  where r.id = w.id
+)${guarded.keys}, ledger_rows as (
+  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
+  select (select current from epoch), id, version, event_id,
+         case action when 'confirm' then 'RESERVED'::ledger_status when 'extend' then 'EXTENDED' when 'release' then 'RELEASED'
+           when 'cancel' then 'CANCELLED' else 'EXPIRED' end,
+         reservation_id, replaced
+  from updated
+), changed as (
+  select position, json_agg(json_build_array(id, version)) as seats from updated group by position
+)
+select
+  case
+    when whole.id is not null then 'done'
+    when seen.id is null or seen.status = 'void' then 'missing'${guarded.verdict}
+    when not seen.allowed then 'refused'
+    when gone.seats is not null then 'gone'
+    else 'again'
+  end as verdict,
+  case when seen.status = 'held' and seen.expires_at <= statement_timestamp() then 'expired' else seen.status::text end as status,
+  case when seen.id is not null and requested.action <> 'expire' then json_build_object(
+    'reservationId', seen.id, 'eventId', seen.event_id, 'seatIds', seen.seat_ids, 'pricesMinor', seen.prices_minor,
+    'expiresAtMs', floor(extract(epoch from coalesce(whole.expires_at, seen.expires_at)) * 1000)) end as facts,
+  coalesce(changed.seats, '[]') as seats,
+  coalesce(whole.final, false) as final,
+  gone.seats as gone,
+  1 / (case when (select count(*) from taken) = (select count(*) from updated) then 1 else 0 end) as tripwire
+from requested
+left join seen on seen.position = requested.position
+left join whole on whole.position = requested.position
+left join changed on changed.position = requested.position
+left join lateral (
+  select json_agg(s.id order by s.id) as seats from seats s
+  where whole.id is null and seen.action = 'confirm' and s.id = any(seen.seat_ids) and s.reservation_id <> seen.id
+    and (s.status = 'reserved' or (s.status = 'held' and s.hold_expires_at > now()))
+) gone on true
+order by requested.position`;
+
+/** The places where the statement with keys and buyers' limits differs. */
+interface Guarded {
+  guards: SQL;
+  barred: SQL;
+  isWithinLimit: SQL;
+  /** Whether nobody else decides on the buyer's seats meanwhile, or nobody need care. */
+  isClaimed: SQL;
+  keys: SQL;
+  verdict: SQL;
+}
+
+const isUnlimited = sql`(n.buyer_id is null or n.buyer_limit_seats is null)`;
+
+/** Without the buyer's claim nobody may keep or take back seats whom a limit might forbid it. */
+export const plainChanges: Guarded = {
+  guards: sql``,
+  barred: sql``,
+  isWithinLimit: isUnlimited,
+  isClaimed: isUnlimited,
+  keys: sql``,
+  verdict: sql`
+    when not seen.allowed and seen.action in ('confirm', 'extend') and seen.status in ('held', 'expired') and seen.buyer_id is not null
+      and seen.buyer_limit_seats is not null then 'capped'`,
+};
+
+export const guardedChanges: Guarded = {
+  guards: sql`, guards as materialized (
+  select g.* from json_to_recordset(${sql.placeholder("keys")}::json) as g("reservationId" uuid, scope text, key text, fingerprint text)
+), barred as materialized (
+  select g."reservationId" as id, k.fingerprint = g.fingerprint as is_replay, k.expires_at
+  from guards g
+  join idempotency_keys k on k.scope = g.scope and k.key = g.key and ${keyIsAlive("k")}
+)`,
+  barred: sql`
+    and not exists (select from barred where barred.id = r.id)`,
+  isWithinLimit: sql`(n.buyer_id is null or n.buyer_limit_seats is null
+        or ${liveSeatsOf("n.buyer_id", "n.event_id", "n.id")} + n.seat_count <= n.buyer_limit_seats)`,
+  isClaimed: sql`true`,
+  keys: sql`, key_rows as (
+  insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
+  select g.scope, g.key, g.fingerprint, w.id, w.expires_at from guards g join whole w on w.id = g."reservationId"
+  on conflict (scope, key) do update
+  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
+      status = null, body = null, created_at = now()
+)`,
+  verdict: sql`
+    when exists (select from barred where barred.id = requested.id)
+      then (select case when is_replay then 'replayed' else 'key_mismatch' end from barred where barred.id = requested.id limit 1)
+    when not seen.allowed and seen.action = 'confirm' and seen.status in ('held', 'expired') and seen.on_sale then 'over_limit'`,
+};

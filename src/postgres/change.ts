@@ -1,0 +1,164 @@
+import { NodePgSession } from "drizzle-orm/node-postgres";
+import { PgDialect } from "drizzle-orm/pg-core";
+import type pg from "pg";
+import { arrayOf } from "./arrays.ts";
+import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
+import { claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+
+/** What may be done to a reservation that is there. `expire` is the sweeper's. */
+export type ChangeAction = "confirm" | "release" | "extend" | "cancel" | "expire";
+
+/** A reservation as its answers tell it. */
+export interface ReservationFacts {
+  reservationId: string;
+  eventId: number;
+  seatIds: number[];
+  /** One a seat. */
+  pricesMinor: number[];
+  /** Null for what was never held. */
+  expiresAtMs: number | null;
+}
+
+export interface ChangeRow {
+  verdict:
+    | "done"
+    | "missing"
+    /** `status` does not allow it. */
+    | "refused"
+    /** The hold is over, and others have some of its seats: `gone`. */
+    | "gone"
+    /** Somebody has a lock on it, it changed at this moment, or it needs a transaction of its own: nothing was changed, ask again. */
+    | "again"
+    /** Must be asked in the way that counts the buyer's seats. */
+    | "capped"
+    | "over_limit"
+    | "replayed"
+    | "key_mismatch";
+  /** Before the change; `expired` also for a hold that is over and not swept yet. Null when it is missing. */
+  status: "held" | "confirmed" | "released" | "expired" | "cancelled" | "void" | null;
+  /** After the change, or as it was; null for an expiry and what is missing. */
+  facts: ReservationFacts | null;
+  /** The seats that changed, with their new versions. */
+  seats: [seatId: number, version: number][];
+  /** Whether `reserved` is for good in its event. */
+  final: boolean;
+  gone: number[] | null;
+}
+
+/** One a reservation. */
+export interface ChangeRequests {
+  reservationIds: string[];
+  actions: ChangeAction[];
+}
+
+export interface ChangeGuard {
+  reservationId: string;
+  key: KeyClaim | null;
+}
+
+const dialect = new PgDialect();
+const compiled = {
+  change_reservations: dialect.sqlToQuery(changeStatement(plainChanges)),
+  change_reservations_guarded: dialect.sqlToQuery(changeStatement(guardedChanges)),
+};
+
+/** @throws what the connection or the server says; `faultOf` tells what it left behind. */
+export function commitChanges(
+  client: pg.Client | pg.PoolClient,
+  requests: ChangeRequests,
+): Promise<ChangeRow[]> {
+  return execute(client, "change_reservations", requests, {});
+}
+
+/**
+ * As `commitChanges`, for changes with a key or under a buyer's limit: in a transaction that takes these
+ * claims by a statement of its own first.
+ * @returns undefined where a claim is somebody else's.
+ */
+export async function commitGuardedChanges(
+  client: pg.PoolClient,
+  requests: ChangeRequests,
+  guards: ChangeGuard[],
+): Promise<(ChangeRow | undefined)[]> {
+  await client.query("begin");
+  const buyers = await client.query<{ id: string; claim: string }>(
+    "select id, 'buyer:' || buyer_id as claim from reservations where id = any($1::uuid[]) and buyer_id is not null",
+    [requests.reservationIds],
+  );
+  const refused = await tryClaims(client, [
+    ...guards.flatMap(({ reservationId, key }) => (key ? [{ reservationId, claim: claimOfKey(key) }] : [])),
+    ...buyers.rows.map(({ id, claim }) => ({ reservationId: id, claim })),
+  ]);
+  const putOff = laterOfABuyer(
+    requests.reservationIds,
+    new Map(buyers.rows.map((row) => [row.id, row.claim])),
+  );
+  const open = requests.reservationIds.flatMap((id, position) =>
+    refused.has(id) || putOff.has(id) ? [] : [position],
+  );
+  const rows = await execute(
+    client,
+    "change_reservations_guarded",
+    {
+      reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
+      actions: open.map((position) => requests.actions[position] ?? "expire"),
+    },
+    {
+      keys: JSON.stringify(
+        guards.flatMap(({ reservationId, key }) => (key ? [{ reservationId, ...key }] : [])),
+      ),
+    },
+  );
+  await client.query("commit");
+  const answers = requests.reservationIds.map((id) =>
+    putOff.has(id) && !refused.has(id) ? PUT_OFF : undefined,
+  );
+  for (const [index, position] of open.entries()) answers[position] = rows[index];
+  return answers;
+}
+
+const PUT_OFF: ChangeRow = {
+  verdict: "again",
+  status: null,
+  facts: null,
+  seats: [],
+  final: false,
+  gone: null,
+};
+
+/**
+ * All reservations of a buyer but the first. Each needs a transaction of its own: one statement counts the
+ * buyer's seats as they were before all of its changes, and let two reservations pass the limit together. (Seen.)
+ */
+function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): Set<string> {
+  const met = new Set<string>();
+  return new Set(
+    reservationIds.filter((id) => {
+      const buyer = buyerOf.get(id);
+      if (buyer === undefined) return false;
+      const isLater = met.has(buyer);
+      met.add(buyer);
+      return isLater;
+    }),
+  );
+}
+
+async function execute(
+  client: pg.Client | pg.PoolClient,
+  name: keyof typeof compiled,
+  { reservationIds, actions }: ChangeRequests,
+  more: Record<string, unknown>,
+): Promise<ChangeRow[]> {
+  const query = new NodePgSession(client, dialect, undefined).prepareQuery(
+    compiled[name],
+    undefined,
+    name,
+    false,
+  );
+  const result = (await query.execute({
+    reservationIds: arrayOf(reservationIds),
+    actions: arrayOf(actions),
+    ...more,
+  })) as pg.QueryResult<ChangeRow>;
+  return result.rows;
+}

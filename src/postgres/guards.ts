@@ -1,0 +1,53 @@
+import { sql } from "drizzle-orm";
+import { NodePgSession } from "drizzle-orm/node-postgres";
+import { PgDialect } from "drizzle-orm/pg-core";
+import type pg from "pg";
+
+/** A request's `Idempotency-Key`: whose it is, and what it was first sent with. */
+export interface KeyClaim {
+  scope: string;
+  key: string;
+  /** SHA-256 of method, route and payload. */
+  fingerprint: string;
+}
+
+/** An answered key is remembered for so long. */
+export const KEY_LIFETIME_HOURS = 24;
+
+/** Keeps the hashes of claims apart from the advisory locks of this project that are plain numbers. */
+const CLAIM_SEED = 7_310;
+
+/** What a lock of this transaction is taken on: nobody else decides on the same buyer or key meanwhile. */
+export const claimOfKey = ({ scope, key }: KeyClaim) => `key:${scope}:${key}`;
+export const claimOfBuyer = (buyerId: string) => `buyer:${buyerId}`;
+
+/** Whether a row of `idempotency_keys` still counts. */
+export const keyIsAlive = (row: string) =>
+  sql.raw(`${row}.created_at > now() - interval '${KEY_LIFETIME_HOURS} hours'`);
+
+/** Seats of a buyer in live reservations of an event, as an expression; `but` is a reservation not counted. */
+export const liveSeatsOf = (buyerId: string, eventId: string, but: string) =>
+  sql.raw(`(select coalesce(sum(x.seat_count), 0) from reservations x
+    where x.buyer_id = ${buyerId} and x.event_id = ${eventId} and x.id <> ${but}
+      and (x.status = 'confirmed' or (x.status = 'held' and x.expires_at > now())))`);
+
+const dialect = new PgDialect();
+const claimStatement = dialect.sqlToQuery(sql`
+  select pg_try_advisory_xact_lock(hashtextextended(claim, ${sql.raw(String(CLAIM_SEED))})) as got
+  from unnest(${sql.placeholder("claims")}::text[]) as claim`);
+
+/**
+ * Takes the claims for the rest of the transaction, without waiting for anybody.
+ * @returns the reservations of which a claim is somebody else's.
+ */
+export async function tryClaims(
+  client: pg.PoolClient,
+  wanted: { reservationId: string; claim: string }[],
+): Promise<Set<string>> {
+  const session = new NodePgSession(client, dialect, undefined);
+  const query = session.prepareQuery(claimStatement, undefined, "try_claims", false);
+  const { rows } = (await query.execute({ claims: wanted.map(({ claim }) => claim) })) as pg.QueryResult<{
+    got: boolean;
+  }>;
+  return new Set(wanted.flatMap(({ reservationId }, index) => (rows[index]?.got ? [] : [reservationId])));
+}

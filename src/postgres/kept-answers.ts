@@ -1,0 +1,42 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type KeyClaim, keyIsAlive } from "./guards.ts";
+
+export type Transaction = Parameters<Parameters<NodePgDatabase["transaction"]>[0]>[0];
+
+/** An answer as it was sent. */
+export interface KeptAnswer {
+  status: number;
+  body: string;
+}
+
+/**
+ * Does something once a key, or without one each time: what `make` answers is kept in the same transaction, and given again for the
+ * same request. Whoever calls holds a lock that keeps two with the same key apart; nothing but a success (2xx)
+ * is kept.
+ * @returns `key_mismatch` where the key was answered for another request.
+ */
+export async function once(
+  tx: Transaction,
+  claim: KeyClaim | null,
+  make: () => Promise<KeptAnswer>,
+): Promise<(KeptAnswer & { isReplay: boolean }) | "key_mismatch"> {
+  if (!claim) return { ...(await make()), isReplay: false };
+  const { scope, key, fingerprint } = claim;
+  const { rows } = await tx.execute<KeptAnswer & { fingerprint: string } & Record<string, unknown>>(sql`
+    select fingerprint, status, body from idempotency_keys k
+    where scope = ${scope} and key = ${key} and ${keyIsAlive("k")}`);
+  const [kept] = rows;
+  if (kept && kept.fingerprint !== fingerprint) return "key_mismatch";
+  if (kept) return { status: kept.status, body: kept.body, isReplay: true };
+  const answer = await make();
+  if (answer.status < 300) {
+    await tx.execute(sql`
+      insert into idempotency_keys (scope, key, fingerprint, status, body)
+      values (${scope}, ${key}, ${fingerprint}, ${answer.status}, ${answer.body})
+      on conflict (scope, key) do update
+      set fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body, reservation_id = null,
+          expires_at = null, created_at = now()`);
+  }
+  return { ...answer, isReplay: false };
+}

@@ -1,0 +1,105 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type Cursor, settledAfter } from "./ledger.ts";
+
+/** What one read of the ledger gives to those who listen to seat changes. */
+export interface ChangePage {
+  /** The epoch that the database lives in now. */
+  epoch: number;
+  rowCount: number;
+  /** The last row's place; undefined where there was no row. */
+  end: Cursor | undefined;
+  /** The changes of each event as server-sent events, in the order of the ledger. */
+  textByEvent: Map<number, string>;
+  /** Whether rows wait for the end of a running transaction: they come without another poke. */
+  isMoreComing: boolean;
+}
+
+type PageRow = { epoch: number; rowCount: number; end: string | null; isMoreComing: boolean } & (
+  | { eventId: string; text: string }
+  | { eventId: null; text: null }
+);
+
+/**
+ * A row as a server-sent event. Nothing in it needs escaping: numbers, a word of an enum, a time. No
+ * reservation is named: whose seat it is, is nobody else's business.
+ */
+const asServerSentEvent = sql`
+  'id: ' || epoch || '-' || txid || '-' || id || E'\nevent: seat\ndata: {"seatId":' || seat_id || ',"version":' || version
+  || ',"status":"' || status || '","at":"' || to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || E'"}\n\n'`;
+
+/**
+ * The next changes after the cursor, at most `limit`, and none after `upTo` where that is given; settled
+ * ones only, as the publisher reads them. The database writes the text: that took the main thread, which has
+ * all of HTTP to do, 1.1 µs a row; reading rows and writing their JSON there took 4 µs.
+ */
+export async function readChanges(
+  database: NodePgDatabase,
+  after: Cursor,
+  limit: number,
+  upTo?: Cursor,
+): Promise<ChangePage> {
+  const { rows } = await database.execute<PageRow & Record<string, unknown>>(sql`
+    with page as materialized (
+      select epoch, txid, id, seat_id, version, event_id, status, occurred_at from seat_events
+      where ${settledAfter(after)} and ${upTo ? sql`(epoch, txid, id) <= ${placeOf(upTo)}` : sql`true`}
+      order by seat_events.epoch, seat_events.txid, seat_events.id limit ${limit}
+    ), texts as (
+      select event_id, string_agg(${asServerSentEvent}, '' order by epoch, txid, id) as text from page group by event_id
+    )
+    select (select max(epoch) from ledger_epochs) as epoch,
+           (select count(*)::int from page) as "rowCount",
+           (select epoch || '-' || txid || '-' || id from page order by epoch desc, txid desc, id desc limit 1) as "end",
+           exists (
+             select from seat_events
+             where (epoch, txid) >= ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))
+           ) as "isMoreComing",
+           texts.event_id::text as "eventId", texts.text
+    from (select) as one left join texts on true`);
+  const [first] = rows;
+  if (!first) throw new Error("the database gave no page of changes");
+  const { epoch, rowCount, isMoreComing } = first;
+  const [lastEpoch, txid, id] = first.end?.split("-") ?? [];
+  return {
+    epoch,
+    rowCount,
+    end: lastEpoch && txid && id ? { epoch: Number(lastEpoch), txid, id } : undefined,
+    textByEvent: new Map(
+      rows.flatMap(({ eventId, text }) => (eventId === null ? [] : [[Number(eventId), text]])),
+    ),
+    isMoreComing,
+  };
+}
+
+/** The place of the newest settled row of the present epoch; before its first row where it has none. */
+export async function readPresent(database: NodePgDatabase): Promise<Cursor> {
+  const { rows } = await database.execute<Cursor & Record<string, unknown>>(sql`
+    with present as (select max(epoch) as epoch from ledger_epochs)
+    select present.epoch, coalesce(newest.txid::text, '0') as txid, coalesce(newest.id::text, '0') as id
+    from present left join lateral (
+      select txid, id from seat_events
+      where seat_events.epoch = present.epoch and seat_events.txid < pg_snapshot_xmin(pg_current_snapshot())
+      order by seat_events.txid desc, seat_events.id desc limit 1
+    ) as newest on true`);
+  const [row] = rows;
+  if (!row) throw new Error("the database gave no present position");
+  return row;
+}
+
+/** Whether the ledger can have come to this place: its epoch is known, its transaction has begun. */
+export async function canBePast(database: NodePgDatabase, { epoch, txid }: Cursor): Promise<boolean> {
+  const { rows } = await database.execute<{ can: boolean }>(sql`
+    select (${epoch}::int, ${txid}::xid8)
+      < ((select max(epoch) from ledger_epochs), pg_snapshot_xmax(pg_current_snapshot())) as can`);
+  return rows[0]?.can ?? false;
+}
+
+/** Whether more than `limit` rows follow the cursor. */
+export async function hasMoreThan(database: NodePgDatabase, after: Cursor, limit: number): Promise<boolean> {
+  const { rowCount } = await database.execute(sql`
+    select from seat_events where (epoch, txid, id) > ${placeOf(after)}
+    order by epoch, txid, id offset ${limit} limit 1`);
+  return rowCount === 1;
+}
+
+const placeOf = ({ epoch, txid, id }: Cursor): SQL => sql`(${epoch}::int, ${txid}::xid8, ${id}::bigint)`;

@@ -1,0 +1,53 @@
+import { and, asc, eq, gt, sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { seatEvents } from "./schema.ts";
+
+const view = {
+  version: seatEvents.version,
+  status: seatEvents.status,
+  reservationId: seatEvents.reservationId,
+  replacesReservationId: seatEvents.replacesReservationId,
+  at: seatEvents.occurredAt,
+};
+
+/** A seat's ledger in the order of its versions, after the one given. */
+export function readSeatHistory(
+  database: NodePgDatabase,
+  seatId: number,
+  { after, limit }: { after: number; limit: number },
+) {
+  return database
+    .select(view)
+    .from(seatEvents)
+    .where(and(eq(seatEvents.seatId, seatId), gt(seatEvents.version, after)))
+    .orderBy(asc(seatEvents.version))
+    .limit(limit);
+}
+
+export async function readDatabaseTimeMs(database: NodePgDatabase): Promise<number> {
+  const { rows } = await database.execute<{ ms: number }>(
+    sql`select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms`,
+  );
+  return rows[0]?.ms ?? 0;
+}
+
+/**
+ * What seats with neighbouring ids were at a moment, by the newest row of each that was written until then: 4
+ * bytes big-endian a seat that had changed by then, its index in the range times 4 plus 1 available, 2 held
+ * or 3 reserved. All others were available.
+ */
+export async function readStatusesAt(
+  database: NodePgDatabase,
+  { firstSeatId, seatCount, atMs }: { firstSeatId: number; seatCount: number; atMs: number },
+): Promise<Buffer> {
+  const { rows } = await database.execute<{ words: Buffer }>(sql`
+    with newest as (
+      select distinct on (seat_id) seat_id, status from seat_events
+      where seat_id >= ${firstSeatId} and seat_id < ${firstSeatId + seatCount} and occurred_at <= ${new Date(atMs)}
+      order by seat_id, version desc
+    )
+    select coalesce(string_agg(int4send((seat_id - ${firstSeatId}::bigint)::int * 4 + case status
+             when 'RESERVED' then 3 when 'HELD' then 2 when 'EXTENDED' then 2 else 1 end), ''::bytea), '') as words
+    from newest`);
+  return rows[0]?.words ?? Buffer.alloc(0);
+}

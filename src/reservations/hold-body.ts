@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { plainText } from "../http/plain-text.ts";
+
+/** No reservation has more, whatever its event allows; a batch carries at least one of them whole. */
+export const RESERVATION_LIMIT_SEATS = 20;
+export const PREFERENCE_LIMIT = 10;
+export const SECTION_LIMIT = 100;
+export const NAME_LIMIT_CHARACTERS = 200;
+export const BUYER_ID_LIMIT_CHARACTERS = 255;
+
+const id = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
+const quantity = z.number().int().min(1).max(RESERVATION_LIMIT_SEATS);
+const name = plainText(NAME_LIMIT_CHARACTERS);
+const names = z.array(name).min(1).max(SECTION_LIMIT);
+
+const seatIds = z
+  .array(id)
+  .min(1)
+  .max(RESERVATION_LIMIT_SEATS)
+  .refine((ids) => new Set(ids).size === ids.length, "must not name a seat twice");
+
+const bestAvailable = z.strictObject({
+  quantity,
+  sections: names.optional(),
+  priceTiers: names.optional(),
+  adjacency: z.enum(["required", "preferred"]).default("preferred"),
+  accessible: z.enum(["only", "any", "avoid"]).default("avoid"),
+});
+
+/** One way to be content; exactly one of the three. */
+const wish = {
+  seatIds: seatIds.optional(),
+  section: name.optional(),
+  quantity: quantity.optional(),
+  bestAvailable: bestAvailable.optional(),
+};
+
+const wishSchema = z.strictObject(wish).superRefine((given, context) => oneWish(given, context));
+
+export const holdSchema = z
+  .strictObject({
+    eventId: id.optional(),
+    ...wish,
+    preferences: z.array(wishSchema).min(1).max(PREFERENCE_LIMIT).optional(),
+    buyerId: plainText(BUYER_ID_LIMIT_CHARACTERS).optional(),
+  })
+  .superRefine((given, context) => {
+    const { eventId, preferences, ...own } = given;
+    if (!preferences) oneWish(own, context);
+    else if (own.seatIds || own.section || own.quantity || own.bestAvailable) {
+      refuse(context, "preferences", "must stand alone, without seatIds, section or bestAvailable beside it");
+    }
+    const needsEvent = (preferences ?? [own]).some((each) => each.section || each.bestAvailable);
+    if (needsEvent && eventId === undefined) refuse(context, "eventId", "is required for this");
+  });
+
+export type HoldBody = z.output<typeof holdSchema>;
+export type Wish = z.output<typeof wishSchema>;
+
+/** In the order of the buyer's preference. */
+export function wishesOf({ preferences, seatIds, section, quantity, bestAvailable }: HoldBody): Wish[] {
+  return preferences ?? [{ seatIds, section, quantity, bestAvailable }];
+}
+
+function oneWish({ seatIds, section, quantity, bestAvailable }: Wish, context: z.RefinementCtx): void {
+  const given = [seatIds, section, bestAvailable].filter((each) => each !== undefined);
+  if (given.length === 0)
+    refuse(context, "seatIds", "is required, or section with quantity, or bestAvailable");
+  else if (given.length > 1)
+    refuse(
+      context,
+      bestAvailable ? "bestAvailable" : "section",
+      "must stand alone: one of seatIds, section, bestAvailable",
+    );
+  else if (section !== undefined && quantity === undefined)
+    refuse(context, "quantity", "is required beside section");
+  else if (section === undefined && quantity !== undefined)
+    refuse(context, "quantity", "belongs beside section, or into bestAvailable");
+}
+
+function refuse(context: z.RefinementCtx, field: string, message: string): void {
+  context.addIssue({ code: "custom", path: [field], message });
+}

@@ -1,0 +1,104 @@
+import type { SeatAnswer } from "../dispatch/messages.ts";
+import type { TakeGuard } from "../postgres/reserve.ts";
+import type { SeatId } from "../seats/seat-id.ts";
+import type { HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
+
+/** One seat for good: the reserve route. */
+export interface ReserveOrder {
+  kind: "reserve";
+  reservationId: string;
+  seatIds: [SeatId];
+  arrivedAt: number;
+  resolve(outcome: Outcome): void;
+}
+
+/** Seats for a while, all or none. */
+export interface HoldOrder {
+  kind: "hold";
+  reservationId: string;
+  seatIds: SeatId[];
+  /** Its buyer and key, while they are in flight. */
+  claims: string[];
+  guard: TakeGuard | undefined;
+  arrivedAt: number;
+  resolve(outcome: HoldOutcome): void;
+}
+
+export type Order = ReserveOrder | HoldOrder;
+
+/** What the worker's answer means for a reserve request. */
+export function outcomeOf(order: ReserveOrder, seat: SeatAnswer | undefined): Outcome {
+  const [seatId] = order.seatIds;
+  switch (seat?.verdict) {
+    case "won":
+      return {
+        kind: "won",
+        seatId,
+        reservationId: order.reservationId,
+        version: seat.version ?? 0,
+        final: seat.final,
+      };
+    case "reserved":
+    case "held":
+    case "contended":
+      return { kind: "taken", seatId, reason: seat.verdict };
+    case "missing":
+      return { kind: "missing", seatId };
+    case "closed":
+      return { kind: "closed", seatId, why: "not_on_sale" };
+    case "buyer_needed":
+      return { kind: "closed", seatId, why: "buyer_needed" };
+    // The others are of requests with a guard or with several seats, which this is not.
+    default:
+      return { kind: "busy", seatId, reason: "unavailable" };
+  }
+}
+
+/** What the worker's answers for its seats mean for a request to hold them. */
+export function holdOutcomeOf(order: HoldOrder, seats: SeatAnswer[]): HoldOutcome {
+  const first = seats[0]?.verdict;
+  switch (first) {
+    case "claimed":
+      return { kind: "running" };
+    case "replayed":
+    case "key_mismatch":
+    case "over_limit":
+      return { kind: first };
+    default:
+  }
+  const having = (verdict: SeatAnswer["verdict"]) =>
+    order.seatIds.filter((_, index) => seats[index]?.verdict === verdict);
+  const missing = having("missing");
+  if (missing.length > 0) return { kind: "missing", seatIds: missing };
+  if (new Set(seats.flatMap((seat) => (seat.hold ? [seat.hold[0]] : []))).size > 1) return { kind: "mixed" };
+  if (having("closed").length > 0) return { kind: "closed", why: "not_on_sale" };
+  if (having("buyer_needed").length > 0) return { kind: "closed", why: "buyer_needed" };
+  const taken = order.seatIds.flatMap((seatId, index) => {
+    const reason = takenReasonOf(seats[index]);
+    return reason ? [{ seatId, reason }] : [];
+  });
+  if (taken.length > 0) return { kind: "taken", seats: taken };
+  if (having("won").length < order.seatIds.length) return { kind: "busy", reason: "unavailable" };
+  const holds = seats.flatMap((seat) => (seat.hold ? [seat.hold] : []));
+  return {
+    kind: "held",
+    facts: {
+      reservationId: order.reservationId,
+      eventId: holds[0]?.[0] ?? 0,
+      seatIds: order.seatIds,
+      pricesMinor: holds.map(([, priceMinor]) => priceMinor),
+      expiresAtMs: holds[0]?.[2] ?? null,
+    },
+  };
+}
+
+function takenReasonOf(seat: SeatAnswer | undefined): TakenReason | undefined {
+  switch (seat?.verdict) {
+    case "reserved":
+    case "held":
+    case "contended":
+      return seat.verdict;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,165 @@
+import { keyReused } from "../http/idempotency-key.ts";
+import { problem } from "../http/problem.ts";
+import type { SeatId } from "../seats/seat-id.ts";
+import { closedProblem } from "./answer.ts";
+import type { OwnerAction } from "./changes.ts";
+import type { HoldResult } from "./holds.ts";
+import type { BusyReason, ChangeOutcome, KeyOutcome } from "./outcome.ts";
+
+/** Losers of one race come back spread over so many seconds. */
+const RETRY_SPREAD_SECONDS = 3;
+
+const retryAfter = () => ({ "retry-after": String(1 + Math.floor(Math.random() * RETRY_SPREAD_SECONDS)) });
+
+/** What a refusal may tell beside its reason. */
+export interface Hints {
+  /** Free seats near the ones that were asked for. */
+  alternatives: SeatId[];
+  /** When the first of the holds in the way ends; for callers who may know. */
+  earliestHoldEndsAt: string | undefined;
+}
+
+type Refused<Result extends { kind: string }, Won extends string> = Exclude<Result, { kind: Won }>;
+
+export type HoldRefusal = Refused<HoldResult, "held" | "replay">;
+
+export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
+  switch (refusal.kind) {
+    case "taken":
+      return problem(
+        "seats-taken",
+        `Not free: ${refusal.seats.map(({ seatId, reason }) => `${seatId} (${reason})`).join(", ")}. Nothing was held.`,
+        retryAfter(),
+        {
+          seats: refusal.seats,
+          alternatives: hints.alternatives,
+          ...(hints.earliestHoldEndsAt && { earliestHoldEndsAt: hints.earliestHoldEndsAt }),
+        },
+      );
+    case "none":
+      return problem(
+        "no-seats-left",
+        "No free seats fit the request; holds that end may free some.",
+        retryAfter(),
+        {
+          alternatives: hints.alternatives,
+          ...(hints.earliestHoldEndsAt && { earliestHoldEndsAt: hints.earliestHoldEndsAt }),
+        },
+      );
+    case "missing":
+      return problem("seat-not-found", `seatIds: there is no seat ${refusal.seatIds.join(", ")}.`);
+    case "no_event":
+      return problem("event-not-found", `eventId: there is no event ${refusal.eventId}.`);
+    case "mixed":
+      return problem("invalid-request", "seatIds: must be seats of one event.");
+    case "unfit":
+      return problem("invalid-request", refusal.detail);
+    case "closed":
+      return closedProblem(refusal.why);
+    case "over_limit":
+      return overLimit();
+    case "busy":
+      return busy(refusal.reason);
+    case "replayed":
+    case "key_mismatch":
+    case "running":
+      return keyProblem(refusal);
+    default:
+      return refusal satisfies never;
+  }
+}
+
+export type ChangeRefusal = Refused<ChangeOutcome, "done">;
+
+export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Response {
+  switch (refusal.kind) {
+    case "missing":
+      return reservationNotFound();
+    case "gone":
+      return problem(
+        "reservation-expired",
+        `The hold is over, and others have seat ${refusal.seatIds.join(", ")}. Nothing was confirmed.`,
+        {},
+        { gone: refusal.seatIds },
+      );
+    case "over_limit":
+      return overLimit();
+    case "refused":
+      return statusProblem(action, refusal.status);
+    case "busy":
+      return busy(refusal.reason);
+    case "replayed":
+    case "key_mismatch":
+    case "running":
+      return keyProblem(refusal);
+    default:
+      return refusal satisfies never;
+  }
+}
+
+/** The same for a reservation that is not there and for one that is not the caller's. */
+export const reservationNotFound = () =>
+  problem("reservation-not-found", "There is no such reservation, or X-Reservation-Token is not its token.");
+
+function statusProblem(
+  action: OwnerAction,
+  status: Extract<ChangeOutcome, { kind: "refused" }>["status"],
+): Response {
+  switch (status) {
+    case "expired":
+      return action === "cancel"
+        ? notConfirmed()
+        : problem("reservation-expired", "The hold is over.", {}, { gone: [] });
+    case "confirmed":
+      return action === "cancel"
+        ? problem("not-cancellable", "The event takes nothing back.")
+        : problem("already-confirmed", "The reservation is confirmed, for good unless it is cancelled.");
+    case "released":
+      return problem("already-released", "The reservation was released; its seats are free or others'.");
+    case "cancelled":
+      return problem("already-cancelled", "The reservation was cancelled; its seats are free or others'.");
+    case "held":
+      return action === "extend"
+        ? problem("extension-limit-reached", "The hold lasts as long as its event allows already.")
+        : notConfirmed();
+    default:
+      return status satisfies never;
+  }
+}
+
+const notConfirmed = () =>
+  problem("not-confirmed", "Only a confirmed reservation can be cancelled; release a hold instead.");
+
+const overLimit = () =>
+  problem(
+    "buyer-limit-reached",
+    "buyerId: the buyer would have more seats than the event allows.",
+    retryAfter(),
+  );
+
+const REASONS: Record<BusyReason, string> = {
+  overloaded: "Too many requests wait already.",
+  unavailable:
+    "The database cannot be asked now. If you sent it with an Idempotency-Key, send it again with the same one.",
+  draining: "This process is ending.",
+};
+
+function busy(reason: BusyReason): Response {
+  return problem("unavailable", REASONS[reason], { "retry-after": "1" }, { reason });
+}
+
+function keyProblem({ kind }: KeyOutcome): Response {
+  switch (kind) {
+    case "key_mismatch":
+      return keyReused();
+    case "running":
+    case "replayed":
+      return problem(
+        "request-in-progress",
+        "A request for the same reservation, buyer or Idempotency-Key is being decided; send it again.",
+        retryAfter(),
+      );
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,237 @@
+import type { DocumentDecoration } from "elysia";
+import { guardResponses, keyWelcome } from "../access/openapi.ts";
+import {
+  idempotencyKeyParameter,
+  jsonResponse,
+  keyReusedResponse,
+  problemResponse,
+} from "../http/openapi.ts";
+import { RESERVATION_LIMIT_SEATS } from "./hold-body.ts";
+
+const id: object = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
+const text: object = { type: "string" };
+const names: object = { type: "array", items: text, minItems: 1 };
+const quantity: object = { type: "integer", minimum: 1, maximum: RESERVATION_LIMIT_SEATS };
+
+const wishProperties = {
+  seatIds: { type: "array", items: id, minItems: 1, maxItems: RESERVATION_LIMIT_SEATS, uniqueItems: true },
+  section: { ...text, description: "A section of general admission, by name; with `quantity`." },
+  quantity,
+  bestAvailable: {
+    type: "object",
+    required: ["quantity"],
+    additionalProperties: false,
+    properties: {
+      quantity,
+      sections: { ...names, description: "Any of these; all sections with numbered seats, where missing." },
+      priceTiers: { ...names, description: "Any of these; all, where missing." },
+      adjacency: { type: "string", enum: ["required", "preferred"], default: "preferred" },
+      accessible: { type: "string", enum: ["only", "any", "avoid"], default: "avoid" },
+    },
+  },
+};
+
+const reservationProperties = {
+  reservationId: { type: "string", format: "uuid" },
+  status: { type: "string", enum: ["HELD", "CONFIRMED", "RELEASED", "EXPIRED", "CANCELLED"] },
+  eventId: id,
+  seats: {
+    type: "array",
+    items: {
+      type: "object",
+      required: ["seatId", "seatNumber", "section", "row", "price"],
+      properties: {
+        seatId: id,
+        seatNumber: { type: ["string", "null"], description: "Null in general admission." },
+        section: { type: ["string", "null"] },
+        row: { type: ["string", "null"] },
+        price: { type: "string", description: "In units of the currency, with its decimals." },
+      },
+    },
+  },
+  total: {
+    type: "object",
+    required: ["amountMinor", "currency"],
+    properties: { amountMinor: { type: "integer" }, currency: { type: "string", description: "ISO 4217." } },
+  },
+  expiresAt: {
+    type: "string",
+    format: "date-time",
+    description: "End of the hold by the database's clock; while held.",
+  },
+};
+const required = ["reservationId", "status", "eventId", "seats", "total"];
+const reservationSchema = { type: "object", required, properties: reservationProperties };
+
+const example = {
+  reservationId: "019a9d0e-8a53-7000-a1b2-c3d4e5f60718",
+  status: "HELD",
+  eventId: 1,
+  seats: [
+    { seatId: 24, seatNumber: "S-24", section: "Hall", row: "A", price: "150.00" },
+    { seatId: 25, seatNumber: "S-25", section: "Hall", row: "A", price: "150.00" },
+  ],
+  total: { amountMinor: 30000, currency: "EUR" },
+  expiresAt: "2026-11-22T20:10:00.000Z",
+};
+const { expiresAt: _, ...ended } = example;
+
+const retryLater = { "Retry-After": { schema: { type: "integer" as const } } };
+const away = { ...problemResponse("Nothing is known to have changed; send it again."), headers: retryLater };
+const conflict = (description: string) => ({ ...problemResponse(description), headers: retryLater });
+const notYours = problemResponse("There is no such reservation, or it is not the caller's.");
+const invalid = problemResponse("A field or header is not valid; the detail names it.");
+
+const idParameter = {
+  name: "reservationId",
+  in: "path",
+  required: true,
+  schema: { type: "string", format: "uuid" },
+} as const;
+const tokenParameter = {
+  name: "X-Reservation-Token",
+  in: "header",
+  required: false,
+  description: "The token from the answer to the hold; not needed with a seller's API key.",
+  schema: { type: "string" },
+} as const;
+
+export const holdDetail: DocumentDecoration = {
+  operationId: "holdSeats",
+  tags: ["Reservations"],
+  summary: "Hold seats, all or none",
+  description:
+    "Exactly one of `seatIds`, `section` with `quantity`, `bestAvailable`, or `preferences`: an ordered list of these, of which the first that can be had wins.",
+  security: keyWelcome,
+  parameters: [idempotencyKeyParameter],
+  requestBody: {
+    required: true,
+    content: {
+      "application/json": {
+        schema: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            eventId: { ...id, description: "Needed but with seatIds." },
+            ...wishProperties,
+            preferences: {
+              type: "array",
+              minItems: 1,
+              maxItems: 10,
+              items: { type: "object", additionalProperties: false, properties: wishProperties },
+            },
+            buyerId: {
+              type: "string",
+              minLength: 1,
+              maxLength: 255,
+              description: "Needed where the event limits its buyers.",
+            },
+          },
+        } as object,
+        example: { eventId: 1, bestAvailable: { quantity: 2 } },
+      },
+    },
+  },
+  responses: {
+    ...guardResponses,
+    201: jsonResponse(
+      "The seats are held until `expiresAt`. Keep the token: it is what the buyer confirms with.",
+      {
+        type: "object",
+        required: [...required, "expiresAt", "token"],
+        properties: { ...reservationProperties, token: { type: "string" } },
+      },
+      { ...example, token: "qZ0xv2mX0kq3nYJ0o0bq6b3lYvU6d2c7m2r8mM5cV1E" },
+    ),
+    400: invalid,
+    403: problemResponse(
+      "The event is not on sale, or sells to named buyers only, or the key's role is not enough.",
+    ),
+    404: problemResponse("There is no such seat or event."),
+    409: conflict(
+      "Not free (`seats` with reasons, `alternatives` near them), nothing left that fits, the buyer's limit, or the same is being decided.",
+    ),
+    415: problemResponse("The body is not JSON."),
+    422: keyReusedResponse,
+    503: away,
+  },
+};
+
+const changeDetail = (
+  operationId: string,
+  summary: string,
+  responses: Record<number, object>,
+): DocumentDecoration => ({
+  operationId,
+  tags: ["Reservations"],
+  summary,
+  security: keyWelcome,
+  parameters: [idParameter, tokenParameter, idempotencyKeyParameter],
+  responses: {
+    ...guardResponses,
+    400: invalid,
+    404: notYours,
+    422: keyReusedResponse,
+    503: away,
+    ...responses,
+  },
+});
+
+const done = (description: string, body: object) => jsonResponse(description, reservationSchema, body);
+
+export const confirmDetail = changeDetail(
+  "confirmReservation",
+  "Confirm a hold: its seats are reserved. After its end too, where all its seats are still free",
+  {
+    200: done("Confirmed, durably.", { ...ended, status: "CONFIRMED" }),
+    409: conflict("Confirmed, released or cancelled already, the buyer's limit, or being decided."),
+    410: problemResponse("The hold is over; `gone` names the seats that others have."),
+  },
+);
+
+export const extendDetail = changeDetail(
+  "extendReservation",
+  "Extend a hold: from now as long as its event holds seats, within the event's longest hold",
+  {
+    200: done("Held until `expiresAt`.", example),
+    409: conflict("It cannot last longer, has ended otherwise, or is being decided."),
+    410: problemResponse("The hold is over."),
+  },
+);
+
+export const cancelDetail = changeDetail(
+  "cancelReservation",
+  "Cancel a confirmed reservation, where its event takes seats back",
+  {
+    200: done("Cancelled; the seats are free.", { ...ended, status: "CANCELLED" }),
+    409: conflict("Not confirmed, not cancellable, cancelled already, or being decided."),
+  },
+);
+
+export const releaseDetail = changeDetail("releaseReservation", "Release a hold", {
+  200: done("Released; the seats are free.", { ...ended, status: "RELEASED" }),
+  409: conflict("Confirmed, released or cancelled already, or being decided."),
+  410: problemResponse("The hold is over."),
+});
+
+export const getDetail: DocumentDecoration = {
+  operationId: "getReservation",
+  tags: ["Reservations"],
+  summary: "Show a reservation",
+  security: keyWelcome,
+  parameters: [idParameter, tokenParameter],
+  responses: {
+    ...guardResponses,
+    200: jsonResponse(
+      "As it is now.",
+      {
+        type: "object",
+        required: [...required, "createdAt"],
+        properties: { ...reservationProperties, createdAt: { type: "string", format: "date-time" } },
+      },
+      { ...example, createdAt: "2026-11-22T20:00:00.000Z" },
+    ),
+    404: notYours,
+    503: away,
+  },
+};

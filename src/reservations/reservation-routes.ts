@@ -1,0 +1,189 @@
+import { Elysia } from "elysia";
+import type { Caller, Guard } from "../access/guard.ts";
+import type { CatalogueKeeper } from "../catalogue/keeper.ts";
+import { claimIn } from "../http/idempotency-key.ts";
+import { readJson } from "../http/json-body.ts";
+import { problem } from "../http/problem.ts";
+import type { ReservationFacts } from "../postgres/change.ts";
+import type { KeyClaim } from "../postgres/guards.ts";
+import type { ReservationView } from "../postgres/reservations.ts";
+import type { SeatId } from "../seats/seat-id.ts";
+import { type Logger, messageOf } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { observed } from "../telemetry/observed.ts";
+import type { Changes, OwnerAction } from "./changes.ts";
+import { holdSchema } from "./hold-body.ts";
+import type { HoldResult, Holds } from "./holds.ts";
+import { changeProblem, holdProblem, reservationNotFound } from "./refusals.ts";
+import {
+  cancelDetail,
+  confirmDetail,
+  extendDetail,
+  getDetail,
+  holdDetail,
+  releaseDetail,
+} from "./reservation-openapi.ts";
+import type { SeatFinder } from "./seat-finder.ts";
+import type { ReservationTokens } from "./token.ts";
+import { type WireStatus, wireReservation } from "./wire.ts";
+
+const PATH = "/api/v1/reservations";
+const ONE = `${PATH}/:reservationId`;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** What a reservation is after each action. */
+const STATUS_AFTER = {
+  confirm: "CONFIRMED",
+  extend: "HELD",
+  release: "RELEASED",
+  cancel: "CANCELLED",
+} as const satisfies Record<OwnerAction, WireStatus>;
+
+export interface ReservationRoutesOptions {
+  holds: Holds;
+  changes: Changes;
+  finder: SeatFinder;
+  tokens: ReservationTokens;
+  keeper: CatalogueKeeper;
+  guard: Guard;
+  /** Reads; each rejects when the database cannot be asked. */
+  findReservation(reservationId: string): Promise<ReservationView | undefined>;
+  findReplay(key: KeyClaim): Promise<ReservationFacts | undefined>;
+  findEarliestHoldEnd(seatIds: SeatId[]): Promise<number | undefined>;
+  metrics: Metrics;
+  log: Logger;
+}
+
+interface OneContext {
+  request: Request;
+  params: { reservationId?: string };
+}
+
+/** `/api/v1/reservations`: seats held for a while, then confirmed or let go. */
+export function reservationsRoutes(options: ReservationRoutesOptions) {
+  const { holds, changes, tokens, keeper, guard, metrics, log } = options;
+  const { catalogue } = keeper;
+
+  /** What the database refuses to say is told as 503; that it is away, its gate has told. */
+  const orBusy = async (answer: () => Promise<Response>): Promise<Response> => {
+    try {
+      return await answer();
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, "a reservation could not be read");
+      return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
+    }
+  };
+
+  const hold = ({ request }: { request: Request }, caller: Caller) =>
+    orBusy(async () => {
+      const { value: body, problem: refusal } = await readJson(request, holdSchema);
+      if (refusal) return refusal;
+      const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body);
+      if (key instanceof Response) return key;
+      const result = await holds.hold(body, key);
+      metrics.holds.inc({ outcome: result.kind });
+      if (result.kind === "held" || result.kind === "replay")
+        return created(result.facts, result.kind === "replay");
+      return holdProblem(result, await hintsFor(result, caller));
+    });
+
+  async function created(facts: ReservationFacts, isReplay: boolean): Promise<Response> {
+    await known(facts);
+    const body = {
+      ...wireReservation(facts, "HELD", catalogue),
+      token: tokens.of(facts.reservationId),
+    };
+    const headers: Record<string, string> = { location: `${PATH}/${facts.reservationId}` };
+    if (isReplay) headers["idempotent-replayed"] = "true";
+    return Response.json(body, { status: 201, headers });
+  }
+
+  async function hintsFor(result: HoldResult, caller: Caller) {
+    if (result.kind !== "taken") return { alternatives: [], earliestHoldEndsAt: undefined };
+    const seatIds = result.seats.map(({ seatId }) => seatId);
+    const mayKnow = caller.kind === "key" && caller.role !== "reader";
+    const isHeld = result.seats.some(({ reason }) => reason === "held");
+    const endsAtMs = mayKnow && isHeld ? await options.findEarliestHoldEnd(seatIds) : undefined;
+    return {
+      alternatives: options.finder.alternativesTo(seatIds),
+      earliestHoldEndsAt: endsAtMs === undefined ? undefined : new Date(endsAtMs).toISOString(),
+    };
+  }
+
+  /** So that the answer can tell its places, also of an event that another process made a moment ago. */
+  async function known(facts: ReservationFacts): Promise<void> {
+    if (!catalogue.event(facts.eventId)) await keeper.find(facts.eventId);
+  }
+
+  /** The reservation's id where the caller may ask for it: with its token, or as a seller. */
+  function ownedBy({ request, params }: OneContext, caller: Caller): string | undefined {
+    const reservationId = params.reservationId?.toLowerCase() ?? "";
+    if (!UUID.test(reservationId)) return undefined;
+    if (caller.kind === "key" && caller.role !== "reader") return reservationId;
+    const token = request.headers.get("x-reservation-token");
+    return token !== null && tokens.isOf(reservationId, token) ? reservationId : undefined;
+  }
+
+  const change = (action: OwnerAction) => (context: OneContext, caller: Caller) =>
+    orBusy(async () => {
+      const reservationId = ownedBy(context, caller);
+      if (!reservationId) return reservationNotFound();
+      const key = claimIn(
+        context.request,
+        () => `reservation:${reservationId}`,
+        `${PATH}/${reservationId}/${action}`,
+        null,
+      );
+      if (key instanceof Response) return key;
+      const outcome = await changes.change({ reservationId, action, key });
+      metrics.changes.inc({ action, outcome: outcome.kind });
+      const facts =
+        outcome.kind === "done"
+          ? outcome.facts
+          : outcome.kind === "replayed" && key
+            ? await options.findReplay(key)
+            : undefined;
+      if (facts) {
+        await known(facts);
+        return Response.json(wireReservation(facts, STATUS_AFTER[action], catalogue), {
+          headers: outcome.kind === "replayed" ? { "idempotent-replayed": "true" } : {},
+        });
+      }
+      if (outcome.kind === "done") throw new Error("a change was done without facts");
+      return changeProblem(action, outcome);
+    });
+
+  const show = (context: OneContext, caller: Caller) =>
+    orBusy(async () => {
+      const reservationId = ownedBy(context, caller);
+      const found = reservationId && (await options.findReservation(reservationId));
+      if (!found) return reservationNotFound();
+      await known(found);
+      const status = found.status.toUpperCase() as WireStatus;
+      return Response.json({
+        ...wireReservation(found, status, catalogue),
+        createdAt: new Date(found.createdAtMs).toISOString(),
+      });
+    });
+
+  // `parse: "none"`: the bodies are read here, so that what is wrong with one is told as a problem.
+  return new Elysia({ name: "reservations-v1" })
+    .post(...observed(metrics, PATH, guard.guarded("seller", hold)), { detail: holdDetail, parse: "none" })
+    .get(...observed(metrics, ONE, guard.guarded("reader", show)), { detail: getDetail })
+    .delete(...observed(metrics, ONE, guard.guarded("seller", change("release"))), {
+      detail: releaseDetail,
+      parse: "none",
+    })
+    .post(...observed(metrics, `${ONE}/confirm`, guard.guarded("seller", change("confirm"))), {
+      detail: confirmDetail,
+      parse: "none",
+    })
+    .post(...observed(metrics, `${ONE}/extend`, guard.guarded("seller", change("extend"))), {
+      detail: extendDetail,
+      parse: "none",
+    })
+    .post(...observed(metrics, `${ONE}/cancel`, guard.guarded("seller", change("cancel"))), {
+      detail: cancelDetail,
+      parse: "none",
+    });
+}

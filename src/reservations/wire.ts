@@ -1,0 +1,35 @@
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import { formatAmount } from "../catalogue/money.ts";
+import type { ReservationFacts } from "../postgres/change.ts";
+
+export type WireStatus = "HELD" | "CONFIRMED" | "RELEASED" | "EXPIRED" | "CANCELLED";
+
+/** A reservation as clients see it. Made of what never changes, so that a replay is the same to the bit. */
+export function wireReservation(facts: ReservationFacts, status: WireStatus, catalogue: Catalogue) {
+  const currency = catalogue.event(facts.eventId)?.currency ?? "";
+  const amountMinor = facts.pricesMinor.reduce((sum, price) => sum + price, 0);
+  return {
+    reservationId: facts.reservationId,
+    status,
+    eventId: facts.eventId,
+    seats: facts.seatIds.map((seatId, index) =>
+      wireSeat(seatId, facts.pricesMinor[index] ?? 0, currency, catalogue),
+    ),
+    total: { amountMinor, currency },
+    ...(status === "HELD" && facts.expiresAtMs !== null
+      ? { expiresAt: new Date(facts.expiresAtMs).toISOString() }
+      : {}),
+  };
+}
+
+function wireSeat(seatId: number, priceMinor: number, currency: string, catalogue: Catalogue) {
+  const section = catalogue.sectionOf(seatId);
+  const place = section?.seating.placeOf(seatId - section.firstSeatId);
+  return {
+    seatId,
+    seatNumber: place?.seatNumber ?? null,
+    section: section?.name ?? null,
+    row: place?.rowLabel ?? null,
+    price: formatAmount(priceMinor, currency),
+  };
+}

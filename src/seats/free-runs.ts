@@ -1,0 +1,83 @@
+import { NearestSeats } from "./nearest-seats.ts";
+import type { SectionSearch } from "./section-search.ts";
+
+/** Where runs are written, by one search after another: nothing is allocated for a seat. As long as the longest section. */
+let starts = new Uint32Array(0);
+let ends = new Uint32Array(0);
+
+/**
+ * The runs of open seats side by side in a section, by number, row after row. A thread makes one search at a
+ * time: those of the next section replace those of the one before.
+ */
+export class FreeRuns {
+  /** The number of each row's first run, and the count of all behind the last. */
+  private readonly rowFirst: Uint32Array;
+  private readonly longest: Uint32Array;
+
+  constructor(private readonly search: SectionSearch) {
+    const { rowCount, seatCount } = search.seating;
+    this.rowFirst = new Uint32Array(rowCount + 1);
+    this.longest = new Uint32Array(rowCount);
+    if (starts.length < seatCount) {
+      starts = new Uint32Array(seatCount);
+      ends = new Uint32Array(seatCount);
+    }
+    let count = 0;
+    for (let row = 0; row < rowCount; row++) {
+      count = this.collect(row, count);
+      this.rowFirst[row + 1] = count;
+    }
+  }
+
+  firstOf(row: number): number {
+    return this.rowFirst[row] ?? 0;
+  }
+
+  /** Length of the longest run of a row. */
+  longestOf(row: number): number {
+    return this.longest[row] ?? 0;
+  }
+
+  /** Index of the first seat of a run. */
+  startOf(run: number): number {
+    return starts[run] ?? 0;
+  }
+
+  /** Index behind the last seat of a run. */
+  endOf(run: number): number {
+    return ends[run] ?? 0;
+  }
+
+  lengthOf(run: number): number {
+    return this.endOf(run) - this.startOf(run);
+  }
+
+  /** The best of all these seats, one by one. */
+  findNearest(): NearestSeats {
+    const { search } = this;
+    const nearest = new NearestSeats(search.quantity);
+    for (const row of search.rows) {
+      if (nearest.outdoes(search.depthOf(row))) break;
+      for (let run = this.firstOf(row); run < this.firstOf(row + 1); run++)
+        for (let index = this.startOf(run); index < this.endOf(run); index++)
+          nearest.offer(search.firstSeatId + index, search.flawsAt(index), search.seatDistanceOf(row, index));
+    }
+    return nearest;
+  }
+
+  private collect(row: number, count: number): number {
+    const { search } = this;
+    const rowEnd = search.seating.startOf(row + 1);
+    let longest = 0;
+    for (let index = search.seating.startOf(row); index < rowEnd; index++) {
+      if (!search.isOpen(index)) continue;
+      starts[count] = index;
+      while (index < rowEnd && search.isOpen(index)) index++;
+      ends[count] = index;
+      longest = Math.max(longest, this.lengthOf(count));
+      count++;
+    }
+    this.longest[row] = longest;
+    return count;
+  }
+}

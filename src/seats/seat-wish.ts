@@ -1,0 +1,42 @@
+import { ACCESSIBLE_BIT, RESTRICTED_VIEW_BIT, type Seating, TIER_MASK, TRAITS_LIMIT } from "./layout.ts";
+
+/** One section to search. Seat `firstSeatId + index` is at `index` of the seating. */
+export interface SearchedSection {
+  firstSeatId: number;
+  seating: Seating;
+}
+
+/** What is looked for, the same in every section. */
+export interface SeatWish {
+  quantity: number;
+  /** Flaws of a seat by its traits (see `Seating`), or `NOT_ALLOWED`. */
+  flawsByTraits: Int32Array;
+  isFree: (seatId: number) => boolean;
+}
+
+/** In place of flaws: a seat that is not to be had. */
+export const NOT_ALLOWED = -1;
+
+/**
+ * What speaks against a seat or a group. One of the worse kind outweighs any number of the lesser, since a
+ * group has at most 20 seats.
+ */
+export const FLAW = { alone: 1, restrictedView: 1 << 6, accessible: 1 << 12, orphan: 1 << 18 } as const;
+
+/** Flaws by traits; with `few`, accessible seats may be had, but the fewer the better. */
+export function flawsByTraits(
+  priceTiers: ReadonlySet<number> | undefined,
+  accessible: "only" | "any" | "none" | "few",
+): Int32Array {
+  const flaws = new Int32Array(TRAITS_LIMIT);
+  for (let traits = 0; traits < TRAITS_LIMIT; traits++) {
+    const isAccessible = (traits & ACCESSIBLE_BIT) !== 0;
+    const isRefused = accessible === (isAccessible ? "none" : "only");
+    if (isRefused || priceTiers?.has(traits & TIER_MASK) === false) flaws[traits] = NOT_ALLOWED;
+    else
+      flaws[traits] =
+        (traits & RESTRICTED_VIEW_BIT ? FLAW.restrictedView : 0) +
+        (isAccessible && accessible === "few" ? FLAW.accessible : 0);
+  }
+  return flaws;
+}

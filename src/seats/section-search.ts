@@ -1,0 +1,111 @@
+import type { Seating } from "./layout.ts";
+import { FLAW, NOT_ALLOWED, type SearchedSection, type SeatWish } from "./seat-wish.ts";
+
+/** A section of numbered seats as one search sees it: which may be had, what speaks against them, how far they are. */
+export class SectionSearch {
+  readonly seating: Seating;
+  readonly firstSeatId: number;
+  readonly quantity: number;
+  readonly seatSpacing: number;
+  /** From the one that the focal point is nearest to outwards. */
+  readonly rows: Uint32Array;
+  private readonly flawsByTraits: Int32Array;
+  readonly isFree: (seatId: number) => boolean;
+  private readonly focal: { x: number; y: number };
+  /** Rows are centred on it. */
+  private readonly middleX: number;
+
+  constructor(section: SearchedSection, wish: SeatWish, focal: { x: number; y: number } | undefined) {
+    const { layout } = section.seating;
+    const { x, y, seatSpacing } = layout.kind === "general" ? { x: 0, y: 0, seatSpacing: 0 } : layout;
+    this.seating = section.seating;
+    this.firstSeatId = section.firstSeatId;
+    this.quantity = wish.quantity;
+    this.seatSpacing = seatSpacing;
+    this.flawsByTraits = wish.flawsByTraits;
+    this.isFree = wish.isFree;
+    this.focal = focal ?? { x, y };
+    this.middleX = x;
+    this.rows = this.rowsOutwards();
+  }
+
+  /** Whether a seat is free and may be had. */
+  isOpen(index: number): boolean {
+    return this.isFree(this.firstSeatId + index) && this.flawsAt(index) !== NOT_ALLOWED;
+  }
+
+  flawsAt(index: number): number {
+    return this.flawsByTraits[this.seating.traitsOf(index)] ?? NOT_ALLOWED;
+  }
+
+  /** Of seats side by side, orphans aside. */
+  flawsOf(first: number, count: number): number {
+    let flaws = 0;
+    for (let index = first; index < first + count; index++) flaws += this.flawsAt(index);
+    return flaws;
+  }
+
+  /** Of the orphans that seats side by side leave to their left and right. */
+  orphanFlawsOf(row: number, first: number, count: number): number {
+    const isLeft = this.freeBeyond(first, -1, row) === 1;
+    const isRight = this.freeBeyond(first + count - 1, 1, row) === 1;
+    return FLAW.orphan * (Number(isLeft) + Number(isRight));
+  }
+
+  /** How many seats of the row follow one another free beyond this one, counted up to 2; not all of them may be had. */
+  freeBeyond(index: number, step: 1 | -1, row: number): number {
+    const start = this.seating.startOf(row);
+    const end = this.seating.startOf(row + 1);
+    let count = 0;
+    for (let next = index + step; count < 2 && next >= start && next < end; next += step, count++)
+      if (!this.isFree(this.firstSeatId + next)) break;
+    return count;
+  }
+
+  /** The sum of the squared distances from the focal point of seats side by side around `x`. */
+  distanceOf(row: number, x: number, count: number): number {
+    const spread = (this.seatSpacing ** 2 * (count * count - 1)) / 12;
+    return count * (this.depthOf(row) + (x - this.focal.x) ** 2 + spread);
+  }
+
+  /** The least distance that a block can have in a row of the section, or in this one. */
+  leastDistanceOf(row: number, isInRow: boolean): number {
+    if (!isInRow) return this.distanceOf(row, this.focal.x, this.quantity);
+    const seatCount = this.seating.startOf(row + 1) - this.seating.startOf(row);
+    const reach = Math.abs(((seatCount - this.quantity) / 2) * this.seatSpacing);
+    const aside = Math.max(0, Math.abs(this.focal.x - this.middleX) - reach);
+    return this.distanceOf(row, this.focal.x + aside, this.quantity);
+  }
+
+  middleOf(row: number, first: number, count: number): number {
+    return this.seating.xOf(first, row) + ((count - 1) / 2) * this.seatSpacing;
+  }
+
+  /** Squared, from the focal point. */
+  depthOf(row: number): number {
+    return (this.seating.yOf(row) - this.focal.y) ** 2;
+  }
+
+  seatDistanceOf(row: number, index: number): number {
+    return this.depthOf(row) + (this.seating.xOf(index, row) - this.focal.x) ** 2;
+  }
+
+  private rowsOutwards(): Uint32Array {
+    const { rowCount } = this.seating;
+    const rows = new Uint32Array(rowCount);
+    let after = this.nearestRow();
+    let before = after - 1;
+    for (let place = 0; place < rowCount; place++) {
+      const goesAfter = after < rowCount && (before < 0 || this.depthOf(after) <= this.depthOf(before));
+      rows[place] = goesAfter ? after++ : before--;
+    }
+    return rows;
+  }
+
+  private nearestRow(): number {
+    const { layout, rowCount } = this.seating;
+    if (layout.kind === "general" || layout.rowSpacing === 0) return 0;
+    const row = Math.round((this.focal.y - layout.y) / layout.rowSpacing);
+    return Math.min(Math.max(row, 0), rowCount - 1);
+  }
+}

@@ -1,0 +1,257 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import type pg from "pg";
+import { commitGuardedChanges } from "../../src/postgres/change.ts";
+import { openSession } from "../../src/postgres/connect.ts";
+import { until, within } from "../support/until.ts";
+import {
+  addEvent,
+  addSeatsOf,
+  age,
+  change,
+  changeGuarded,
+  endHold,
+  pausedAfterBegin,
+  reservationOf,
+  take,
+  taken,
+  type Wish,
+  wishFor,
+  withoutCommit,
+} from "./reservations.ts";
+import { openSale, type Sale } from "./sale.ts";
+import { expectSound } from "./soundness.ts";
+
+/** Far less than the statement may take: who answers within it has waited for nobody. */
+const AT_ONCE_MS = 1000;
+const LIMIT_SEATS = 4;
+
+let sale: Sale;
+let eventId: number;
+beforeAll(async () => {
+  sale = await openSale();
+  eventId = await addEvent(sale, { buyerLimitSeats: LIMIT_SEATS });
+});
+afterEach(async () => {
+  await sale.endSessions();
+  await expectSound(sale);
+});
+afterAll(() => sale.close());
+
+const newBuyer = () => `buyer-${Bun.randomUUIDv7()}`;
+const sessions = (count: number) => Promise.all(Array.from({ length: count }, () => sale.session()));
+const freeSeats = (count: number) => addSeatsOf(sale, eventId, count);
+const wishes = async (count: number, more: Partial<Wish>) => wishFor(sale, await freeSeats(count), more);
+const takeOne = async (session: pg.PoolClient, wish: Wish) => (await take(session, wish))[0]?.[0];
+
+async function liveSeats(buyerId: string): Promise<number> {
+  const [row] = await sale.rows<{ count: number }>(
+    `select coalesce(sum(seat_count), 0)::int as count from reservations
+     where buyer_id = $1 and (status = 'confirmed' or (status = 'held' and expires_at > now()))`,
+    [buyerId],
+  );
+  return row?.count ?? 0;
+}
+
+describe("a buyer's limit", () => {
+  test("is reached exactly, and not passed by one seat", async () => {
+    const buyerId = newBuyer();
+    const session = await sale.session();
+    expect(await take(session, await wishes(3, { buyerId }))).toEqual([["won", "won", "won"]]);
+    expect(await take(session, await wishes(2, { buyerId }))).toEqual([["over_limit", "over_limit"]]);
+    expect(await take(session, await wishes(1, { buyerId }))).toEqual([["won"]]);
+    expect(await take(session, await wishes(1, { buyerId }))).toEqual([["over_limit"]]);
+    expect(await liveSeats(buyerId)).toBe(LIMIT_SEATS);
+  });
+
+  test("counts what the buyer still has: not what is over, released or of another event", async () => {
+    const session = await sale.session();
+    const buyerId = newBuyer();
+    const over = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
+    await age(sale, over);
+    const released = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
+    await change(session, released, "release");
+    const elsewhere = await addEvent(sale, { buyerLimitSeats: LIMIT_SEATS });
+    await taken(sale, await addSeatsOf(sale, elsewhere, LIMIT_SEATS), { buyerId });
+
+    const confirmed = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
+    await changeGuarded(session, confirmed, "confirm");
+    expect(await takeOne(session, await wishes(1, { buyerId }))).toBe("over_limit");
+  });
+
+  test("is no limit where the event has none; the reservation names its buyer there too", async () => {
+    const unlimited = await addEvent(sale);
+    const buyerId = newBuyer();
+    await taken(sale, await addSeatsOf(sale, unlimited, LIMIT_SEATS), { buyerId });
+    const more = await taken(sale, await addSeatsOf(sale, unlimited, LIMIT_SEATS), { buyerId });
+    expect((await reservationOf(sale, more))?.buyerId).toBe(buyerId);
+  });
+
+  test("is kept to exactly when many sessions ask for the same buyer at the same moment", async () => {
+    for (let round = 1; round <= 5; round++) {
+      const buyerId = newBuyer();
+      const wanted = await Promise.all(Array.from({ length: 8 }, () => wishes(2, { buyerId })));
+      const asked = await sessions(wanted.length);
+      const verdicts = await Promise.all(
+        wanted.map(async (wish, index) => {
+          const session = asked[index] as pg.PoolClient;
+          return until(
+            async () => {
+              const verdict = await takeOne(session, wish);
+              return verdict !== "claimed" && verdict;
+            },
+            { deadlineMs: 10_000, what: "nobody else decides for the buyer" },
+          );
+        }),
+      );
+      expect(verdicts.toSorted()).toEqual([...Array(6).fill("over_limit"), "won", "won"]);
+      expect(await liveSeats(buyerId)).toBe(LIMIT_SEATS);
+      await sale.endSessions();
+    }
+  });
+
+  test("neither leaks nor deadlocks when two sessions want the same buyers in opposite order", async () => {
+    for (let round = 1; round <= 20; round++) {
+      const buyers = [newBuyer(), newBuyer(), newBuyer()];
+      const batches = [buyers, buyers.toReversed()].map((order) =>
+        Promise.all(order.map((buyerId) => wishes(3, { buyerId }))),
+      );
+      const asked = await sessions(2);
+      const answers = await Promise.all(
+        batches.map(async (batch, index) => take(asked[index] as pg.PoolClient, ...(await batch))),
+      );
+      const verdicts = answers.flat(2);
+      expect(verdicts.filter((verdict) => !["won", "claimed", "over_limit"].includes(verdict))).toEqual([]);
+      for (const buyerId of buyers) expect(await liveSeats(buyerId)).toBeLessThanOrEqual(LIMIT_SEATS);
+      await sale.endSessions();
+    }
+  });
+
+  test("is counted after the claim, not as it was when the transaction began", async () => {
+    const buyerId = newBuyer();
+    const session = await sale.session();
+    const early = pausedAfterBegin(session, async () => {
+      // A look before the claim would keep an old snapshot in a transaction that has only one.
+      await session.query("select count(*) from reservations");
+      await taken(sale, await freeSeats(3), { buyerId });
+    });
+    expect(await takeOne(early, await wishes(3, { buyerId }))).toBe("over_limit");
+    expect(await liveSeats(buyerId)).toBe(3);
+  });
+
+  test.each(["commit", "rollback"])(
+    "is waited for by nobody: while it is being decided the answer is at once, and after its %s anew",
+    async (end) => {
+      const [buyerId, somebody] = [newBuyer(), newBuyer()];
+      const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
+      expect(await takeOne(withoutCommit(holder), await wishes(3, { buyerId }))).toBe("won");
+
+      const batch = [await wishes(3, { buyerId }), await wishes(2, { buyerId: somebody })];
+      const meanwhile = await within(take(other, ...batch), AT_ONCE_MS, "the batch is answered");
+      expect(meanwhile).toEqual([
+        ["claimed", "claimed", "claimed"],
+        ["won", "won"],
+      ]);
+      await holder.query(end);
+      expect(await takeOne(other, await wishes(3, { buyerId }))).toBe(
+        end === "commit" ? "over_limit" : "won",
+      );
+    },
+  );
+
+  describe.each(["confirm", "extend"] as const)(
+    "is not passed at the end of a hold by an early %s",
+    (action) => {
+      /** Three seats in a hold that ends now, and three others that are taken right after. */
+      async function exchange(buyerId: string, reservationId: string): Promise<void> {
+        await endHold(sale, reservationId);
+        await taken(sale, await freeSeats(3), { buyerId });
+      }
+
+      test("in the plain way, which leaves it to the guarded one", async () => {
+        const buyerId = newBuyer();
+        const reservationId = await taken(sale, await freeSeats(3), { buyerId });
+        const early = await sale.session();
+        await early.query("begin");
+        await exchange(buyerId, reservationId);
+        expect((await change(early, reservationId, action)).verdict).toBe("capped");
+      });
+
+      test("in the guarded way, whose clock is that after the claim", async () => {
+        const buyerId = newBuyer();
+        const reservationId = await taken(sale, await freeSeats(3), { buyerId });
+        const early = pausedAfterBegin(await sale.session(), () => exchange(buyerId, reservationId));
+        expect(await changeGuarded(early, reservationId, action)).toMatchObject(
+          action === "confirm" ? { verdict: "over_limit" } : { verdict: "refused", status: "expired" },
+        );
+      });
+
+      test("and is no obstacle while the hold lasts", async () => {
+        const reservationId = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId: newBuyer() });
+        await age(sale, reservationId, "1 minute");
+        const session = await sale.session();
+        expect((await change(session, reservationId, action)).verdict).toBe("capped");
+        expect(await changeGuarded(session, reservationId, action)).toMatchObject({ verdict: "done" });
+      });
+    },
+  );
+
+  test("is counted by statements that see what was committed, whatever the database's default", async () => {
+    await sale.rows(`do $$ begin execute format(
+      'alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`);
+    const session = await openSession(
+      { databaseUrl: sale.url, name: "test-guards", statementTimeoutMs: 1000, connectTimeoutMs: 5000 },
+      () => undefined,
+    );
+    const { rows } = await session.query("show transaction_isolation");
+    await session.end();
+    expect(rows).toEqual([{ transaction_isolation: "read committed" }]);
+  });
+
+  test("is not passed by a hold that ends while its confirmation is under way", async () => {
+    const buyerId = newBuyer();
+    const reservationId = await taken(sale, await freeSeats(3), { buyerId });
+    await endHold(sale, reservationId, "300 ms");
+    const [early, late] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
+    expect(await changeGuarded(withoutCommit(early), reservationId, "confirm")).toMatchObject({
+      verdict: "done",
+    });
+    await until(async () => (await liveSeats(buyerId)) === 0, {
+      deadlineMs: 2000,
+      what: "the hold is over for whoever does not see the confirmation",
+    });
+    const others = await wishes(3, { buyerId });
+    expect(await takeOne(late, others)).toBe("claimed");
+    await early.query("commit");
+    expect(await takeOne(late, others)).toBe("over_limit");
+  });
+
+  test("is not passed by two reservations that are confirmed in one batch after their end", async () => {
+    const buyerId = newBuyer();
+    const [one, two] = [await taken(sale, await freeSeats(3), { buyerId }), Bun.randomUUIDv7()];
+    await age(sale, one);
+    await taken(sale, await freeSeats(3), { buyerId, reservationId: two });
+    await age(sale, two);
+    const requests = { reservationIds: [one, two], actions: ["confirm" as const, "confirm" as const] };
+    const rows = await commitGuardedChanges(await sale.session(), requests, []);
+    expect(rows.map((row) => row?.verdict)).toEqual(["done", "again"]);
+    expect(await changeGuarded(await sale.session(), two, "confirm")).toMatchObject({
+      verdict: "over_limit",
+    });
+  });
+
+  test("is what a change waits for nobody to decide on", async () => {
+    const buyerId = newBuyer();
+    const over = await taken(sale, await freeSeats(2), { buyerId });
+    await age(sale, over);
+    const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
+    await take(withoutCommit(holder), await wishes(3, { buyerId }));
+    const meanwhile = await within(
+      changeGuarded(other, over, "confirm"),
+      AT_ONCE_MS,
+      "the change is answered",
+    );
+    expect(meanwhile).toBe("claimed");
+    await holder.query("commit");
+    expect(await changeGuarded(other, over, "confirm")).toMatchObject({ verdict: "over_limit", seats: [] });
+  });
+});

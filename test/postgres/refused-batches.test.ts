@@ -1,0 +1,73 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { SeatLocks } from "../../src/redis/seat-locks.ts";
+import { createLog, FaultLog } from "../../src/telemetry/log.ts";
+import { take as takeBatch } from "../../workers/take.ts";
+import { addEvent, addSeatsOf, taken, type Wish, wishFor } from "./reservations.ts";
+import { openSale, type Sale } from "./sale.ts";
+import { expectSound } from "./soundness.ts";
+
+let sale: Sale;
+let eventId: number;
+beforeAll(async () => {
+  sale = await openSale();
+  eventId = await addEvent(sale);
+});
+afterEach(async () => {
+  await sale.endSessions();
+  await expectSound(sale);
+});
+afterAll(() => sale.close());
+
+const freeSeats = (count: number) => addSeatsOf(sale, eventId, count);
+
+describe("a batch that the database refuses", () => {
+  const transactions = () => ({
+    pool: sale.pool,
+    refusals: new FaultLog(createLog("silent", "test"), "the database refuses what it is asked"),
+  });
+  const noLocks = () =>
+    new SeatLocks({ redisUrls: [], keyPrefix: "", ttlMs: 1, timeoutMs: 1, onDegraded: () => undefined });
+
+  async function decide(wishes: Wish[]) {
+    const answer = await takeBatch(transactions(), noLocks(), {
+      seatIds: wishes.flatMap(({ seatIds }) => seatIds),
+      versions: wishes.flatMap(({ versions }) => versions),
+      reservationIds: wishes.flatMap(({ reservationId, seatIds }) => seatIds.map(() => reservationId)),
+      holds: wishes.flatMap(({ isHold, seatIds }) => seatIds.map(() => isHold)),
+      guards: wishes.filter(({ buyerId, key }) => buyerId !== null || key !== null),
+    });
+    if (answer === "doubtful") throw new Error("the batch is in doubt");
+    return { ...answer, verdicts: answer.seats.map(({ verdict }) => verdict) };
+  }
+
+  test("for a value of one of them (class 22) hurts only that one", async () => {
+    const basket = async (buyerId: string) => wishFor(sale, await freeSeats(2), { buyerId });
+    const wishes = [await basket("one"), await basket("no\0text"), await basket("two")];
+    const { verdicts, reran, databaseAway } = await decide(wishes);
+    expect([reran, databaseAway]).toEqual([true, false]);
+    expect(verdicts).toEqual(["won", "won", "undecided", "undecided", "won", "won"]);
+  });
+
+  test("for a constraint that one of them breaks (class 23) hurts only that one", async () => {
+    const used = await taken(sale, await freeSeats(1));
+    const wishes = [
+      await wishFor(sale, await freeSeats(2)),
+      await wishFor(sale, await freeSeats(2), { reservationId: used }),
+      await wishFor(sale, await freeSeats(1), { isHold: false }),
+    ];
+    const { verdicts, reran } = await decide(wishes);
+    expect(reran).toBe(true);
+    expect(verdicts).toEqual(["won", "won", "undecided", "undecided", "won"]);
+  });
+
+  test("for a seat that two of them want gives it to the first, and hurts no other", async () => {
+    const [a = 0, b = 0, c = 0] = await freeSeats(3);
+    const wishes = [
+      await wishFor(sale, [a, b]),
+      await wishFor(sale, [b, c]),
+      await wishFor(sale, await freeSeats(1)),
+    ];
+    const { verdicts } = await decide(wishes);
+    expect(verdicts).toEqual(["won", "won", "held", "free", "won"]);
+  });
+});

@@ -1,0 +1,88 @@
+import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
+import type { KeyClaim } from "../../src/postgres/guards.ts";
+import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
+import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
+import type { SeatNews } from "../../src/reservations/seat-news.ts";
+import { SeatMemory } from "../../src/seats/seat-memory.ts";
+import { factsOf, turn } from "./worker.ts";
+
+type ChangeTask = Extract<ReservationTask, { kind: "change" }>;
+
+interface Sent {
+  task: ChangeTask;
+  /** The worker's answer, one a reservation. */
+  answers(changes: ChangeAnswer[] | "doubtful" | "away"): Promise<void>;
+  dies(): Promise<void>;
+}
+
+type Row = Exclude<ChangeAnswer, { verdict: "undecided" | "claimed" }>;
+
+/** A row of the statement that changes reservations. */
+export const row = (verdict: Row["verdict"], more: Partial<Row> = {}): Row => ({
+  ...{ verdict, status: "held", facts: null, seats: [], final: false, gone: null },
+  ...more,
+});
+
+/** A change that was done on these seats, at their new versions. */
+export const done = (id: string, seats: [number, number][], final = false): Row =>
+  row("done", {
+    facts: factsOf(
+      id,
+      seats.map(([seatId]) => seatId),
+    ),
+    ...{ seats, final },
+  });
+
+/** Changes whose worker threads are the test. */
+export function openChanges({
+  slotCount = 1,
+  batchLimitReservations = 256,
+  queueLimitReservations = 1000,
+} = {}) {
+  const sent: Sent[] = [];
+  const news: SeatNews[] = [];
+  const troubles: string[] = [];
+  const decided: number[] = [];
+  const memory = new SeatMemory();
+  const changes = new Changes({
+    ...{ memory, slotCount, batchLimitReservations, queueLimitReservations },
+    observer: {
+      changed: (seats) => news.push(...seats),
+      decided: (count) => decided.push(count),
+      trouble: (kind) => troubles.push(kind),
+    },
+    run: (task) =>
+      new Promise((resolve, reject) => {
+        if (task.kind !== "change") throw new Error("only changes were expected");
+        sent.push({
+          task,
+          answers: (changes) => {
+            const undecided: ChangeAnswer[] = task.reservationIds.map(() => ({ verdict: "undecided" }));
+            if (changes === "doubtful") resolve(changes);
+            else if (changes === "away")
+              resolve({ changes: undecided, databaseAway: true, transactionMs: 1 });
+            else resolve({ changes, databaseAway: false, transactionMs: 1 });
+            return turn();
+          },
+          dies: () => {
+            reject(new Error("the thread exited"));
+            return turn();
+          },
+        });
+      }),
+  });
+  /** Asks for a change; the answer is undefined until there is one. */
+  const ask = (reservationId: string, action: OwnerAction = "confirm", key: KeyClaim | null = null) => {
+    const asked: { outcome?: ChangeOutcome; atOnce: boolean } = { atOnce: false };
+    const changed = changes.change({ reservationId, action, key });
+    if (changed instanceof Promise) void changed.then((outcome) => Object.assign(asked, { outcome }));
+    else Object.assign(asked, { outcome: changed, atOnce: true });
+    return asked;
+  };
+  const last = (): Sent => {
+    const newest = sent.at(-1);
+    if (!newest) throw new Error("nothing was sent");
+    return newest;
+  };
+  return { changes, memory, ask, sent, last, news, troubles, decided };
+}

@@ -1,0 +1,50 @@
+import { expect, test } from "bun:test";
+import { ReservationFigures } from "../../src/reservations/figures.ts";
+import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { answerOf, heldSeat, lost, seat, won } from "./worker.ts";
+
+function openFigures() {
+  const metrics = createMetrics();
+  const figures = new ReservationFigures(metrics);
+  /** The series whose name and labels begin so, with their values. */
+  const read = async (series: string) => {
+    figures.fold();
+    const lines = (await metrics.registry.metrics()).split("\n");
+    return lines.filter((line) => line.startsWith(series)).map((line) => line.split(" ").at(-1));
+  };
+  return { figures, read };
+}
+
+const seatId = seat(1);
+
+test("a request that nobody may have is counted by its reason, and as the 403 that its client saw", async () => {
+  const { figures, read } = openFigures();
+  figures.answered({ kind: "closed", seatId, why: "not_on_sale" });
+  figures.answered({ kind: "closed", seatId, why: "buyer_needed" });
+  expect(await read('sentinel_reservations_total{outcome="not_on_sale"}')).toEqual(["1"]);
+  expect(await read('sentinel_reservations_total{outcome="buyer_needed"}')).toEqual(["1"]);
+  expect(
+    await read(
+      'sentinel_http_requests_total{route="/api/v1/bookings/reserve/:seatId",method="POST",status="403"}',
+    ),
+  ).toEqual(["2"]);
+});
+
+test("a batch is counted by its seats, its requests by their results, whatever their number of seats", async () => {
+  const { figures, read } = openFigures();
+  figures.decided({
+    answer: answerOf([heldSeat(), heldSeat(), won(), lost("held")]),
+    ...{ results: ["won", "won", "taken"], arrivals: [0, 0, 0], queuedMs: 0, sentAt: 0 },
+  });
+  expect(await read("sentinel_batch_seats_sum")).toEqual(["4"]);
+  expect(await read("sentinel_batch_seats_count")).toEqual(["1"]);
+  expect(await read('sentinel_reservation_duration_seconds_count{outcome="won"}')).toEqual(["2"]);
+});
+
+test("a batch of changes is counted apart from those of seats", async () => {
+  const { figures, read } = openFigures();
+  figures.changed(3, 2);
+  expect(await read("sentinel_change_batch_reservations_sum")).toEqual(["3"]);
+  expect(await read('sentinel_reservation_stage_duration_seconds_count{stage="change"}')).toEqual(["1"]);
+  expect(await read("sentinel_batch_seats_count")).toEqual(["0"]);
+});
