@@ -38,7 +38,7 @@ export interface AssignedLayout {
 }
 
 /** General admission: places without row or number. */
-export interface GeneralLayout {
+interface GeneralLayout {
   kind: "general";
   capacity: number;
   priceTier: number;
