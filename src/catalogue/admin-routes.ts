@@ -10,7 +10,7 @@ import { observed } from "../telemetry/observed.ts";
 import { changeDetail, closeDetail, createDetail, openDetail } from "./admin-openapi.ts";
 import { eventNotFound, readEventId } from "./asking.ts";
 import { contradictionIn, eventChange, eventDescription } from "./description.ts";
-import type { CatalogueNeighbours } from "./routes.ts";
+import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";
 
 const EVENTS = "/api/v1/admin/events";

@@ -6,7 +6,7 @@ import { observed } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
-import type { CatalogueNeighbours } from "./routes.ts";
+import type { CatalogueNeighbours } from "./neighbours.ts";
 import { seatFilters, seatPage } from "./seat-page.ts";
 import { eventSummary, eventView, sectionView } from "./views.ts";
 

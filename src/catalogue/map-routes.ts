@@ -6,8 +6,8 @@ import { observed } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { mapDetail } from "./map-openapi.ts";
+import type { CatalogueNeighbours } from "./neighbours.ts";
 import { pastMap } from "./past-map.ts";
-import type { CatalogueNeighbours } from "./routes.ts";
 import type { SeatMap } from "./seat-map.ts";
 
 const BINARY = "application/octet-stream";

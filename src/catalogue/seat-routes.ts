@@ -6,7 +6,7 @@ import { findSeat, listSeats } from "../postgres/seat-views.ts";
 import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
 import { observed } from "../telemetry/observed.ts";
 import { readQuery } from "./asking.ts";
-import type { CatalogueNeighbours } from "./routes.ts";
+import type { CatalogueNeighbours } from "./neighbours.ts";
 import { historyDetail, seatDetail, seatsDetail } from "./seat-openapi.ts";
 import { seatFilters, seatPage } from "./seat-page.ts";
 import { seatView } from "./views.ts";

@@ -1,0 +1,27 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Guard } from "../access/guard.ts";
+import type { RunAsAdmin } from "../postgres/admin-session.ts";
+import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { FromDatabase } from "./asking.ts";
+import type { CatalogueKeeper } from "./keeper.ts";
+import type { MapCache } from "./map-cache.ts";
+
+export interface CatalogueOptions {
+  database: NodePgDatabase;
+  /** Whether enough readers wait for a connection. */
+  isBusy(): boolean;
+  keeper: CatalogueKeeper;
+  memory: SeatMemory;
+  runAsAdmin: RunAsAdmin;
+  guard: Pick<Guard, "guarded" | "identityOf">;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** What the routes of the catalogue have in common. */
+export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "memory" | "log"> {
+  ask: FromDatabase;
+  maps: MapCache;
+}
