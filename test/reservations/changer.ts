@@ -46,6 +46,7 @@ export function openChanges({
   const memory = new SeatMemory();
   const changes = new Changes({
     ...{ memory, slotCount, batchLimitReservations, queueLimitReservations },
+    readSeats: async (seatIds) => seatIds.map((seatId): SeatNews => [seatId, 9, "reserved", false]),
     observer: {
       changed: (seats) => news.push(...seats),
       decided: (count) => decided.push(count),

@@ -134,6 +134,20 @@ describe("seats that the engine chooses", () => {
     expect([house.looks.toSorted(), house.sent.length]).toEqual([["Circle", "Stalls"], 0]);
   });
 
+  test("are not sold out while somebody decides on the last of them, and may yet lose them", async () => {
+    const house = openHouse();
+    for (let seatId = 23; seatId <= 26; seatId++) house.memory.learn(seatId, 1, "held", false);
+    const floor = { eventId: 1, section: "Floor" };
+    house.askFor({ ...floor, quantity: 2 });
+    await turn();
+    const asked = house.askFor({ ...floor, quantity: 1 });
+    await turn();
+    expect(asked.result).toEqual({ kind: "taken", seats: [{ seatId: seat(21), reason: "contended" }] });
+    const tooMany = house.askFor({ ...floor, quantity: 3 });
+    await turn();
+    expect([tooMany.result, house.looks.length]).toEqual([{ kind: "none" }, 2]);
+  });
+
   test("are found by that look where memory was old", async () => {
     const house = openHouse();
     for (let seatId = 1; seatId <= 8; seatId++) house.memory.learn(seatId, 1, "held", false);
@@ -275,6 +289,14 @@ describe("a key", () => {
     for (let seatId = 1; seatId <= 8; seatId++) house.memory.learn(seatId, 1, "held", false);
     house.replays.set(KEY.key, factsOf("first", [1, 2]));
     const asked = house.askFor(best(2), KEY);
+    await turn();
+    expect(asked.result).toEqual({ kind: "replay", facts: factsOf("first", [1, 2]) });
+  });
+
+  test("that was answered before is answered so again, where the event allows fewer now", async () => {
+    const house = openHouse({ reservationLimitSeats: 1 });
+    house.replays.set(KEY.key, factsOf("first", [1, 2]));
+    const asked = house.askFor({ seatIds: [1, 2] }, KEY);
     await turn();
     expect(asked.result).toEqual({ kind: "replay", facts: factsOf("first", [1, 2]) });
   });

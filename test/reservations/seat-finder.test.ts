@@ -77,6 +77,15 @@ describe("a search", () => {
     expect(search.next(NOTHING)).toEqual(given.slice(0, 2));
   });
 
+  test("jumps after a lost race, or it would follow a faster process and lose every one", () => {
+    const jumps = Array.from({ length: 60 }, () => {
+      const search = searchOf(openSearch({ section: "Floor", quantity: 2 }).found);
+      const [first = seat(21), last = first] = search.next(NOTHING) ?? [];
+      return search.next(new Set([first]))?.[0] !== (last === 26 ? 21 : last + 1);
+    });
+    expect(jumps).toContain(true);
+  });
+
   test("gives no places where fewer are free than are wanted", () => {
     const { found, memory } = openSearch({ section: "Floor", quantity: 2 });
     for (const seatId of [21, 22, 23, 24, 25]) memory.learn(seatId, 1, "held", false);
