@@ -1,6 +1,6 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import { openAccess } from "./access/access.ts";
+import { KEY_CONNECTIONS, openAccess } from "./access/access.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { createApp } from "./app.ts";
 import { CatalogueKeeper } from "./catalogue/keeper.ts";
@@ -18,7 +18,7 @@ import type { Opening } from "./opening.ts";
 import { ADMIN_CONNECTIONS, adminSessions } from "./postgres/admin-session.ts";
 import { openPool } from "./postgres/connect.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
-import { openReservations } from "./reservations/opening.ts";
+import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, openSale, PROBE_CONNECTIONS, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
@@ -89,9 +89,7 @@ export async function openEngine(
     sale.refresh();
     live.refresh();
   };
-  const database = drizzle(reads);
   const access = openAccess(opening, {
-    database,
     connectionOf: (request): string | undefined => app.server?.requestIP(request)?.address,
   });
   const app = createApp({
@@ -102,9 +100,9 @@ export async function openEngine(
       reservationRoutes(sale.batcher, reservationFigures, access.guard.beforeReserving),
       openReservations(opening, {
         ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
-        ...{ guard: access.guard, database },
+        guard: access.guard,
       }),
-      accessRoutes({ ...access, database, metrics, log }),
+      accessRoutes({ ...access, metrics, log }),
       catalogueRoutes({
         database: drizzle(reads),
         isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
@@ -182,6 +180,8 @@ function assertConnections({ reservationWorkers, batchesPerWorker }: Config, con
     reservationWorkers * (batchesPerWorker + CHANGE_BATCHES_PER_WORKER) +
     SWEEPER_CONNECTIONS +
     READ_CONNECTIONS +
+    RESERVATION_READ_CONNECTIONS +
+    KEY_CONNECTIONS +
     PROBE_CONNECTIONS +
     LIVE_CONNECTIONS +
     PUBLISHER_CONNECTIONS +

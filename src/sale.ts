@@ -11,7 +11,8 @@ import type { LedgerTail } from "./live/ledger-tail.ts";
 import type { Opening } from "./opening.ts";
 import { readPulse } from "./postgres/catalogue.ts";
 import { openPool } from "./postgres/connect.ts";
-import { findFacts } from "./postgres/reservations.ts";
+import { findReservation } from "./postgres/reservations.ts";
+import { readSeatsOf } from "./postgres/seats.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher } from "./reservations/batcher.ts";
 import { Changes } from "./reservations/changes.ts";
@@ -19,6 +20,7 @@ import type { ReservationFigures } from "./reservations/figures.ts";
 import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
+import { messageOf } from "./telemetry/log.ts";
 
 /** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
 export const PROBE_CONNECTIONS = 1;
@@ -76,7 +78,7 @@ export function openSale(
     memory,
     mayTrustMemory: () => feed?.isLive ?? true,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
-    readFacts: (reservationId) => findFacts(drizzle(reads), reservationId),
+    readFacts: (reservationId) => findReservation(drizzle(reads), reservationId),
     slotCount: config.reservationWorkers * config.batchesPerWorker,
     batchLimitSeats: config.batchLimitSeats,
     queueLimitSeats: config.queueLimitSeats,
@@ -86,7 +88,7 @@ export function openSale(
       unresolved: (reservationIds) =>
         log.error(
           { reservationIds },
-          "told to try again before it was known: given back when the database answers",
+          "told to try again before it was known: what was reserved is given back when the database answers, a hold ends by itself",
         ),
       trouble,
     },
@@ -94,6 +96,10 @@ export function openSale(
   const changes = new Changes({
     memory,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
+    readSeats: async (reservationIds) =>
+      (await readSeatsOf(drizzle(reads), reservationIds)).map(
+        ({ seatId, version, status, final }): SeatNews => [seatId, version, status, final],
+      ),
     slotCount: config.reservationWorkers * CHANGE_BATCHES_PER_WORKER,
     batchLimitReservations: config.batchLimitSeats,
     queueLimitReservations: config.queueLimitSeats,
@@ -119,7 +125,7 @@ export function openSale(
       memory.clear();
       keeper.forget();
       catalogue.forget();
-      keeper.catchUp().catch((error: Error) => log.warn({ error: error.message }, "memory starts cold"));
+      keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
     },
     onCatalogue: (revision) => catalogue.noticed(revision),
   });
@@ -248,7 +254,7 @@ function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNe
   lifecycle.onClose("memory keeper", () => keeper.close());
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) {
-    keeper.catchUp().catch((error: Error) => log.warn({ error: error.message }, "memory starts cold"));
+    keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
     return { keeper, feed };
   }
   const opened = new SeatFeed({

@@ -87,11 +87,13 @@ describe("the rooms of the code", () => {
 
   test("that run drizzle are Postgres's own, and those that hand a pool or a session over to it", () => {
     const handsOver = [
+      "src/access/access.ts",
       "src/access/command.ts",
       "src/engine.ts",
       "src/sale.ts",
       "src/ledger/relay.ts",
       "src/live/open.ts",
+      "src/reservations/opening.ts",
       "workers/reservation.ts",
       "workers/sweeper.ts",
     ];

@@ -3,10 +3,11 @@ import { commitChanges, commitGuardedChanges } from "../src/postgres/change.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**
- * A change that met somebody else's lock is asked for again, each time in a new transaction; locks are held
- * for the milliseconds of a commit.
+ * A change that met somebody else's lock or claim is asked for again, each time in a new transaction; they
+ * are held for the milliseconds of a commit. So many rounds in which nothing more was decided are enough.
  */
-const ROUND_LIMIT = 5;
+const IDLE_ROUND_LIMIT = 5;
+const AGAIN = ["again", "capped", "claimed"];
 
 /**
  * Commits changes of reservations. No Redis lock: only a reservation's owner may change it, and what a
@@ -20,7 +21,7 @@ export async function change(transactions: Transactions, batch: ChangeBatch): Pr
   const guarded = new Set(batch.reservationIds.flatMap((id, position) => (keys.has(id) ? [position] : [])));
 
   let open = batch.reservationIds.map((_, position) => position);
-  for (let round = 1; round <= ROUND_LIMIT && open.length > 0 && !answer.databaseAway; round++) {
+  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !answer.databaseAway; ) {
     const plain = open.filter((position) => !guarded.has(position));
     const withGuard = open.filter((position) => guarded.has(position));
     if ((await commit(transactions, batch, plain, answer, false)) === "doubtful") return "doubtful";
@@ -28,9 +29,13 @@ export async function change(transactions: Transactions, batch: ChangeBatch): Pr
     for (const position of plain) {
       if (changes[position]?.verdict === "capped") guarded.add(position);
     }
-    open = open.filter((position) => ["again", "capped"].includes(changes[position]?.verdict ?? ""));
+    const rest = open.filter((position) => AGAIN.includes(changes[position]?.verdict ?? ""));
+    if (rest.length === open.length) idleRounds++;
+    open = rest;
   }
-  for (const position of open) changes[position] = { verdict: "undecided" };
+  for (const position of open) {
+    if (changes[position]?.verdict !== "claimed") changes[position] = { verdict: "undecided" };
+  }
   answer.transactionMs = performance.now() - startedAt;
   return answer;
 }

@@ -1,6 +1,7 @@
-import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Opening } from "../opening.ts";
 import { findApiKeys } from "../postgres/api-keys.ts";
+import { openPool } from "../postgres/connect.ts";
 import { faultOf } from "../postgres/faults.ts";
 import { SharedCounts } from "../redis/rate-limits.ts";
 import { FaultLog } from "../telemetry/log.ts";
@@ -8,8 +9,10 @@ import { ApiKeys } from "./api-keys.ts";
 import { Guard } from "./guard.ts";
 import { RateLimits } from "./rate-limits.ts";
 
+/** Of its own, so that readers of the catalogue cannot hold a key's check up. */
+export const KEY_CONNECTIONS = 1;
+
 export interface AccessNeighbours {
-  database: NodePgDatabase;
   /** Where the request's connection comes from; undefined when it is gone. */
   connectionOf(request: Request): string | undefined;
 }
@@ -17,11 +20,25 @@ export interface AccessNeighbours {
 export interface Access {
   keys: ApiKeys;
   guard: Guard;
+  /** Where keys are kept. */
+  database: NodePgDatabase;
 }
 
 /** Who may do what: the API keys in memory, the rate limits, and the guard that routes are written with. */
-export function openAccess(opening: Opening, { database, connectionOf }: AccessNeighbours): Access {
-  const { config, metrics, log } = opening;
+export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours): Access {
+  const { config, parts, metrics, log, lifecycle } = opening;
+  const pool = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      name: "sentinel-keys",
+      connectionLimit: KEY_CONNECTIONS,
+    },
+    (error) => log.debug({ error: error.message }, "the database connection for API keys was lost"),
+  );
+  lifecycle.onClose("pool for API keys", () => pool.end());
+  const database = drizzle(pool);
   const refusals = new FaultLog(log, "the database refuses what is asked about API keys");
   const keys = new ApiKeys(async (ids) => {
     try {
@@ -52,7 +69,7 @@ export function openAccess(opening: Opening, { database, connectionOf }: AccessN
     connectionOf,
     metrics,
   });
-  return { keys, guard };
+  return { keys, guard, database };
 }
 
 function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCounts | undefined {

@@ -1,5 +1,6 @@
 import type { DocumentDecoration } from "elysia";
 import { jsonResponse, problemResponse } from "../http/openapi.ts";
+import { plainTextSchema } from "../http/plain-text.ts";
 import { NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 
 /** Most keys in one answer. */
@@ -38,7 +39,7 @@ export const guardResponses = {
   },
 } as const;
 
-const name: object = { type: "string", minLength: 1, maxLength: NAME_LIMIT_CHARACTERS };
+const name = plainTextSchema(NAME_LIMIT_CHARACTERS);
 const role: object = {
   type: "string",
   enum: ROLES,
@@ -115,6 +116,7 @@ export const listDetail: DocumentDecoration = {
     {
       name: "limit",
       in: "query",
+      description: "At most so many in one answer.",
       schema: { type: "integer", minimum: 1, maximum: PAGE_LIMIT, default: 100 },
     },
   ],
@@ -144,7 +146,15 @@ export const revokeDetail: DocumentDecoration = {
   description:
     "It stops in this process at once and in every other within 2 s. Revoking it again is no error.",
   security: keyNeeded,
-  parameters: [{ name: "keyId", in: "path", required: true, schema: { type: "string", format: "uuid" } }],
+  parameters: [
+    {
+      name: "keyId",
+      in: "path",
+      required: true,
+      description: "The key's id, not the key.",
+      schema: { type: "string", format: "uuid" },
+    },
+  ],
   responses: {
     ...guardResponses,
     204: { description: "It is revoked." },

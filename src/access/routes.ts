@@ -1,4 +1,3 @@
-import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { Elysia } from "elysia";
 import { z } from "zod";
 import { invalidField } from "../http/invalid-field.ts";
@@ -29,7 +28,6 @@ const wire = ({ createdAt, revokedAt, ...key }: ApiKeyView) => ({
 });
 
 export interface AccessRoutesOptions extends Access {
-  database: NodePgDatabase;
   metrics: Metrics;
   log: Logger;
 }

@@ -74,6 +74,8 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
         ? claimIn(request, () => guard.identityOf(request, caller), pathname, wanted)
         : null;
     if (key instanceof Response) return key;
+    // It may have been made by another process a moment ago.
+    await keeper.find(eventId.value).catch(() => undefined);
     return inTransaction(key, async (tx) => {
       const changed = await updateEvent(tx, eventId.value, { change: wanted, refuse: contradictionIn });
       if (!changed) throw new Refused(eventNotFound(eventId.value));

@@ -7,6 +7,7 @@ export const eventIdParameter = {
   name: "eventId",
   in: "path",
   required: true,
+  description: "In decimal digits, without sign or leading zero.",
   schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 } as const;
 
@@ -127,7 +128,7 @@ export const eventsDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     200: jsonResponse(
-      "Events in the order of their ids; `next` is the `after` of the next page, or null.",
+      "Events in the order of their ids; `next` is the `after` of the next page, or null; a page may be short though more follow.",
       {
         type: "object",
         required: ["events", "next"],
@@ -225,7 +226,7 @@ export const eventSeatsDetail: DocumentDecoration = {
   responses: {
     ...eventResponses,
     200: jsonResponse(
-      "Seats in the order of their ids; `next` is the `after` of the next page, or null.",
+      "Seats in the order of their ids; `next` is the `after` of the next page, or null; a page may be short though more follow.",
       seatListSchema,
       { seats: [seatExample], next: null },
     ),

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
+import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
 import { observed } from "../telemetry/observed.ts";
@@ -8,6 +9,7 @@ import type { CatalogueEvent } from "./catalogue.ts";
 import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { seatFilters, seatPage } from "./seat-page.ts";
+import { LABEL_LIMIT_CHARACTERS } from "./section-description.ts";
 import { eventSummary, eventView, sectionView } from "./views.ts";
 
 const EVENTS = "/api/v1/events";
@@ -25,7 +27,7 @@ const seatsQuery = z.strictObject({
     .enum(["true", "false"])
     .transform((value) => value === "true")
     .optional(),
-  row: z.string().optional(),
+  row: plainText(LABEL_LIMIT_CHARACTERS).optional(),
 });
 
 /** Events and their sections, from this process's memory; their seats, from the database. */
@@ -96,7 +98,7 @@ export function eventRoutes({ database, ask, keeper, maps, guard, metrics }: Cat
           return ofEvent(params.eventId, async (event) => {
             const filter = filterOf(event, read.value);
             if (filter instanceof Response) return filter;
-            return seatPage(await listSeats(database, filter), filter.limit, keeper);
+            return seatPage(await listSeats(database, filter), keeper);
           });
         }),
       ),

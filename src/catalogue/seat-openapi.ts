@@ -50,6 +50,7 @@ export const seatListSchema = {
 const limitParameter = {
   name: "limit",
   in: "query",
+  description: "At most so many in one answer.",
   schema: { type: "integer", minimum: 1, maximum: 1000, default: 100 },
 } as const;
 export const pageParameters: NonNullable<DocumentDecoration["parameters"]> = [
@@ -64,6 +65,7 @@ export const pageParameters: NonNullable<DocumentDecoration["parameters"]> = [
 export const statusParameter = {
   name: "status",
   in: "query",
+  description: "Only seats that are so now.",
   schema: { type: "string", enum: STATUSES },
 } as const;
 
@@ -92,7 +94,7 @@ export const seatsDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     200: jsonResponse(
-      "Seats in the order of their ids; `next` is the `after` of the next page, or null.",
+      "Seats in the order of their ids; `next` is the `after` of the next page, or null; a page may be short though more follow.",
       seatListSchema,
       { seats: [seatExample], next: null },
     ),
@@ -108,7 +110,10 @@ const historyProperties: Record<string, object> = {
     enum: ["RESERVED", "HELD", "EXTENDED", "RELEASED", "EXPIRED", "CANCELLED"],
     description: "What was done to the seat.",
   },
-  reservationId: { type: "string", format: "uuid" },
+  reservationId: {
+    ...{ type: ["string", "null"], format: "uuid" },
+    description: "Null for callers without a seller's API key.",
+  },
   replacesReservationId: {
     ...{ type: ["string", "null"], format: "uuid" },
     description: "Whose hold was over and was taken over.",
@@ -133,7 +138,7 @@ export const historyDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     200: jsonResponse(
-      "One row a version, in their order; `next` is the `after` of the next page, or null.",
+      "One row a version, in their order; `next` is the `after` of the next page, or null; a page may be short though more follow.",
       {
         type: "object",
         required: ["seatId", "history", "next"],

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { SeatView } from "../postgres/seat-views.ts";
+import type { SeatPage } from "../postgres/seat-views.ts";
 import type { CatalogueKeeper } from "./keeper.ts";
 import { seatView } from "./views.ts";
 
@@ -10,9 +10,9 @@ export const seatFilters = {
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 };
 
-/** Seats with what their events say of them; `next` is where the next page begins. */
-export async function seatPage(seats: SeatView[], limit: number, keeper: CatalogueKeeper) {
+/** Seats with what their events say of them. */
+export async function seatPage({ seats, next }: SeatPage, keeper: CatalogueKeeper) {
   const wired = [];
   for (const seat of seats) wired.push(seatView(seat, await keeper.find(seat.eventId)));
-  return { seats: wired, next: seats.length === limit ? (seats.at(-1)?.seatId ?? null) : null };
+  return { seats: wired, next };
 }

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
+import type { Caller } from "../access/guard.ts";
 import { problem } from "../http/problem.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats } from "../postgres/seat-views.ts";
@@ -14,6 +15,9 @@ import { seatView } from "./views.ts";
 const SEATS = "/api/v1/seats";
 
 const listQuery = z.strictObject(seatFilters);
+
+/** Which seats were bought together is for those who sell them. */
+const isSeller = (caller: Caller) => caller.kind === "key" && caller.role !== "reader";
 
 /** Versions are 32-bit integers in the database. */
 const VERSION_LIMIT = 2 ** 31 - 1;
@@ -52,7 +56,7 @@ export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueN
         guard.guarded("reader", ({ query }) => {
           const read = readQuery(query, listQuery);
           if ("problem" in read) return read.problem;
-          return ask(async () => seatPage(await listSeats(database, read.value), read.value.limit, keeper));
+          return ask(async () => seatPage(await listSeats(database, read.value), keeper));
         }),
       ),
       { detail: seatsDetail },
@@ -61,7 +65,7 @@ export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueN
       ...observed(
         metrics,
         `${SEATS}/:seatId/history`,
-        guard.guarded("reader", ({ params, query }) => {
+        guard.guarded("reader", ({ params, query }, caller) => {
           const read = readQuery(query, historyQuery);
           if ("problem" in read) return read.problem;
           const { limit } = read.value;
@@ -70,7 +74,11 @@ export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueN
             if (rows.length === 0 && !(await findSeat(database, seatId))) return notFound(seatId);
             return {
               seatId,
-              history: rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() })),
+              history: rows.map(({ at, ...row }) => ({
+                ...row,
+                ...(isSeller(caller) ? {} : { reservationId: null, replacesReservationId: null }),
+                at: at.toISOString(),
+              })),
               next: rows.length === limit ? (rows.at(-1)?.version ?? null) : null,
             };
           });

@@ -12,13 +12,18 @@ const AREA_LIMIT = 200;
 const COVERED_LIMIT_SEATS = 3 * SEAT_LIMIT;
 
 const NAME_LIMIT_CHARACTERS = 100;
-const LABEL_LIMIT_CHARACTERS = 20;
+export const LABEL_LIMIT_CHARACTERS = 20;
 /** Far beyond any house, in whatever unit it is measured. */
 const COORDINATE_LIMIT = 1_000_000;
 const NUMBER_LIMIT = 1_000_000;
 const STEP_LIMIT = 100;
 
-const coordinate = z.number().min(-COORDINATE_LIMIT).max(COORDINATE_LIMIT);
+/** A focal point is kept in single precision, and Postgres refuses what that cannot tell from 0. */
+const coordinate = z
+  .number()
+  .min(-COORDINATE_LIMIT)
+  .max(COORDINATE_LIMIT)
+  .overwrite((value) => (Math.fround(value) === 0 ? 0 : value));
 const spacing = z.number().positive().max(COORDINATE_LIMIT).default(1);
 const seatCount = z.int().min(1).max(SEAT_LIMIT);
 

@@ -4,6 +4,11 @@ import { problem } from "./problem.ts";
 
 const HEADER = "idempotency-key";
 const KEY_LIMIT_CHARACTERS = 255;
+/**
+ * Callers without an API key are known by their address only, which others may share: theirs must be keys
+ * that nobody else comes upon.
+ */
+export const ANONYMOUS_KEY_LEAST_CHARACTERS = 16;
 /** Visible ASCII, as a header carries it unchanged. */
 const SHAPE = /^[\x21-\x7e]+$/;
 
@@ -18,13 +23,14 @@ export function claimIn(
   scope: () => string,
   path: string,
   payload: unknown,
+  leastCharacters = 1,
 ): KeyClaim | null | Response {
   const key = request.headers.get(HEADER);
   if (key === null) return null;
-  if (key.length > KEY_LIMIT_CHARACTERS || !SHAPE.test(key)) {
+  if (key.length < leastCharacters || key.length > KEY_LIMIT_CHARACTERS || !SHAPE.test(key)) {
     return problem(
       "invalid-request",
-      `Idempotency-Key: must have 1 to ${KEY_LIMIT_CHARACTERS} visible ASCII characters without spaces; a UUID is a good one.`,
+      `Idempotency-Key: must have ${leastCharacters} to ${KEY_LIMIT_CHARACTERS} visible ASCII characters without spaces; a UUID is a good one.`,
     );
   }
   const asked = `${request.method} ${path}\n${JSON.stringify(payload)}`;

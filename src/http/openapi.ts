@@ -1,3 +1,5 @@
+import { type ProblemSlug, problemBody } from "./problem.ts";
+
 /** Pieces of the OpenAPI document that several routes share. */
 
 const problemSchema: object = {
@@ -11,11 +13,21 @@ const problemSchema: object = {
   },
 };
 
+/** Examples by their types: the detail, or that and the type's own members. */
+type ProblemExamples = Partial<Record<ProblemSlug, string | [detail: string, members: object]>>;
+
 /** An error answer (RFC 9457) in a list of responses. */
-export const problemResponse = (description: string) => ({
-  description,
-  content: { "application/problem+json": { schema: problemSchema } },
-});
+export const problemResponse = (description: string, shown: ProblemExamples = {}) => {
+  const examples = Object.fromEntries(
+    Object.entries(shown).map(([slug, given]) => {
+      const [detail, members] = typeof given === "string" ? [given, {}] : given;
+      return [slug, { value: problemBody(slug as ProblemSlug, detail, { ...members }) }];
+    }),
+  );
+  const hasExamples = Object.keys(examples).length > 0;
+  const content = { schema: problemSchema, ...(hasExamples && { examples }) };
+  return { description, content: { "application/problem+json": content } };
+};
 
 export const jsonResponse = (description: string, schema: object, example?: unknown) => ({
   description,

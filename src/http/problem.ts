@@ -43,9 +43,15 @@ export function problem(
   headers: Record<string, string> = {},
   members: Record<string, unknown> = {},
 ): Response {
+  const body = problemBody(slug, detail, members);
+  return Response.json(body, {
+    status: body.status,
+    headers: { "content-type": "application/problem+json", ...headers },
+  });
+}
+
+/** What stands in the answer; the API's document shows the same. */
+export function problemBody(slug: ProblemSlug, detail: string, members: Record<string, unknown> = {}) {
   const { status, title } = PROBLEMS[slug];
-  return Response.json(
-    { type: `urn:sentinel:problem:${slug}`, title, status, detail, ...members },
-    { status, headers: { "content-type": "application/problem+json", ...headers } },
-  );
+  return { type: `urn:sentinel:problem:${slug}`, title, status, detail, ...members };
 }

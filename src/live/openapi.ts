@@ -36,6 +36,7 @@ export const changesDetail = {
       name: "eventId",
       in: "path" as const,
       required: true,
+      description: "In decimal digits, without sign or leading zero.",
       schema: { type: "integer" as const, minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     },
     {

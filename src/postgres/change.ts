@@ -82,7 +82,8 @@ export async function commitGuardedChanges(
 ): Promise<(ChangeRow | undefined)[]> {
   await client.query("begin");
   const buyers = await client.query<{ id: string; claim: string }>(
-    "select id, 'buyer:' || buyer_id as claim from reservations where id = any($1::uuid[]) and buyer_id is not null",
+    `select r.id, 'buyer:' || r.buyer_id as claim from reservations r join events e on e.id = r.event_id
+     where r.id = any($1::uuid[]) and r.buyer_id is not null and e.buyer_limit_seats is not null`,
     [requests.reservationIds],
   );
   const refused = await tryClaims(client, [

@@ -25,33 +25,32 @@ export async function findReservation(
   return rows[0];
 }
 
-export async function findFacts(
-  database: NodePgDatabase,
-  reservationId: string,
-): Promise<ReservationFacts | undefined> {
-  const { rows } = await database.execute<ReservationFacts & Record<string, unknown>>(sql`
-    select ${factsOf("r.expires_at")} from reservations r where r.id = ${reservationId}::uuid and r.status <> 'void'`);
-  return rows[0];
-}
-
-/** What a key was answered with: the reservation as it was then. Undefined when it was not, or for another request. */
+/** What a key was answered with: the reservation as it was then. Undefined when it was not. */
 export async function findReplay(
   database: NodePgDatabase,
   { scope, key, fingerprint }: KeyClaim,
-): Promise<ReservationFacts | undefined> {
-  const { rows } = await database.execute<ReservationFacts & Record<string, unknown>>(sql`
-    select ${factsOf("k.expires_at")} from idempotency_keys k join reservations r on r.id = k.reservation_id
-    where k.scope = ${scope} and k.key = ${key} and k.fingerprint = ${fingerprint} and ${keyIsAlive("k")}`);
-  return rows[0];
+): Promise<ReservationFacts | "key_mismatch" | undefined> {
+  const { rows } = await database.execute<{ same: boolean } & ReservationFacts & Record<string, unknown>>(sql`
+    select k.fingerprint = ${fingerprint} as same, ${factsOf("k.expires_at")}
+    from idempotency_keys k join reservations r on r.id = k.reservation_id
+    where k.scope = ${scope} and k.key = ${key} and ${keyIsAlive("k")}`);
+  const [row] = rows;
+  if (!row) return undefined;
+  const { same, ...facts } = row;
+  return same ? facts : "key_mismatch";
 }
 
-/** When the first of the holds on these seats ends, in ms since 1970. */
+/** When the first of the holds on these seats ends, in ms since 1970; on all seats of an event, for its id. */
 export async function findEarliestHoldEnd(
   database: NodePgDatabase,
-  seatIds: number[],
+  seats: number[] | { eventId: number },
 ): Promise<number | undefined> {
+  const ofThese = Array.isArray(seats)
+    ? sql`id = any(${sql.param(seats)}::bigint[])`
+    : sql`id in (select unnest(seat_ids) from reservations
+        where event_id = ${seats.eventId} and status = 'held' and expires_at > now())`;
   const { rows } = await database.execute<{ endsAtMs: number | null }>(sql`
     select floor(extract(epoch from min(hold_expires_at)) * 1000)::float8 as "endsAtMs"
-    from seats where id = any(${sql.param(seatIds)}::bigint[]) and hold_expires_at > now()`);
+    from seats where ${ofThese} and hold_expires_at > now()`);
   return rows[0]?.endsAtMs ?? undefined;
 }

@@ -31,7 +31,7 @@ with requested as materialized (
   select max(epoch) as current from ledger_epochs
 ), seen as materialized (
   select r.*, s.version as current_version, s.status, s.event_id, s.price_minor, s.hold_expires_at <= now() as hold_over,
-         not e.cancellable as final, e.hold_ttl_seconds * interval '1 second' as hold_ttl, e.buyer_limit_seats,
+         not e.cancellable as final, e.hold_ttl_seconds * interval '1 second' as hold_ttl, e.buyer_limit_seats, e.reservation_limit_seats,
          e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
            and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
   from requested r
@@ -42,7 +42,7 @@ with requested as materialized (
          case when r.is_hold then now() + r.hold_ttl end as expires_at
   from seen r
   join seats s on s.id = r.seat_id
-  where r.on_sale and s.version = r.version
+  where r.on_sale and r.seat_count <= r.reservation_limit_seats and s.version = r.version
     and (s.status = 'available' or (s.status = 'held' and s.hold_expires_at <= now()))
     and (s.last_epoch, s.last_txid) <= ((select current from epoch), pg_current_xact_id())${barred}
   order by s.id
@@ -76,6 +76,7 @@ select
     when updated.id is not null then 'won'${verdict}
     when seen.seat_id is null then 'missing'
     when not seen.on_sale then 'closed'
+    when requested.seat_count > seen.reservation_limit_seats then 'too_many'
     when seen.status = 'reserved' then 'reserved'
     when seen.status = 'held' and not seen.hold_over then 'held'
     when seen.current_version <> requested.version then 'moved'
@@ -84,7 +85,7 @@ select
   end as verdict,
   coalesce(updated.version, seen.current_version) as version,
   coalesce(seen.final, false) as final,
-  case when requested.is_hold then json_build_array(
+  case when requested.is_hold and seen.seat_id is not null then json_build_array(
     seen.event_id, seen.price_minor, floor(extract(epoch from updated.hold_expires_at) * 1000)) end as hold,
   1 / (case when (select count(*) from taken) = (select count(*) from updated) then 1 else 0 end) as tripwire
 from requested
@@ -168,6 +169,8 @@ export interface SeatRow {
     | "free"
     /** Its event is not on sale. */
     | "closed"
+    /** Its reservation has more seats than the event allows. */
+    | "too_many"
     /** Its reservation's `Idempotency-Key` was answered already, for the same request or another. */
     | "replayed"
     | "key_mismatch"
@@ -178,7 +181,7 @@ export interface SeatRow {
   version: number | null;
   /** Whether `reserved` is for good, since the seat's event takes nothing back. */
   final: boolean;
-  /** For holds: event, price and, where it was won, end of the hold in ms since 1970. */
+  /** For holds of seats that there are: event, price and, where it was won, end of the hold in ms since 1970. */
   hold: [eventId: number, priceMinor: number, expiresAtMs: number | null] | null;
 }
 
@@ -186,6 +189,8 @@ export interface SeatRow {
 export interface TakeGuard {
   reservationId: string;
   buyerId: string | null;
+  /** False where the event is known to have no limit for its buyers: their seats are not counted. */
+  isLimited?: boolean;
   key: KeyClaim | null;
 }
 
@@ -223,9 +228,9 @@ export async function commitGuardedReservations(
   await client.query("begin");
   const refused = await tryClaims(
     client,
-    guards.flatMap(({ reservationId, buyerId, key }) => [
+    guards.flatMap(({ reservationId, buyerId, isLimited = true, key }) => [
       ...(key ? [{ reservationId, claim: claimOfKey(key) }] : []),
-      ...(buyerId === null ? [] : [{ reservationId, claim: claimOfBuyer(buyerId) }]),
+      ...(buyerId !== null && isLimited ? [{ reservationId, claim: claimOfBuyer(buyerId) }] : []),
     ]),
   );
   const open = requests.reservationIds.flatMap((id, position) => (refused.has(id) ? [] : [position]));

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, gte, lt } from "drizzle-orm";
+import { and, asc, eq, gt, lt, lte } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { seats } from "./schema.ts";
 
@@ -45,12 +45,23 @@ export interface SeatQuery {
   limit: number;
 }
 
-/** Seats by id. No index knows what is filtered by: within its range it reads row by row until the page is full. */
-export function listSeats(database: NodePgDatabase, query: SeatQuery): Promise<SeatView[]> {
-  const { eventId, range, status, priceTier, accessible, row, after, limit } = query;
+/** Rows one page looks at: no index knows what is filtered by, and a filter may fit none of a million. */
+const SCAN_LIMIT_SEATS = 50_000;
+
+export interface SeatPage {
+  seats: SeatView[];
+  /** What the next page goes on after; null when nothing follows. A page may be short though more follow. */
+  next: number | null;
+}
+
+/** Seats by id. */
+export async function listSeats(database: NodePgDatabase, query: SeatQuery): Promise<SeatPage> {
+  const { eventId, range, status, priceTier, accessible, row, limit } = query;
+  const after = Math.max(query.after, range ? range.first - 1 : 0);
+  const scanEnd = after + SCAN_LIMIT_SEATS;
   const filters = [
     gt(seats.id, after),
-    range && gte(seats.id, range.first),
+    lte(seats.id, scanEnd),
     range && lt(seats.id, range.end),
     eventId === undefined ? undefined : eq(seats.eventId, eventId),
     status && eq(seats.status, status),
@@ -58,10 +69,18 @@ export function listSeats(database: NodePgDatabase, query: SeatQuery): Promise<S
     accessible === undefined ? undefined : eq(seats.accessible, accessible),
     row === undefined ? undefined : eq(seats.rowLabel, row),
   ];
-  return database
+  const found = await database
     .select(view)
     .from(seats)
     .where(and(...filters))
     .orderBy(asc(seats.id))
     .limit(limit);
+  if (found.length === limit) return { seats: found, next: found.at(-1)?.seatId ?? null };
+  const [further] = await database
+    .select({ id: seats.id })
+    .from(seats)
+    .where(and(gt(seats.id, scanEnd), range && lt(seats.id, range.end)))
+    .orderBy(asc(seats.id))
+    .limit(1);
+  return { seats: found, next: further ? scanEnd : null };
 }

@@ -1,6 +1,6 @@
-import { type SQL, sql } from "drizzle-orm";
+import { eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { VERSION_LIMIT } from "../seats/seat-memory.ts";
+import { type SeatStatus, VERSION_LIMIT } from "../seats/seat-memory.ts";
 import { events, seatEvents, seats } from "./schema.ts";
 
 /**
@@ -44,16 +44,40 @@ export function readSeatsAfter(database: NodePgDatabase, after: number, limit: n
   return readPacked(database, sql`${seats.id} > ${after}`, limit);
 }
 
-/** More free seats of a section than any request wants; enough for those that ask at the same moment. */
-const FREE_LIMIT_SEATS = 5000;
-
-/** The first free seats of a section. */
-export function readFreeSeats(
+/** The next free seats of these ranges of ids, at most `limit`, after the one given. */
+export function readFreeSeatsAfter(
   database: NodePgDatabase,
-  { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },
+  ranges: { first: number; last: number }[],
+  after: number,
+  limit: number,
 ): Promise<PackedSeats> {
-  const inSection = sql`${seats.id} >= ${firstSeatId} and ${seats.id} < ${firstSeatId + seatCount}`;
-  return readPacked(database, sql`${inSection} and ${isFree}`, FREE_LIMIT_SEATS);
+  const inRanges = sql.join(
+    ranges.map(({ first, last }) => sql`${seats.id} between ${first} and ${last}`),
+    sql` or `,
+  );
+  return readPacked(database, sql`${seats.id} > ${after} and (${inRanges}) and ${isFree}`, limit);
+}
+
+/** The seats of these reservations as they are now; `final` where they are sold for good. A hold that is over counts as free. */
+export async function readSeatsOf(
+  database: NodePgDatabase,
+  reservationIds: string[],
+): Promise<{ seatId: number; version: number; status: SeatStatus; final: boolean }[]> {
+  return database
+    .select({
+      seatId: seats.id,
+      version: seats.version,
+      status: sql<SeatStatus>`case when ${isFree} then 'available' else ${seats.status}::text end`,
+      final: sql<boolean>`${seats.status} = 'reserved' and not ${events.cancellable}`,
+    })
+    .from(seats)
+    .innerJoin(events, eq(events.id, seats.eventId))
+    .where(
+      inArray(
+        seats.id,
+        sql`(select unnest(seat_ids) from reservations where id = any(${sql.param(reservationIds)}::uuid[]))`,
+      ),
+    );
 }
 
 /** A moment of the database: which transactions were visible, in which epoch. */

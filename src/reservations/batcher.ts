@@ -6,12 +6,19 @@ import type {
   TakeResult,
 } from "../dispatch/messages.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
-import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
+import { claimOfBuyer, claimOfKey } from "../postgres/guards.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
-import { type HoldOrder, holdOutcomeOf, type Order, outcomeOf, type ReserveOrder } from "./order.ts";
+import {
+  type HoldOrder,
+  type HoldRequest,
+  holdOutcomeOf,
+  type Order,
+  outcomeOf,
+  type ReserveOrder,
+} from "./order.ts";
 import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
 import { learnFrom, type SeatNews } from "./seat-news.ts";
 
@@ -49,12 +56,6 @@ export interface DecidedBatch {
   /** The longest wait in the queue, and when the batch was sent (both by `performance.now`). */
   queuedMs: number;
   sentAt: number;
-}
-
-export interface HoldRequest {
-  seatIds: SeatId[];
-  buyerId: string | null;
-  key: KeyClaim | null;
 }
 
 /**
@@ -117,7 +118,7 @@ export class Batcher {
    * Holds seats, all or none. With a key nobody is refused from memory alone: the key may have been
    * answered before the seats were gone.
    */
-  hold({ seatIds, buyerId, key }: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
+  hold({ seatIds, buyerId, isLimited = true, key }: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     if (!key && this.options.mayTrustMemory()) {
       const gone = seatIds.filter((seatId) => this.options.memory.isGone(seatId));
       if (gone.length > 0)
@@ -125,7 +126,10 @@ export class Batcher {
     }
     const { isRefusing } = this.gatherer;
     if (isRefusing) return { kind: "busy", reason: isRefusing };
-    const claims = [...(key ? [claimOfKey(key)] : []), ...(buyerId === null ? [] : [claimOfBuyer(buyerId)])];
+    const claims = [
+      ...(key ? [claimOfKey(key)] : []),
+      ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
+    ];
     if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
     const contended = seatIds.filter((seatId) => this.inFlight.has(seatId));
     if (contended.length > 0)
@@ -138,7 +142,7 @@ export class Batcher {
         reservationId,
         seatIds,
         claims,
-        guard: claims.length === 0 ? undefined : { reservationId, buyerId, key },
+        guard: key || buyerId !== null ? { reservationId, buyerId, isLimited, key } : undefined,
         arrivedAt: performance.now(),
         resolve,
       });
@@ -223,9 +227,10 @@ export class Batcher {
       giveUp: () => {
         for (const order of batch) this.resolveBusy(order, "unavailable");
         observer.unresolved(batch.map((order) => order.reservationId));
+        return true;
       },
     });
-    const versions = result === "away" ? [] : result.versions;
+    const versions = result === undefined || result === "away" ? [] : result.versions;
     const news: SeatNews[] = [];
     const committed: (number | null | undefined)[] = [];
     let position = 0;

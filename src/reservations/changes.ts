@@ -2,7 +2,7 @@ import type { ChangeAnswer, ChangeResult, ReservationTask } from "../dispatch/me
 import type { ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
-import { untilSettled } from "./doubt.ts";
+import { untilRead, untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import type { BusyReason, ChangeOutcome } from "./outcome.ts";
 import { newsOf, type SeatNews } from "./seat-news.ts";
@@ -11,6 +11,8 @@ export interface ChangesOptions {
   memory: SeatMemory;
   /** Hands a batch to a worker thread; rejects when the thread died. */
   run(task: ReservationTask): Promise<ChangeResult>;
+  /** Seats of these reservations as the database has them, after changes whose answer was lost. */
+  readSeats(reservationIds: string[]): Promise<SeatNews[]>;
   /** Batches under way at once. */
   slotCount: number;
   batchLimitReservations: number;
@@ -40,8 +42,11 @@ interface Pending extends ChangeRequest {
   resolve(outcome: ChangeOutcome): void;
 }
 
-/** The status of the reservation after each action, as `refused` tells it. */
-const AFTER = { confirm: "confirmed", extend: "held", release: "released", cancel: "cancelled" } as const;
+/**
+ * The status that an action leaves behind and that nothing else does, as `refused` tells it: found after a
+ * lost answer, it was done.
+ */
+const DONE_STATUS = { confirm: "confirmed", extend: undefined, release: "released", cancel: "cancelled" };
 
 /**
  * Changes reservations: confirm, release, extend and cancel go in batches to the worker threads. A
@@ -89,7 +94,8 @@ export class Changes {
 
   /**
    * An answer that was lost is asked for again: every action ends in a state that does not allow it once
-   * more, but for an extension, which may be repeated. So what is found done then was asked for here.
+   * more, but for an extension, which may be repeated. So what is found done then was asked for here. Once
+   * the clients were told to try again, nothing is done for them any more.
    */
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
     const { observer, run } = this.options;
@@ -109,12 +115,13 @@ export class Changes {
         ask,
         isSettled: (answer) => answer !== "doubtful" && !answer.databaseAway,
         giveUp: () => {
-          for (const pending of batch) pending.resolve({ kind: "busy", reason: "unavailable" });
+          for (const pending of batch) this.answer(pending, { kind: "busy", reason: "unavailable" });
+          return false;
         },
       });
-      result = settled.result;
+      result = settled.result ?? "doubtful";
     }
-    if (result === "doubtful") return;
+    if (result === "doubtful") return this.hear(task.reservationIds);
     if (result.databaseAway) observer.trouble("away");
     const news: SeatNews[] = [];
     for (const [index, pending] of batch.entries()) {
@@ -125,6 +132,15 @@ export class Changes {
     for (const change of news) this.options.memory.learn(...change);
     if (news.length > 0) observer.changed(news);
     observer.decided(batch.length, result.transactionMs);
+    // What was done before the answer was lost is told as refused or replayed, without the seats.
+    if (wasLost) await this.hear(task.reservationIds);
+  }
+
+  /** Memory and others hear what became of these, whatever the clients were told; the slot stays taken until then. */
+  private async hear(reservationIds: string[]): Promise<void> {
+    const news = await untilRead(() => this.options.readSeats(reservationIds));
+    for (const change of news) this.options.memory.learn(...change);
+    if (news.length > 0) this.options.observer.changed(news);
   }
 
   private answer(pending: Pending, outcome: ChangeOutcome): void {
@@ -148,8 +164,9 @@ function outcomeOf(
       return { kind: change.verdict };
     case "refused":
       if (change.status === null || change.status === "void") return { kind: "missing" };
-      if (wasLost && change.facts && change.status === AFTER[action])
+      if (wasLost && change.facts && change.status === DONE_STATUS[action])
         return { kind: "done", facts: change.facts };
+      if (change.status === "expired" && change.gone) return { kind: "gone", seatIds: change.gone };
       return { kind: "refused", status: change.status };
     case "gone":
       return { kind: "gone", seatIds: change.gone ?? [] };

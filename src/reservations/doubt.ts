@@ -8,24 +8,38 @@ export interface Doubt<Answer> {
   /** Asks the database; `told`: the clients were given up. */
   ask(told: boolean): Promise<Answer>;
   isSettled(answer: Answer): boolean;
-  /** Tells the clients to try again. */
-  giveUp(): void;
+  /** Tells the clients to try again. @returns whether to go on asking. */
+  giveUp(): boolean;
 }
 
-/** Asks until the database has said what became of it; the clients are given up once, past the deadline. */
+/**
+ * Asks until the database has said what became of it; the clients are given up once, past the deadline.
+ * @returns no result where nobody asks any longer.
+ */
 export async function untilSettled<Answer>({
   ask,
   isSettled,
   giveUp,
-}: Doubt<Answer>): Promise<{ result: Answer; told: boolean }> {
+}: Doubt<Answer>): Promise<{ result: Answer | undefined; told: boolean }> {
   const deadline = performance.now() + DOUBT_DEADLINE_MS;
   for (let told = false; ; ) {
     const result = await ask(told);
     if (isSettled(result)) return { result, told };
     if (!told && performance.now() > deadline) {
       told = true;
-      giveUp();
+      if (!giveUp()) return { result: undefined, told };
     }
     await delay(SETTLE_INTERVAL_MS);
+  }
+}
+
+/** Asks until the database answers. */
+export async function untilRead<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    try {
+      return await read();
+    } catch {
+      await delay(SETTLE_INTERVAL_MS);
+    }
   }
 }

@@ -5,7 +5,7 @@ import type { SeatId } from "../seats/seat-id.ts";
 import type { Batcher } from "./batcher.ts";
 import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
 import type { HoldOutcome } from "./outcome.ts";
-import type { SeatFinder, Unfit } from "./seat-finder.ts";
+import type { Search, SeatFinder } from "./seat-finder.ts";
 
 /** Races for seats that were chosen here which one request may lose before it is told so. */
 const ATTEMPT_LIMIT = 8;
@@ -17,10 +17,10 @@ export interface HoldsOptions {
   eventOf(seatId: SeatId): CatalogueEvent | undefined;
   /** The event, read from the database where memory does not know it. */
   findEvent(eventId: number): Promise<CatalogueEvent | undefined>;
-  /** Reads a section's free seats into memory. */
-  refresh(section: Section): Promise<void>;
-  /** What the key was answered with, when it was answered for the same request. */
-  findReplay(key: KeyClaim): Promise<ReservationFacts | undefined>;
+  /** Reads the free seats of these sections into memory. */
+  refresh(sections: Section[]): Promise<void>;
+  /** What the key was answered with. */
+  findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
 }
 
 /** What a request to hold seats can come to, beside what the seats decide. */
@@ -30,50 +30,77 @@ export type HoldResult =
   | { kind: "unfit"; detail: string }
   | { kind: "no_event"; eventId: number };
 
+/** After these the next wish is tried. */
+const MAY_FOLLOW: HoldResult["kind"][] = ["taken", "none", "over_limit"];
+/** Before these are told, the key is looked up: it may have been answered before the seats were gone, or the event changed. */
+const MAY_BE_REPLAYED: HoldResult["kind"][] = ["taken", "none", "missing", "unfit", "no_event", "replayed"];
+
+/** A wish made ready: seats that were named, or a search for some. */
+type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent };
+
 /** Requests to hold seats: the first wish that can be had wins. */
 export class Holds {
   constructor(private readonly options: HoldsOptions) {}
 
   /** @throws when the database has to be read and cannot be. */
   async hold(body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
-    const result = await this.firstOf(wishesOf(body), body, key);
-    if (!key || !["taken", "none", "unfit", "replayed"].includes(result.kind)) return result;
-    // The key may have been answered before the seats were gone, or the event changed.
+    const result = await this.firstOf(body, key);
+    if (!key || !MAY_BE_REPLAYED.includes(result.kind)) return result;
     const facts = await this.options.findReplay(key);
+    if (facts === "key_mismatch") return { kind: "key_mismatch" };
     if (facts) return { kind: "replay", facts };
     return result.kind === "replayed" ? { kind: "running" } : result;
   }
 
-  /** A wish that cannot be had is followed by the next; the refusal of the first is told when none can. */
-  private async firstOf(wishes: Wish[], body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
+  /** Every wish must fit, whatever the first ones come to; the refusal of the first is told when none can be had. */
+  private async firstOf(body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
+    const plans: Plan[] = [];
+    for (const [index, wish] of wishesOf(body).entries()) {
+      const plan = await this.plan(wish, body.eventId);
+      if (!("kind" in plan)) plans.push(plan);
+      else if (plan.kind === "no_event" || !body.preferences) return plan;
+      else return { kind: "unfit", detail: `preferences.${index}.${plan.detail}` };
+    }
     let refusal: HoldResult | undefined;
-    for (const [index, wish] of wishes.entries()) {
-      const result = await this.fulfil(wish, body, key);
-      if (result.kind === "unfit" && body.preferences) {
-        return { kind: "unfit", detail: `preferences.${index}.${result.detail}` };
-      }
-      if (!["taken", "none", "over_limit"].includes(result.kind)) return result;
+    for (const plan of plans) {
+      const result =
+        "seatIds" in plan ? await this.take(plan.seatIds, body, key) : await this.choose(plan, body, key);
+      if (!MAY_FOLLOW.includes(result.kind)) return result;
       refusal ??= result;
     }
     return refusal ?? { kind: "none" };
   }
 
-  private async fulfil(wish: Wish, body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
-    const buyerId = body.buyerId ?? null;
+  private async plan(
+    wish: Wish,
+    eventId: number | undefined,
+  ): Promise<Plan | Extract<HoldResult, { kind: "unfit" | "no_event" }>> {
     if (wish.seatIds) {
       const seatIds = wish.seatIds as SeatId[];
-      const unfit = this.unfitSeats(seatIds, body.eventId);
-      return unfit ? { kind: "unfit", ...unfit } : this.options.batcher.hold({ seatIds, buyerId, key });
+      const detail = await this.unfitSeats(seatIds, eventId);
+      return detail === undefined ? { seatIds } : { kind: "unfit", detail };
     }
-    const eventId = body.eventId ?? 0;
-    const event = await this.options.findEvent(eventId);
-    if (!event) return { kind: "no_event", eventId };
+    const event = await this.options.findEvent(eventId ?? 0);
+    if (!event) return { kind: "no_event", eventId: eventId ?? 0 };
     const quantity = wish.bestAvailable?.quantity ?? wish.quantity ?? 1;
     const field = wish.bestAvailable ? "bestAvailable.quantity" : "quantity";
     if (quantity > event.reservationLimitSeats) return { kind: "unfit", detail: tooMany(field, event) };
     const search = this.options.finder.searchFor(event, wish);
-    if ("detail" in search) return { kind: "unfit", ...search };
+    return "detail" in search ? { kind: "unfit", ...search } : { search, event };
+  }
 
+  private take(seatIds: SeatId[], { buyerId }: HoldBody, key: KeyClaim | null) {
+    const event = seatIds[0] && this.options.eventOf(seatIds[0]);
+    const isLimited = !event || event.buyerLimitSeats !== null;
+    return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, key });
+  }
+
+  /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
+  private async choose(
+    { search, event }: Extract<Plan, { search: Search }>,
+    body: HoldBody,
+    key: KeyClaim | null,
+  ): Promise<HoldOutcome> {
     let hasLooked = false;
     // Somebody else is after these: memory may not know it yet.
     const lost = new Set<SeatId>();
@@ -82,29 +109,45 @@ export class Holds {
       const seatIds = search.next(lost);
       if (seatIds) {
         attempt++;
-        outcome = await this.options.batcher.hold({ seatIds, buyerId, key });
+        outcome = await this.take(seatIds, body, key);
         if (outcome.kind !== "taken") return outcome;
         for (const { seatId } of outcome.seats) lost.add(seatId);
-      } else if (hasLooked) return { kind: "none" };
-      else {
-        await Promise.all(search.sections.map((section) => this.options.refresh(section)));
+      } else if (hasLooked) {
+        if (!isOnSale(event)) return { kind: "closed", why: "not_on_sale" };
+        return contended(search.awaited());
+      } else {
+        await this.options.refresh(search.sections);
         hasLooked = true;
       }
     }
     return outcome;
   }
 
-  /** As far as memory knows; the statement refuses seats of several events again. */
-  private unfitSeats(seatIds: SeatId[], eventId: number | undefined): Unfit | undefined {
-    const events = new Set(seatIds.flatMap((seatId) => this.options.eventOf(seatId) ?? []));
+  /** As far as memory knows; the statement refuses seats of several events, or too many, again. */
+  private async unfitSeats(seatIds: SeatId[], eventId: number | undefined): Promise<string | undefined> {
+    const { eventOf, findEvent } = this.options;
+    if (eventId !== undefined && !seatIds.every(eventOf)) await findEvent(eventId);
+    const events = new Set(seatIds.flatMap((seatId) => eventOf(seatId) ?? []));
     const [event] = events;
-    if (events.size > 1) return { detail: "seatIds: must be seats of one event." };
+    if (events.size > 1) return "seatIds: must be seats of one event.";
     if (!event) return undefined;
     if (eventId !== undefined && event.id !== eventId)
-      return { detail: `seatIds: are seats of event ${event.id}, not of eventId ${eventId}.` };
-    return seatIds.length > event.reservationLimitSeats ? { detail: tooMany("seatIds", event) } : undefined;
+      return `seatIds: are seats of event ${event.id}, not of eventId ${eventId}.`;
+    return seatIds.length > event.reservationLimitSeats ? tooMany("seatIds", event) : undefined;
   }
 }
+
+/** By this process's clock: only for a request that gets nothing anyway. */
+const isOnSale = ({ status, onSaleAtMs, offSaleAtMs }: CatalogueEvent) =>
+  status === "open" &&
+  (onSaleAtMs === null || onSaleAtMs <= Date.now()) &&
+  (offSaleAtMs === null || Date.now() < offSaleAtMs);
+
+/** Nobody is told that none are left while some may yet be let go. */
+const contended = (seatIds: SeatId[] | undefined): HoldOutcome =>
+  seatIds
+    ? { kind: "taken", seats: seatIds.map((seatId) => ({ seatId, reason: "contended" })) }
+    : { kind: "none" };
 
 const tooMany = (field: string, { id, reservationLimitSeats }: CatalogueEvent) =>
   `${field}: a reservation of event ${id} has at most ${reservationLimitSeats} seats.`;

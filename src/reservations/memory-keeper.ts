@@ -13,7 +13,19 @@ const PAGE_LIMIT_SEATS = 20_000;
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
 
-export function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSeats): void {
+type Page = (after: number, limit: number) => Promise<PackedSeats>;
+
+/** Reads page after page into memory. */
+export async function learnPages(memory: SeatMemory, page: Page): Promise<void> {
+  for (let after = 0; ; ) {
+    const packed = await page(after, PAGE_LIMIT_SEATS);
+    learnPacked(memory, packed);
+    if (packed.count < PAGE_LIMIT_SEATS) return;
+    after = packed.lastId;
+  }
+}
+
+function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSeats): void {
   for (let position = 0; position < count; position++) {
     const id = ids.readUInt32BE(8 * position) * 2 ** 32 + ids.readUInt32BE(8 * position + 4);
     memory.learnWord(id, words.readUInt32BE(4 * position));
@@ -29,6 +41,7 @@ export function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSea
 export class MemoryKeeper {
   private marks: [older: Moment | undefined, newer: Moment | undefined] = [undefined, undefined];
   private readonly timer: ReturnType<typeof setInterval>;
+  private catchingUp: Promise<void> | undefined;
 
   constructor(
     private readonly database: NodePgDatabase,
@@ -43,9 +56,9 @@ export class MemoryKeeper {
     const [older] = this.marks;
     const now = await readMoment(this.database);
     if (older && older.epoch === now.epoch) {
-      await this.read((after) => readChangedSeatsAfter(this.database, older, after, PAGE_LIMIT_SEATS));
+      await this.read((after, limit) => readChangedSeatsAfter(this.database, older, after, limit));
     } else {
-      await this.read((after) => readSeatsAfter(this.database, after, PAGE_LIMIT_SEATS));
+      await this.read((after, limit) => readSeatsAfter(this.database, after, limit));
     }
     this.marks = [now, undefined];
   }
@@ -59,18 +72,23 @@ export class MemoryKeeper {
     clearInterval(this.timer);
   }
 
-  private async read(page: (after: number) => Promise<PackedSeats>): Promise<void> {
-    for (let after = 0; ; ) {
-      const packed = await page(after);
-      learnPacked(this.memory, packed);
-      if (packed.count < PAGE_LIMIT_SEATS) return;
-      after = packed.lastId;
-    }
+  private read(page: Page): Promise<void> {
+    return learnPages(this.memory, page);
   }
 
-  /** Takes a mark while the feed is heard; called by itself every 5 s. */
+  /**
+   * Takes a mark while the feed is heard, and catches up while it is not, so that memory without a feed is
+   * seconds old at most; called by itself every 5 s.
+   */
   async mark(): Promise<void> {
-    if (!this.isFeedLive()) return;
+    if (!this.isFeedLive()) {
+      this.catchingUp ??= this.catchUp()
+        .catch(() => undefined)
+        .finally(() => {
+          this.catchingUp = undefined;
+        });
+      return this.catchingUp;
+    }
     const moment = await readMoment(this.database).catch(() => undefined);
     if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];
   }

@@ -1,4 +1,5 @@
 import type { DocumentDecoration } from "elysia";
+import { guardResponses, keyWelcome } from "../access/openapi.ts";
 import { jsonResponse, problemResponse, seatIdParameter } from "../http/openapi.ts";
 
 const answer = (status: string, more: Record<string, object>) => ({
@@ -19,6 +20,7 @@ export const reserveDetail: DocumentDecoration = {
   summary: "Reserve a seat",
   description:
     "Exactly one caller wins a free seat; everybody else is told at once. After a 503 you do not have the seat: try again.",
+  security: keyWelcome,
   parameters: [seatIdParameter],
   responses: {
     201: jsonResponse(
@@ -35,7 +37,9 @@ export const reserveDetail: DocumentDecoration = {
         version: 1,
       },
     ),
+    ...guardResponses,
     400: problemResponse("The seat id is not a positive integer."),
+    403: problemResponse("The event is not on sale; or the role of the API key is not enough."),
     404: problemResponse("There is no such seat."),
     409: jsonResponse(
       "The seat is reserved, held by another, or being decided at this moment.",

@@ -1,18 +1,22 @@
-import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { drizzle } from "drizzle-orm/node-postgres";
 import type { Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Opening } from "../opening.ts";
+import { openPool } from "../postgres/connect.ts";
 import { findEarliestHoldEnd, findReplay, findReservation } from "../postgres/reservations.ts";
-import { readFreeSeats } from "../postgres/seats.ts";
+import { readFreeSeatsAfter } from "../postgres/seats.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Changes } from "./changes.ts";
 import { FreeSeats } from "./free-seats.ts";
 import { Holds } from "./holds.ts";
-import { learnPacked } from "./memory-keeper.ts";
+import { learnPages } from "./memory-keeper.ts";
 import { reservationsRoutes } from "./reservation-routes.ts";
 import { SeatFinder } from "./seat-finder.ts";
 import { ReservationTokens } from "./token.ts";
+
+/** For reservations and keys that are looked up and seats that are looked for, apart from readers of the catalogue. */
+export const RESERVATION_READ_CONNECTIONS = 2;
 
 export interface ReservationNeighbours {
   batcher: Batcher;
@@ -20,19 +24,30 @@ export interface ReservationNeighbours {
   memory: SeatMemory;
   keeper: CatalogueKeeper;
   guard: Guard;
-  database: NodePgDatabase;
 }
 
 /** The routes of `/api/v1/reservations` with what they stand on. */
 export function openReservations(
-  { config, parts, metrics, log }: Opening,
-  { batcher, changes, memory, keeper, guard, database }: ReservationNeighbours,
+  { config, parts, metrics, log, lifecycle }: Opening,
+  { batcher, changes, memory, keeper, guard }: ReservationNeighbours,
 ) {
+  const pool = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      name: "sentinel-reservation-reads",
+      connectionLimit: RESERVATION_READ_CONNECTIONS,
+    },
+    (error) => log.debug({ error: error.message }, "an idle database connection was lost"),
+  );
+  lifecycle.onClose("pool for reservation reads", () => pool.end());
+  const database = drizzle(pool);
   const { catalogue } = keeper;
   const finder = new SeatFinder({ catalogue, memory, isInFlight: (seatId) => batcher.isInFlight(seatId) });
-  const freeSeats = new FreeSeats(async (section) => {
-    learnPacked(memory, await readFreeSeats(database, section));
-  });
+  const freeSeats = new FreeSeats((ranges) =>
+    learnPages(memory, (after, limit) => readFreeSeatsAfter(database, ranges, after, limit)),
+  );
   const holds = new Holds({
     batcher,
     finder,
@@ -41,7 +56,7 @@ export function openReservations(
       return section && catalogue.event(section.eventId);
     },
     findEvent: async (eventId) => catalogue.event(eventId) ?? keeper.find(eventId),
-    refresh: (section) => freeSeats.refresh(section),
+    refresh: (sections) => freeSeats.refresh(sections),
     findReplay: (key) => findReplay(database, key),
   });
   return reservationsRoutes({

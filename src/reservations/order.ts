@@ -1,4 +1,5 @@
 import type { SeatAnswer } from "../dispatch/messages.ts";
+import type { KeyClaim } from "../postgres/guards.ts";
 import type { TakeGuard } from "../postgres/reserve.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
@@ -10,6 +11,15 @@ export interface ReserveOrder {
   seatIds: [SeatId];
   arrivedAt: number;
   resolve(outcome: Outcome): void;
+}
+
+/** What is asked of the batcher for a hold. */
+export interface HoldRequest {
+  seatIds: SeatId[];
+  buyerId: string | null;
+  /** False where the event is known to have no limit for its buyers. */
+  isLimited?: boolean;
+  key: KeyClaim | null;
 }
 
 /** Seats for a while, all or none. */
@@ -72,6 +82,7 @@ export function holdOutcomeOf(order: HoldOrder, seats: SeatAnswer[]): HoldOutcom
   if (missing.length > 0) return { kind: "missing", seatIds: missing };
   if (new Set(seats.flatMap((seat) => (seat.hold ? [seat.hold[0]] : []))).size > 1) return { kind: "mixed" };
   if (having("closed").length > 0) return { kind: "closed", why: "not_on_sale" };
+  if (having("too_many").length > 0) return { kind: "too_many" };
   if (having("buyer_needed").length > 0) return { kind: "closed", why: "buyer_needed" };
   const taken = order.seatIds.flatMap((seatId, index) => {
     const reason = takenReasonOf(seats[index]);

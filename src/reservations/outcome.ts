@@ -28,6 +28,8 @@ export type HoldOutcome =
   /** Of several kinds of seats that would do none is free. */
   | { kind: "none" }
   | { kind: "closed"; why: ClosedReason }
+  /** The event allows fewer seats in a reservation. */
+  | { kind: "too_many" }
   /** The seats are of several events. */
   | { kind: "mixed" }
   /** The buyer would have more seats than the event allows. */

@@ -16,7 +16,7 @@ export interface Hints {
   /** Free seats near the ones that were asked for. */
   alternatives: SeatId[];
   /** When the first of the holds in the way ends; for callers who may know. */
-  earliestHoldEndsAt: string | undefined;
+  earliestHoldEndsAt?: string;
 }
 
 type Refused<Result extends { kind: string }, Won extends string> = Exclude<Result, { kind: Won }>;
@@ -32,20 +32,14 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
         retryAfter(),
         {
           seats: refusal.seats,
-          alternatives: hints.alternatives,
-          ...(hints.earliestHoldEndsAt && { earliestHoldEndsAt: hints.earliestHoldEndsAt }),
+          ...hints,
         },
       );
-    case "none":
-      return problem(
-        "no-seats-left",
-        "No free seats fit the request; holds that end may free some.",
-        retryAfter(),
-        {
-          alternatives: hints.alternatives,
-          ...(hints.earliestHoldEndsAt && { earliestHoldEndsAt: hints.earliestHoldEndsAt }),
-        },
-      );
+    case "none": {
+      const { alternatives: _, ...more } = hints;
+      const detail = "No free seats fit the request; holds that end may free some.";
+      return problem("no-seats-left", detail, retryAfter(), more);
+    }
     case "missing":
       return problem("seat-not-found", `seatIds: there is no seat ${refusal.seatIds.join(", ")}.`);
     case "no_event":
@@ -54,6 +48,8 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
       return problem("invalid-request", "seatIds: must be seats of one event.");
     case "unfit":
       return problem("invalid-request", refusal.detail);
+    case "too_many":
+      return problem("invalid-request", "seatIds: are more than the event allows in a reservation.");
     case "closed":
       return closedProblem(refusal.why);
     case "over_limit":
@@ -107,9 +103,7 @@ function statusProblem(
 ): Response {
   switch (status) {
     case "expired":
-      return action === "cancel"
-        ? notConfirmed()
-        : problem("reservation-expired", "The hold is over.", {}, { gone: [] });
+      return action === "cancel" ? notConfirmed() : problem("reservation-expired", "The hold is over.");
     case "confirmed":
       return action === "cancel"
         ? problem("not-cancellable", "The event takes nothing back.")
@@ -139,8 +133,7 @@ const overLimit = () =>
 
 const REASONS: Record<BusyReason, string> = {
   overloaded: "Too many requests wait already.",
-  unavailable:
-    "The database cannot be asked now. If you sent it with an Idempotency-Key, send it again with the same one.",
+  unavailable: "It could not be decided now. Send it again, with the same Idempotency-Key if it had one.",
   draining: "This process is ending.",
 };
 

@@ -6,30 +6,7 @@ import {
   keyReusedResponse,
   problemResponse,
 } from "../http/openapi.ts";
-import { RESERVATION_LIMIT_SEATS } from "./hold-body.ts";
-
-const id: object = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
-const text: object = { type: "string" };
-const names: object = { type: "array", items: text, minItems: 1 };
-const quantity: object = { type: "integer", minimum: 1, maximum: RESERVATION_LIMIT_SEATS };
-
-const wishProperties = {
-  seatIds: { type: "array", items: id, minItems: 1, maxItems: RESERVATION_LIMIT_SEATS, uniqueItems: true },
-  section: { ...text, description: "A section of general admission, by name; with `quantity`." },
-  quantity,
-  bestAvailable: {
-    type: "object",
-    required: ["quantity"],
-    additionalProperties: false,
-    properties: {
-      quantity,
-      sections: { ...names, description: "Any of these; all sections with numbered seats, where missing." },
-      priceTiers: { ...names, description: "Any of these; all, where missing." },
-      adjacency: { type: "string", enum: ["required", "preferred"], default: "preferred" },
-      accessible: { type: "string", enum: ["only", "any", "avoid"], default: "avoid" },
-    },
-  },
-};
+import { holdBody, id } from "./hold-openapi.ts";
 
 const reservationProperties = {
   reservationId: { type: "string", format: "uuid" },
@@ -78,7 +55,23 @@ const { expiresAt: _, ...ended } = example;
 
 const retryLater = { "Retry-After": { schema: { type: "integer" as const } } };
 const away = { ...problemResponse("Nothing is known to have changed; send it again."), headers: retryLater };
-const conflict = (description: string) => ({ ...problemResponse(description), headers: retryLater });
+const conflict = (...described: Parameters<typeof problemResponse>) => ({
+  ...problemResponse(...described),
+  headers: retryLater,
+});
+const OVER_LIMIT = "buyerId: the buyer would have more seats than the event allows.";
+const BEING_DECIDED =
+  "A request for the same reservation, buyer or Idempotency-Key is being decided; send it again.";
+const RELEASED = "The reservation was released; its seats are free or others'.";
+const CANCELLED = "The reservation was cancelled; its seats are free or others'.";
+const endedOtherwise = {
+  "already-confirmed": "The reservation is confirmed, for good unless it is cancelled.",
+  "already-released": RELEASED,
+  "already-cancelled": CANCELLED,
+};
+const over = problemResponse("The hold is over.", {
+  "reservation-expired": ["The hold is over.", { gone: [] }],
+});
 const notYours = problemResponse("There is no such reservation, or it is not the caller's.");
 const invalid = problemResponse("A field or header is not valid; the detail names it.");
 
@@ -86,6 +79,7 @@ const idParameter = {
   name: "reservationId",
   in: "path",
   required: true,
+  description: "From the answer to the hold or the reservation.",
   schema: { type: "string", format: "uuid" },
 } as const;
 const tokenParameter = {
@@ -104,45 +98,24 @@ export const holdDetail: DocumentDecoration = {
     "Exactly one of `seatIds`, `section` with `quantity`, `bestAvailable`, or `preferences`: an ordered list of these, of which the first that can be had wins.",
   security: keyWelcome,
   parameters: [idempotencyKeyParameter],
-  requestBody: {
-    required: true,
-    content: {
-      "application/json": {
-        schema: {
-          type: "object",
-          additionalProperties: false,
-          properties: {
-            eventId: { ...id, description: "Needed but with seatIds." },
-            ...wishProperties,
-            preferences: {
-              type: "array",
-              minItems: 1,
-              maxItems: 10,
-              items: { type: "object", additionalProperties: false, properties: wishProperties },
-            },
-            buyerId: {
-              type: "string",
-              minLength: 1,
-              maxLength: 255,
-              description: "Needed where the event limits its buyers.",
-            },
-          },
-        } as object,
-        example: { eventId: 1, bestAvailable: { quantity: 2 } },
-      },
-    },
-  },
+  requestBody: holdBody,
   responses: {
     ...guardResponses,
-    201: jsonResponse(
-      "The seats are held until `expiresAt`. Keep the token: it is what the buyer confirms with.",
-      {
-        type: "object",
-        required: [...required, "expiresAt", "token"],
-        properties: { ...reservationProperties, token: { type: "string" } },
-      },
-      { ...example, token: "qZ0xv2mX0kq3nYJ0o0bq6b3lYvU6d2c7m2r8mM5cV1E" },
-    ),
+    201: {
+      ...jsonResponse(
+        "The seats are held until `expiresAt`. Keep the token: it is what the buyer confirms with.",
+        {
+          type: "object",
+          required: [...required, "expiresAt", "token"],
+          properties: { ...reservationProperties, token: { type: "string" } },
+        },
+        { ...example, token: "qZ0xv2mX0kq3nYJ0o0bq6b3lYvU6d2c7m2r8mM5cV1E" },
+      ),
+      links: byOwner(
+        ...["getReservation", "confirmReservation", "extendReservation"],
+        ...["releaseReservation", "cancelReservation"],
+      ),
+    },
     400: invalid,
     403: problemResponse(
       "The event is not on sale, or sells to named buyers only, or the key's role is not enough.",
@@ -150,6 +123,21 @@ export const holdDetail: DocumentDecoration = {
     404: problemResponse("There is no such seat or event."),
     409: conflict(
       "Not free (`seats` with reasons, `alternatives` near them), nothing left that fits, the buyer's limit, or the same is being decided.",
+      {
+        "seats-taken": [
+          "Not free: 24 (held). Nothing was held.",
+          {
+            seats: [{ seatId: 24, reason: "held" }],
+            alternatives: [26, 23, 27],
+            earliestHoldEndsAt: "2026-11-22T20:10:00.000Z",
+          },
+        ],
+        "no-seats-left": [
+          "No free seats fit the request; holds that end may free some.",
+          { alternatives: [] },
+        ],
+        ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
+      },
     ),
     415: problemResponse("The body is not JSON."),
     422: keyReusedResponse,
@@ -177,6 +165,15 @@ const changeDetail = (
   },
 });
 
+/** What can be done next with the reservation and the token of an answer. */
+function byOwner(...operationIds: string[]) {
+  const parameters = {
+    reservationId: "$response.body#/reservationId",
+    "header.X-Reservation-Token": "$response.body#/token",
+  };
+  return Object.fromEntries(operationIds.map((operationId) => [operationId, { operationId, parameters }]));
+}
+
 const done = (description: string, body: object) => jsonResponse(description, reservationSchema, body);
 
 export const confirmDetail = changeDetail(
@@ -184,8 +181,16 @@ export const confirmDetail = changeDetail(
   "Confirm a hold: its seats are reserved. After its end too, where all its seats are still free",
   {
     200: done("Confirmed, durably.", { ...ended, status: "CONFIRMED" }),
-    409: conflict("Confirmed, released or cancelled already, the buyer's limit, or being decided."),
-    410: problemResponse("The hold is over; `gone` names the seats that others have."),
+    409: conflict("Confirmed, released or cancelled already, the buyer's limit, or being decided.", {
+      ...endedOtherwise,
+      ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
+    }),
+    410: problemResponse("The hold is over; `gone` names the seats that others have.", {
+      "reservation-expired": [
+        "The hold is over, and others have seat 24. Nothing was confirmed.",
+        { gone: [24] },
+      ],
+    }),
   },
 );
 
@@ -194,8 +199,12 @@ export const extendDetail = changeDetail(
   "Extend a hold: from now as long as its event holds seats, within the event's longest hold",
   {
     200: done("Held until `expiresAt`.", example),
-    409: conflict("It cannot last longer, has ended otherwise, or is being decided."),
-    410: problemResponse("The hold is over."),
+    409: conflict("It cannot last longer, has ended otherwise, or is being decided.", {
+      "extension-limit-reached": "The hold lasts as long as its event allows already.",
+      ...endedOtherwise,
+      "request-in-progress": BEING_DECIDED,
+    }),
+    410: over,
   },
 );
 
@@ -204,14 +213,22 @@ export const cancelDetail = changeDetail(
   "Cancel a confirmed reservation, where its event takes seats back",
   {
     200: done("Cancelled; the seats are free.", { ...ended, status: "CANCELLED" }),
-    409: conflict("Not confirmed, not cancellable, cancelled already, or being decided."),
+    409: conflict("Not confirmed, not cancellable, cancelled already, or being decided.", {
+      "not-confirmed": "Only a confirmed reservation can be cancelled; release a hold instead.",
+      "not-cancellable": "The event takes nothing back.",
+      ...{ "already-released": RELEASED, "already-cancelled": CANCELLED },
+      "request-in-progress": BEING_DECIDED,
+    }),
   },
 );
 
 export const releaseDetail = changeDetail("releaseReservation", "Release a hold", {
   200: done("Released; the seats are free.", { ...ended, status: "RELEASED" }),
-  409: conflict("Confirmed, released or cancelled already, or being decided."),
-  410: problemResponse("The hold is over."),
+  409: conflict("Confirmed, released or cancelled already, or being decided.", {
+    ...endedOtherwise,
+    "request-in-progress": BEING_DECIDED,
+  }),
+  410: over,
 });
 
 export const getDetail: DocumentDecoration = {

@@ -1,20 +1,22 @@
 import { Elysia } from "elysia";
+import { z } from "zod";
 import type { Caller, Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
-import { claimIn } from "../http/idempotency-key.ts";
+import { ANONYMOUS_KEY_LEAST_CHARACTERS, claimIn } from "../http/idempotency-key.ts";
 import { readJson } from "../http/json-body.ts";
 import { problem } from "../http/problem.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
+import { faultOf } from "../postgres/faults.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import type { ReservationView } from "../postgres/reservations.ts";
 import type { SeatId } from "../seats/seat-id.ts";
-import { type Logger, messageOf } from "../telemetry/log.ts";
+import { FaultLog, type Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 import type { Changes, OwnerAction } from "./changes.ts";
-import { holdSchema } from "./hold-body.ts";
+import { type HoldBody, holdSchema } from "./hold-body.ts";
 import type { HoldResult, Holds } from "./holds.ts";
-import { changeProblem, holdProblem, reservationNotFound } from "./refusals.ts";
+import { changeProblem, type Hints, holdProblem, reservationNotFound } from "./refusals.ts";
 import {
   cancelDetail,
   confirmDetail,
@@ -48,8 +50,8 @@ export interface ReservationRoutesOptions {
   guard: Guard;
   /** Reads; each rejects when the database cannot be asked. */
   findReservation(reservationId: string): Promise<ReservationView | undefined>;
-  findReplay(key: KeyClaim): Promise<ReservationFacts | undefined>;
-  findEarliestHoldEnd(seatIds: SeatId[]): Promise<number | undefined>;
+  findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
+  findEarliestHoldEnd(seats: SeatId[] | { eventId: number }): Promise<number | undefined>;
   metrics: Metrics;
   log: Logger;
 }
@@ -59,17 +61,22 @@ interface OneContext {
   params: { reservationId?: string };
 }
 
+const isSeller = (caller: Caller) => caller.kind === "key" && caller.role !== "reader";
+
 /** `/api/v1/reservations`: seats held for a while, then confirmed or let go. */
 export function reservationsRoutes(options: ReservationRoutesOptions) {
   const { holds, changes, tokens, keeper, guard, metrics, log } = options;
   const { catalogue } = keeper;
 
-  /** What the database refuses to say is told as 503; that it is away, its gate has told. */
+  const refusals = new FaultLog(log, "the database refuses what is asked about reservations");
+  /** What cannot be read is told as 503. That the database is away is told once, by its gate; what it refuses is a fault of ours. */
   const orBusy = async (answer: () => Promise<Response>): Promise<Response> => {
     try {
-      return await answer();
+      const told = await answer();
+      refusals.over();
+      return told;
     } catch (error) {
-      log.debug({ error: messageOf(error) }, "a reservation could not be read");
+      if (faultOf(error) !== "doubtful") refusals.met(error);
       return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
     }
   };
@@ -78,13 +85,14 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
     orBusy(async () => {
       const { value: body, problem: refusal } = await readJson(request, holdSchema);
       if (refusal) return refusal;
-      const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body);
+      const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
+      const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body, least);
       if (key instanceof Response) return key;
       const result = await holds.hold(body, key);
       metrics.holds.inc({ outcome: result.kind });
       if (result.kind === "held" || result.kind === "replay")
         return created(result.facts, result.kind === "replay");
-      return holdProblem(result, await hintsFor(result, caller));
+      return holdProblem(result, await hintsFor(result, body, caller));
     });
 
   async function created(facts: ReservationFacts, isReplay: boolean): Promise<Response> {
@@ -98,15 +106,16 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
     return Response.json(body, { status: 201, headers });
   }
 
-  async function hintsFor(result: HoldResult, caller: Caller) {
-    if (result.kind !== "taken") return { alternatives: [], earliestHoldEndsAt: undefined };
-    const seatIds = result.seats.map(({ seatId }) => seatId);
-    const mayKnow = caller.kind === "key" && caller.role !== "reader";
-    const isHeld = result.seats.some(({ reason }) => reason === "held");
-    const endsAtMs = mayKnow && isHeld ? await options.findEarliestHoldEnd(seatIds) : undefined;
+  async function hintsFor(result: HoldResult, body: HoldBody, caller: Caller): Promise<Hints> {
+    const seatIds = result.kind === "taken" ? result.seats.map(({ seatId }) => seatId) : [];
+    const wanted = result.kind === "none" && body.eventId !== undefined ? { eventId: body.eventId } : seatIds;
+    const endsAtMs =
+      isSeller(caller) && (result.kind === "none" || result.kind === "taken")
+        ? await options.findEarliestHoldEnd(wanted)
+        : undefined;
     return {
       alternatives: options.finder.alternativesTo(seatIds),
-      earliestHoldEndsAt: endsAtMs === undefined ? undefined : new Date(endsAtMs).toISOString(),
+      ...(endsAtMs !== undefined && { earliestHoldEndsAt: new Date(endsAtMs).toISOString() }),
     };
   }
 
@@ -119,7 +128,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
   function ownedBy({ request, params }: OneContext, caller: Caller): string | undefined {
     const reservationId = params.reservationId?.toLowerCase() ?? "";
     if (!UUID.test(reservationId)) return undefined;
-    if (caller.kind === "key" && caller.role !== "reader") return reservationId;
+    if (isSeller(caller)) return reservationId;
     const token = request.headers.get("x-reservation-token");
     return token !== null && tokens.isOf(reservationId, token) ? reservationId : undefined;
   }
@@ -128,6 +137,10 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
     orBusy(async () => {
       const reservationId = ownedBy(context, caller);
       if (!reservationId) return reservationNotFound();
+      if (Number(context.request.headers.get("content-length") ?? 0) > 0) {
+        const { problem: refusal } = await readJson(context.request, z.strictObject({}));
+        if (refusal) return refusal;
+      }
       const key = claimIn(
         context.request,
         () => `reservation:${reservationId}`,
@@ -137,21 +150,20 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
       if (key instanceof Response) return key;
       const outcome = await changes.change({ reservationId, action, key });
       metrics.changes.inc({ action, outcome: outcome.kind });
-      const facts =
-        outcome.kind === "done"
-          ? outcome.facts
-          : outcome.kind === "replayed" && key
-            ? await options.findReplay(key)
-            : undefined;
-      if (facts) {
-        await known(facts);
-        return Response.json(wireReservation(facts, STATUS_AFTER[action], catalogue), {
-          headers: outcome.kind === "replayed" ? { "idempotent-replayed": "true" } : {},
-        });
-      }
-      if (outcome.kind === "done") throw new Error("a change was done without facts");
-      return changeProblem(action, outcome);
+      if (outcome.kind === "done") return changed(outcome.facts, action);
+      const replay = outcome.kind === "replayed" && key ? await options.findReplay(key) : undefined;
+      if (replay === undefined || replay === "key_mismatch") return changeProblem(action, outcome);
+      return changed(replay, action, { "idempotent-replayed": "true" });
     });
+
+  async function changed(
+    facts: ReservationFacts,
+    action: OwnerAction,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    await known(facts);
+    return Response.json(wireReservation(facts, STATUS_AFTER[action], catalogue), { headers });
+  }
 
   const show = (context: OneContext, caller: Caller) =>
     orBusy(async () => {

@@ -20,6 +20,8 @@ export interface Search {
   sections: Section[];
   /** The seats to try next, none of those to be avoided; undefined when memory knows of no such seats. */
   next(avoided: ReadonlySet<SeatId>): SeatId[] | undefined;
+  /** Seats that would do, were nobody deciding on them at this moment: whoever does may yet lose them. */
+  awaited(): SeatId[] | undefined;
 }
 
 /** What of a wish does not fit its event. */
@@ -40,12 +42,15 @@ export class SeatFinder {
     if (bestAvailable) return this.searchBest(event, bestAvailable);
     const found = event.sections.find(({ name }) => name === section);
     if (!found) return { detail: `section: there is no "${section}" in event ${event.id}.` };
+    if (found.layout.kind === "general" && (quantity ?? 1) > found.seatCount)
+      return { detail: `quantity: "${section}" has ${found.seatCount} places.` };
     if (found.layout.kind !== "general")
       return { detail: `section: "${section}" has numbered seats; ask for seatIds or bestAvailable.` };
-    return {
+    return this.unlessSoldOut({
       sections: [found],
       next: (avoided) => this.nextPlaces(found, quantity ?? 1, avoided),
-    };
+      awaited: () => nextFree(found, quantity ?? 1, 0, this.isAvailable) as SeatId[] | undefined,
+    });
   }
 
   /** Up to 5 free seats near these. */
@@ -59,8 +64,10 @@ export class SeatFinder {
     }) as SeatId[];
   }
 
+  private readonly isAvailable = (seatId: number): boolean => this.options.memory.isAvailable(seatId);
+
   private readonly isFree = (seatId: number): boolean =>
-    this.options.memory.isAvailable(seatId) && !this.options.isInFlight(seatId as SeatId);
+    this.isAvailable(seatId) && !this.options.isInFlight(seatId as SeatId);
 
   private isFreeBut(avoided: ReadonlySet<SeatId>): (seatId: number) => boolean {
     if (avoided.size === 0) return this.isFree;
@@ -69,6 +76,10 @@ export class SeatFinder {
 
   private searchBest(event: CatalogueEvent, wish: NonNullable<Wish["bestAvailable"]>): Search | Unfit {
     const assigned = event.sections.filter(({ layout }) => layout.kind === "assigned");
+    if (assigned.length === 0)
+      return {
+        detail: `bestAvailable: event ${event.id} has no numbered seats; ask for section and quantity.`,
+      };
     const unknown = wish.sections?.find((name) => !assigned.some((section) => section.name === name));
     if (unknown !== undefined)
       return {
@@ -88,10 +99,23 @@ export class SeatFinder {
       focal:
         event.focalX === null || event.focalY === null ? undefined : { x: event.focalX, y: event.focalY },
     };
-    return {
+    return this.unlessSoldOut({
       sections,
       next: (avoided) =>
         findBestSeats({ ...search, isFree: this.isFreeBut(avoided) }) as SeatId[] | undefined,
+      awaited: () => findBestSeats({ ...search, isFree: this.isAvailable }) as SeatId[] | undefined,
+    });
+  }
+
+  /** A search of a sold out house looks at every seat (29 ms for a million): the counts say it at once. */
+  private unlessSoldOut({ next, awaited, ...search }: Search): Search {
+    const { memory } = this.options;
+    const mayBeThere = () =>
+      search.sections.some(({ firstSeatId, seatCount }) => memory.mayHaveAvailable(firstSeatId, seatCount));
+    return {
+      ...search,
+      next: (avoided) => (mayBeThere() ? next(avoided) : undefined),
+      awaited: () => (mayBeThere() ? awaited() : undefined),
     };
   }
 

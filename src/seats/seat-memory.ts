@@ -26,6 +26,8 @@ export class SeatMemory {
   private readonly pages = new Map<number, Uint32Array>();
   private known = 0;
   private changed = 0;
+  /** How many seats of each page are free: a search passes over what is sold out. */
+  private readonly freeInPage = new Map<number, number>();
   private lastNumber = -1;
   private lastPage: Uint32Array | undefined;
 
@@ -62,11 +64,15 @@ export class SeatMemory {
     if (known === 0) this.known++;
     this.changed++;
     page[place] = word;
+    const more =
+      Number((word & STATUS_MASK) === CODES.available) - Number((known & STATUS_MASK) === CODES.available);
+    if (more !== 0) this.freeInPage.set(number, (this.freeInPage.get(number) ?? 0) + more);
   }
 
   /** Forgets everything. */
   clear(): void {
     this.pages.clear();
+    this.freeInPage.clear();
     this.lastNumber = -1;
     this.known = 0;
     this.changed++;
@@ -80,6 +86,15 @@ export class SeatMemory {
   /** Whether the seat was free when it was last heard of. */
   isAvailable(seatId: number): boolean {
     return (this.wordOf(seatId) & STATUS_MASK) === CODES.available;
+  }
+
+  /** Whether any of these neighbours may be free; false is sure, and costs one look for 4,096 seats. */
+  mayHaveAvailable(firstSeatId: number, seatCount: number): boolean {
+    const last = Math.floor((firstSeatId + seatCount - 1) / PAGE_SEATS);
+    for (let number = Math.floor(firstSeatId / PAGE_SEATS); number <= last; number++) {
+      if ((this.freeInPage.get(number) ?? 0) > 0) return true;
+    }
+    return false;
   }
 
   /** The newest version known; -1, which no seat has, for a seat that is not. */

@@ -133,3 +133,8 @@ test("an event contradicts itself where it ends before it begins, or a hold outl
   expect(contradictionIn({ ...sound, offSaleAtMs: 1 })?.path).toEqual(["offSaleAt"]);
   expect(contradictionIn({ ...sound, holdLimitSeconds: 9 })?.path).toEqual(["holdLimitSeconds"]);
 });
+
+test("a focal point that single precision cannot tell from 0 is 0, which Postgres can keep", () => {
+  const { focalX, focalY } = eventChange.parse({ focalPoint: { x: 2.3e-122, y: 0.1 } });
+  expect([focalX, focalY]).toEqual([0, 0.1]);
+});

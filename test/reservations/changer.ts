@@ -44,9 +44,14 @@ export function openChanges({
   const troubles: string[] = [];
   const decided: number[] = [];
   const memory = new SeatMemory();
+  /** What seats are read from after an answer was lost: seat 1 of the first reservation, 2 of the second ... */
+  const database = { isAway: false };
   const changes = new Changes({
     ...{ memory, slotCount, batchLimitReservations, queueLimitReservations },
-    readSeats: async (seatIds) => seatIds.map((seatId): SeatNews => [seatId, 9, "reserved", false]),
+    readSeats: async (ids) => {
+      if (database.isAway) throw new Error("the database cannot be asked");
+      return ids.map((_, index): SeatNews => [index + 1, 9, "reserved", false]);
+    },
     observer: {
       changed: (seats) => news.push(...seats),
       decided: (count) => decided.push(count),
@@ -85,5 +90,5 @@ export function openChanges({
     if (!newest) throw new Error("nothing was sent");
     return newest;
   };
-  return { changes, memory, ask, sent, last, news, troubles, decided };
+  return { changes, database, memory, ask, sent, last, news, troubles, decided };
 }

@@ -191,11 +191,10 @@ describe("changes whose answer was lost", () => {
     },
   );
 
-  test.each<[OwnerAction, "confirmed" | "released" | "cancelled" | "held"]>([
+  test.each<[OwnerAction, "confirmed" | "released" | "cancelled"]>([
     ["confirm", "confirmed"],
     ["release", "released"],
     ["cancel", "cancelled"],
-    ["extend", "held"],
   ])("count as done when %s finds the reservation %s then: it was asked for here", async (action, status) => {
     const { asked, last } = await openDoubt(action);
     const facts = factsOf("a", [1]);
@@ -220,7 +219,7 @@ describe("changes whose answer was lost", () => {
   test("are done by the second asking where the first did nothing", async () => {
     const { asked, last, news } = await openDoubt();
     await last().answers([done("a", [[1, 2]])]);
-    expect([asked.outcome?.kind, news]).toEqual(["done", [[1, 2, "reserved", false]]]);
+    expect([asked.outcome?.kind, news[0]]).toEqual(["done", [1, 2, "reserved", false]]);
   });
 
   test.each(["away", "doubtful"] as const)(
@@ -239,17 +238,23 @@ describe("changes whose answer was lost", () => {
     },
   );
 
-  test("are told as unavailable past the deadline, and memory hears of them all the same", async () => {
-    const { ask, asked, last, news } = await openDoubt("release");
+  test("are refused when extend finds the reservation held then: that may be all it was", async () => {
+    const { asked, last } = await openDoubt("extend");
+    await last().answers([row("refused", { status: "held", facts: factsOf("a", [1]) })]);
+    expect(asked.outcome).toEqual({ kind: "refused", status: "held" });
+  });
+
+  test("are told as unavailable past the deadline, and nothing is done for them any more; memory hears what became of them", async () => {
+    const { ask, asked, changes, database, last, news, sent } = await openDoubt("release");
+    database.isAway = true;
     jest.advanceTimersByTime(DOUBT_DEADLINE_MS + 1);
     await last().answers("away");
-    expect(asked.outcome).toEqual(unavailable);
-    expect(ask("a").outcome).toEqual({ kind: "running" });
+    expect([asked.outcome, sent.length, news]).toEqual([unavailable, 2, []]);
+    expect(changes.busySlots).toBe(1);
+    database.isAway = false;
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
     await turn();
-    await last().answers([done("a", [[1, 3]])]);
-    expect(news).toEqual([[1, 3, "available", false]]);
-    expect(asked.outcome).toEqual(unavailable);
+    expect([news, sent.length, changes.busySlots]).toEqual([[[1, 9, "reserved", false]], 2, 0]);
     expect(ask("a").atOnce).toBe(false);
   });
 });

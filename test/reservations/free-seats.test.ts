@@ -3,16 +3,16 @@ import type { Section } from "../../src/catalogue/catalogue.ts";
 import { FreeSeats } from "../../src/reservations/free-seats.ts";
 import { turn } from "./worker.ts";
 
-const section = (id: number) => ({ id }) as Section;
+const section = (id: number) => ({ firstSeatId: 10 * id, seatCount: 5 }) as Section;
 
 /** Looks that end when the test says so. */
 function openLooks() {
   const looks: { id: number; ends(): Promise<void>; fails(): Promise<void> }[] = [];
   const freeSeats = new FreeSeats(
-    ({ id }) =>
+    (ranges) =>
       new Promise((resolve, reject) => {
         looks.push({
-          id,
+          id: (ranges[0]?.first ?? 0) / 10,
           ends: () => {
             resolve();
             return turn();
@@ -26,7 +26,7 @@ function openLooks() {
   );
   const refresh = (id: number) => {
     const asked: { state?: "fresh" | "failed" } = {};
-    freeSeats.refresh(section(id)).then(
+    freeSeats.refresh([section(id)]).then(
       () => Object.assign(asked, { state: "fresh" }),
       () => Object.assign(asked, { state: "failed" }),
     );
@@ -104,4 +104,17 @@ test("after a look that failed the next caller looks anew", async () => {
   const next = refresh(1);
   await looks[1]?.ends();
   expect(next.state).toBe("fresh");
+});
+
+test("neighbouring sections are one range of the look, others one each", async () => {
+  const looked: unknown[] = [];
+  const freeSeats = new FreeSeats(async (ranges) => void looked.push(ranges));
+  const at = (firstSeatId: number, seatCount: number) => ({ firstSeatId, seatCount }) as Section;
+  await freeSeats.refresh([at(11, 5), at(1, 10), at(30, 2)]);
+  expect(looked).toEqual([
+    [
+      { first: 1, last: 15 },
+      { first: 30, last: 31 },
+    ],
+  ]);
 });

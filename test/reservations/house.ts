@@ -63,9 +63,9 @@ export function openHouse(more: Partial<EventFacts> = {}) {
     ...{ batcher, finder },
     eventOf: (seatId) => catalogue.event(catalogue.sectionOf(seatId)?.eventId ?? 0),
     findEvent: async (eventId) => catalogue.event(eventId),
-    refresh: (section) => {
-      looks.push(section.name);
-      return database.look(section);
+    refresh: async (sections) => {
+      looks.push(...sections.map(({ name }) => name));
+      for (const section of sections) await database.look(section);
     },
     findReplay: async ({ key }) => replays.get(key),
   });

@@ -159,7 +159,7 @@ describe("marks", () => {
     expect([early, late].map((id) => memory.isGone(id))).toEqual([false, true]);
   });
 
-  test("are not taken while the feed is lost: what was not heard then is read", async () => {
+  test("are not taken while the feed is lost: what is not heard then is read in their place", async () => {
     const seatId = await sale.addSeat();
     const { keeper, memory, feed, mark, lookUps } = openKeeper();
     await keeper.catchUp();
@@ -167,10 +167,8 @@ describe("marks", () => {
     feed.live = false;
     await reserve(seatId);
     await mark();
-    await mark();
-    expect(lookUps()).toBe(before);
-    await keeper.catchUp();
     keeper.close();
+    expect(lookUps()).toBeGreaterThan(before);
     expect(memory.isGone(seatId)).toBe(true);
   });
 });

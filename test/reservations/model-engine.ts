@@ -4,7 +4,7 @@ import type { ChangeResult, ReservationTask } from "../../src/dispatch/messages.
 import { commitChanges } from "../../src/postgres/change.ts";
 import { readDueHolds, removeOldKeys } from "../../src/postgres/due.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
-import { findFacts, findReplay } from "../../src/postgres/reservations.ts";
+import { findReplay, findReservation } from "../../src/postgres/reservations.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { Batcher } from "../../src/reservations/batcher.ts";
 import { Changes } from "../../src/reservations/changes.ts";
@@ -38,7 +38,7 @@ export function openProcess(pool: pg.Pool) {
     memory,
     mayTrustMemory: () => true,
     run: <Result>(task: ReservationTask) => run(task) as Promise<Result>,
-    readFacts: (reservationId) => findFacts(drizzle(pool), reservationId),
+    readFacts: (reservationId) => findReservation(drizzle(pool), reservationId),
     ...{ slotCount: SLOTS, batchLimitSeats: 64, queueLimitSeats: 64 },
     observer: {
       decided: () => undefined,

@@ -145,6 +145,7 @@ export class Run {
     const place = `${key?.scope} ${key?.key}`;
     if (answer.kind === "replayed" && key) {
       const facts = await engine.replayOf(this.sale, key);
+      if (facts === "key_mismatch") throw new Error("replayed, yet kept for another request");
       const kept = this.replays.get(place);
       expect({ id: facts?.reservationId, end: this.endIn(facts?.expiresAtMs) }).toEqual({
         ...{ id: kept?.reservationId, end: kept?.end ?? null },

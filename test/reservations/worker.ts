@@ -1,6 +1,7 @@
 import type { BatchAnswer, ReservationTask, SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { ReservationFacts } from "../../src/postgres/change.ts";
-import { Batcher, type DecidedBatch, type HoldRequest } from "../../src/reservations/batcher.ts";
+import { Batcher, type DecidedBatch } from "../../src/reservations/batcher.ts";
+import type { HoldRequest } from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
 import type { SeatNews } from "../../src/reservations/seat-news.ts";
 import { parseSeatId, type SeatId } from "../../src/seats/seat-id.ts";

@@ -1,5 +1,5 @@
 /** The outside programs that a machine may lack; Postgres comes from npm and is always there. */
-export type Part = "redis" | "kafka" | "prometheus";
+export type Part = "redis" | "kafka" | "prometheus" | "schemathesis";
 
 /** Why a part cannot be had here, in words for whoever reads the test output. */
 export interface Missing {

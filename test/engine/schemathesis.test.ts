@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { ask, bearer, makeKey } from "../access/keyed.ts";
+import { startChild } from "../support/child.ts";
+import { findProgram, type Missing, partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { type Engine, logLines, openEngine } from "./engines.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { seedOf } from "./random.ts";
+
+/** The longest of the runs takes 45 s on two slow cores. */
+const RUN_TIMEOUT_MS = 240_000;
+const PUBLISHED_DEADLINE_MS = 30_000;
+const ERROR_LEVEL = 50;
+
+const CONFIG = join(import.meta.dir, "schemathesis.toml");
+/** Answers of an engine that does not guess what it is told, and a document that does not either. */
+const EVERY_ANSWER = [
+  ...["not_a_server_error", "status_code_conformance", "content_type_conformance"],
+  ...["response_headers_conformance", "response_schema_conformance", "unsupported_method"],
+].join(",");
+
+setDefaultTimeout(RUN_TIMEOUT_MS + 10_000);
+
+const schemathesis = await partOrSkip("schemathesis", findSchemathesis);
+
+/** SCHEMATHESIS is the path of the program; else it is looked for on PATH. */
+function findSchemathesis(): string | Missing {
+  const { SCHEMATHESIS: path } = process.env;
+  return path
+    ? (Bun.which(path) ?? { missing: `SCHEMATHESIS (${path}) is no program` })
+    : findProgram("schemathesis");
+}
+
+interface Run {
+  args: string[];
+  examples: number;
+  key?: string;
+}
+
+describe.skipIf(!schemathesis)(
+  "an engine that schemathesis asks whatever its OpenAPI document allows and forbids",
+  () => {
+    const stack = new AsyncDisposableStack();
+    const seed = seedOf("schemathesis.test.ts");
+    let env: Record<string, string>;
+    let engine: Engine;
+    let facts: Facts;
+    let key: string;
+
+    beforeAll(async () => {
+      const database = await createDatabase("empty");
+      stack.defer(database.drop);
+      env = { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", RATE_LIMIT_KEY_REQUESTS: "0" };
+      engine = await openEngine(stack, env);
+      facts = await openFacts(stack, database.url);
+      key = await makeKey(env, "admin");
+    });
+    afterAll(() => stack.disposeAsync());
+
+    /** Runs it to its end in a folder of its own, where it finds no other settings. */
+    async function run({ args, examples, key: apiKey }: Run): Promise<void> {
+      const dir = await tempDir("schemathesis");
+      const { PATH = "", HOME = "" } = process.env;
+      const child = startChild(
+        "schemathesis",
+        [
+          ...[schemathesis ?? "", "--no-color", ...(apiKey ? ["--config-file", CONFIG] : [])],
+          ...["run", `${engine.url}/openapi.json`, "--continue-on-failure"],
+          ...["--seed", String(seed), "--max-examples", String(examples), "--request-timeout", "20"],
+          ...args,
+        ],
+        { cwd: dir.path, env: { PATH, HOME, ...(apiKey && { SENTINEL_API_KEY: apiKey }) } },
+      );
+      try {
+        await until(() => child.exitCode() !== undefined, {
+          deadlineMs: RUN_TIMEOUT_MS,
+          what: "schemathesis ends",
+        });
+        if (child.exitCode() !== 0)
+          throw new Error(`schemathesis found with seed ${seed}:\n${child.output()}`);
+        // So that a run that asked nothing is seen to be none.
+        expect(child.output()).toMatch(/\d+ generated, \d+ passed/);
+      } finally {
+        await child.end("SIGTERM", 1000);
+        await dir.remove();
+      }
+    }
+
+    console.warn("schemathesis does not ask for the stream of an event's changes, which does not end");
+    const withoutStream = ["--exclude-operation-id", "eventChanges"];
+
+    test("keeps to its document under an administrator's key", async () => {
+      // It would revoke its own key, which is among those that it is shown.
+      await run({ args: [...withoutStream, "--exclude-operation-id", "revokeApiKey"], examples: 15, key });
+      expect((await ask(engine.url, "GET", "/api/v1/admin/api-keys", { headers: bearer(key) })).status).toBe(
+        200,
+      );
+    });
+
+    test("keeps to its document where keys are made and revoked", async () => {
+      await run({
+        args: ["--include-operation-id", "createApiKey", "--include-operation-id", "revokeApiKey"],
+        examples: 15,
+        key,
+      });
+    });
+
+    test("keeps to its document without a key", async () => {
+      await run({ args: [...withoutStream, "--checks", EVERY_ANSWER], examples: 5 });
+    });
+
+    // The last one: it looks back at what all others have left.
+    test("is well after it all, sold soundly, and logged no fault", async () => {
+      expect((await ask(engine.url, "GET", "/actuator/health")).json).toMatchObject({ status: "UP" });
+      await facts.allPublished(PUBLISHED_DEADLINE_MS);
+      await facts.expectSound();
+      // It came through to the sale itself.
+      const changes = await facts.query<{ status: string; count: number }>(
+        "select status::text, count(*)::int from seat_events group by status order by status",
+      );
+      console.log("schemathesis changed seats:", JSON.stringify(changes));
+      expect(changes.map(({ status }) => status)).toEqual(expect.arrayContaining(["HELD", "RESERVED"]));
+      expect(logLines(engine).filter(({ level }) => level >= ERROR_LEVEL)).toEqual([]);
+    });
+  },
+);
