@@ -104,7 +104,7 @@ export function tillAt(url: string): Till {
 export const tokenOf = ({ token }: { token: string }): Headed => ({ "x-reservation-token": token });
 
 /** What of an event a test says; the rest is as nobody cares. */
-export interface Described {
+interface Described {
   /** Numbered seats, rows A, B, C ... */
   rows?: number;
   seatsPerRow?: number;

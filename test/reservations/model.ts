@@ -157,13 +157,15 @@ export class Model {
     switch (action) {
       case "confirm": {
         if (found.status === "held" && isLive) return done;
-        if (!isOver || !this.isOnSale(event)) return refused;
-        if (this.isOverLimit(buyerId, eventId, seatIds.length)) return { kind: "over_limit" };
-        const gone = seatIds.filter((seatId) => {
+        if (!isOver) return refused;
+        const lost = seatIds.filter((seatId) => {
           const seat = this.seatOf(seatId);
           return seat.owner !== reservationId && !this.isFree(seat);
         });
-        return gone.length > 0 ? { kind: "gone", seatIds: gone.toSorted((a, b) => a - b) } : done;
+        const gone = { kind: "gone", seatIds: lost.toSorted((a, b) => a - b) };
+        if (!this.isOnSale(event)) return lost.length > 0 ? gone : refused;
+        if (this.isOverLimit(buyerId, eventId, seatIds.length)) return { kind: "over_limit" };
+        return lost.length > 0 ? gone : done;
       }
       case "release":
         return found.status === "held" && isLive ? done : refused;

@@ -53,8 +53,8 @@ export const lost = (
 ): SeatAnswer => ({ verdict, version, final, hold: null });
 
 /** When the holds of these tests end. */
-export const EXPIRES_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
-export const PRICE_MINOR = 15_000;
+const EXPIRES_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+const PRICE_MINOR = 15_000;
 
 /** A seat's row where it was won for a hold. */
 export const heldSeat = (version = 1): SeatAnswer => ({
