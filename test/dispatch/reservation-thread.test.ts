@@ -48,7 +48,7 @@ beforeEach(async () => {
     onRestart: () => restarts++,
   });
   const idle = `select from pg_stat_activity
-    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%action%'
+    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, position)%'
       and datname = current_database() and backend_start > $1`;
   await until(async () => (await sale.rows(idle, [now])).length === CONNECTIONS, {
     deadlineMs: DEADLINE_MS,
