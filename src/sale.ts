@@ -134,7 +134,7 @@ export function openSale(
     batcher,
     changes,
     databaseUp: () => gate.isUp,
-    ready: () => gate.isUp && !draining,
+    ready: () => gate.isUp && !draining && keeper.isFilled,
     refresh: () => {
       metrics.queueSeats.set(batcher.queueSeats);
       metrics.queueLimitSeats.set(config.queueLimitSeats);
@@ -246,17 +246,15 @@ interface FeedNeighbours {
   tail: Pick<LedgerTail, "poke">;
 }
 
-/** Fills memory, and keeps it up to date with what other processes change; without Redis it is filled once. */
+/** Fills memory, and keeps it up to date with what other processes change: by the feed, or every few seconds without. */
 function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNeighbours) {
   const { config, parts, metrics, log, lifecycle } = opening;
   let feed: SeatFeed | undefined;
   const keeper = new MemoryKeeper(drizzle(reads), memory, () => feed?.isLive ?? false);
   lifecycle.onClose("memory keeper", () => keeper.close());
+  keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
   const [redisUrl] = parts.redisUrls;
-  if (redisUrl === undefined) {
-    keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
-    return { keeper, feed };
-  }
+  if (redisUrl === undefined) return { keeper, feed };
   const opened = new SeatFeed({
     redisUrl,
     channel: `${keyPrefixOf(parts)}:feed`,

@@ -7,6 +7,7 @@ import { plainText } from "../http/plain-text.ts";
 import { Lifecycle } from "../lifecycle.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
+import { originOf } from "../telemetry/log.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 import { PAGE_LIMIT } from "./openapi.ts";
 
@@ -33,7 +34,8 @@ export async function keysCommand(args: string[], config: Config): Promise<void>
   const command = readCommand(args);
   const lifecycle = new Lifecycle();
   try {
-    await run(command, await openDatabase(config, lifecycle));
+    const where = config.databaseUrl ? originOf(config.databaseUrl) : config.dataDir;
+    await run(command, await openDatabase(config, lifecycle), where);
   } finally {
     await lifecycle.close();
   }
@@ -96,12 +98,15 @@ async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodeP
   return drizzle(pool);
 }
 
-async function run(command: Command, database: NodePgDatabase): Promise<void> {
+/** @param where the database is, in words without a secret. */
+async function run(command: Command, database: NodePgDatabase, where: string): Promise<void> {
   switch (command.kind) {
     case "create": {
       const { id, key, keyHash } = makeApiKey();
       await addApiKey(database, { id, keyHash, role: command.role, name: command.name });
-      console.error(`API key ${id} (${command.role}, ${command.name}): keep it, it cannot be shown again`);
+      console.error(
+        `API key ${id} (${command.role}, ${command.name}) in the database of ${where}: keep it, it cannot be shown again`,
+      );
       console.log(key);
       return;
     }

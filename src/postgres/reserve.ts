@@ -1,158 +1,9 @@
-import { type SQL, sql } from "drizzle-orm";
 import { NodePgSession } from "drizzle-orm/node-postgres";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type pg from "pg";
 import { arrayOf } from "./arrays.ts";
-import { claimOfBuyer, claimOfKey, type KeyClaim, keyIsAlive, liveSeatsOf, tryClaims } from "./guards.ts";
-
-/**
- * The one statement that takes seats; a batch of 1 to 256 costs the same commit. A statement alone is one
- * transaction: `begin` and `commit` of their own would hold the row locks for two more round trips (3.7
- * instead of 3.3 ms a batch of 64).
- *
- * Parameters, one a seat: the seat, the version observed before this transaction began, the reservation it
- * is wanted for, whether that is a hold, and how many seats it wants. A seat stands in a batch at most once.
- * One row a requested seat, in order.
- *
- * Every predicate stands in `locked`, which checks it again on the newest row under the row lock;
- * `updated` joins that result by id only. (Predicates in the UPDATE itself gave half-sold baskets.) A
- * reservation takes all its seats or none: those that were locked in vain are let go at the commit.
- * SKIP LOCKED: a row somebody else is deciding on is never waited for. `(last_epoch, last_txid)` makes
- * transaction order the version order of each seat, on which the ledger's reader rests. The last column
- * is the tripwire: should the update miss a row that was to be taken, it divides by zero, and all is undone.
- */
-const statement = ({ guards, barred, buyer, keys, verdict }: Guarded) => sql`
-with requested as materialized (
-  select * from unnest(
-    ${sql.placeholder("seatIds")}::bigint[], ${sql.placeholder("versions")}::int[], ${sql.placeholder("reservationIds")}::uuid[],
-    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[]
-  ) with ordinality as r(seat_id, version, reservation_id, is_hold, seat_count, position)
-), epoch as materialized (
-  select max(epoch) as current from ledger_epochs
-), seen as materialized (
-  select r.*, s.version as current_version, s.status, s.event_id, s.price_minor, s.hold_expires_at <= now() as hold_over,
-         not e.cancellable as final, e.hold_ttl_seconds * interval '1 second' as hold_ttl, e.buyer_limit_seats, e.reservation_limit_seats,
-         e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
-           and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
-  from requested r
-  join seats s on s.id = r.seat_id
-  join events e on e.id = s.event_id
-)${guards}, locked as materialized (
-  select s.id, r.position, r.reservation_id, r.seat_count, s.event_id, s.reservation_id as replaced,
-         case when r.is_hold then now() + r.hold_ttl end as expires_at
-  from seen r
-  join seats s on s.id = r.seat_id
-  where r.on_sale and r.seat_count <= r.reservation_limit_seats and s.version = r.version
-    and (s.status = 'available' or (s.status = 'held' and s.hold_expires_at <= now()))
-    and (s.last_epoch, s.last_txid) <= ((select current from epoch), pg_current_xact_id())${barred}
-  order by s.id
-  for no key update of s skip locked
-), whole as materialized (
-  select reservation_id from locked group by reservation_id
-  having count(*) = min(seat_count) and min(event_id) = max(event_id)
-), taken as materialized (
-  select locked.* from locked join whole using (reservation_id)
-), updated as (
-  update seats s
-  set status = case when t.expires_at is null then 'reserved'::seat_status else 'held' end, version = s.version + 1,
-      reservation_id = t.reservation_id, hold_expires_at = t.expires_at,
-      last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
-  from taken t
-  where s.id = t.id
-  returning s.id, s.version, s.event_id, s.price_minor, s.reservation_id, s.hold_expires_at, t.replaced, t.position
-), reservation_rows as (
-  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, expires_at, buyer_id)
-  select reservation_id, min(event_id), case when min(hold_expires_at) is null then 'confirmed'::reservation_status else 'held' end,
-         count(*), array_agg(id order by position), array_agg(price_minor order by position), min(hold_expires_at), ${buyer}
-  from updated group by reservation_id
-)${keys}, ledger_rows as (
-  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
-  select (select current from epoch), id, version, event_id,
-         case when hold_expires_at is null then 'RESERVED'::ledger_status else 'HELD' end, reservation_id, replaced
-  from updated
-)
-select
-  case
-    when updated.id is not null then 'won'${verdict}
-    when seen.seat_id is null then 'missing'
-    when not seen.on_sale then 'closed'
-    when requested.seat_count > seen.reservation_limit_seats then 'too_many'
-    when seen.status = 'reserved' then 'reserved'
-    when seen.status = 'held' and not seen.hold_over then 'held'
-    when seen.current_version <> requested.version then 'moved'
-    when locked.id is not null then 'free'
-    else 'contended'
-  end as verdict,
-  coalesce(updated.version, seen.current_version) as version,
-  coalesce(seen.final, false) as final,
-  case when requested.is_hold and seen.seat_id is not null then json_build_array(
-    seen.event_id, seen.price_minor, floor(extract(epoch from updated.hold_expires_at) * 1000)) end as hold,
-  1 / (case when (select count(*) from taken) = (select count(*) from updated) then 1 else 0 end) as tripwire
-from requested
-left join seen on seen.position = requested.position
-left join locked on locked.position = requested.position
-left join updated on updated.position = requested.position
-order by requested.position`;
-
-/** The places where the statement for requests with a key or a buyer's limit differs. */
-interface Guarded {
-  guards: SQL;
-  barred: SQL;
-  buyer: SQL;
-  keys: SQL;
-  verdict: SQL;
-}
-
-/** Where an event limits its buyers, nobody takes a seat without being one. */
-const plain: Guarded = {
-  guards: sql``,
-  barred: sql`
-    and r.buyer_limit_seats is null`,
-  buyer: sql`null`,
-  keys: sql``,
-  verdict: sql`
-    when seen.buyer_limit_seats is not null then 'buyer_needed'`,
-};
-
-/**
- * Keys that were answered already and buyers who would have too many seats bar a reservation. What is read
- * here cannot change before the commit: the claims are locked by an earlier statement of the transaction,
- * so that this one's snapshot is newer than whatever their last holder committed. (In one statement a key
- * and a limit were seen to leak.)
- */
-const guarded: Guarded = {
-  guards: sql`, guards as materialized (
-  select g.* from json_to_recordset(${sql.placeholder("guards")}::json)
-    as g("reservationId" uuid, "buyerId" text, scope text, key text, fingerprint text)
-), barred as materialized (
-  select g."reservationId" as reservation_id,
-    case when k.fingerprint = g.fingerprint then 'replayed' when k.key is not null then 'key_mismatch'
-      when g."buyerId" is null then 'buyer_needed' else 'over_limit' end as reason
-  from guards g
-  left join idempotency_keys k on k.scope = g.scope and k.key = g.key and ${keyIsAlive("k")}
-  left join lateral (
-    select event_id, seat_count, buyer_limit_seats from seen where seen.reservation_id = g."reservationId" limit 1
-  ) w on true
-  where k.key is not null
-     or (w.buyer_limit_seats is not null and (g."buyerId" is null
-         or ${liveSeatsOf('g."buyerId"', "w.event_id", 'g."reservationId"')} + w.seat_count > w.buyer_limit_seats))
-)`,
-  barred: sql`
-    and not exists (select from barred where barred.reservation_id = r.reservation_id)`,
-  buyer: sql`(select g."buyerId" from guards g where g."reservationId" = updated.reservation_id)`,
-  keys: sql`, key_rows as (
-  insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
-  select g.scope, g.key, g.fingerprint, g."reservationId", t.expires_at
-  from guards g join (select distinct reservation_id, expires_at from taken) t on t.reservation_id = g."reservationId"
-  where g.key is not null
-  on conflict (scope, key) do update
-  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
-      status = null, body = null, created_at = now()
-)`,
-  verdict: sql`
-    when exists (select from barred where barred.reservation_id = requested.reservation_id)
-      then (select reason from barred where barred.reservation_id = requested.reservation_id limit 1)`,
-};
+import { claimOfBuyer, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { guarded, several, singles, takeStatement, unguarded } from "./reserve-statement.ts";
 
 /** What the statement says of one seat. */
 export interface SeatRow {
@@ -204,8 +55,9 @@ export interface SeatRequests {
 
 const dialect = new PgDialect();
 const compiled = {
-  reserve_seats: dialect.sqlToQuery(statement(plain)),
-  reserve_seats_guarded: dialect.sqlToQuery(statement(guarded)),
+  reserve_seats: dialect.sqlToQuery(takeStatement(singles, unguarded)),
+  hold_seats: dialect.sqlToQuery(takeStatement(several, unguarded)),
+  hold_seats_guarded: dialect.sqlToQuery(takeStatement(several, guarded)),
 };
 
 /**
@@ -213,7 +65,9 @@ const compiled = {
  * @throws what the connection or the server says; `faultOf` tells what it left behind.
  */
 export function commitReservations(client: pg.PoolClient, requests: SeatRequests): Promise<SeatRow[]> {
-  return execute(client, "reserve_seats", requests, {});
+  const isEachAlone = requests.reservationIds.every((id, place, ids) => id !== ids[place - 1]);
+  const name = isEachAlone && !requests.holds.includes(true) ? "reserve_seats" : "hold_seats";
+  return execute(client, name, requests, {});
 }
 
 /**
@@ -241,7 +95,7 @@ export async function commitGuardedReservations(
     reservationIds: at(requests.reservationIds),
     holds: at(requests.holds),
   };
-  const rows = await execute(client, "reserve_seats_guarded", chosen, {
+  const rows = await execute(client, "hold_seats_guarded", chosen, {
     guards: JSON.stringify(
       guards.map(({ reservationId, buyerId, key }) => ({ reservationId, buyerId, ...(key ?? {}) })),
     ),

@@ -42,6 +42,7 @@ export class MemoryKeeper {
   private marks: [older: Moment | undefined, newer: Moment | undefined] = [undefined, undefined];
   private readonly timer: ReturnType<typeof setInterval>;
   private catchingUp: Promise<void> | undefined;
+  private filled = false;
 
   constructor(
     private readonly database: NodePgDatabase,
@@ -61,6 +62,12 @@ export class MemoryKeeper {
       await this.read((after, limit) => readSeatsAfter(this.database, after, limit));
     }
     this.marks = [now, undefined];
+    this.filled = true;
+  }
+
+  /** Whether everything was read once: before, a map would show seats as unknown. */
+  get isFilled(): boolean {
+    return this.filled;
   }
 
   /** The marks are of another epoch now; the next catch-up reads everything. */

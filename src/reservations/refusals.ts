@@ -37,7 +37,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
       );
     case "none": {
       const { alternatives: _, ...more } = hints;
-      const detail = "No free seats fit the request; holds that end may free some.";
+      const detail = "No free seats fit the request now.";
       return problem("no-seats-left", detail, retryAfter(), more);
     }
     case "missing":
@@ -103,7 +103,14 @@ function statusProblem(
 ): Response {
   switch (status) {
     case "expired":
-      return action === "cancel" ? notConfirmed() : problem("reservation-expired", "The hold is over.");
+      return action === "cancel"
+        ? notConfirmed()
+        : problem(
+            "reservation-expired",
+            action === "confirm"
+              ? "The hold is over, and its event is not on sale: its seats are not taken back."
+              : "The hold is over.",
+          );
     case "confirmed":
       return action === "cancel"
         ? problem("not-cancellable", "The event takes nothing back.")

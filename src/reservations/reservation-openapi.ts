@@ -132,10 +132,7 @@ export const holdDetail: DocumentDecoration = {
             earliestHoldEndsAt: "2026-11-22T20:10:00.000Z",
           },
         ],
-        "no-seats-left": [
-          "No free seats fit the request; holds that end may free some.",
-          { alternatives: [] },
-        ],
+        "no-seats-left": "No free seats fit the request now.",
         ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
       },
     ),
