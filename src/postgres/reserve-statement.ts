@@ -65,8 +65,7 @@ select
     when not seen.on_sale then 'closed'${wishes.tooMany}
     when seen.status = 'reserved' then 'reserved'
     when seen.status = 'held' and not seen.hold_over then 'held'
-    when seen.current_version <> requested.version then 'moved'
-    when locked.id is not null then 'free'
+    when seen.current_version <> requested.version then 'moved'${wishes.free}
     else 'contended'
   end as verdict,
   coalesce(updated.version, seen.current_version) as version,
@@ -74,8 +73,7 @@ select
   ${wishes.hold} as hold,
   1 / (case when (select count(*) from taken) = (select count(*) from updated) then 1 else 0 end) as tripwire
 from requested
-left join seen on seen.position = requested.position
-left join locked on locked.position = requested.position
+left join seen on seen.position = requested.position${wishes.joinLocked}
 left join updated on updated.position = requested.position
 order by requested.position`;
 
@@ -88,7 +86,9 @@ interface Wishes {
   taken: SQL;
   rows(buyer: SQL): SQL;
   tooMany: SQL;
+  free: SQL;
   hold: SQL;
+  joinLocked: SQL;
 }
 
 /** Grouping what is one seat each cost a fifth of the reserve route's rate. */
@@ -97,13 +97,15 @@ export const singles: Wishes = {
   columns: sql``,
   locked: sql`, null::timestamptz as expires_at`,
   fits: sql``,
-  taken: sql`taken as (
+  taken: sql`taken as not materialized (
   select * from locked
 )`,
   rows: () =>
     sql`select reservation_id, event_id, 'confirmed', 1, array[id], array[price_minor], null, null from updated`,
   tooMany: sql``,
+  free: sql``,
   hold: sql`null`,
+  joinLocked: sql``,
 };
 
 export const several: Wishes = {
@@ -127,6 +129,10 @@ export const several: Wishes = {
     when requested.seat_count > seen.reservation_limit_seats then 'too_many'`,
   hold: sql`case when requested.is_hold and seen.seat_id is not null then json_build_array(
     seen.event_id, seen.price_minor, floor(extract(epoch from updated.hold_expires_at) * 1000)) end`,
+  free: sql`
+    when locked.id is not null then 'free'`,
+  joinLocked: sql`
+left join locked on locked.position = requested.position`,
 };
 
 /** The places where the statement for requests with a key or a buyer's limit differs. */
