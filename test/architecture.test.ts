@@ -107,13 +107,13 @@ describe("the rooms of the code", () => {
   test("import one another along these arrows only", () => {
     /** Values; what is put together in `main`, `engine` and `sale` may know every room. */
     const ARROWS: Record<string, string[]> = {
-      access: ["config.ts", "embedded", "http", "lifecycle.ts", "postgres", "redis", "telemetry"],
+      access: ["config.ts", "embedded", "health", "http", "lifecycle.ts", "postgres", "redis", "telemetry"],
       "app.ts": ["access", "http", "telemetry"],
-      catalogue: ["access", "http", "postgres", "seats", "telemetry"],
+      catalogue: ["access", "health", "http", "postgres", "seats", "telemetry"],
       "config.ts": [],
       dispatch: [],
       embedded: ["config.ts", "postgres", "telemetry"],
-      health: ["http", "telemetry"],
+      health: ["http", "postgres", "telemetry"],
       http: ["config.ts"],
       kafka: ["config.ts"],
       ledger: ["postgres", "telemetry"],
@@ -122,7 +122,7 @@ describe("the rooms of the code", () => {
       "opening.ts": [],
       postgres: ["seats"],
       redis: [],
-      reservations: ["access", "catalogue", "http", "postgres", "seats", "telemetry"],
+      reservations: ["access", "catalogue", "health", "http", "postgres", "seats", "telemetry"],
       seats: [],
       telemetry: ["http", "reservations"],
       workers: ["kafka", "ledger", "postgres", "redis", "telemetry"],

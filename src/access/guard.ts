@@ -8,6 +8,9 @@ import { Refusals } from "./refusals.ts";
 
 export type Caller = { kind: "anonymous" } | { kind: "key"; keyId: string; role: Role };
 
+/** Whether the caller may act for any buyer. */
+export const isSeller = (caller: Caller): boolean => caller.kind === "key" && mayAct(caller.role, "seller");
+
 export interface GuardOptions {
   keys: ApiKeys;
   limits: RateLimits;

@@ -1,12 +1,12 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
+import { fromDatabase } from "../health/from-database.ts";
 import { invalidField } from "../http/invalid-field.ts";
 import { readJson } from "../http/json-body.ts";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
-import { faultOf } from "../postgres/faults.ts";
-import { FaultLog, type Logger } from "../telemetry/log.ts";
+import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 import type { Access } from "./access.ts";
@@ -34,17 +34,7 @@ export interface AccessRoutesOptions extends Access {
 
 /** Administrators make and revoke API keys; a key is shown once, in the answer that makes it. */
 export function accessRoutes({ keys, guard, database, metrics, log }: AccessRoutesOptions) {
-  const refusals = new FaultLog(log, "the database refuses what is done with API keys");
-  const inDatabase = async (work: () => Promise<unknown>): Promise<unknown> => {
-    try {
-      const answer = await work();
-      refusals.over();
-      return answer;
-    } catch (error) {
-      if (faultOf(error) !== "doubtful") refusals.met(error);
-      return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
-    }
-  };
+  const inDatabase = fromDatabase(log, "what is done with API keys");
   return new Elysia({ name: "access" })
     .post(
       ...observed(

@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import type { Caller } from "../access/guard.ts";
+import { isSeller } from "../access/guard.ts";
 import { problem } from "../http/problem.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats } from "../postgres/seat-views.ts";
@@ -15,9 +15,6 @@ import { seatView } from "./views.ts";
 const SEATS = "/api/v1/seats";
 
 const listQuery = z.strictObject(seatFilters);
-
-/** Which seats were bought together is for those who sell them. */
-const isSeller = (caller: Caller) => caller.kind === "key" && caller.role !== "reader";
 
 /** Versions are 32-bit integers in the database. */
 const VERSION_LIMIT = 2 ** 31 - 1;
@@ -76,6 +73,7 @@ export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueN
               seatId,
               history: rows.map(({ at, ...row }) => ({
                 ...row,
+                // Which seats were bought together is for those who sell them.
                 ...(isSeller(caller) ? {} : { reservationId: null, replacesReservationId: null }),
                 at: at.toISOString(),
               })),

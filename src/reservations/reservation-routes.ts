@@ -1,16 +1,15 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import type { Caller, Guard } from "../access/guard.ts";
+import { type Caller, type Guard, isSeller } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
+import { fromDatabase } from "../health/from-database.ts";
 import { ANONYMOUS_KEY_LEAST_CHARACTERS, claimIn } from "../http/idempotency-key.ts";
 import { readJson } from "../http/json-body.ts";
-import { problem } from "../http/problem.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
-import { faultOf } from "../postgres/faults.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import type { ReservationView } from "../postgres/reservations.ts";
 import type { SeatId } from "../seats/seat-id.ts";
-import { FaultLog, type Logger } from "../telemetry/log.ts";
+import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 import type { Changes, OwnerAction } from "./changes.ts";
@@ -61,25 +60,12 @@ interface OneContext {
   params: { reservationId?: string };
 }
 
-const isSeller = (caller: Caller) => caller.kind === "key" && caller.role !== "reader";
-
 /** `/api/v1/reservations`: seats held for a while, then confirmed or let go. */
 export function reservationsRoutes(options: ReservationRoutesOptions) {
   const { holds, changes, tokens, keeper, guard, metrics, log } = options;
   const { catalogue } = keeper;
 
-  const refusals = new FaultLog(log, "the database refuses what is asked about reservations");
-  /** What cannot be read is told as 503. That the database is away is told once, by its gate; what it refuses is a fault of ours. */
-  const orBusy = async (answer: () => Promise<Response>): Promise<Response> => {
-    try {
-      const told = await answer();
-      refusals.over();
-      return told;
-    } catch (error) {
-      if (faultOf(error) !== "doubtful") refusals.met(error);
-      return problem("unavailable", "The database cannot be asked now.", { "retry-after": "1" });
-    }
-  };
+  const orBusy = fromDatabase(log, "what is asked about reservations");
 
   const hold = ({ request }: { request: Request }, caller: Caller) =>
     orBusy(async () => {
