@@ -22,7 +22,7 @@ const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
 
 /**
  * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
- * that takes seats (`reserve.ts`): predicates under the lock, updates by id only, one ledger row a seat.
+ * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row a seat.
  * Parameters, one a reservation: its id and the action; a reservation stands in a batch at most once.
  *
  * The reservation's row is locked first, so that what two callers ask of one reservation happens one after

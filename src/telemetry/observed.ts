@@ -16,7 +16,7 @@ interface Context {
  * reserve route too, which does both for itself.
  */
 export function observed(metrics: Metrics, path: string, handler: (context: Context) => unknown) {
-  // Takes apart what it needs: given the whole context, Elysia would prepare all of it (40 µs a request).
+  // Takes apart what it needs: given the whole context, Elysia would prepare all of it (78 instead of 70 µs a hold).
   const observing = async ({ request, params, query, server }: Context): Promise<Response> => {
     const answer = await handler({ request, params, query, server });
     const response = answer instanceof Response ? answer : Response.json(answer);
