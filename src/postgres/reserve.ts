@@ -125,8 +125,30 @@ async function execute(
     holds: arrayOf(holds),
     seatCounts: arrayOf(countsOf(reservationIds)),
     ...more,
-  })) as pg.QueryResult<SeatRow>;
-  return result.rows;
+  })) as pg.QueryResult<Decided>;
+  return seatRows(result.rows[0]);
+}
+
+/** The statement's answer: one row for the whole batch, which spares the thread a row object and 5 columns a seat. */
+interface Decided {
+  /** One a seat, with commas between them; null for a batch without seats. */
+  verdicts: string | null;
+  versions: string;
+  /** `0` or `1` a seat. */
+  finals: string;
+  holds: SeatRow["hold"][] | null;
+}
+
+function seatRows(decided: Decided | undefined): SeatRow[] {
+  if (!decided || decided.verdicts === null) return [];
+  const { finals, holds } = decided;
+  const versions = decided.versions.split(",");
+  return decided.verdicts.split(",").map((verdict, position) => ({
+    verdict: verdict as SeatRow["verdict"],
+    version: versions[position] ? Number(versions[position]) : null,
+    final: finals[position] === "1",
+    hold: holds?.[position] ?? null,
+  }));
 }
 
 /** For each seat, how many its reservation wants. */

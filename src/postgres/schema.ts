@@ -98,8 +98,8 @@ export const sections = pgTable(
 );
 
 /**
- * One row a seat. No index holds a column that selling changes, and pages are filled to 80 % only
- * (migration 0001), so the update of a sale is heap-only.
+ * One row a seat. No index holds a column that selling changes, and pages are filled to 45 % only
+ * (migration 0003), so the update of a sale is heap-only.
  */
 export const seats = pgTable(
   "seats",
