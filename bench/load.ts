@@ -1,46 +1,95 @@
 import { join } from "node:path";
+import type {
+  GeneratorResult,
+  GeneratorTask,
+  Latency,
+  Pace,
+  RateSample,
+  RequestPlan,
+} from "./generator/task.ts";
 
 /** Longer than any answer takes, so that a slow server is measured and not given up. */
 const ANSWER_TIMEOUT_SECONDS = 10;
 
 export interface LoadTask {
-  url: string;
   connections: number;
   seconds: number;
-  firstSeatId: number;
-  /** After it the walk begins again. */
-  lastSeatId: number;
-  /** Counts the answers by status, which costs the load generator time: not for measurements. */
-  countStatuses?: boolean;
+  plan: RequestPlan;
+  /** A closed loop, where it is not given. */
+  pace?: Pace;
+  idleConnections?: number;
+  /** Not by wrk even where it could: what is compared with loads that it cannot send has to be sent alike. */
+  isOwnGenerator?: boolean;
 }
 
-export interface LoadResult {
+export interface LoadResult extends Latency {
   durationMs: number;
   answers: number;
-  /** Answers of 400 and above. */
+  /** Answers below 400, and those from there on. */
+  accepted: number;
   refused: number;
   /** Requests without an answer: connection errors and timeouts. */
   lost: number;
-  p50Ms: number;
-  p99Ms: number;
-  statuses: Record<string, number>;
-  /** CPU time of the load generator. */
+  /** Of our own generator only: wrk does not tell. */
+  statuses?: Record<string, number>;
+  seatsWon?: number;
+  seatsWonTwice?: number;
+  samples: RateSample[];
+  /** The generator's CPU time. */
   cpuMicroseconds: number;
+  /** Requests that may have been decided after the last count, since nobody waited for their answers. */
+  uncountedLimit: number;
 }
 
 const wrk = Bun.which("wrk");
-export const loadGenerator = wrk ? "wrk, one thread" : "autocannon (wrk is not on PATH)";
+export const loadGenerator = wrk
+  ? "wrk (one thread) where a load needs no more, else bench/generator"
+  : "bench/generator for every load (wrk is not on PATH)";
 
-/**
- * POSTs to the seats from first to last, each connection sending its next request when it has the answer.
- * At the end of the time up to one request a connection is under way: the server may decide it, nobody counts it.
- */
-export async function runLoad(task: LoadTask): Promise<LoadResult> {
-  const spawned = Bun.spawn(wrk ? wrkCommand(wrk, task) : autocannonCommand(task), {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+/** Puts the load on the server and waits for its end. wrk costs the machine least, and can only walk over seats. */
+export async function runLoad(url: string, task: LoadTask): Promise<LoadResult> {
+  const { plan, pace = { kind: "closed" }, idleConnections = 0, isOwnGenerator = false } = task;
+  if (wrk && !isOwnGenerator && plan.kind === "reserve" && pace.kind === "closed" && idleConnections === 0) {
+    return runWrk(wrk, url, task, plan);
+  }
+  const { connections, seconds } = task;
+  return runGenerator({ url, connections, seconds, plan, pace, idleConnections });
+}
+
+/** As `runLoad`, by our own generator even where wrk could: every answer is counted by its status. */
+export async function runGenerator(task: GeneratorTask): Promise<LoadResult> {
+  const command = [process.execPath, join(import.meta.dir, "generator/main.ts"), JSON.stringify(task)];
+  const { result, cpuMicroseconds } = await resultOf<GeneratorResult>(command);
+  const { latency, statuses, ...same } = result;
+  const count = (counts: (status: number) => boolean) =>
+    Object.entries(statuses).reduce((sum, [status, times]) => sum + (counts(Number(status)) ? times : 0), 0);
+  const accepted = count((status) => status < 400);
+  const refused = count((status) => status >= 400);
+  return {
+    ...{ ...same, ...latency, statuses, accepted, refused, cpuMicroseconds },
+    ...{ answers: accepted + refused, uncountedLimit: 0 },
+  };
+}
+
+/** At the end of the time up to one request a connection is under way: the server may decide it, nobody counts it. */
+async function runWrk(
+  program: string,
+  url: string,
+  { connections, seconds }: LoadTask,
+  { firstSeatId, lastSeatId }: Extract<RequestPlan, { lastSeatId: number }>,
+): Promise<LoadResult> {
+  const { result, cpuMicroseconds } = await resultOf<Latency & Omit<LoadResult, "accepted" | "samples">>([
+    ...[program, "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
+    ...["--timeout", `${ANSWER_TIMEOUT_SECONDS}s`],
+    ...["--script", join(import.meta.dir, "wrk/distinct-seats.lua"), url, "--"],
+    ...[String(firstSeatId), String(lastSeatId)],
+  ]);
+  const accepted = result.answers - result.refused;
+  return { ...result, accepted, samples: [], cpuMicroseconds, uncountedLimit: connections + 1 };
+}
+
+async function resultOf<Result>(command: string[]): Promise<{ result: Result; cpuMicroseconds: number }> {
+  const spawned = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [output, errors] = await Promise.all([
     new Response(spawned.stdout).text(),
     new Response(spawned.stderr).text(),
@@ -48,21 +97,8 @@ export async function runLoad(task: LoadTask): Promise<LoadResult> {
   ]);
   const line = /^RESULT (\{.*\})$/m.exec(output)?.[1];
   if (!line) throw new Error(`the load generator gave no result:\n${output}${errors}`);
-  const result = JSON.parse(line) as Omit<LoadResult, "cpuMicroseconds">;
-  return { ...result, cpuMicroseconds: Number(spawned.resourceUsage()?.cpuTime.total ?? Number.NaN) };
-}
-
-function wrkCommand(program: string, task: LoadTask): string[] {
-  return [
-    ...[program, "--threads", "1", "--connections", String(task.connections)],
-    ...["--duration", `${task.seconds}s`, "--timeout", `${ANSWER_TIMEOUT_SECONDS}s`],
-    ...["--script", join(import.meta.dir, "distinct-seats.lua"), task.url, "--"],
-    ...[String(task.firstSeatId), String(task.lastSeatId)],
-    ...(task.countStatuses ? ["count"] : []),
-  ];
-}
-
-function autocannonCommand(task: LoadTask): string[] {
-  const given = JSON.stringify({ ...task, timeoutSeconds: ANSWER_TIMEOUT_SECONDS });
-  return [process.execPath, join(import.meta.dir, "autocannon-load.ts"), given];
+  return {
+    result: JSON.parse(line) as Result,
+    cpuMicroseconds: Number(spawned.resourceUsage()?.cpuTime.total ?? Number.NaN),
+  };
 }

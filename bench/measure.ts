@@ -1,167 +1,205 @@
 import { until } from "../test/support/until.ts";
-import { cpuMicroseconds, residentBytes } from "./cpu.ts";
-import { type LoadResult, runLoad } from "./load.ts";
-import type { Scenario, ServerName } from "./options.ts";
+import { cpuByThread, cpuMicroseconds } from "./cpu.ts";
+import type { RateSample } from "./generator/task.ts";
+import { type LoadResult, type LoadTask, runLoad } from "./load.ts";
+import type { ServerName } from "./options.ts";
 import type { Parts } from "./parts.ts";
+import { Sampler } from "./sampler.ts";
+import type { ScenarioName } from "./scenarios/names.ts";
 import type { Sale, Server } from "./servers.ts";
+import type { Comparable } from "./statistics.ts";
 
 const PUBLISH_DEADLINE_MS = 60_000;
 
-/**
- * Sold before the first measurement; every measurement of rejections asks for these. More than there are
- * connections, so that a seat is hardly ever asked for twice at once: on 200 seats the baseline's locks
- * refused most requests before its database was asked.
- */
-const SOLD = { firstSeatId: 1, lastSeatId: 2_000 };
-const SELLERS = 50;
-const WARM_UP_SECONDS = 1;
-const WARM_UP_CONNECTIONS = 50;
+export const CPU_PARTS = ["server", "postgres", "redis", "kafka", "load"] as const;
+export type CpuByPart = Record<(typeof CPU_PARTS)[number], number>;
 
-export type CpuByPart = Record<"server" | "postgres" | "redis" | "kafka" | "load", number>;
-
-/** One server under one load for one round. */
-export interface Measurement {
-  /** `constant` for the servers that only ever answer one thing. */
-  scenario: Scenario | "constant";
+/** Who is measured, as the report names it. */
+export interface Subject extends Pick<Comparable, "comparedWith" | "yardstick"> {
+  /** `constant` for the bare servers, which are no scenario of their own. */
+  scenario: ScenarioName | "constant";
   server: ServerName;
-  connections: number;
+  /** What tells it from others of its scenario and server; "" where nothing does. */
+  variant: string;
   round: number;
-  /** Accepted, rejected or constant answers in a second. */
+}
+
+/** One server under one load for one round; NaN is what was not, or could not be, measured. */
+export interface Measurement extends Subject {
+  connections: number;
+  /** Of what counts: accepted, refused or constant answers, seats, maps. */
   perSecond: number;
-  answers: number;
-  /** Answers other than the scenario's: in `accepted` those of 400 and above. */
+  acceptedPerSecond: number;
+  refusedPerSecond: number;
+  /** Answers other than those that count. */
   others: number;
   lost: number;
   p50Ms: number;
   p99Ms: number;
+  p999Ms: number;
+  maxMs: number;
   residentBytes: number;
-  /** Until everything accepted was in the topic, from the end of the load; for `accepted` only. */
-  publishedAfterSeconds: number | undefined;
   /** CPU microseconds for one answer that counts. */
-  cpuMicroseconds: CpuByPart;
+  cpu: CpuByPart;
+  /** The server's own, by its threads. */
+  cpuByThread: Record<string, number>;
+  commitsPerAccepted: number;
+  /** Mean of the engine's batches of the reserve route and of holds. */
+  batchSeats: number;
+  /** From the load's end until everything it accepted was in the topic. */
+  ledgerLagSeconds: number;
+  /** What only this scenario asks; names end in their unit. */
+  figures: Record<string, number>;
+  samples: RateSample[];
+  check: Check | undefined;
 }
 
-/** Lets the JIT, the pools and the caches settle, and sells the seats that are asked for again later. */
-export async function warmUp(server: Server): Promise<void> {
-  const { sale } = server;
-  const load = { url: server.url, connections: WARM_UP_CONNECTIONS, seconds: WARM_UP_SECONDS };
-  const result = await runLoad({ ...load, ...seatsAhead(sale) });
-  if (!sale) return;
-  sale.nextSeatId += result.answers + WARM_UP_CONNECTIONS + 1;
-
-  await sell(server.url, SOLD);
-  const { statuses } = await runLoad({ ...load, ...SOLD, countStatuses: true });
-  if (Object.keys(statuses).join() !== "409") {
-    throw new Error(`${server.name} answers sold seats with other than 409: ${JSON.stringify(statuses)}`);
-  }
-  await everythingPublished(server, sale);
-  sale.soldAtWarmUp = await sale.database.ledgerRows();
+/** What a server sold under one load, seen from three sides. */
+export interface Check {
+  /** Ledger rows that the answers promise. */
+  accepted: number;
+  /** Rows that may have come on top: decided after a load had ended, their answers read by nobody. */
+  uncountedLimit: number;
+  ledgerRows: number;
+  published: number | undefined;
+  /** What else was found wrong, in words. */
+  faults: string[];
 }
 
-/** Exactly these seats, each asked for once: wrk tries its script out first, and drops those ids. */
-async function sell(url: string, { firstSeatId, lastSeatId }: typeof SOLD): Promise<void> {
-  let next = firstSeatId;
-  const seller = async () => {
-    while (next <= lastSeatId) {
-      const seatId = next++;
-      const answer = await fetch(`${url}/api/v1/bookings/reserve/${seatId}`, { method: "POST" });
-      await answer.body?.cancel();
-      if (answer.status !== 201)
-        throw new Error(`seat ${seatId} was free, yet the answer is ${answer.status}`);
-    }
-  };
-  await Promise.all(Array.from({ length: SELLERS }, seller));
+/** What of a load's answers counts. */
+export interface Counting {
+  counts: "accepted" | "refused";
+  /** Of each answer that counts. */
+  seatsPerAnswer?: number;
+  /** Ledger rows that the answers promise; none for what changes no seat. */
+  ledgerRows?: (result: LoadResult) => number;
 }
 
-interface Load {
-  connections: number;
-  seconds: number;
-  round: number;
-}
-
-export async function measureAccepted(
-  server: Server,
-  sale: Sale,
+/** Puts a load on the server and tells all there is to know of it; everything is published when it returns. */
+export async function measure(
   parts: Parts,
-  load: Load,
-): Promise<Measurement> {
-  const publishedBefore = await sale.published?.();
-  const cpuBefore = cpuByPart(server, parts);
-  const result = await runLoad({ ...load, url: server.url, ...seatsAhead(sale) });
+  server: Server,
+  subject: Subject,
+  task: LoadTask,
+  { counts, seatsPerAnswer = 1, ledgerRows }: Counting,
+): Promise<{ measurement: Measurement; result: LoadResult }> {
+  const { sale } = server;
+  const countsBefore = await countsOf(sale);
+  const before = await stateOf(parts, server);
+  const sampler = await Sampler.start(server);
+  const result = await runLoad(server.url, task);
   const endedAt = performance.now();
-  sale.nextSeatId += result.answers + load.connections + 1;
-  if (sale.nextSeatId > sale.seatCount) throw new Error(`${server.name} ran out of free seats`);
-
-  const accepted = result.answers - result.refused;
-  let publishedAfterSeconds: number | undefined;
-  if (sale.published && publishedBefore !== undefined) {
-    const { published } = sale;
-    await until(async () => (await published()) >= publishedBefore + accepted, {
-      deadlineMs: PUBLISH_DEADLINE_MS,
-      what: `everything that ${server.name} accepted is published`,
-    });
-    publishedAfterSeconds = (performance.now() - endedAt) / 1000;
+  const { samples, highestResidentBytes } = await sampler.stop();
+  const promised = ledgerRows?.(result) ?? 0;
+  let ledgerLagSeconds = Number.NaN;
+  if (sale?.published && promised > 0) {
+    await publishedUpTo(sale, countsBefore.published + promised);
+    ledgerLagSeconds = (performance.now() - endedAt) / 1000;
   }
   // What publishing cost is part of what an accepted seat costs, so the CPU is read after it.
-  const cpu = cpuSince(cpuBefore, server, parts, result);
-  await everythingPublished(server, sale);
+  const after = await stateOf(parts, server);
+  const uncountedLimit = ledgerRows ? result.uncountedLimit * seatsPerAnswer : 0;
+  const check = sale && (await compare(sale, countsBefore, promised, uncountedLimit));
+  const counted = result[counts] * seatsPerAnswer;
+  const perSecond = (answers: number) => (answers * 1000) / result.durationMs;
   return {
-    ...{ scenario: "accepted", server: server.name, ...measured(load, result, accepted) },
-    ...{ others: result.refused, residentBytes: residentBytes(server.pid), publishedAfterSeconds },
-    cpuMicroseconds: perAnswer(cpu, accepted),
+    result,
+    measurement: {
+      ...{ ...subject, connections: task.connections, perSecond: perSecond(counted) },
+      acceptedPerSecond: perSecond(server.sale ? result.accepted : 0),
+      refusedPerSecond: perSecond(server.sale ? result.refused : 0),
+      ...{ others: result.answers - result[counts], lost: result.lost },
+      ...{ p50Ms: result.p50Ms, p99Ms: result.p99Ms, p999Ms: result.p999Ms, maxMs: result.maxMs },
+      residentBytes: highestResidentBytes,
+      cpu: mapParts(
+        (part) => (part === "load" ? result.cpuMicroseconds : after.cpu[part] - before.cpu[part]) / counted,
+      ),
+      cpuByThread: Object.fromEntries(
+        Object.entries(after.threads).map(([thread, used]) => [
+          thread,
+          (used - (before.threads[thread] ?? 0)) / counted,
+        ]),
+      ),
+      commitsPerAccepted:
+        counts === "accepted" && promised > 0
+          ? (after.transactions - before.transactions) / counted
+          : Number.NaN,
+      batchSeats: (after.batch.seats - before.batch.seats) / (after.batch.count - before.batch.count),
+      ledgerLagSeconds,
+      figures: {},
+      samples: result.samples.length > 0 ? result.samples : samples,
+      check,
+    },
   };
 }
 
-/** For a server that sells: seats sold long ago. For a constant one it is all the same. */
-export async function measureRefused(server: Server, parts: Parts, load: Load): Promise<Measurement> {
-  const cpuBefore = cpuByPart(server, parts);
-  const result = await runLoad({ ...load, url: server.url, ...SOLD });
-  const cpu = cpuSince(cpuBefore, server, parts, result);
+interface State {
+  cpu: CpuByPart;
+  threads: Record<string, number>;
+  transactions: number;
+  batch: { seats: number; count: number };
+}
+
+async function stateOf(parts: Parts, { pid, sale, name, url }: Server): Promise<State> {
   return {
-    scenario: server.sale ? "rejected" : "constant",
-    ...{ server: server.name, ...measured(load, result, result.refused) },
-    ...{ others: result.answers - result.refused, residentBytes: residentBytes(server.pid) },
-    ...{ publishedAfterSeconds: undefined, cpuMicroseconds: perAnswer(cpu, result.refused) },
+    ...{ cpu: cpuByPart(parts, pid), threads: cpuByThread(pid) },
+    transactions: (await sale?.database.writingTransactions()) ?? Number.NaN,
+    batch: name === "engine" ? await batchesOf(url) : { seats: Number.NaN, count: Number.NaN },
   };
+}
+
+interface Counts {
+  ledgerRows: number;
+  published: number;
+}
+
+/** Counting costs Postgres CPU time: never between the two looks at what a load cost. */
+const countsOf = async (sale: Sale | undefined): Promise<Counts> => ({
+  ledgerRows: (await sale?.database.ledgerRows()) ?? 0,
+  published: (await sale?.published?.()) ?? 0,
+});
+
+async function publishedUpTo({ published }: Sale, count: number): Promise<void> {
+  await until(async () => ((await published?.()) ?? count) >= count, {
+    deadlineMs: PUBLISH_DEADLINE_MS,
+    what: "everything accepted is published",
+  }).catch(() => undefined);
 }
 
 /**
- * Requests that were under way when the load ended are decided too, though nobody counts their answers:
- * the ledger is compared with the topic when both have stopped growing.
+ * Requests that were under way when the load ended are decided too, though nobody counts their answers: the
+ * ledger is compared with the topic when both have stopped growing, or will not agree.
  */
-async function everythingPublished(server: Server, sale: Sale): Promise<void> {
-  const { published, database } = sale;
-  if (!published) return;
-  await until(async () => (await published()) === (await database.ledgerRows()), {
-    deadlineMs: PUBLISH_DEADLINE_MS,
-    what: `the topic of ${server.name} has as many events as its ledger has rows`,
-  });
+async function compare(sale: Sale, before: Counts, accepted: number, uncountedLimit: number): Promise<Check> {
+  const { database, published } = sale;
+  let ledgerRows = 0;
+  let events: number | undefined;
+  await until(
+    async () => {
+      ledgerRows = (await database.ledgerRows()) - before.ledgerRows;
+      events = published && (await published()) - before.published;
+      return events === undefined || events === ledgerRows;
+    },
+    { deadlineMs: PUBLISH_DEADLINE_MS, what: "as many events as ledger rows" },
+  ).catch(() => undefined);
+  return { accepted, uncountedLimit, ledgerRows, published: events, faults: [] };
 }
 
-const seatsAhead = (sale: Sale | undefined) => ({
-  firstSeatId: sale?.nextSeatId ?? 1,
-  lastSeatId: sale?.seatCount ?? 1_000_000,
-});
+/** Seats and batches so far, of all takers, as the engine's metrics have them. */
+async function batchesOf(url: string): Promise<State["batch"]> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const figure = (name: string) =>
+    Number(new RegExp(`^sentinel_batch_seats_${name} (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
+  return { seats: figure("sum"), count: figure("count") };
+}
 
-const measured = ({ connections, round }: Load, result: LoadResult, counted: number) => ({
-  ...{ connections, round, perSecond: (counted * 1000) / result.durationMs },
-  ...{ answers: result.answers, lost: result.lost, p50Ms: result.p50Ms, p99Ms: result.p99Ms },
-});
-
-const cpuByPart = (server: Server, { postgres, redis, kafka }: Parts): CpuByPart => ({
-  server: cpuMicroseconds(server.pid),
+export const cpuByPart = ({ postgres, redis, kafka }: Parts, serverPid: number): CpuByPart => ({
+  server: cpuMicroseconds(serverPid),
   postgres: cpuMicroseconds(postgres.pid),
   redis: cpuMicroseconds(redis.pid),
   kafka: kafka ? cpuMicroseconds(kafka.pid) : Number.NaN,
   load: 0,
 });
-
-function cpuSince(before: CpuByPart, server: Server, parts: Parts, result: LoadResult): CpuByPart {
-  const now = { ...cpuByPart(server, parts), load: result.cpuMicroseconds };
-  return mapParts((part) => now[part] - before[part]);
-}
-
-const perAnswer = (cpu: CpuByPart, answers: number) => mapParts((part) => cpu[part] / answers);
 
 export const mapParts = (figure: (part: keyof CpuByPart) => number): CpuByPart => ({
   server: figure("server"),

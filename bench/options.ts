@@ -1,22 +1,42 @@
 import { parseArgs } from "node:util";
+import { SCENARIO_NAMES, type ScenarioName } from "./scenarios/names.ts";
 
-const SCENARIOS = ["accepted", "rejected"] as const;
-export type Scenario = (typeof SCENARIOS)[number];
-
-/** `engine` and `baseline` sell; `elysia` and `bun` answer a constant. */
-const SERVERS = ["engine", "baseline", "elysia", "bun"] as const;
+/** `engine` and `baseline` sell; `elysia` and `bun` answer a constant; `pgbench` runs the statement alone. */
+const SERVERS = ["engine", "baseline", "elysia", "bun", "pgbench"] as const;
 export type ServerName = (typeof SERVERS)[number];
 
 export interface BenchOptions {
   seconds: number;
   rounds: number;
+  /** Of the closed loops on distinct and on sold seats. */
   connections: number[];
-  scenarios: readonly Scenario[];
+  scenarios: readonly ScenarioName[];
   servers: readonly ServerName[];
+  /** Connections of the scenarios `one-seat` and `idle`. */
+  crowd: number;
+  /** Of the scenario `sale`, which sends ten times as many requests. */
+  saleSeats: number;
+  /** Seats of the databases of the scenario `size`; the last is that of `start`. */
+  sizes: number[];
 }
 
-const USAGE = `bun bench/run.ts [--seconds 4] [--rounds 3] [--connections 50,256,1024]
-  [--only ${SCENARIOS.join(",")}] [--servers ${SERVERS.join(",")}]`;
+const DEFAULTS = {
+  seconds: "3",
+  rounds: "3",
+  connections: "1,50,256,1024",
+  only: SCENARIO_NAMES.join(),
+  servers: SERVERS.join(),
+  crowd: "10000",
+  "sale-seats": "100000",
+  sizes: "1000,1000000,10000000",
+};
+
+const USAGE = `bun bench/run.ts ${Object.entries(DEFAULTS)
+  .map(([name, value]) => `[--${name} ${value}]`)
+  .join(" ")}`;
+
+/** The demo event that every database begins with has as many. */
+const SMALLEST_SIZE = 1000;
 
 /** @throws with the usage when an option is not understood. */
 export function readOptions(argv: string[]): BenchOptions {
@@ -24,19 +44,29 @@ export function readOptions(argv: string[]): BenchOptions {
     const { values } = parseArgs({
       args: argv,
       options: {
-        seconds: { type: "string", default: "4" },
-        rounds: { type: "string", default: "3" },
-        connections: { type: "string", default: "50,256,1024" },
-        only: { type: "string", default: SCENARIOS.join(",") },
-        servers: { type: "string", default: SERVERS.join(",") },
+        seconds: { type: "string", default: DEFAULTS.seconds },
+        rounds: { type: "string", default: DEFAULTS.rounds },
+        connections: { type: "string", default: DEFAULTS.connections },
+        only: { type: "string", default: DEFAULTS.only },
+        servers: { type: "string", default: DEFAULTS.servers },
+        crowd: { type: "string", default: DEFAULTS.crowd },
+        "sale-seats": { type: "string", default: DEFAULTS["sale-seats"] },
+        sizes: { type: "string", default: DEFAULTS.sizes },
       },
     });
+    const sizes = values.sizes.split(",").map(wholeNumber);
+    if (sizes.some((size) => size < SMALLEST_SIZE)) {
+      throw new Error(`--sizes: the smallest is ${SMALLEST_SIZE}, the seats of the demo event`);
+    }
     return {
       seconds: wholeNumber(values.seconds),
       rounds: wholeNumber(values.rounds),
       connections: values.connections.split(",").map(wholeNumber),
-      scenarios: listOf(SCENARIOS, values.only),
+      scenarios: listOf(SCENARIO_NAMES, values.only),
       servers: listOf(SERVERS, values.servers),
+      crowd: wholeNumber(values.crowd),
+      saleSeats: wholeNumber(values["sale-seats"]),
+      sizes: sizes.toSorted((a, b) => a - b),
     };
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${USAGE}`);

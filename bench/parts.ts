@@ -1,15 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { Pool } from "pg";
 import { startEmbeddedPostgres } from "../src/embedded/postgres.ts";
-import { ensureDatabase, prepareDatabase } from "../src/postgres/migrate.ts";
 import { findKafka, startKafka } from "../test/support/kafka.ts";
 import { partOrSkip } from "../test/support/parts.ts";
 import { startRedis } from "../test/support/redis.ts";
 
 const DATA_ROOT = resolve(import.meta.dir, "../data");
-const CONNECT_TIMEOUT_MS = 5_000;
 
 /** The parts that every server of a run shares, each a real process of its own. */
 export interface Parts {
@@ -48,40 +45,6 @@ export async function openParts(closes: AsyncDisposableStack): Promise<Parts> {
         ? `Kafka ${kafkaVersion(found.libsDir)}`
         : "no Kafka found: the engine writes its file sink, the baseline sends nothing",
     ],
-  };
-}
-
-/** One server's own database on the shared Postgres, with event 1 and its seats from 1 on, all free. */
-export interface SeatsDatabase {
-  url: string;
-  /** Every seat sold so far, as the ledger has it. */
-  ledgerRows(): Promise<number>;
-}
-
-export async function openSeatsDatabase(
-  closes: AsyncDisposableStack,
-  postgresUrl: string,
-  name: string,
-  seatCount: number,
-): Promise<SeatsDatabase> {
-  const url = await ensureDatabase(postgresUrl, name);
-  await prepareDatabase(url, CONNECT_TIMEOUT_MS);
-  const pool = new Pool({ connectionString: url, max: 1 });
-  closes.defer(() => pool.end());
-  await pool.query(
-    `insert into seats (event_id, seat_number, price_minor)
-     select 1, 'S-' || number, 15000 from generate_series((select count(*) + 1 from seats), $1) number`,
-    [seatCount],
-  );
-  // What a database in use would have had long ago: visibility map, statistics, pages on disk.
-  await pool.query("vacuum analyze");
-  await pool.query("checkpoint");
-  return {
-    url,
-    ledgerRows: async () => {
-      const { rows } = await pool.query<{ count: string }>("select count(*) from seat_events");
-      return Number(rows[0]?.count);
-    },
   };
 }
 

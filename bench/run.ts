@@ -1,86 +1,105 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Measurement, measureAccepted, measureRefused, warmUp } from "./measure.ts";
-import { type BenchOptions, readOptions, type ServerName } from "./options.ts";
-import { openParts, type Parts } from "./parts.ts";
-import { type Counts, countsAgree, describeMachine, printReport } from "./report.ts";
-import { openServer, type Sale, type Server } from "./servers.ts";
+import type { Measurement } from "./measure.ts";
+import { readOptions } from "./options.ts";
+import { openParts } from "./parts.ts";
+import { agrees, checksOf } from "./report/checks.ts";
+import { figure } from "./report/columns.ts";
+import { describeMachine } from "./report/machine.ts";
+import { printReport } from "./report/markdown.ts";
+import { renderPage } from "./report/page.ts";
+import { accepted } from "./scenarios/accepted.ts";
+import { constant } from "./scenarios/constant.ts";
+import { halfPeak } from "./scenarios/half-peak.ts";
+import { holds } from "./scenarios/holds.ts";
+import { idle } from "./scenarios/idle.ts";
+import type { ScenarioName } from "./scenarios/names.ts";
+import { oneSeat } from "./scenarios/one-seat.ts";
+import { processes } from "./scenarios/processes.ts";
+import { refused } from "./scenarios/refused.ts";
+import { sale } from "./scenarios/sale.ts";
+import type { Scenario } from "./scenarios/scenario.ts";
+import { size } from "./scenarios/size.ts";
+import { start } from "./scenarios/start.ts";
+import { Stage } from "./stage.ts";
 
 /**
- * The engine beside a straightforward baseline and the bare HTTP route, all on this machine in one run: the
- * same Postgres, Redis and Kafka, rounds interleaved, so that a noisy neighbour hits all of them alike.
+ * The engine under every load of bench/scenarios, beside a straightforward baseline, the bare HTTP route and
+ * the bare statement, all on this machine in one run: the same Postgres, Redis and Kafka, rounds interleaved,
+ * so that a noisy neighbour hits all of them alike.
  */
 const RESULTS_DIR = join(import.meta.dir, "results");
 
-/** Seats for the warm-up besides those for the measured rounds. */
-const WARM_UP_SECONDS = 5;
+/** Scenarios of a group share their servers; those of a phase take turns within each round. */
+const GROUPS: Scenario[][][] = [
+  [[constant, accepted, refused], [oneSeat], [halfPeak], [idle]],
+  [[sale]],
+  [[holds]],
+  [[start], [size]],
+  [[processes]],
+];
+
+/** Progress goes beside the report, so that the report alone can be piped on. */
+const say = (text: string) => console.error(text);
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   const date = new Date();
   await using closes = new AsyncDisposableStack();
   const parts = await openParts(closes);
-  const loadSeconds = options.rounds * options.connections.length * options.seconds + WARM_UP_SECONDS;
-  const servers: Server[] = [];
-  for (const name of options.servers) {
-    say(`starting ${name}`);
-    const server = await openServer(closes, name, parts, loadSeconds);
-    await warmUp(server);
-    servers.push(server);
-  }
-
-  const measurements = await measureAll(servers, parts, options);
-  const counts: Counts[] = [];
-  for (const { name, sale } of servers) {
-    if (sale) counts.push(await countSales(name, sale, measurements));
-  }
-  const machine = describeMachine(parts, options, date);
-  console.log(printReport(machine, measurements, counts));
-  await mkdir(RESULTS_DIR, { recursive: true });
-  const path = join(RESULTS_DIR, `${date.toISOString().replaceAll(/[:.]/g, "-")}.json`);
-  await writeFile(path, JSON.stringify({ machine, options, measurements, counts }, null, 2));
-  say(`written to ${path}`);
-  if (!counts.every(countsAgree)) process.exitCode = 1;
-}
-
-async function measureAll(servers: Server[], parts: Parts, options: BenchOptions): Promise<Measurement[]> {
   const measurements: Measurement[] = [];
-  const keep = (measurement: Measurement) => {
-    const { round, connections, server, scenario, perSecond } = measurement;
-    measurements.push(measurement);
-    say(`round ${round}, ${connections} connections: ${server} ${scenario} ${Math.round(perSecond)}/s`);
-  };
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const connections of options.connections) {
-      const load = { round, connections, seconds: options.seconds };
-      for (const server of servers) {
-        if (options.scenarios.includes("accepted") && server.sale) {
-          keep(await measureAccepted(server, server.sale, parts, load));
-        }
-        if (options.scenarios.includes("rejected") || !server.sale) {
-          keep(await measureRefused(server, parts, load));
-        }
-      }
+  const failures: string[] = [];
+  const isChosen = ({ name }: Scenario) => isWanted(name, options.scenarios);
+  for (const group of GROUPS) {
+    await using groupCloses = new AsyncDisposableStack();
+    const stage = new Stage(groupCloses, parts, options, measurements, say);
+    for (const phase of group) {
+      await play(stage, phase.filter(isChosen), measurements).catch((error) => {
+        const names = phase.map(({ name }) => name).join(", ");
+        failures.push(`${names}: ${error instanceof Error ? error.message : error}`);
+        say(`FAILED ${failures.at(-1)}`);
+      });
     }
   }
-  return measurements;
-}
 
-async function countSales(server: ServerName, sale: Sale, measurements: Measurement[]): Promise<Counts> {
-  const own = measurements.filter((each) => each.server === server && each.scenario === "accepted");
-  const sum = (figure: (each: Measurement) => number) => own.reduce((total, each) => total + figure(each), 0);
-  const published = await sale.published?.();
-  return {
-    server,
-    accepted: sum(({ answers, others }) => answers - others),
-    uncountedLimit: sum(({ connections }) => connections),
-    ledgerRows: (await sale.database.ledgerRows()) - sale.soldAtWarmUp,
-    published: published === undefined ? undefined : published - sale.soldAtWarmUp,
+  const report = {
+    machine: describeMachine(parts, options, date),
+    scenarios: GROUPS.flat(2).map(({ name, title, unit }) => ({ name, title, unit })),
+    ...{ options, measurements, checks: checksOf(measurements), failures },
   };
+  console.log(printReport(report));
+  await mkdir(RESULTS_DIR, { recursive: true });
+  const path = join(RESULTS_DIR, date.toISOString().replaceAll(/[:.]/g, "-"));
+  await writeFile(`${path}.json`, JSON.stringify(report, null, 2));
+  await writeFile(`${path}.html`, await renderPage(report));
+  say(`written to ${path}.json and .html`);
+  if (failures.length > 0 || !report.checks.every(agrees)) process.exitCode = 1;
 }
 
-/** Progress goes beside the report, so that the report alone can be piped on. */
-const say = (text: string) => console.error(text);
+/** The bare servers are the ruler for two scenarios, and none by themselves. */
+const isWanted = (name: ScenarioName | "constant", chosen: readonly ScenarioName[]) =>
+  name === "constant" ? chosen.includes("accepted") || chosen.includes("refused") : chosen.includes(name);
+
+/** Every cell once a round, those of few connections first. */
+async function play(stage: Stage, phase: Scenario[], measurements: Measurement[]): Promise<void> {
+  const cells = [];
+  for (const scenario of phase) cells.push(...(await scenario.open(stage)));
+  cells.sort((one, other) => one.connections - other.connections);
+  for (let round = 1; round <= stage.options.rounds; round++) {
+    for (const cell of cells) {
+      const measured = await cell.measure(round);
+      measurements.push(measured);
+      say(`round ${round}: ${told(measured)}`);
+    }
+  }
+}
+
+function told({ scenario, server, variant, connections, perSecond, figures }: Measurement): string {
+  const known = Number.isNaN(perSecond) ? figures : { "/s": perSecond, ...figures };
+  const texts = Object.entries(known).map(([name, value]) => `${name} ${figure(value)}`);
+  const at = connections > 0 ? `${connections} connections` : "";
+  return `${[scenario, server, variant, at].filter(Boolean).join(", ")}: ${texts.join(", ")}`;
+}
 
 await main();
 process.exit();

@@ -1,24 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { TOPIC } from "../src/config.ts";
-import { startChild } from "../test/support/child.ts";
-import { startEngine } from "../test/support/engine.ts";
+import { type Child, startChild } from "../test/support/child.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { topicEnds } from "../test/support/kafka.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { until } from "../test/support/until.ts";
 import type { ServerName } from "./options.ts";
-import { openSeatsDatabase, type Parts, type SeatsDatabase } from "./parts.ts";
+import type { Parts } from "./parts.ts";
+import type { SeatsDatabase } from "./seats-database.ts";
 
+const ROOT = resolve(import.meta.dir, "..");
 const BASELINE_TOPIC = "baseline-events";
-const START_DEADLINE_MS = 30_000;
+/** With 10,000,000 seats the engine reads for many seconds before it is ready. */
+const START_DEADLINE_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
-
-/** Those before it are sold at the warm-up and asked for again when rejections are measured. */
-const FIRST_FREE_SEAT_ID = 10_000;
-
-/** Far above what the machine can sell in a second, so that no round runs out of free seats. */
-const SEATS_A_SECOND = { engine: 40_000, baseline: 5_000 };
 
 export interface Server {
   name: ServerName;
@@ -28,101 +24,119 @@ export interface Server {
   sale: Sale | undefined;
 }
 
+/** A server that sells. */
+export type SellingServer = Server & { sale: Sale };
+
 /** What a selling server has sold, counted outside of it. */
 export interface Sale {
   database: SeatsDatabase;
-  /** Events in its topic (or file); undefined where it publishes none. */
+  /** Events in its topic (or file) so far; undefined where it publishes none. Engines share a topic. */
   published: (() => Promise<number>) | undefined;
   /** From here on every seat is free. */
   nextSeatId: number;
-  seatCount: number;
-  /** Ledger rows that were there before the first measurement, all published. */
-  soldAtWarmUp: number;
 }
 
-export async function openServer(
+export interface StartedEngine {
+  url: string;
+  child: Child;
+  published: () => Promise<number>;
+}
+
+/** Starts an engine with its default settings, but without the limit of requests an address; it is not ready yet. */
+export async function startEngine(
   closes: AsyncDisposableStack,
-  name: ServerName,
   parts: Parts,
-  loadSeconds: number,
-): Promise<Server> {
-  switch (name) {
-    case "engine":
-      return openEngine(closes, parts, loadSeconds);
-    case "baseline":
-      return openBaseline(closes, parts, loadSeconds);
-    case "elysia":
-    case "bun":
-      return { name, sale: undefined, ...(await openProcess(closes, name, ["bare.ts", name], {})) };
-    default:
-      return name satisfies never;
-  }
-}
-
-async function openEngine(closes: AsyncDisposableStack, parts: Parts, loadSeconds: number): Promise<Server> {
-  const seatCount = SEATS_A_SECOND.engine * loadSeconds;
-  const database = await openSeatsDatabase(closes, parts.postgres.url, "engine", seatCount);
+  database: SeatsDatabase,
+  env: Record<string, string> = {},
+): Promise<StartedEngine> {
   const dataDir = await tempDir("bench-engine");
   closes.defer(dataDir.remove);
-  const engine = await startEngine({
-    NODE_ENV: "production",
-    DATA_DIR: dataDir.path,
-    DATABASE_URL: database.url,
-    REDIS_URL: parts.redis.url,
+  const started = await startServer(closes, "engine", ["src/main.ts"], {
+    ...{ NODE_NO_WARNINGS: "1", RATE_LIMIT_ADDRESS_REQUESTS: "0" },
+    ...{ DATA_DIR: dataDir.path, DATABASE_URL: database.url, REDIS_URL: parts.redis.url },
     ...(parts.kafka && { KAFKA_BROKERS: parts.kafka.brokers }),
+    ...env,
   });
-  closes.defer(async () => void (await engine.stop()));
   const published = parts.kafka
     ? messagesIn(parts.kafka.brokers, TOPIC)
     : () => linesIn(join(dataDir.path, `${TOPIC}.jsonl`));
-  return {
-    name: "engine",
-    ...engine,
-    sale: { database, published, nextSeatId: FIRST_FREE_SEAT_ID, seatCount, soldAtWarmUp: 0 },
-  };
+  return { ...started, published };
 }
 
-async function openBaseline(
+/** An engine that is ready. @param firstFreeSeatId seats before it are left for refusals. */
+export async function openEngine(
   closes: AsyncDisposableStack,
   parts: Parts,
-  loadSeconds: number,
-): Promise<Server> {
-  const seatCount = SEATS_A_SECOND.baseline * loadSeconds;
-  const database = await openSeatsDatabase(closes, parts.postgres.url, "baseline", seatCount);
-  const server = await openProcess(closes, "baseline", ["baseline.ts"], {
-    DATABASE_URL: database.url,
-    REDIS_URL: parts.redis.url,
+  { database, firstFreeSeatId = 1, env }: OpenEngine,
+): Promise<SellingServer> {
+  const { url, child, published } = await startEngine(closes, parts, database, env);
+  await toBeReady("engine", url, child);
+  const sale = { database, published, nextSeatId: firstFreeSeatId };
+  return { name: "engine", url, pid: child.pid, sale };
+}
+
+interface OpenEngine {
+  database: SeatsDatabase;
+  firstFreeSeatId?: number;
+  env?: Record<string, string>;
+}
+
+export async function openBaseline(
+  closes: AsyncDisposableStack,
+  parts: Parts,
+  database: SeatsDatabase,
+  firstFreeSeatId: number,
+): Promise<SellingServer> {
+  const { url, child } = await startServer(closes, "baseline", ["bench/baseline.ts"], {
+    ...{ DATABASE_URL: database.url, REDIS_URL: parts.redis.url },
     ...(parts.kafka && { KAFKA_BROKERS: parts.kafka.brokers, TOPIC: BASELINE_TOPIC }),
   });
+  await toBeReady("baseline", url, child);
   const published = parts.kafka && messagesIn(parts.kafka.brokers, BASELINE_TOPIC);
   return {
-    name: "baseline",
-    ...server,
-    sale: { database, published, nextSeatId: FIRST_FREE_SEAT_ID, seatCount, soldAtWarmUp: 0 },
+    ...{ name: "baseline", url, pid: child.pid },
+    sale: { database, published, nextSeatId: firstFreeSeatId },
   };
 }
 
-/** A server of this folder, with the same environment as the engine's. */
-async function openProcess(
+/** One of the servers that answer a constant. */
+export async function openBare(closes: AsyncDisposableStack, name: "elysia" | "bun"): Promise<Server> {
+  const { url, child } = await startServer(closes, name, ["bench/bare.ts", name], {});
+  await toBeReady(name, url, child);
+  return { name, url, pid: child.pid, sale: undefined };
+}
+
+async function startServer(
   closes: AsyncDisposableStack,
   name: string,
-  [script = "", ...rest]: string[],
+  command: string[],
   env: Record<string, string>,
-): Promise<{ url: string; pid: number }> {
+): Promise<{ url: string; child: Child }> {
   const port = await freePort();
   const { PATH = "", HOME = "" } = process.env;
-  const child = startChild(name, [process.execPath, join(import.meta.dir, script), ...rest], {
-    cwd: resolve(import.meta.dir, ".."),
+  const child = startChild(name, [process.execPath, ...command], {
+    cwd: ROOT,
     env: { PATH, HOME, HOST: "127.0.0.1", PORT: String(port), NODE_ENV: "production", ...env },
   });
   closes.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));
-  const url = `http://127.0.0.1:${port}`;
-  await until(
-    async () => child.exitCode() !== undefined || (await fetch(`${url}/health/ready`)).status === 200,
-    { deadlineMs: START_DEADLINE_MS, what: `${name} answers at ${url}` },
-  );
+  return { url: `http://127.0.0.1:${port}`, child };
+}
+
+/** @throws with the process's output when it ends or is late. */
+async function toBeReady(name: string, url: string, child: Child): Promise<void> {
+  await until(async () => child.exitCode() !== undefined || (await isReady(url)), {
+    deadlineMs: START_DEADLINE_MS,
+    what: `${name} is ready at ${url}`,
+  }).catch((error) => {
+    throw new Error(`${name} did not start:\n${child.output()}`, { cause: error });
+  });
   if (child.exitCode() !== undefined) throw new Error(`${name} ended at its start:\n${child.output()}`);
-  return { url, pid: child.pid };
+}
+
+export async function isReady(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/health/ready`);
+  await answer.body?.cancel();
+  return answer.status === 200;
 }
 
 const messagesIn = (brokers: string, topic: string) => async () =>

@@ -7,8 +7,11 @@ const ROUND_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 1000;
 /** What a round under way at the end of the flush still gets. */
 const LAST_ROUND_MS = 3000;
-/** Under load rounds follow each other no closer, so that each carries many events for one read and one send. */
-const GATHER_MS = 20;
+/**
+ * Under load rounds follow each other no closer, so that each carries many events for one read and one send:
+ * at 20 ms all processes together took a tenth more CPU time (185 instead of 162 µs an accepted seat).
+ */
+const GATHER_MS = 50;
 /** After a failed round, so that an outage is not asked about without pause. */
 const FAILURE_DELAY_MS = 500;
 

@@ -12,7 +12,9 @@ const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
 /**
  * Connects to Kafka and makes the topic where it is missing. One request in flight at a time keeps the
  * order; idempotence costs nothing here and spares consumers most duplicates. kafkajs is not maintained
- * any more: no other file imports it, and after any error the caller opens a new sink.
+ * any more: no other file imports it, and after any error the caller opens a new sink. It is used with
+ * `patches/`: a buffer a record instead of one a header, and no copy of all messages for each message
+ * (6.5 to 15 instead of 20 to 27 µs of CPU an event).
  * @throws when no broker answers.
  */
 export async function openKafkaSink(brokers: string[]): Promise<EventSink> {

@@ -18,7 +18,7 @@ export interface EventSink {
 
 /**
  * A ledger row in the CloudEvents Kafka protocol binding, binary mode (CloudEvents 1.0.2): attributes in
- * `ce_` headers (the required ones only: each costs kafkajs 4 µs), the event itself as the value. The identity
+ * `ce_` headers (the required ones only), the event itself as the value. The identity
  * is (source, id): `seatId:version` in its epoch.
  */
 export function toEvent(row: LedgerRow): OutgoingEvent {

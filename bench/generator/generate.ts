@@ -1,0 +1,150 @@
+import { type Connection, openConnections } from "./connection.ts";
+import { type Request, requestsOf } from "./requests.ts";
+import { Tally } from "./tally.ts";
+import type { GeneratorResult, GeneratorTask } from "./task.ts";
+
+/** Longer than any answer takes, so that a slow server is measured and not given up. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** The system's own timers are no finer; what a request waits for the tick counts as its latency. */
+const TICK_MS = 1;
+
+/**
+ * Puts one load on a server and counts what comes back. Requests under way at the end are waited for, so
+ * every request that was sent is either counted or lost.
+ * @throws when a connection is refused, or an answer is none of HTTP/1.1.
+ */
+export async function generate(task: GeneratorTask): Promise<GeneratorResult> {
+  let lostWhileIdle = 0;
+  const idle = await openConnections(task.url, task.idleConnections, {
+    answered: () => {},
+    lost: () => lostWhileIdle++,
+  });
+  try {
+    const result = await new Load(task).run();
+    return { ...result, lost: result.lost + lostWhileIdle };
+  } finally {
+    for (const connection of idle) connection.close();
+  }
+}
+
+class Load {
+  private readonly requests;
+  private readonly tally = new Tally();
+  private connections: Connection[] = [];
+  /** By connection: what it waits for, and when that was to begin. */
+  private readonly sent: (Request | undefined)[] = [];
+  private readonly intendedAt: Float64Array;
+  private readonly free: Connection[] = [];
+  private underWay = 0;
+  private endsAt = 0;
+  private whenSettled = () => {};
+
+  constructor(private readonly task: GeneratorTask) {
+    this.requests = requestsOf(task.plan, new URL(task.url).host);
+    this.intendedAt = new Float64Array(task.connections);
+  }
+
+  async run(): Promise<GeneratorResult> {
+    const { task, tally } = this;
+    this.connections = await openConnections(task.url, task.connections, {
+      answered: (connection, status, body) => this.answered(connection, status, body),
+      lost: (connection) => this.lost(connection),
+    });
+    try {
+      const startedAt = performance.now();
+      tally.start(startedAt);
+      this.endsAt = startedAt + task.seconds * 1000;
+      await this.begin(startedAt);
+      await this.settled();
+      return tally.result();
+    } finally {
+      for (const connection of this.connections) connection.close();
+    }
+  }
+
+  private async begin(startedAt: number): Promise<void> {
+    const { pace } = this.task;
+    switch (pace.kind) {
+      case "closed":
+      case "burst":
+        for (const connection of this.connections) this.sendNext(connection, startedAt);
+        return;
+      case "open":
+        this.free.push(...this.connections);
+        return this.sendAtRate(pace.perSecond, startedAt);
+      default:
+        pace satisfies never;
+    }
+  }
+
+  /**
+   * Every request of the time is sent, those that found no free connection as soon as there is one: to leave
+   * them out would hide just those that a slow server made wait.
+   */
+  private async sendAtRate(perSecond: number, startedAt: number): Promise<void> {
+    const total = Math.floor(perSecond * this.task.seconds);
+    const givesUpAt = this.endsAt + ANSWER_TIMEOUT_MS;
+    let begun = 0;
+    while (begun < total && performance.now() < givesUpAt) {
+      const due = Math.min(total, Math.floor(((performance.now() - startedAt) * perSecond) / 1000) + 1);
+      while (begun < due) {
+        const connection = this.free.pop();
+        if (!connection) break;
+        this.sendNext(connection, startedAt + (begun++ * 1000) / perSecond);
+      }
+      await Bun.sleep(TICK_MS);
+    }
+    this.tally.lost += total - begun;
+  }
+
+  private sendNext(connection: Connection, intendedAt: number): void {
+    const request = this.requests.next();
+    if (!request) return;
+    this.sent[connection.index] = request;
+    this.intendedAt[connection.index] = intendedAt;
+    this.underWay++;
+    connection.send(request.text);
+  }
+
+  private answered(connection: Connection, status: number, body: Buffer): void {
+    const { index } = connection;
+    const now = performance.now();
+    this.tally.answered(status, this.intendedAt[index] ?? now, now, this.sent[index]?.seatId ?? 0);
+    this.requests.answered?.(status, body);
+    switch (this.task.pace.kind) {
+      case "closed":
+        if (now < this.endsAt) this.sendNext(connection, now);
+        break;
+      case "open":
+        this.free.push(connection);
+        break;
+      case "burst":
+        break;
+      default:
+        this.task.pace satisfies never;
+    }
+    this.oneLess();
+  }
+
+  private lost({ isBusy }: Connection): void {
+    if (!isBusy) return;
+    this.tally.lost++;
+    this.oneLess();
+  }
+
+  private oneLess(): void {
+    if (--this.underWay === 0) this.whenSettled();
+  }
+
+  /** Until nothing is under way; what has no answer in time is lost. */
+  private async settled(): Promise<void> {
+    if (this.underWay === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.whenSettled = resolve;
+    const left = Math.max(0, this.endsAt - performance.now());
+    const timer = setTimeout(resolve, left + ANSWER_TIMEOUT_MS);
+    await promise;
+    clearTimeout(timer);
+    this.tally.lost += this.underWay;
+  }
+}

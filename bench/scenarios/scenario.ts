@@ -1,0 +1,19 @@
+import type { Measurement } from "../measure.ts";
+import type { Stage } from "../stage.ts";
+import type { ScenarioName } from "./names.ts";
+
+/** One row of the report; measured once a round, in turn with the others of its phase. */
+export interface Cell {
+  connections: number;
+  measure(round: number): Promise<Measurement>;
+}
+
+export interface Scenario {
+  name: ScenarioName | "constant";
+  /** The heading of its rows. */
+  title: string;
+  /** What its rate counts. */
+  unit: string;
+  /** Prepares what it needs and gives its rows; none, with a reason said, where this machine lacks something. */
+  open(stage: Stage): Promise<Cell[]>;
+}
