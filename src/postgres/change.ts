@@ -1,9 +1,8 @@
-import { NodePgSession } from "drizzle-orm/node-postgres";
-import { PgDialect } from "drizzle-orm/pg-core";
 import type pg from "pg";
 import { arrayOf } from "./arrays.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
 import { claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 
 /** What may be done to a reservation that is there. `expire` is the sweeper's. */
 export type ChangeAction = "confirm" | "release" | "extend" | "cancel" | "expire";
@@ -56,18 +55,15 @@ export interface ChangeGuard {
   key: KeyClaim | null;
 }
 
-const dialect = new PgDialect();
-const compiled = {
-  change_reservations: dialect.sqlToQuery(changeStatement(plainChanges)),
-  change_reservations_guarded: dialect.sqlToQuery(changeStatement(guardedChanges)),
-};
+const changeReservations = prepared("change_reservations", changeStatement(plainChanges));
+const changeReservationsGuarded = prepared("change_reservations_guarded", changeStatement(guardedChanges));
 
 /** @throws what the connection or the server says; `faultOf` tells what it left behind. */
 export function commitChanges(
   client: pg.Client | pg.PoolClient,
   requests: ChangeRequests,
 ): Promise<ChangeRow[]> {
-  return execute(client, "change_reservations", requests, {});
+  return execute(client, changeReservations, requests, {});
 }
 
 /**
@@ -99,7 +95,7 @@ export async function commitGuardedChanges(
   );
   const rows = await execute(
     client,
-    "change_reservations_guarded",
+    changeReservationsGuarded,
     {
       reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
       actions: open.map((position) => requests.actions[position] ?? "expire"),
@@ -144,22 +140,15 @@ function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): 
   );
 }
 
-async function execute(
+function execute(
   client: pg.Client | pg.PoolClient,
-  name: keyof typeof compiled,
+  statement: Prepared,
   { reservationIds, actions }: ChangeRequests,
   more: Record<string, unknown>,
 ): Promise<ChangeRow[]> {
-  const query = new NodePgSession(client, dialect, undefined).prepareQuery(
-    compiled[name],
-    undefined,
-    name,
-    false,
-  );
-  const result = (await query.execute({
+  return executePrepared<ChangeRow>(client, statement, {
     reservationIds: arrayOf(reservationIds),
     actions: arrayOf(actions),
     ...more,
-  })) as pg.QueryResult<ChangeRow>;
-  return result.rows;
+  });
 }

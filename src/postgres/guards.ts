@@ -1,7 +1,6 @@
 import { sql } from "drizzle-orm";
-import { NodePgSession } from "drizzle-orm/node-postgres";
-import { PgDialect } from "drizzle-orm/pg-core";
 import type pg from "pg";
+import { executePrepared, prepared } from "./prepared.ts";
 
 /** A request's `Idempotency-Key`: whose it is, and what it was first sent with. */
 export interface KeyClaim {
@@ -31,10 +30,12 @@ export const liveSeatsOf = (buyerId: string, eventId: string, but: string) =>
     where x.buyer_id = ${buyerId} and x.event_id = ${eventId} and x.id <> ${but}
       and (x.status = 'confirmed' or (x.status = 'held' and x.expires_at > now())))`);
 
-const dialect = new PgDialect();
-const claimStatement = dialect.sqlToQuery(sql`
+const claimStatement = prepared(
+  "try_claims",
+  sql`
   select pg_try_advisory_xact_lock(hashtextextended(claim, ${sql.raw(String(CLAIM_SEED))})) as got
-  from unnest(${sql.placeholder("claims")}::text[]) as claim`);
+  from unnest(${sql.placeholder("claims")}::text[]) as claim`,
+);
 
 /**
  * Takes the claims for the rest of the transaction, without waiting for anybody.
@@ -44,10 +45,8 @@ export async function tryClaims(
   client: pg.PoolClient,
   wanted: { reservationId: string; claim: string }[],
 ): Promise<Set<string>> {
-  const session = new NodePgSession(client, dialect, undefined);
-  const query = session.prepareQuery(claimStatement, undefined, "try_claims", false);
-  const { rows } = (await query.execute({ claims: wanted.map(({ claim }) => claim) })) as pg.QueryResult<{
-    got: boolean;
-  }>;
+  const rows = await executePrepared<{ got: boolean }>(client, claimStatement, {
+    claims: wanted.map(({ claim }) => claim),
+  });
   return new Set(wanted.flatMap(({ reservationId }, index) => (rows[index]?.got ? [] : [reservationId])));
 }

@@ -1,8 +1,7 @@
-import { NodePgSession } from "drizzle-orm/node-postgres";
-import { PgDialect } from "drizzle-orm/pg-core";
 import type pg from "pg";
 import { arrayOf } from "./arrays.ts";
 import { claimOfBuyer, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 import { guarded, several, singles, takeStatement, unguarded } from "./reserve-statement.ts";
 
 /** What the statement says of one seat. */
@@ -53,12 +52,9 @@ export interface SeatRequests {
   holds: boolean[];
 }
 
-const dialect = new PgDialect();
-const compiled = {
-  reserve_seats: dialect.sqlToQuery(takeStatement(singles, unguarded)),
-  hold_seats: dialect.sqlToQuery(takeStatement(several, unguarded)),
-  hold_seats_guarded: dialect.sqlToQuery(takeStatement(several, guarded)),
-};
+const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
+const holdSeats = prepared("hold_seats", takeStatement(several, unguarded));
+const holdSeatsGuarded = prepared("hold_seats_guarded", takeStatement(several, guarded));
 
 /**
  * Commits one batch and says of each seat why. The statement is prepared once a connection.
@@ -66,8 +62,8 @@ const compiled = {
  */
 export function commitReservations(client: pg.PoolClient, requests: SeatRequests): Promise<SeatRow[]> {
   const isEachAlone = requests.reservationIds.every((id, place, ids) => id !== ids[place - 1]);
-  const name = isEachAlone && !requests.holds.includes(true) ? "reserve_seats" : "hold_seats";
-  return execute(client, name, requests, {});
+  const statement = isEachAlone && !requests.holds.includes(true) ? reserveSeats : holdSeats;
+  return execute(client, statement, requests, {});
 }
 
 /**
@@ -95,7 +91,7 @@ export async function commitGuardedReservations(
     reservationIds: at(requests.reservationIds),
     holds: at(requests.holds),
   };
-  const rows = await execute(client, "hold_seats_guarded", chosen, {
+  const rows = await execute(client, holdSeatsGuarded, chosen, {
     guards: JSON.stringify(
       guards.map(({ reservationId, buyerId, key }) => ({ reservationId, buyerId, ...(key ?? {}) })),
     ),
@@ -108,36 +104,30 @@ export async function commitGuardedReservations(
 
 async function execute(
   client: pg.PoolClient,
-  name: keyof typeof compiled,
+  statement: Prepared,
   { seatIds, versions, reservationIds, holds }: SeatRequests,
   more: Record<string, unknown>,
 ): Promise<SeatRow[]> {
-  const query = new NodePgSession(client, dialect, undefined).prepareQuery(
-    compiled[name],
-    undefined,
-    name,
-    false,
-  );
-  const result = (await query.execute({
+  const [decided] = await executePrepared<Decided>(client, statement, {
     seatIds: arrayOf(seatIds),
     versions: arrayOf(versions),
     reservationIds: arrayOf(reservationIds),
     holds: arrayOf(holds),
     seatCounts: arrayOf(countsOf(reservationIds)),
     ...more,
-  })) as pg.QueryResult<Decided>;
-  return seatRows(result.rows[0]);
+  });
+  return seatRows(decided);
 }
 
 /** The statement's answer: one row for the whole batch, which spares the thread a row object and 5 columns a seat. */
-interface Decided {
+type Decided = {
   /** One a seat, with commas between them; null for a batch without seats. */
   verdicts: string | null;
   versions: string;
   /** `0` or `1` a seat. */
   finals: string;
   holds: SeatRow["hold"][] | null;
-}
+};
 
 function seatRows(decided: Decided | undefined): SeatRow[] {
   if (!decided || decided.verdicts === null) return [];
