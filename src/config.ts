@@ -44,6 +44,10 @@ const broker = z
     "must be a comma-separated list of host:port",
   );
 
+/** The processes share the cores and the database connections that one would have. */
+export const workersOfEach = (cores: number, processes: number) =>
+  Math.ceil(Math.min(4, Math.max(1, cores - 1)) / processes);
+
 /**
  * Every knob; its name in the environment is the same in capitals (`dataDir` is `DATA_DIR`). The README's
  * table and `--help` are printed from this object; there is no other list.
@@ -83,11 +87,17 @@ const knobs = {
     fallback: "info",
     meaning: "least severe level that is logged",
   },
+  webConcurrency: {
+    type: integer(1, 64),
+    fallback: "1",
+    meaning:
+      "engine processes that share the port (Linux); what is counted or limited in memory is so in each for itself",
+  },
   reservationWorkers: {
     type: integer(1, 64),
-    fallback: String(Math.min(4, Math.max(1, availableParallelism() - 1))),
-    shown: "cores - 1, from 1 to 4",
-    meaning: "worker threads that lock and commit batches",
+    fallback: String(workersOfEach(availableParallelism(), 1)),
+    shown: "cores - 1, from 1 to 4, shared out to the processes",
+    meaning: "worker threads of a process that lock and commit batches",
   },
   batchesPerWorker: {
     type: integer(1, 16),
@@ -231,6 +241,8 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
     }),
   ) as Omit<Config, "lockTtlMs">;
+  if (!environment["RESERVATION_WORKERS"])
+    settings.reservationWorkers = workersOfEach(availableParallelism(), settings.webConcurrency);
   return { ...settings, lockTtlMs: settings.statementTimeoutMs + LOCK_SLACK_MS };
 }
 

@@ -25,7 +25,7 @@ import { SeatMemory } from "./seats/seat-memory.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
-import { metricsRoutes } from "./telemetry/routes.ts";
+import { type FiguresOfAll, metricsRoutes } from "./telemetry/routes.ts";
 import { sampleThread } from "./telemetry/thread-sampler.ts";
 
 /** For the catalogue, and for filling memory. */
@@ -36,6 +36,12 @@ const PUBLISHER_CONNECTIONS = 1;
 
 /** Longest flush of the ledger while ending; what remains is published by the next start, or by a peer. */
 const FLUSH_LIMIT_MS = 4000;
+
+/** Where this process is one of several on its port, which their primary has opened for all. */
+export interface OneOfSeveral {
+  parts: Parts;
+  figuresOfAll: FiguresOfAll;
+}
 
 export interface Engine {
   parts: Parts;
@@ -53,11 +59,14 @@ export async function openEngine(
   version: string,
   log: Logger,
   lifecycle: Lifecycle,
+  several?: OneOfSeveral,
 ): Promise<Engine> {
-  const parts = await openParts(config, lifecycle);
+  const parts = several?.parts ?? (await openParts(config, lifecycle));
   assertConnections(config, parts.database.connectionLimit);
   const metrics = createMetrics();
   metrics.buildInfo.set({ version, bun: Bun.version }, 1);
+  metrics.processes.set(config.webConcurrency);
+  metrics.processesAnswering.set(1);
   const hasRedis = parts.redisUrls.length > 0;
   const figures = new EngineFigures({ metrics, log, hasRedis, hasKafka: parts.kafkaBrokers !== undefined });
   lifecycle.onClose(
@@ -121,7 +130,7 @@ export async function openEngine(
         guard: access.guard,
       }),
       healthRoutes({ ready: sale.ready, components }, metrics),
-      metricsRoutes(metrics, refresh),
+      metricsRoutes(metrics, refresh, several?.figuresOfAll),
     ],
   });
   const server = listen(app, config);
@@ -174,9 +183,13 @@ function openPublisher({ config, parts, figures, lifecycle }: Opening): Publishe
   return publisher;
 }
 
-/** The connections of all threads must fit into what Postgres gives, or the busiest moment fails. */
-function assertConnections({ reservationWorkers, batchesPerWorker }: Config, connectionLimit: number): void {
-  const needed =
+/**
+ * The connections of all threads must fit into what Postgres gives, or the busiest moment fails.
+ * @throws {ConfigError} when those of all processes together do not.
+ */
+export function assertConnections(config: Config, connectionLimit: number): void {
+  const { reservationWorkers, batchesPerWorker, webConcurrency } = config;
+  const ofEach =
     reservationWorkers * (batchesPerWorker + CHANGE_BATCHES_PER_WORKER) +
     SWEEPER_CONNECTIONS +
     READ_CONNECTIONS +
@@ -186,7 +199,13 @@ function assertConnections({ reservationWorkers, batchesPerWorker }: Config, con
     LIVE_CONNECTIONS +
     PUBLISHER_CONNECTIONS +
     ADMIN_CONNECTIONS;
+  const needed = ofEach * webConcurrency;
   if (needed <= connectionLimit) return;
+  if (webConcurrency > 1) {
+    throw new ConfigError(
+      `WEB_CONCURRENCY: ${webConcurrency} processes of ${ofEach} connections need ${needed}, Postgres gives ${connectionLimit}: lower it, RESERVATION_WORKERS or BATCHES_PER_WORKER, or raise max_connections`,
+    );
+  }
   throw new ConfigError(
     `RESERVATION_WORKERS: ${reservationWorkers} threads of ${batchesPerWorker} batches need ${needed} connections, Postgres gives ${connectionLimit}: lower it or BATCHES_PER_WORKER, or raise max_connections`,
   );

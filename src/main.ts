@@ -4,6 +4,9 @@ import { KEYS_USAGE, keysCommand } from "./access/command.ts";
 import { describeConfig, readConfig } from "./config.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { ENGINE_PROCESS } from "./processes/messages.ts";
+import { joinPrimary } from "./processes/one-of-several.ts";
+import { openProcesses } from "./processes/primary.ts";
 import { createLog, type Logger, messageOf } from "./telemetry/log.ts";
 
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
@@ -19,6 +22,7 @@ const { version } = packageJson;
 async function main(): Promise<void> {
   const [subject, ...args] = process.argv.slice(2);
   if (subject === "keys") return keysCommand(args, readConfig(process.env));
+  if (subject === ENGINE_PROCESS) return beOneOfSeveral();
 
   const { values } = parseArgs({
     options: {
@@ -34,21 +38,50 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel, "main");
   const lifecycle = new Lifecycle();
-  let engine: Engine;
   try {
-    engine = await openEngine(config, version, log, lifecycle);
+    const { webConcurrency, shutdownTimeoutMs } = config;
+    const engine =
+      webConcurrency === 1
+        ? await openEngine(config, version, log, lifecycle)
+        : await openProcesses(config, log, lifecycle);
+    endOnSignals(engine, shutdownTimeoutMs, log, lifecycle);
+    // The first of several processes answers requests before all are ready: a signal is heeded by now.
+    if ("ready" in engine) await engine.ready;
+    announce(engine, webConcurrency, log);
   } catch (error) {
     await lifecycle.close(log);
     throw error;
   }
-  endOnSignals(engine, config.shutdownTimeoutMs, log, lifecycle);
-  announce(engine, log);
+}
+
+/** An engine process of several (WEB_CONCURRENCY): it says to its primary what one alone says to people. */
+async function beOneOfSeveral(): Promise<void> {
+  const { number, port, parts, figuresOfAll, tell } = await joinPrimary();
+  try {
+    const config = { ...readConfig(process.env), port };
+    const log = createLog(config.logLevel, "main").child({ process: number });
+    const lifecycle = new Lifecycle();
+    const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
+    endOnSignals(engine, config.shutdownTimeoutMs, log, lifecycle, { isOneOfSeveral: true });
+    tell({ kind: "ready" });
+  } catch (error) {
+    tell({ kind: "failed", message: messageOf(error) });
+    process.exit(1);
+  }
 }
 
 /** SIGTERM or SIGINT ends in order and within the bound; a second one ends at once. */
-function endOnSignals(engine: Engine, timeoutMs: number, log: Logger, lifecycle: Lifecycle): void {
+function endOnSignals(
+  engine: Engine,
+  timeoutMs: number,
+  log: Logger,
+  lifecycle: Lifecycle,
+  { isOneOfSeveral = false } = {},
+): void {
   let ending = false;
   const end = async (signal: NodeJS.Signals) => {
+    // A terminal or systemd signals every process, and the primary does once more: both mean one ending.
+    if (ending && isOneOfSeveral) return;
     if (ending) process.exit(130);
     ending = true;
     log.info({ signal }, "ending: what was accepted is finished first");
@@ -56,16 +89,17 @@ function endOnSignals(engine: Engine, timeoutMs: number, log: Logger, lifecycle:
       log.fatal({ timeoutMs }, "SHUTDOWN_TIMEOUT_MS is over: ending with something still open");
       process.exit(1);
     }, timeoutMs);
-    await engine.drain();
+    const fault = await engine.drain().catch(messageOf);
     await lifecycle.close(log);
-    log.info("ended");
-    process.exit(0);
+    if (fault === undefined) log.info("ended");
+    else log.fatal({ fault }, "ended, with something left undone");
+    process.exit(fault === undefined ? 0 : 1);
   };
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
 }
 
-function announce({ url, parts }: Engine, log: Logger): void {
+function announce({ url, parts }: Engine, processCount: number, log: Logger): void {
   const { postgres, redis, kafka } = parts.description;
   const addresses = {
     api: `${url}/api/v1/bookings/reserve/{seatId}`,
@@ -74,11 +108,12 @@ function announce({ url, parts }: Engine, log: Logger): void {
     health: `${url}/actuator/health`,
   };
   if (!process.stdout.isTTY) {
-    log.info({ version, url, postgres, redis, kafka, ...addresses }, "ready");
+    const processes = processCount > 1 && { processes: processCount };
+    log.info({ version, url, ...processes, postgres, redis, kafka, ...addresses }, "ready");
     return;
   }
   console.log(`
-  Sentinel ${version} is selling at ${url}
+  Sentinel ${version} is selling at ${url}${processCount > 1 ? ` in ${processCount} processes` : ""}
 
   Postgres  ${postgres}
   Redis     ${redis}

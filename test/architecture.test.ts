@@ -121,6 +121,7 @@ describe("the rooms of the code", () => {
       live: ["access", "http", "postgres", "telemetry"],
       "opening.ts": [],
       postgres: ["seats"],
+      processes: ["embedded", "engine.ts", "http", "telemetry"],
       redis: [],
       reservations: ["access", "catalogue", "health", "http", "postgres", "seats", "telemetry"],
       seats: [],

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import fc from "fast-check";
-import { ConfigError, describeConfig, readConfig } from "../src/config.ts";
+import { ConfigError, describeConfig, readConfig, workersOfEach } from "../src/config.ts";
 import { openParts } from "../src/embedded/parts.ts";
 import { openEngine } from "../src/engine.ts";
 import { Lifecycle } from "../src/lifecycle.ts";
@@ -34,6 +35,7 @@ async function rejection(promise: Promise<unknown>): Promise<ConfigError> {
 /** Integers by their bounds, as the README tells them. */
 const BOUNDS: Record<string, [low: number, high: number]> = {
   PORT: [0, 65_535],
+  WEB_CONCURRENCY: [1, 64],
   RESERVATION_WORKERS: [1, 64],
   BATCHES_PER_WORKER: [1, 16],
   BATCH_LIMIT_SEATS: [1, 256],
@@ -134,6 +136,16 @@ describe("the configuration", () => {
     ]);
     const settings = Object.keys(readConfig({})).filter((name) => name !== "lockTtlMs");
     expect(variables.length).toBe(settings.length);
+  });
+
+  test("several processes share out the worker threads that one would have, unless told how many each has", () => {
+    expect([1, 2, 4, 5, 64].map((cores) => workersOfEach(cores, 1))).toEqual([1, 1, 3, 4, 4]);
+    expect([1, 2, 3, 4, 64].map((processes) => workersOfEach(64, processes))).toEqual([4, 2, 2, 1, 1]);
+    expect(readConfig({}).webConcurrency).toBe(1);
+    const workersOf = (environment: Record<string, string>) => readConfig(environment).reservationWorkers;
+    expect(workersOf({ WEB_CONCURRENCY: "2" })).toBe(workersOfEach(availableParallelism(), 2));
+    expect(workersOf({ WEB_CONCURRENCY: "64" })).toBe(1);
+    expect(workersOf({ WEB_CONCURRENCY: "64", RESERVATION_WORKERS: "3" })).toBe(3);
   });
 
   test("lists take spaces around their commas", () => {

@@ -68,7 +68,7 @@ export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: C
   return { url, facts, description: `embedded, real ${facts.version} with its data in ${embedded.folder}` };
 }
 
-async function openRedis({ redisUrl: redisUrls }: Config, lifecycle: Lifecycle) {
+async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecycle: Lifecycle) {
   if (redisUrls) {
     const masters = redisUrls.map(originOf).join(", ");
     return {
@@ -80,7 +80,10 @@ async function openRedis({ redisUrl: redisUrls }: Config, lifecycle: Lifecycle) 
   if (!embedded) {
     return {
       urls: [],
-      description: "none: one process needs no distributed lock, its own memory is the lock",
+      description:
+        webConcurrency > 1
+          ? "none: the processes decide races for a seat by its version in Postgres, and hear of each other's sales seconds late"
+          : "none: one process needs no distributed lock, its own memory is the lock",
     };
   }
   lifecycle.onClose("embedded Redis", embedded.stop);

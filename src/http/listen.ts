@@ -1,5 +1,6 @@
 import type { AnyElysia } from "elysia";
-import { type Config, ConfigError } from "../config.ts";
+import type { Config } from "../config.ts";
+import { portFault, urlOf } from "./port.ts";
 
 /** Answers that are on their way when the server closes get this long to leave. */
 const LAST_ANSWERS_TIMEOUT_MS = 1000;
@@ -14,7 +15,7 @@ export interface HttpServer {
 /** @throws {ConfigError} when the port is taken or the address is not this machine's. */
 export function listen(
   app: AnyElysia,
-  { port, host, bodyLimitBytes, idleTimeoutSeconds }: Config,
+  { port, host, bodyLimitBytes, idleTimeoutSeconds, webConcurrency }: Config,
 ): HttpServer {
   try {
     app.listen({
@@ -22,25 +23,17 @@ export function listen(
       hostname: host,
       maxRequestBodySize: bodyLimitBytes,
       idleTimeout: idleTimeoutSeconds,
-      // Elysia's default is true: a second engine would silently take half of the connections.
-      reusePort: false,
+      // Elysia's default is true: a second engine would silently take half of the connections. Several
+      // processes of one engine want just that, and their primary has seen to it that no other does.
+      reusePort: webConcurrency > 1,
     });
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "EADDRINUSE") {
-      throw new ConfigError(
-        `PORT: ${port} is taken by another process: stop that one or choose another port`,
-      );
-    }
-    throw new ConfigError(
-      `HOST: ${host}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
-    );
+    throw portFault(error, { host, port });
   }
   const { server } = app;
   if (!server) throw new Error("the HTTP server did not start");
-  const shownHost = host === "0.0.0.0" || host === "::" ? "localhost" : host;
   return {
-    url: `http://${shownHost}:${server.port}`,
+    url: urlOf(host, server.port ?? port),
     close: async () => {
       void server.stop();
       const deadline = performance.now() + LAST_ANSWERS_TIMEOUT_MS;

@@ -5,6 +5,31 @@ import { FoldedHistogram } from "./folded-histogram.ts";
 const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
+/** Counted by the primary; the engine has it too, since a counter that is not there hides its first event. */
+export const PROCESS_RESTARTS = {
+  name: "sentinel_process_restarts_total",
+  help: "Engine processes that ended unasked and were replaced (WEB_CONCURRENCY).",
+};
+
+/**
+ * What a gauge says of several processes on one port: their sum, the lowest or the highest, or of each apart,
+ * with a label `process`, where it is held against a limit that each process has for itself.
+ */
+type Together = "sum" | "min" | "max" | "apart";
+
+/** prom-client declares a number here and gives the word. */
+export const isGauge = ({ type }: { type: unknown }): boolean => type === "gauge";
+
+/** What every process needs of the machine, each told apart: a leak is one process's, and so is its limit of files. */
+export function collectProcessFigures(registry: Registry): void {
+  collectDefaultMetrics({ register: registry });
+  for (const metric of registry.getMetricsAsArray()) {
+    // What Bun does not tell (garbage collections, heap spaces) would stand there as zeros.
+    if (metric.name.startsWith("nodejs_")) registry.removeSingleMetric(metric.name);
+    else if (isGauge(metric)) metric.aggregator = "omit";
+  }
+}
+
 /**
  * Every metric of the engine: base units, prefix `sentinel_` (the process's own figures carry the names
  * that Prometheus clients agree on), and labels with few values only, never a seat or a buyer.
@@ -12,15 +37,20 @@ const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
-  // What Bun does not tell (garbage collections, heap spaces) would stand there as zeros.
-  for (const { name } of registry.getMetricsAsArray()) {
-    if (name.startsWith("nodejs_")) registry.removeSingleMetric(name);
-  }
+  collectProcessFigures(registry);
   const counter = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
     new Counter({ name: `sentinel_${name}`, help, labelNames, registers });
-  const gauge = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
-    new Gauge({ name: `sentinel_${name}`, help, labelNames, registers });
+  const gauge = <Label extends string = never>(
+    name: string,
+    help: string,
+    together: Together,
+    labelNames: Label[] = [],
+  ) =>
+    new Gauge({
+      ...{ name: `sentinel_${name}`, help, labelNames, registers },
+      // prom-client's word for what it cannot put together; `toldApart` labels it.
+      aggregator: together === "apart" ? "omit" : together,
+    });
   const histogram = <Label extends string = never>(
     name: string,
     help: string,
@@ -62,23 +92,23 @@ export function createMetrics() {
       ["action", "outcome"],
     ),
     sweptSeats: counter("swept_seats_total", "Seats whose hold was over and which the sweeper has freed."),
-    sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps holds that are over."),
+    sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps holds that are over.", "sum"),
     batchSeats: histogram("batch_seats", "Seats in a batch.", BATCH_BUCKETS_SEATS),
     changeBatchReservations: histogram(
       "change_batch_reservations",
       "Reservations in a batch of confirmations, releases, extensions and cancellations.",
       BATCH_BUCKETS_SEATS,
     ),
-    queueSeats: gauge("queue_seats", "Seats waiting for a worker now."),
-    queueLimitSeats: gauge("queue_limit_seats", "Seats that may wait; one more is answered 503."),
+    queueSeats: gauge("queue_seats", "Seats waiting for a worker now.", "apart"),
+    queueLimitSeats: gauge("queue_limit_seats", "Seats that may wait; one more is answered 503.", "apart"),
     filterHits: counter(
       "filter_hits_total",
       "Reserve requests answered from memory: seat finally reserved, or in flight in this process.",
       ["reason"],
     ),
-    seatsRemembered: gauge("seats_remembered", "Seats whose state and version are in memory."),
+    seatsRemembered: gauge("seats_remembered", "Seats whose state and version are in memory.", "max"),
 
-    changeStreams: gauge("change_streams", "Clients that listen to the seat changes of an event now."),
+    changeStreams: gauge("change_streams", "Clients that listen to the seat changes of an event now.", "sum"),
     changeStreamDrops: counter(
       "change_stream_drops_total",
       "Clients cut off from seat changes, by reason: slow-consumer took them too slowly.",
@@ -94,10 +124,13 @@ export function createMetrics() {
       "unguarded_batches_total",
       "Batches decided by Postgres alone, without a Redis lock.",
     ),
-    lockDegraded: gauge("lock_degraded", "1 while this thread goes on without Redis locks.", ["thread"]),
+    lockDegraded: gauge("lock_degraded", "1 while this thread goes on without Redis locks.", "apart", [
+      "thread",
+    ]),
     feedUp: gauge(
       "feed_up",
       "1 while the change feed between processes is heard; 0 while it is lost or not configured.",
+      "min",
     ),
     feedCatchUps: counter(
       "feed_catch_ups_total",
@@ -118,24 +151,32 @@ export function createMetrics() {
     componentUp: gauge(
       "component_up",
       "1 while the part answers: db, redis, kafka. Not given for parts that are not configured.",
+      "min",
       ["component"],
     ),
     dbPoolConnections: gauge(
       "db_pool_connections",
       "Connections of a thread's pool: total and idle; waiting counts callers.",
+      "apart",
       ["thread", "state"],
     ),
 
     ledgerBacklogRows: gauge(
       "ledger_backlog_rows",
       "Committed ledger rows not yet published, counted up to 100000.",
+      "max",
     ),
-    ledgerBacklogSeconds: gauge("ledger_backlog_seconds", "Age of the oldest ledger row not yet published."),
+    ledgerBacklogSeconds: gauge(
+      "ledger_backlog_seconds",
+      "Age of the oldest ledger row not yet published.",
+      "max",
+    ),
     ledgerHorizonSeconds: gauge(
       "ledger_horizon_seconds",
       "Age of the oldest transaction still writing anywhere in the cluster; publishing waits for it.",
+      "max",
     ),
-    publisherActive: gauge("publisher_active", "1 in the one process that publishes."),
+    publisherActive: gauge("publisher_active", "1 in the one process that publishes.", "sum"),
     publishedEvents: counter("published_events_total", "Ledger rows acknowledged by the sink."),
     publishDuration: histogram(
       "publish_duration_seconds",
@@ -147,17 +188,28 @@ export function createMetrics() {
     workerThreads: gauge(
       "worker_threads",
       "Worker threads by pool: running, and busy with at least one task.",
+      "apart",
       ["pool", "state"],
     ),
     workerRestarts: counter("worker_restarts_total", "Worker threads that died and were replaced.", ["pool"]),
-    threadHeapUsed: gauge("thread_heap_used_bytes", "JavaScript heap in use by thread.", ["thread"]),
-    threadHeapTotal: gauge("thread_heap_size_bytes", "JavaScript heap reserved by thread.", ["thread"]),
+    threadHeapUsed: gauge("thread_heap_used_bytes", "JavaScript heap in use by thread.", "apart", ["thread"]),
+    threadHeapTotal: gauge("thread_heap_size_bytes", "JavaScript heap reserved by thread.", "apart", [
+      "thread",
+    ]),
     eventLoopLag: gauge(
       "event_loop_lag_seconds",
       "Longest delay of the thread's event loop in the last sampling interval.",
+      "apart",
       ["thread"],
     ),
-    buildInfo: gauge("build_info", "Always 1; the labels tell what runs.", ["version", "bun"]),
+    processes: gauge("processes", "Engine processes on this port, as configured.", "max"),
+    processesAnswering: gauge(
+      "processes_answering",
+      "Engine processes that gave their figures for this answer; one that hangs or is being replaced did not.",
+      "sum",
+    ),
+    processRestarts: new Counter({ ...PROCESS_RESTARTS, registers }),
+    buildInfo: gauge("build_info", "Always 1; the labels tell what runs.", "max", ["version", "bun"]),
   };
 }
 

@@ -1,6 +1,11 @@
 import { Elysia } from "elysia";
+import { problemResponse } from "../http/openapi.ts";
+import { problem } from "../http/problem.ts";
+import type { Figures } from "./merged-figures.ts";
 import type { Metrics } from "./metrics.ts";
 import { observed } from "./observed.ts";
+
+const RETRY_AFTER = { "retry-after": "1" };
 
 const detail = {
   operationId: "metrics",
@@ -8,16 +13,32 @@ const detail = {
   summary: "Metrics in the Prometheus text format",
   responses: {
     200: { description: "All metrics.", content: { "text/plain": { schema: { type: "string" as const } } } },
+    503: problemResponse("Of several processes on one port, the one that puts their figures together hangs."),
   },
 };
 
+/** Where this process is one of several on its port: any of them is asked, and answers for all. */
+export interface FiguresOfAll {
+  /** Gives this process's own figures whenever they are wanted. */
+  onWanted(read: () => Promise<Figures>): void;
+  /** Those of all, as text; undefined when they cannot be had now. */
+  read(): Promise<string | undefined>;
+}
+
 /** @param refresh brings figures up to date that are not counted as they happen. */
-export function metricsRoutes(metrics: Metrics, refresh: () => void) {
-  const scrape = async () => {
+export function metricsRoutes(metrics: Metrics, refresh: () => void, ofAll?: FiguresOfAll) {
+  const { registry } = metrics;
+  ofAll?.onWanted(() => {
     refresh();
-    return new Response(await metrics.registry.metrics(), {
-      headers: { "content-type": metrics.registry.contentType },
-    });
+    return registry.getMetricsAsJSON();
+  });
+  const scrape = async () => {
+    if (!ofAll) refresh();
+    const text = await (ofAll ? ofAll.read() : registry.metrics());
+    // Its own alone would look as if everything counted so far had shrunk.
+    if (text === undefined)
+      return problem("unavailable", "The figures of all processes cannot be had now.", RETRY_AFTER);
+    return new Response(text, { headers: { "content-type": registry.contentType } });
   };
   return new Elysia({ name: "metrics" })
     .get(...observed(metrics, "/metrics", scrape), { detail })

@@ -14,9 +14,12 @@ const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
 export async function readFigures(url: string, path = "/metrics"): Promise<Figures> {
   const response = await fetch(url + path);
-  const lines = (await response.text())
-    .split("\n")
-    .filter((line) => line.length > 0 && !line.startsWith("#"));
+  return figuresIn(await response.text(), response.headers.get("content-type") ?? "");
+}
+
+/** What Prometheus would read there. */
+export function figuresIn(text: string, contentType = ""): Figures {
+  const lines = text.split("\n").filter((line) => line.length > 0 && !line.startsWith("#"));
   const samples = lines.map((line) => {
     const [, name, labels = "", value] = LINE.exec(line) ?? [];
     if (name === undefined) throw new Error(`this line of the metrics cannot be read: ${line}`);
@@ -40,6 +43,6 @@ export async function readFigures(url: string, path = "/metrics"): Promise<Figur
       )?.value,
     sum: (name, labels = {}) => matching(name, labels).reduce((total, { value }) => total + value, 0),
     series: samples.map(({ series }) => series),
-    contentType: response.headers.get("content-type") ?? "",
+    contentType,
   };
 }

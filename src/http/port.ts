@@ -1,0 +1,62 @@
+import { createServer } from "node:net";
+import { type Config, ConfigError } from "../config.ts";
+
+type Address = Pick<Config, "host" | "port">;
+
+export interface ReservedPort {
+  port: number;
+  release(): void;
+}
+
+/** Why an address cannot be listened on, as the setting to correct. */
+export function portFault(error: unknown, { host, port }: Address): ConfigError {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE") {
+    return new ConfigError(`PORT: ${port} is taken by another process: stop that one or choose another port`);
+  }
+  return new ConfigError(
+    `HOST: ${host}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
+  );
+}
+
+/** For people, who cannot ask "every address". */
+export function urlOf(host: string, port: number): string {
+  return `http://${host === "0.0.0.0" || host === "::" ? "localhost" : host}:${port}`;
+}
+
+/**
+ * Makes sure that the processes which are going to share a port share it with nobody else, and chooses it
+ * where it is 0. The port is listened on alone for an instant, which the system refuses while anybody has it.
+ * What comes between that and the processes' own listening: a program that wants the port alone, then either
+ * it or they are refused; another engine of several processes, which the name kept here refuses (Linux).
+ * Left is a stranger of the same user who shares ports too; nothing keeps him out at any time.
+ * @throws {ConfigError} naming PORT or HOST.
+ */
+export async function reservePort(address: Address): Promise<ReservedPort> {
+  const { host } = address;
+  let port: number;
+  try {
+    const alone = Bun.listen({ hostname: host, port: address.port, socket: { data() {} } });
+    port = alone.port;
+    alone.stop(true);
+  } catch (error) {
+    throw portFault(error, address);
+  }
+  const release = await keepName(`sentinel ${host}:${port}`).catch((error: unknown) => {
+    throw portFault(error, { host, port });
+  });
+  return { port, release };
+}
+
+/** Listens in Linux's abstract namespace: one process of the machine has a name, until it ends in whatever way. */
+function keepName(name: string): Promise<() => void> {
+  if (process.platform !== "linux") return Promise.resolve(() => undefined);
+  return new Promise((resolve, reject) => {
+    const server = createServer((stranger) => stranger.destroy());
+    server.once("error", reject);
+    server.listen({ path: `\0${name}` }, () => {
+      server.unref();
+      resolve(() => server.close());
+    });
+  });
+}

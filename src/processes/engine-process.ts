@@ -1,0 +1,80 @@
+import { ENGINE_PROCESS, type Start, type ToPrimary, type ToProcess } from "./messages.ts";
+
+/** What the primary hears from an engine process beside its start. */
+export type Heard = Extract<ToPrimary, { kind: "figures" | "scraped" }>;
+
+export interface EngineProcessOptions {
+  number: number;
+  port: number;
+  parts: Start["parts"];
+  onHeard(heard: Heard, from: EngineProcess): void;
+}
+
+/** An engine process as its primary sees it. */
+export class EngineProcess {
+  /** Resolves when it listens. */
+  readonly ready: Promise<void>;
+  /** Resolves when it is gone: `code` 0 only when everything it had accepted was answered. */
+  readonly ended: Promise<{ code: number; how: string }>;
+  readonly startedAt = performance.now();
+  private listens = false;
+  private readonly child: Bun.Subprocess<"ignore", "inherit", "inherit">;
+
+  constructor(private readonly options: EngineProcessOptions) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    // Also when nobody waits any more.
+    this.ready.catch(() => undefined);
+    this.child = Bun.spawn(
+      [process.execPath, ...process.execArgv, Bun.main, ENGINE_PROCESS, String(options.number)],
+      {
+        stdio: ["ignore", "inherit", "inherit"],
+        ipc: (message: ToPrimary) => {
+          switch (message.kind) {
+            case "ready":
+              this.listens = true;
+              return resolve();
+            case "failed":
+              return reject(new Error(message.message));
+            case "figures":
+            case "scraped":
+              return options.onHeard(message, this);
+            default:
+              message satisfies never;
+          }
+        },
+      },
+    );
+    this.ended = this.child.exited.then((code) => {
+      const { signalCode } = this.child;
+      const how = signalCode === null ? `exit code ${code}` : String(signalCode);
+      this.listens = false;
+      reject(new Error(`engine process ${this.number} ended before it was ready (${how})`));
+      return { code, how };
+    });
+    this.tell({ kind: "start", number: options.number, port: options.port, parts: options.parts });
+  }
+
+  get number(): number {
+    return this.options.number;
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  /** Whether it listens now. */
+  get isReady(): boolean {
+    return this.listens;
+  }
+
+  /** To nobody, when it has just ended. */
+  tell(message: ToProcess): void {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.send(message);
+  }
+
+  /** SIGTERM: it finishes what it has accepted, then ends. SIGKILL: it ends. */
+  end(signal: "SIGTERM" | "SIGKILL"): void {
+    this.child.kill(signal);
+  }
+}

@@ -1,0 +1,32 @@
+import type { Parts } from "../embedded/parts.ts";
+import type { Figures } from "../telemetry/merged-figures.ts";
+
+/** What crosses between the primary and an engine process; plain data only. */
+
+/** The word on the command line that makes `src/main.ts` an engine process; its number follows, for `ps` to show. */
+export const ENGINE_PROCESS = "process";
+
+/** What an engine process begins with. */
+export interface Start {
+  kind: "start";
+  /** From 1; whoever replaces a process has its number. */
+  number: number;
+  port: number;
+  /** The services that the primary has opened for all. */
+  parts: Parts;
+}
+
+export type ToProcess =
+  | Start
+  /** Each process has at most one of these unanswered. */
+  | { kind: "figures-wanted" }
+  | { kind: "figures-of-all"; scrape: number; text: string };
+
+export type ToPrimary =
+  /** It listens. */
+  | { kind: "ready" }
+  /** It cannot start, and ends. */
+  | { kind: "failed"; message: string }
+  | { kind: "figures"; figures: Figures }
+  /** Somebody asks this process for the metrics; the answer carries the same number. */
+  | { kind: "scraped"; scrape: number };
