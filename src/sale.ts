@@ -2,9 +2,8 @@ import { hostname } from "node:os";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { CatalogueKeeper } from "./catalogue/keeper.ts";
-import type { ReservationSettings, SweeperSettings } from "./dispatch/messages.ts";
+import type { ReservationSettings } from "./dispatch/messages.ts";
 import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
-import { SweeperLoop } from "./dispatch/sweeper-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { DatabaseGate } from "./health/database-gate.ts";
 import type { LedgerTail } from "./live/ledger-tail.ts";
@@ -19,6 +18,8 @@ import { Changes } from "./reservations/changes.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
 import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
+import { Sweeper } from "./reservations/sweeper.ts";
+import { SweeperLoop } from "./reservations/sweeper-loop.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
 import { messageOf } from "./telemetry/log.ts";
 
@@ -182,30 +183,18 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
 
 /** @param onFreed hears of seats that are free again, with their versions. */
 function openSweeper(
-  { config, parts, metrics, figures, lifecycle }: Opening,
+  { config, parts, metrics, log, lifecycle }: Opening,
   onFreed: (freed: [seatId: number, version: number][]) => void,
 ): void {
-  const settings: SweeperSettings = {
-    databaseUrl: parts.databaseUrl,
-    statementTimeoutMs: config.statementTimeoutMs,
-    connectTimeoutMs: config.connectTimeoutMs,
-    logLevel: config.logLevel,
-  };
-  const pool = new ThreadPool({
-    name: "sweeper",
-    threadCount: 1,
-    tasksPerThread: 1,
-    settings,
-    onSample: (thread, sample) => figures.sampled(thread, sample),
-    onRestart: () => figures.restarted("sweeper"),
-  });
-  lifecycle.onClose("sweeper thread", () => pool.close());
-  const sweeper = new SweeperLoop(pool, ({ active, freed }) => {
+  const { statementTimeoutMs, connectTimeoutMs } = config;
+  const { databaseUrl } = parts;
+  const sweeper = new Sweeper({ databaseUrl, statementTimeoutMs, connectTimeoutMs, log });
+  const loop = new SweeperLoop(sweeper, ({ active, freed }) => {
     metrics.sweeperActive.set(active ? 1 : 0);
     metrics.sweptSeats.inc(freed.length);
     if (freed.length > 0) onFreed(freed);
   });
-  lifecycle.onClose("sweeper", () => sweeper.stop());
+  lifecycle.onClose("sweeper", () => loop.stop());
 }
 
 interface GateEvents {

@@ -21,12 +21,19 @@ const textOf = (file: string) => readFileSync(join(ROOT, file), "utf8");
 
 const STATEMENT = /^(?:import|export)\s+(type\s+)?(?:([^;"]*?)\s+from\s+)?"([^"]+)"/gm;
 
+/** Loaded only where it is needed. */
+const CALL = /\brequire\("([^"]+)"\)/g;
+
 function importsOf(file: string): Import[] {
-  return [...textOf(file).matchAll(STATEMENT)].map(([, type, names = "", specifier = ""]) => ({
+  const called = [...textOf(file).matchAll(CALL)].map(([, name = ""]) => ({
+    ...{ from: file, to: packageOf(name), isTypeOnly: false },
+  }));
+  const stated = [...textOf(file).matchAll(STATEMENT)].map(([, type, names = "", specifier = ""]) => ({
     from: file,
     to: specifier.startsWith(".") ? join(dirname(file), specifier) : packageOf(specifier),
     isTypeOnly: type !== undefined || hasOnlyTypes(names),
   }));
+  return [...stated, ...called];
 }
 
 /** `{ type One, type Other }`; a default or a namespace is a value. */
@@ -94,8 +101,8 @@ describe("the rooms of the code", () => {
       "src/ledger/relay.ts",
       "src/live/open.ts",
       "src/reservations/opening.ts",
+      "src/reservations/sweeper.ts",
       "workers/reservation.ts",
-      "workers/sweeper.ts",
     ];
     const strangers = imports.filter(
       ({ from, to, isTypeOnly }) =>

@@ -97,24 +97,6 @@ export interface PublisherReport {
   horizonSeconds: number;
 }
 
-/** What the sweeper's thread is told once. */
-export interface SweeperSettings {
-  databaseUrl: string;
-  statementTimeoutMs: number;
-  connectTimeoutMs: number;
-  logLevel: string;
-}
-
-/** What one round of the sweeper did. */
-export interface SweeperReport {
-  /** Whether this process is the one that sweeps. */
-  active: boolean;
-  /** Seats that are free again, with their new versions. */
-  freed: [seatId: number, version: number][];
-  /** More is due: the next round should begin at once. */
-  more: boolean;
-}
-
 /** A thread's own figures, sent by itself once a second. */
 export interface ThreadSample {
   kind: "thread-sample";

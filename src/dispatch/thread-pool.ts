@@ -3,7 +3,7 @@ import type { ThreadSample } from "./messages.ts";
 
 export interface ThreadPoolOptions {
   /** Of the worker's file below `workers/`, without ending; also its name in metrics. */
-  name: "reservation" | "publisher" | "sweeper";
+  name: "reservation" | "publisher";
   threadCount: number;
   /** Tasks one thread works on at once. */
   tasksPerThread: number;

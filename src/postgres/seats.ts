@@ -4,44 +4,64 @@ import { type SeatStatus, VERSION_LIMIT } from "../seats/seat-memory.ts";
 import { events, seatEvents, seats } from "./schema.ts";
 
 /**
- * Seats for memory, packed by the database: 12 bytes a seat instead of a row each. (A row took the main
+ * Seats for memory, packed by the database: 8 bytes a seat instead of a row each. (A row took the main
  * thread 6 µs, which for 1.5 million seats was most of the first 10 seconds.)
  */
 export interface PackedSeats {
-  count: number;
-  /** The last id, to go on after; 0 when there is none. */
-  lastId: number;
-  /** 8 bytes big-endian each. */
-  ids: Buffer;
-  /** 4 bytes big-endian each, as `SeatMemory.learnWord` takes them. */
-  words: Buffer;
+  /** Each 4 bytes big-endian of how far its id lies beyond the one given, and 4 as `SeatMemory.learnWord` takes them. */
+  seats: Buffer;
+  /** The id to go on after; null when there are no more. */
+  next: number | null;
 }
+
+/** Seats farther than this beyond the id that a page begins after are left to the next. */
+const REACH = 2 ** 31;
 
 /** A hold that is over counts as free: whoever wants the seat takes it over. */
 const isFree = sql`(${seats.status} = 'available' or (${seats.status} = 'held' and ${seats.holdExpiresAt} <= now()))`;
 
-async function readPacked(database: NodePgDatabase, filter: SQL, limit: number): Promise<PackedSeats> {
-  const { rows } = await database.execute<{ count: number; lastId: string; ids: Buffer; words: Buffer }>(sql`
+/** One value a seat in one aggregate: ids and words apart, each sorted, took the database 0.9 µs a seat instead of 0.6. */
+async function readPacked(
+  database: NodePgDatabase,
+  after: number,
+  filter: SQL,
+  limit: number,
+): Promise<PackedSeats> {
+  const { rows } = await database.execute<{ seats: Buffer; next: string | null }>(sql`
     with page as (
-      select ${seats.id} as id,
-             ${seats.version} * 8 + case when ${events.cancellable} then 0 else 4 end
+      select ${seats.id} - ${after}::bigint as step,
+             ${seats.version} * 8
+               + case when ${seats.eventId} in (select ${events.id} from ${events} where not ${events.cancellable}) then 4 else 0 end
                + case when ${isFree} then 1 when ${seats.status} = 'held' then 2 else 3 end as word
-      from ${seats} join ${events} on ${events.id} = ${seats.eventId}
-      where ${filter} and ${seats.version} < ${VERSION_LIMIT}
+      from ${seats}
+      where ${seats.id} > ${after} and ${filter} and ${seats.version} < ${VERSION_LIMIT}
       order by ${seats.id} limit ${limit}
     )
-    select count(*)::int as count, coalesce(max(id), 0) as "lastId",
-           coalesce(string_agg(int8send(id), ''::bytea order by id), '') as ids,
-           coalesce(string_agg(int4send(word), ''::bytea order by id), '') as words
+    select coalesce(string_agg(int8send(step << 32 | word), ''::bytea) filter (where step < ${REACH}), '') as seats,
+           case when count(*) = ${limit} or max(step) >= ${REACH}
+             then ${after}::bigint + coalesce(max(step) filter (where step < ${REACH}), min(step) - 1) end as next
     from page`);
   const [row] = rows;
   if (!row) throw new Error("the database gave no page of seats");
-  return { ...row, lastId: Number(row.lastId) };
+  return { seats: row.seats, next: row.next === null ? null : Number(row.next) };
 }
 
-/** The next seats by id, at most `limit`, after the one given. */
-export function readSeatsAfter(database: NodePgDatabase, after: number, limit: number): Promise<PackedSeats> {
-  return readPacked(database, sql`${seats.id} > ${after}`, limit);
+/** The largest seat id; 0 where there are no seats. */
+export async function readLastSeatId(database: NodePgDatabase): Promise<number> {
+  const { rows } = await database.execute<{ last: string }>(
+    sql`select coalesce(max(${seats.id}), 0) as last from ${seats}`,
+  );
+  return Number(rows[0]?.last ?? 0);
+}
+
+/** The next seats by id, at most `limit`, after the one given; none beyond `last`. */
+export function readSeatsAfter(
+  database: NodePgDatabase,
+  after: number,
+  limit: number,
+  last: number,
+): Promise<PackedSeats> {
+  return readPacked(database, after, sql`${seats.id} <= ${last}`, limit);
 }
 
 /** The next free seats of these ranges of ids, at most `limit`, after the one given. */
@@ -55,7 +75,7 @@ export function readFreeSeatsAfter(
     ranges.map(({ first, last }) => sql`${seats.id} between ${first} and ${last}`),
     sql` or `,
   );
-  return readPacked(database, sql`${seats.id} > ${after} and (${inRanges}) and ${isFree}`, limit);
+  return readPacked(database, after, sql`(${inRanges}) and ${isFree}`, limit);
 }
 
 /** The seats of these reservations as they are now; `final` where they are sold for good. A hold that is over counts as free. */
@@ -106,5 +126,5 @@ export function readChangedSeatsAfter(
     select ${seatEvents.seatId} from ${seatEvents}
     where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
       and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)`;
-  return readPacked(database, sql`${seats.id} > ${after} and ${seats.id} in (${changed})`, limit);
+  return readPacked(database, after, sql`${seats.id} in (${changed})`, limit);
 }

@@ -3,11 +3,13 @@ import {
   type Moment,
   type PackedSeats,
   readChangedSeatsAfter,
+  readLastSeatId,
   readMoment,
   readSeatsAfter,
 } from "../postgres/seats.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 
+/** A page keeps the main thread for about a millisecond. */
 const PAGE_LIMIT_SEATS = 20_000;
 
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
@@ -15,20 +17,18 @@ const MARK_INTERVAL_MS = 5000;
 
 type Page = (after: number, limit: number) => Promise<PackedSeats>;
 
-/** Reads page after page into memory. */
-export async function learnPages(memory: SeatMemory, page: Page): Promise<void> {
-  for (let after = 0; ; ) {
-    const packed = await page(after, PAGE_LIMIT_SEATS);
-    learnPacked(memory, packed);
-    if (packed.count < PAGE_LIMIT_SEATS) return;
-    after = packed.lastId;
+/** Reads page after page into memory, of seats after the one given. */
+export async function learnPages(memory: SeatMemory, page: Page, from = 0): Promise<void> {
+  for (let after: number | null = from; after !== null; ) {
+    const packed: PackedSeats = await page(after, PAGE_LIMIT_SEATS);
+    learnPacked(memory, after, packed.seats);
+    after = packed.next;
   }
 }
 
-function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSeats): void {
-  for (let position = 0; position < count; position++) {
-    const id = ids.readUInt32BE(8 * position) * 2 ** 32 + ids.readUInt32BE(8 * position + 4);
-    memory.learnWord(id, words.readUInt32BE(4 * position));
+function learnPacked(memory: SeatMemory, after: number, seats: Buffer): void {
+  for (let place = 0; place < seats.length; place += 8) {
+    memory.learnWord(after + seats.readUInt32BE(place), seats.readUInt32BE(place + 4));
   }
 }
 
@@ -41,7 +41,9 @@ function learnPacked(memory: SeatMemory, { count, ids, words }: PackedSeats): vo
 export class MemoryKeeper {
   private marks: [older: Moment | undefined, newer: Moment | undefined] = [undefined, undefined];
   private readonly timer: ReturnType<typeof setInterval>;
-  private catchingUp: Promise<void> | undefined;
+  private current: Promise<void> | undefined;
+  /** One more, for all who ask while one is under way. */
+  private following: Promise<void> | undefined;
   private filled = false;
 
   constructor(
@@ -52,17 +54,20 @@ export class MemoryKeeper {
     this.timer = setInterval(() => void this.mark(), MARK_INTERVAL_MS);
   }
 
-  /** @throws when the database cannot be read; what was read stays. */
-  async catchUp(): Promise<void> {
-    const [older] = this.marks;
-    const now = await readMoment(this.database);
-    if (older && older.epoch === now.epoch) {
-      await this.read((after, limit) => readChangedSeatsAfter(this.database, older, after, limit));
-    } else {
-      await this.read((after, limit) => readSeatsAfter(this.database, after, limit));
-    }
-    this.marks = [now, undefined];
-    this.filled = true;
+  /**
+   * Takes in what was committed before the call. One begins when the one before it has ended: the change feed
+   * comes alive during the first, and would have everything read twice at once.
+   * @throws when the database cannot be read; what was read stays.
+   */
+  catchUp(): Promise<void> {
+    if (!this.current) return this.begin();
+    this.following ??= this.current
+      .catch(() => undefined)
+      .then(() => {
+        this.following = undefined;
+        return this.begin();
+      });
+    return this.following;
   }
 
   /** Whether everything was read once: before, a map would show seats as unknown. */
@@ -79,8 +84,36 @@ export class MemoryKeeper {
     clearInterval(this.timer);
   }
 
-  private read(page: Page): Promise<void> {
-    return learnPages(this.memory, page);
+  private begin(): Promise<void> {
+    this.current = this.read().finally(() => {
+      this.current = undefined;
+    });
+    return this.current;
+  }
+
+  private async read(): Promise<void> {
+    const [older] = this.marks;
+    const now = await readMoment(this.database);
+    if (older && older.epoch === now.epoch) {
+      await learnPages(this.memory, (after, limit) =>
+        readChangedSeatsAfter(this.database, older, after, limit),
+      );
+    } else await this.readAll();
+    this.marks = [now, undefined];
+    this.filled = true;
+  }
+
+  /** Both halves at once, each on a connection and so on a core of the database: 10 million seats in 6 s instead of 11. */
+  private async readAll(): Promise<void> {
+    const middle = Math.floor((await readLastSeatId(this.database)) / 2);
+    await Promise.all([
+      learnPages(this.memory, (after, limit) => readSeatsAfter(this.database, after, limit, middle)),
+      learnPages(
+        this.memory,
+        (after, limit) => readSeatsAfter(this.database, after, limit, Number.MAX_SAFE_INTEGER),
+        middle,
+      ),
+    ]);
   }
 
   /**
@@ -88,14 +121,7 @@ export class MemoryKeeper {
    * seconds old at most; called by itself every 5 s.
    */
   async mark(): Promise<void> {
-    if (!this.isFeedLive()) {
-      this.catchingUp ??= this.catchUp()
-        .catch(() => undefined)
-        .finally(() => {
-          this.catchingUp = undefined;
-        });
-      return this.catchingUp;
-    }
+    if (!this.isFeedLive()) return this.catchUp().catch(() => undefined);
     const moment = await readMoment(this.database).catch(() => undefined);
     if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];
   }

@@ -30,8 +30,7 @@ export class EngineFigures {
 
   constructor(private readonly options: EngineFiguresOptions) {
     // A counter that is not there before its first event hides that event from rate().
-    for (const pool of ["reservation", "publisher", "sweeper"])
-      options.metrics.workerRestarts.inc({ pool }, 0);
+    for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
   }
 
   components(databaseUp: boolean): ComponentsUp {
@@ -67,7 +66,7 @@ export class EngineFigures {
     metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
   }
 
-  restarted(pool: "reservation" | "publisher" | "sweeper"): void {
+  restarted(pool: "reservation" | "publisher"): void {
     this.options.metrics.workerRestarts.inc({ pool });
     this.options.log.error(
       { pool },

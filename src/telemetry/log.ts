@@ -1,5 +1,5 @@
 import pino, { type Logger } from "pino";
-import pretty from "pino-pretty";
+import type PinoPretty from "pino-pretty";
 
 export type { Logger };
 
@@ -10,6 +10,8 @@ export type { Logger };
 export function createLog(level: string, thread: string): Logger {
   const base = { name: "sentinel", thread };
   if (!process.stdout.isTTY) return pino({ level, base, timestamp: pino.stdTimeFunctions.isoTime });
+  // Loaded here only: a process without a terminal has 3 MB more for other things.
+  const pretty: typeof PinoPretty = require("pino-pretty");
   return pino(
     { level, base },
     pretty({ sync: true, ignore: "name,pid,hostname", translateTime: "HH:MM:ss.l" }),

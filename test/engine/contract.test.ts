@@ -241,7 +241,7 @@ describe("health", () => {
 describe("metrics", () => {
   test("are the same at both paths, in Prometheus's text format", async () => {
     // Threads report once a second: until all have, one scrape may show a series that the other does not.
-    const threads = ["main", "reservation-1", "publisher-1", "sweeper-1"];
+    const threads = ["main", "reservation-1", "publisher-1"];
     await until(
       async () => {
         const { value } = await readFigures(engine.url);

@@ -79,7 +79,7 @@ describe("the log of an engine", () => {
     for (const { level, time, thread, msg } of lines) {
       expect(level).toBeNumber();
       expect(new Date(time).toISOString()).toBe(time);
-      expect(thread).toMatch(/^(main|reservation|publisher|sweeper)/);
+      expect(thread).toMatch(/^(main|reservation|publisher)/);
       expect(msg).toMatch(/\S/);
     }
     expect(lines.filter(({ msg }) => msg === "ready").map(({ url }) => url)).toEqual([engine.url]);

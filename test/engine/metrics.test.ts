@@ -19,7 +19,7 @@ setDefaultTimeout(60_000);
 
 const WAIT = { deadlineMs: 20_000 };
 const SEATS = 2000;
-const THREADS = ["main", "publisher-1", "reservation-1", "sweeper-1"];
+const THREADS = ["main", "publisher-1", "reservation-1"];
 
 describe("the metrics of an engine after a little load", () => {
   const stack = new AsyncDisposableStack();
@@ -111,7 +111,7 @@ describe("the metrics of an engine after a little load", () => {
     });
   });
 
-  test("tell of each thread: main, reservation-1, publisher-1 and sweeper-1", () => {
+  test("tell of each thread: main, reservation-1 and publisher-1", () => {
     for (const thread of THREADS) {
       expect(figures.value("sentinel_thread_heap_used_bytes", { thread })).toBeGreaterThan(100_000);
       expect(figures.value("sentinel_event_loop_lag_seconds", { thread })).toBeGreaterThanOrEqual(0);

@@ -3,14 +3,14 @@ import type { Pool, PoolClient } from "pg";
 import { commitChanges } from "../../src/postgres/change.ts";
 import { openPool } from "../../src/postgres/connect.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createDatabase, type Database } from "../support/postgres.ts";
 
 /** Far above what a plan for an empty table is good for. */
 const HOLDS = 5000;
 /** The uses after which a plan must have been made anew. */
 const USES = 8;
 
-let database: TestDatabase;
+let database: Database;
 let pool: Pool;
 beforeAll(async () => {
   database = await createDatabase();

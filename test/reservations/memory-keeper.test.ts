@@ -41,15 +41,18 @@ describe("catching up", () => {
   test("reads every seat at first, page by page, whatever its state and however large its id", async () => {
     const seatIds = await sale.addSeats(MANY_SEATS);
     const far = Number.MAX_SAFE_INTEGER;
+    const middling = 2 ** 34;
     await sale.rows("update seats set id = $2 where id = $1", [seatIds.at(-1), far]);
+    await sale.rows("update seats set id = $2 where id = $1", [seatIds.at(-2), middling]);
     const [first = 0, sold = 0] = seatIds;
     await reserve(sold);
     const { keeper, memory } = openKeeper();
     await keeper.catchUp();
     keeper.close();
     expect(memory.size).toBe(MANY_SEATS);
-    expect([first, sold, far].map((id) => memory.versionOf(id))).toEqual([0, 1, 0]);
-    expect([first, sold, far].map((id) => memory.isGone(id))).toEqual([false, true, false]);
+    const some = [first, sold, middling, far];
+    expect(some.map((id) => memory.versionOf(id))).toEqual([0, 1, 0, 0]);
+    expect(some.map((id) => memory.isGone(id))).toEqual([false, true, false, false]);
   });
 
   test("says gone only for seats of an event that takes nothing back, and held for none", async () => {
@@ -98,9 +101,9 @@ describe("catching up", () => {
     const meanwhile = spyOn(database, "execute").mockImplementation(((
       query: Parameters<typeof execute>[0],
     ) => {
-      // The moment is the first thing asked for, the page the second.
+      // The moment is the first thing asked for, the largest id the second, the page of the upper half the fourth.
       const answer = execute(query);
-      return ++read === 2 ? answer.then((rows) => reserve(seatId).then(() => rows)) : answer;
+      return ++read === 4 ? answer.then((rows) => reserve(seatId).then(() => rows)) : answer;
     }) as typeof execute);
     await keeper.catchUp();
     meanwhile.mockRestore();
@@ -108,6 +111,19 @@ describe("catching up", () => {
     await keeper.catchUp();
     keeper.close();
     expect(memory.isGone(seatId)).toBe(true);
+  });
+
+  test("waits for the one under way, shared by all who ask meanwhile, and reads what changed since", async () => {
+    const seatId = await sale.addSeat();
+    const { keeper, memory } = openKeeper();
+    const first = keeper.catchUp();
+    const others = [keeper.catchUp(), keeper.catchUp()];
+    expect(others[0]).toBe(others[1] as Promise<void>);
+    await first;
+    await changeUnseen(seatId);
+    await Promise.all(others);
+    keeper.close();
+    expect(memory.versionOf(seatId)).toBe(0);
   });
 
   test("does not read everything again", async () => {

@@ -33,8 +33,9 @@ export async function startEngine(env: Record<string, string> = {}): Promise<Eng
   const { PATH = "", HOME = "" } = process.env;
   const ownDataDir = "DATA_DIR" in env ? undefined : await tempDir("engine");
   const environment = {
-    // As the start script has it: kafkajs has Bun warn of a negative timeout.
-    ...{ PATH, HOME, NODE_NO_WARNINGS: "1", HOST: "127.0.0.1", PORT: String(await freePort()) },
+    // As the start script has it: kafkajs has Bun warn of a negative timeout, and the heap is kept small.
+    ...{ PATH, HOME, NODE_NO_WARNINGS: "1", BUN_JSC_minEdenToOldGenerationRatio: "0.6" },
+    ...{ HOST: "127.0.0.1", PORT: String(await freePort()) },
     ...(ownDataDir && { DATA_DIR: ownDataDir.path }),
     ...env,
   };

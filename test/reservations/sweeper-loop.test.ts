@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
-import type { SweeperReport } from "../../src/dispatch/messages.ts";
-import { SweeperLoop } from "../../src/dispatch/sweeper-loop.ts";
-import type { ThreadPool } from "../../src/dispatch/thread-pool.ts";
+import type { SweeperReport } from "../../src/reservations/sweeper.ts";
+import { SweeperLoop } from "../../src/reservations/sweeper-loop.ts";
 
 const PAUSE_MS = 250;
 /** What a round that is under way at the end still gets. */
@@ -22,29 +21,25 @@ async function after(ms: number): Promise<void> {
   await settle();
 }
 
-/** A loop whose thread answers when and what the test says. */
+/** A loop whose sweeper answers when and what the test says. */
 function openLoop() {
   const tasks: string[] = [];
   const reports: SweeperReport[] = [];
-  let answer: { resolve(report: SweeperReport): void; reject(error: Error): void } | undefined;
-  const pool = {
-    run: (task: string) => {
-      tasks.push(task);
-      if (task === "close") return Promise.resolve(REPORT);
-      return new Promise<SweeperReport>((resolve, reject) => {
-        answer = { resolve, reject };
+  let answer: ((report: SweeperReport) => void) | undefined;
+  const sweeper = {
+    round: () => {
+      tasks.push("round");
+      return new Promise<SweeperReport>((resolve) => {
+        answer = resolve;
       });
     },
+    letGo: async () => void tasks.push("letGo"),
   };
-  const loop = new SweeperLoop(pool as unknown as ThreadPool, (report) => reports.push(report));
+  const loop = new SweeperLoop(sweeper, (report) => reports.push(report));
   return {
     ...{ loop, tasks, reports },
     ends: async (report: Partial<SweeperReport> = {}) => {
-      answer?.resolve({ ...REPORT, ...report });
-      await settle();
-    },
-    dies: async () => {
-      answer?.reject(new Error("the thread exited"));
+      answer?.({ ...REPORT, ...report });
       await settle();
     },
     stop: () => {
@@ -82,19 +77,12 @@ test("goes on at once while more is due", async () => {
   expect(tasks).toHaveLength(2);
 });
 
-test("goes on after a pause when its thread died, and has nothing to tell", async () => {
-  const { tasks, reports, dies } = openLoop();
-  await dies();
-  await after(PAUSE_MS);
-  expect([tasks.length, reports]).toEqual([2, []]);
-});
-
-test("stops in its pause: the thread lets go of its session, and no round follows", async () => {
+test("stops in its pause: it lets go of its session, and no round follows", async () => {
   const { tasks, ends, stop } = openLoop();
   await ends();
   const stopped = stop();
   await settle();
-  expect([stopped.isOver, tasks]).toEqual([true, ["round", "close"]]);
+  expect([stopped.isOver, tasks]).toEqual([true, ["round", "letGo"]]);
   await after(10 * PAUSE_MS);
   expect(tasks).toHaveLength(2);
 });
@@ -107,7 +95,7 @@ test("stops after the round that is under way, whose news still count", async ()
   await ends({ freed: [[7, 3]], more: true });
   expect([stopped.isOver, reports.length]).toEqual([true, 1]);
   await after(10 * PAUSE_MS);
-  expect(tasks).toEqual(["round", "close"]);
+  expect(tasks).toEqual(["round", "letGo"]);
 });
 
 test("does not wait for a round that hangs, which would keep the process from ending in time", async () => {
