@@ -38,7 +38,10 @@ const USAGE = `bun bench/run.ts ${Object.entries(DEFAULTS)
 /** The demo event that every database begins with has as many. */
 const SMALLEST_SIZE = 1000;
 
-/** @throws with the usage when an option is not understood. */
+/** What is wrong with the options, and the usage; or the usage alone, where it was asked for. */
+export class UsageError extends Error {}
+
+/** @throws {UsageError} when an option is not understood, or is `--help`. */
 export function readOptions(argv: string[]): BenchOptions {
   try {
     const { values } = parseArgs({
@@ -52,8 +55,10 @@ export function readOptions(argv: string[]): BenchOptions {
         crowd: { type: "string", default: DEFAULTS.crowd },
         "sale-seats": { type: "string", default: DEFAULTS["sale-seats"] },
         sizes: { type: "string", default: DEFAULTS.sizes },
+        help: { type: "boolean", short: "h" },
       },
     });
+    if (values.help) throw new UsageError();
     const sizes = values.sizes.split(",").map(wholeNumber);
     if (sizes.some((size) => size < SMALLEST_SIZE)) {
       throw new Error(`--sizes: the smallest is ${SMALLEST_SIZE}, the seats of the demo event`);
@@ -69,7 +74,8 @@ export function readOptions(argv: string[]): BenchOptions {
       sizes: sizes.toSorted((a, b) => a - b),
     };
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+    const fault = error instanceof Error ? error.message : String(error);
+    throw new UsageError(fault ? `${fault}\n\n${USAGE}` : USAGE);
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Measurement } from "./measure.ts";
-import { readOptions } from "./options.ts";
+import { readOptions, UsageError } from "./options.ts";
 import { openParts } from "./parts.ts";
 import { agrees, checksOf } from "./report/checks.ts";
 import { figure } from "./report/columns.ts";
@@ -101,5 +101,9 @@ function told({ scenario, server, variant, connections, perSecond, figures }: Me
   return `${[scenario, server, variant, at].filter(Boolean).join(", ")}: ${texts.join(", ")}`;
 }
 
-await main();
+await main().catch((error: unknown) => {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exitCode = process.argv.includes("--help") ? 0 : 2;
+});
 process.exit();

@@ -60,7 +60,7 @@ with requested as materialized (
 ), others as (
   select r.position,
     case${verdict}
-      when s.id is null then 'missing'
+      when e.id is null then 'missing'
       when not (${onSale}) then 'closed'${wishes.tooMany}
       when s.status = 'reserved' then 'reserved'
       when s.status = 'held' and s.hold_expires_at > now() then 'held'

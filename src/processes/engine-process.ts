@@ -70,7 +70,11 @@ export class EngineProcess {
 
   /** To nobody, when it has just ended. */
   tell(message: ToProcess): void {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.child.send(message);
+    try {
+      this.child.send(message);
+    } catch {
+      // Its channel is closed already, a moment before `ended` says so.
+    }
   }
 
   /** SIGTERM: it finishes what it has accepted, then ends. SIGKILL: it ends. */

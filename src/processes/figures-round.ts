@@ -44,11 +44,13 @@ export class FiguresRound {
     this.standings.set(asked, { last: [], isAsked: false, onAnswer: undefined });
   }
 
-  heard(asked: Asked, figures: Figures): void {
+  /** @param figures null where it could not read them: it is left out of this round and asked in the next. */
+  heard(asked: Asked, figures: Figures | null): void {
     const standing = this.standings.get(asked);
     if (!standing) return;
-    standing.last = figures;
     standing.isAsked = false;
+    if (!figures) return;
+    standing.last = figures;
     standing.onAnswer?.();
   }
 

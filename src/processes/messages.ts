@@ -27,6 +27,6 @@ export type ToPrimary =
   | { kind: "ready" }
   /** It cannot start, and ends. */
   | { kind: "failed"; message: string }
-  | { kind: "figures"; figures: Figures }
+  | { kind: "figures"; figures: Figures | null }
   /** Somebody asks this process for the metrics; the answer carries the same number. */
   | { kind: "scraped"; scrape: number };

@@ -29,10 +29,9 @@ export async function joinPrimary(): Promise<Membership> {
         case "start":
           return resolve(message);
         case "figures-wanted":
-          // Without an answer this process is left out, and seen to be.
           readOwn?.().then(
             (figures) => tell({ kind: "figures", figures }),
-            () => undefined,
+            () => tell({ kind: "figures", figures: null }),
           );
           return;
         case "figures-of-all":

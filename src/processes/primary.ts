@@ -113,13 +113,25 @@ class Primary {
     return opened;
   }
 
-  private replace({ number, startedAt }: EngineProcess, how: string, delay: RestartDelay): void {
+  private replace(
+    { number, startedAt }: Pick<EngineProcess, "number" | "startedAt">,
+    how: string,
+    delay: RestartDelay,
+  ): void {
     const delayMs = delay.after(performance.now() - startedAt);
     this.log.error({ process: number, how, delayMs }, "an engine process ended; it is replaced");
     this.metrics.processRestarts.inc();
     setTimeout(() => {
       if (this.state !== "open") return;
-      this.open(number, delay).ready.then(
+      let opened: EngineProcess;
+      try {
+        opened = this.open(number, delay);
+      } catch (error) {
+        // An upgrade has moved the program, or the system has no process to give: the others go on.
+        this.replace({ number, startedAt: performance.now() }, messageOf(error), delay);
+        return;
+      }
+      opened.ready.then(
         () => this.log.info({ process: number }, "an engine process was replaced"),
         (error: unknown) => {
           if (this.state !== "open") return;

@@ -136,6 +136,14 @@ describe("a seat that is not free", () => {
     expect(left).toEqual([]);
   });
 
+  test("says missing when its event does not exist: a refusal must be about the seat", async () => {
+    const [seat] = await sale.rows<{ id: number }>(
+      "insert into seats (event_id, seat_number, price_minor) values (987654, 'x', 1) returning id::float8",
+    );
+    const answer = await reserveOne(await sale.session(), seat?.id ?? 0, 0);
+    expect(answer).toMatchObject({ verdict: "missing", final: false });
+  });
+
   test("says held while its hold lasts, and stays with its holder", async () => {
     const { seatId, holder } = await heldSeat("10 seconds");
     const answer = await reserveOne(await sale.session(), seatId, 1);

@@ -3,6 +3,7 @@ import { type Asked, FiguresRound } from "../../src/processes/figures-round.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { createPrimaryMetrics } from "../../src/telemetry/primary-metrics.ts";
 import { figuresIn } from "../engine/figures.ts";
+import { until } from "../support/until.ts";
 
 const ANSWER_TIMEOUT_MS = 50;
 
@@ -113,6 +114,23 @@ describe("the figures of several processes", () => {
     const { value } = await read();
     expect(value("sentinel_processes_answering")).toBe(2);
     expect(value("sentinel_queue_seats", { process: "2" })).toBe(5);
+  });
+
+  test("leave out one that could not read its own, and ask it again in the next round", async () => {
+    const { round, one, two, read } = open(2);
+    two.metrics.feedCatchUps.inc(4);
+    await read();
+    two.hangs = true;
+    const asked = two.askedCount;
+    const reading = read();
+    await until(() => two.askedCount > asked, { deadlineMs: 1000, what: "it is asked" });
+    round.heard(two, null);
+    const { value } = await reading;
+    expect(value("sentinel_processes_answering")).toBe(1);
+    expect(value("sentinel_feed_catch_ups_total")).toBe(4);
+    two.hangs = false;
+    expect((await read()).value("sentinel_processes_answering")).toBe(2);
+    expect(one.askedCount).toBe(3);
   });
 
   test("keep the counters of those that have ended, however many, and not their gauges", async () => {
