@@ -35,6 +35,8 @@ export function explain(
       if (!isRight(after, asked)) return false;
       apply(after, asked);
       moments.push(after.copy());
+      // The next is decided a little later: of two extensions of one hold, the second moves its end once more.
+      after.now++;
       return true;
     });
     if (!isPossible || !fits(after)) continue;
