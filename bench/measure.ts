@@ -82,14 +82,14 @@ export async function measure(
   subject: Subject,
   task: LoadTask,
   { counts, seatsPerAnswer = 1, ledgerRows }: Counting,
-): Promise<{ measurement: Measurement; result: LoadResult }> {
+): Promise<{ measurement: Measurement; result: LoadResult; residents: number[] }> {
   const { sale } = server;
   const countsBefore = await countsOf(sale);
   const before = await stateOf(parts, server);
   const sampler = await Sampler.start(server);
   const result = await runLoad(server.url, task);
   const endedAt = performance.now();
-  const { samples, highestResidentBytes } = await sampler.stop();
+  const { samples, residents } = await sampler.stop();
   const promised = ledgerRows?.(result) ?? 0;
   let ledgerLagSeconds = Number.NaN;
   if (sale?.published && promised > 0) {
@@ -103,14 +103,14 @@ export async function measure(
   const counted = result[counts] * seatsPerAnswer;
   const perSecond = (answers: number) => (answers * 1000) / result.durationMs;
   return {
-    result,
+    ...{ result, residents },
     measurement: {
       ...{ ...subject, connections: task.connections, perSecond: perSecond(counted) },
       acceptedPerSecond: perSecond(server.sale ? result.accepted : 0),
       refusedPerSecond: perSecond(server.sale ? result.refused : 0),
       ...{ others: result.answers - result[counts], lost: result.lost },
       ...{ p50Ms: result.p50Ms, p99Ms: result.p99Ms, p999Ms: result.p999Ms, maxMs: result.maxMs },
-      residentBytes: highestResidentBytes,
+      residentBytes: residents.reduce((highest, bytes) => Math.max(highest, bytes), 0),
       cpu: mapParts(
         (part) => (part === "load" ? result.cpuMicroseconds : after.cpu[part] - before.cpu[part]) / counted,
       ),

@@ -15,11 +15,13 @@ import { holds } from "./scenarios/holds.ts";
 import { idle } from "./scenarios/idle.ts";
 import type { ScenarioName } from "./scenarios/names.ts";
 import { oneSeat } from "./scenarios/one-seat.ts";
+import { overload } from "./scenarios/overload.ts";
 import { processes } from "./scenarios/processes.ts";
 import { refused } from "./scenarios/refused.ts";
 import { sale } from "./scenarios/sale.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
 import { size } from "./scenarios/size.ts";
+import { soak } from "./scenarios/soak.ts";
 import { start } from "./scenarios/start.ts";
 import { Stage } from "./stage.ts";
 
@@ -37,6 +39,8 @@ const GROUPS: Scenario[][][] = [
   [[holds]],
   [[start], [size]],
   [[processes]],
+  [[overload]],
+  [[soak]],
 ];
 
 /** Progress goes beside the report, so that the report alone can be piped on. */

@@ -10,8 +10,8 @@ const SAMPLE_MS = 250;
  */
 export class Sampler {
   private readonly samples: RateSample[] = [];
+  private readonly residents: number[] = [];
   private readonly startedAt = performance.now();
-  private highestResidentBytes = 0;
   private running: Promise<void>;
   private stopping = false;
 
@@ -26,17 +26,18 @@ export class Sampler {
     return new Sampler(server, (await server.sale?.database.ledgerPosition()) ?? 0);
   }
 
-  async stop(): Promise<{ samples: RateSample[]; highestResidentBytes: number }> {
+  /** Memory in bytes, look by look. */
+  async stop(): Promise<{ samples: RateSample[]; residents: number[] }> {
     this.stopping = true;
     await this.running;
-    return { samples: this.samples, highestResidentBytes: this.highestResidentBytes };
+    return { samples: this.samples, residents: this.residents };
   }
 
   private async watch(position: number): Promise<void> {
     let before = { position, at: this.startedAt };
     while (!this.stopping) {
       await Bun.sleep(SAMPLE_MS);
-      this.highestResidentBytes = Math.max(this.highestResidentBytes, residentBytes(this.server.pid));
+      this.residents.push(residentBytes(this.server.pid));
       const { sale } = this.server;
       if (!sale) continue;
       const now = { position: await sale.database.ledgerPosition(), at: performance.now() };

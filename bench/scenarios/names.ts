@@ -10,5 +10,7 @@ export const SCENARIO_NAMES = [
   "start",
   "size",
   "processes",
+  "overload",
+  "soak",
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];

@@ -1,0 +1,63 @@
+import { type Measurement, measure } from "../measure.ts";
+import { needDescriptors } from "../open-files.ts";
+import type { Stage } from "../stage.ts";
+import { sell } from "./accepted.ts";
+import type { Cell, Scenario } from "./scenario.ts";
+import { PEAK_CONNECTIONS } from "./yardsticks.ts";
+
+const TIMES_OF_PEAK = 2;
+/** More than QUEUE_LIMIT_SEATS by default: fewer clients could never fill the queue. */
+const CONNECTIONS = 12_500;
+const YARDSTICK = "what it can sell";
+
+/** Twice as many buyers as it can sell to: those that it sells to must not become fewer for it. */
+export const overload: Scenario = {
+  name: "overload",
+  title: "Overload: requests begin at twice the rate that can be sold",
+  unit: "accepted/s",
+  async open(stage) {
+    needDescriptors(CONNECTIONS);
+    const engine = await stage.engine();
+    let perSecond = 0;
+    const peak: Cell = {
+      connections: PEAK_CONNECTIONS,
+      measure: async (round) => {
+        const measured = await sell(stage, engine, PEAK_CONNECTIONS, round, {
+          ...{ scenario: "overload", variant: YARDSTICK, yardstick: YARDSTICK },
+        });
+        perSecond = measured.perSecond;
+        return measured;
+      },
+    };
+    const twice: Cell = {
+      connections: CONNECTIONS,
+      measure: (round) => atRate(stage, Math.round(perSecond * TIMES_OF_PEAK), round),
+    };
+    return [peak, twice];
+  },
+};
+
+async function atRate(stage: Stage, perSecond: number, round: number): Promise<Measurement> {
+  const engine = await stage.engine();
+  const { seconds } = stage.options;
+  const requests = perSecond * seconds;
+  const firstSeatId = stage.takeSeats(engine, requests);
+  const { measurement, result } = await measure(
+    stage.parts,
+    engine,
+    { scenario: "overload", server: "engine", variant: "twice as much", round, comparedWith: YARDSTICK },
+    {
+      ...{ connections: CONNECTIONS, seconds, pace: { kind: "open", perSecond } },
+      plan: { kind: "reserve", firstSeatId, lastSeatId: firstSeatId + requests - 1 },
+    },
+    { counts: "accepted", ledgerRows: ({ accepted }) => accepted },
+  );
+  const { "201": won = 0, "503": refused = 0, ...others } = result.statuses ?? {};
+  const fault = `answers other than 201 and 503: ${JSON.stringify(others)}, ${result.lost} lost`;
+  const isExact = Object.keys(others).length === 0 && result.lost === 0;
+  return {
+    ...measurement,
+    figures: { "asked for a second": perSecond, "refused of 100": (100 * refused) / (won + refused) },
+    check: measurement.check && { ...measurement.check, faults: isExact ? [] : [fault] },
+  };
+}
