@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { CatalogueKeeper } from "./catalogue/keeper.ts";
@@ -20,6 +21,7 @@ import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
 import { Sweeper } from "./reservations/sweeper.ts";
 import { SweeperLoop } from "./reservations/sweeper-loop.ts";
+import { giveBackLeft, UnresolvedReservations } from "./reservations/unresolved.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
 import { messageOf } from "./telemetry/log.ts";
 
@@ -75,6 +77,7 @@ export function openSale(
     if (kind === "doubtful") metrics.doubtfulBatches.inc();
     gate.suspect();
   };
+  const unresolved = new UnresolvedReservations(join(config.dataDir, "unresolved.jsonl"), log);
   const batcher = new Batcher({
     memory,
     mayTrustMemory: () => feed?.isLive ?? true,
@@ -86,11 +89,15 @@ export function openSale(
     observer: {
       decided: (batch) => reservationFigures.decided(batch),
       changed,
-      unresolved: (reservationIds) =>
+      unresolved: (doubt, state) => {
+        if (doubt.reservationIds.length === 0) return;
+        unresolved[state](doubt);
+        if (state === "ended") return;
         log.error(
-          { reservationIds },
-          "told to try again before it was known: what was reserved is given back when the database answers, a hold ends by itself",
-        ),
+          { reservationIds: doubt.reservationIds },
+          "told to try again before it was known: what was reserved is given back when the database answers",
+        );
+      },
       trouble,
     },
   });
@@ -106,11 +113,18 @@ export function openSale(
     queueLimitReservations: config.queueLimitSeats,
     observer: { changed, decided: (count, ms) => reservationFigures.changed(count, ms), trouble },
   });
-  openSweeper(opening, (freed) => {
-    const news = freed.map(([seatId, version]): SeatNews => [seatId, version, "available", false]);
+  const freed = (seats: [seatId: number, version: number][]) => {
+    const news = seats.map(([seatId, version]): SeatNews => [seatId, version, "available", false]);
     for (const change of news) memory.learn(...change);
-    changed(news);
-  });
+    if (news.length > 0) changed(news);
+  };
+  openSweeper(opening, freed);
+  giveBackLeft(unresolved, (task) => threads.run(task, BATCH_DEADLINE_MS))
+    .then((seats) => {
+      freed(seats);
+      if (config.webConcurrency === 1) unresolved.tidy();
+    })
+    .catch((error: unknown) => log.error({ error: messageOf(error) }, "DATA_DIR cannot be read"));
 
   let draining = false;
   const { keeper, feed } = openMemory(opening, { memory, reads, publisher, tail });
@@ -192,7 +206,7 @@ function openSweeper(
   const loop = new SweeperLoop(sweeper, ({ active, freed }) => {
     metrics.sweeperActive.set(active ? 1 : 0);
     metrics.sweptSeats.inc(freed.length);
-    if (freed.length > 0) onFreed(freed);
+    onFreed(freed);
   });
   lifecycle.onClose("sweeper", () => loop.stop());
 }

@@ -7,6 +7,7 @@ import type {
 } from "../dispatch/messages.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
 import { claimOfBuyer, claimOfKey } from "../postgres/guards.ts";
+import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import { untilSettled } from "./doubt.ts";
@@ -18,6 +19,7 @@ import {
   type Order,
   outcomeOf,
   type ReserveOrder,
+  soldIn,
 } from "./order.ts";
 import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
 import { learnFrom, type SeatNews } from "./seat-news.ts";
@@ -42,8 +44,8 @@ interface BatchObserver {
   decided(batch: DecidedBatch): void;
   /** These seats have changed, and memory knows. */
   changed(news: SeatNews[]): void;
-  /** Their buyers had to be told to try again before it was known whether these were committed. */
-  unresolved(reservationIds: string[]): void;
+  /** Before their buyers are told to try again though it is not known whether these are committed; and when it is. */
+  unresolved(doubt: DoubtfulSeats, state: "began" | "ended"): void;
   /** The answer was lost, or the database cannot be asked. */
   trouble(kind: "doubtful" | "away"): void;
 }
@@ -218,6 +220,7 @@ export class Batcher {
     seats: { seatIds: SeatId[]; reservationIds: string[] },
   ): Promise<void> {
     const { observer } = this.options;
+    const sold = soldIn(batch);
     const { result, told } = await untilSettled<SettleResult>({
       ask: (giveBack) =>
         this.options
@@ -225,8 +228,8 @@ export class Batcher {
           .catch((): SettleResult => "away"),
       isSettled: (answer) => answer !== "away",
       giveUp: () => {
+        observer.unresolved(sold, "began");
         for (const order of batch) this.resolveBusy(order, "unavailable");
-        observer.unresolved(batch.map((order) => order.reservationId));
         return true;
       },
     });
@@ -246,6 +249,7 @@ export class Batcher {
     // Before anybody may ask for them again: memory may have read meanwhile what was given back since.
     for (const change of news) this.options.memory.learn(...change);
     if (news.length > 0) observer.changed(news);
+    if (told) observer.unresolved(sold, "ended");
     await Promise.all(
       batch.map((order, index) => {
         const version = committed[index];

@@ -1,6 +1,7 @@
 import type { SeatAnswer } from "../dispatch/messages.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import type { TakeGuard } from "../postgres/reserve.ts";
+import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
 
@@ -35,6 +36,15 @@ export interface HoldOrder {
 }
 
 export type Order = ReserveOrder | HoldOrder;
+
+/** What would stay sold: a hold ends by itself. */
+export function soldIn(batch: Order[]): DoubtfulSeats {
+  const orders = batch.filter((order) => order.kind === "reserve");
+  return {
+    seatIds: orders.map(({ seatIds: [seatId] }) => seatId),
+    reservationIds: orders.map(({ reservationId }) => reservationId),
+  };
+}
 
 /** What the worker's answer means for a reserve request. */
 export function outcomeOf(order: ReserveOrder, seat: SeatAnswer | undefined): Outcome {

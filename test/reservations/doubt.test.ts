@@ -133,10 +133,31 @@ describe("a doubt that lasts past its deadline", () => {
 
   test("leaves word of its reservations once, for whoever settles them if this process cannot", async () => {
     const { batch, last, unresolved } = await openLongDoubt();
-    expect(unresolved).toEqual(batch.task.reservationIds);
+    expect(unresolved).toEqual([["began", batch.task.reservationIds]]);
     await after(SETTLE_INTERVAL_MS);
     await last().answers(AWAY);
-    expect(unresolved).toEqual(batch.task.reservationIds);
+    expect(unresolved).toEqual([["began", batch.task.reservationIds]]);
+  });
+
+  test("says when it is settled, so that nobody else need", async () => {
+    const { batch, last, unresolved } = await openLongDoubt();
+    await after(SETTLE_INTERVAL_MS);
+    await last().answers({ versions: [1, null] });
+    const { reservationIds } = batch.task;
+    expect(unresolved).toEqual([
+      ["began", reservationIds],
+      ["ended", reservationIds],
+    ]);
+  });
+
+  test("leaves no word of holds, which end by themselves", async () => {
+    const { askToHold, last, unresolved } = openBatcher();
+    askToHold([1, 2]);
+    await turn();
+    await last().answers("doubtful");
+    await after(DOUBT_DEADLINE_MS + 1);
+    await last().answers(AWAY);
+    expect(unresolved).toEqual([["began", []]]);
   });
 
   test("asks from then on that what was committed is given back", async () => {

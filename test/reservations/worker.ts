@@ -80,7 +80,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
   const sent: Sent[] = [];
   const decided: DecidedBatch[] = [];
   const troubles: string[] = [];
-  const unresolved: string[] = [];
+  const unresolved: [state: "began" | "ended", reservationIds: string[]][] = [];
   const news: SeatNews[] = [];
   /** What the database says of reservations, by id. */
   const committed = new Map<string, ReservationFacts>();
@@ -96,7 +96,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
       decided: (batch) => decided.push(batch),
       trouble: (kind) => troubles.push(kind),
       changed: (seats) => news.push(...seats),
-      unresolved: (ids) => unresolved.push(...ids),
+      unresolved: ({ reservationIds }, state) => unresolved.push([state, reservationIds]),
     },
     readFacts: async (reservationId) => committed.get(reservationId),
     run: <Result>(task: ReservationTask) =>

@@ -1,0 +1,59 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { bodyOf, reserve } from "../engine/buyers.ts";
+import { openEngine } from "../engine/engines.ts";
+import { openFacts } from "../engine/facts.ts";
+import { blockCommits } from "../engine/reservations.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { startProxy } from "../support/proxy.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+
+// Rows 4 and 5 of README.md, both at once: the database falls silent in mid statement for longer than a buyer
+// can be kept waiting, and the engine is killed before it answers again.
+setDefaultTimeout(60_000);
+
+const WAIT = { deadlineMs: 30_000 };
+const SEAT = 7;
+
+test("a buyer who was told 503 because nobody knew does not own the seat, even if the engine dies before it is known", async () => {
+  await using stack = new AsyncDisposableStack();
+  const database = await createDatabase();
+  stack.defer(database.drop);
+  const facts = await openFacts(stack, database.url);
+  const proxy = await startProxy(database.url);
+  stack.defer(proxy.stop);
+  const dataDir = await tempDir("told-before-known");
+  stack.defer(dataDir.remove);
+  const env = { DATABASE_URL: proxy.url, DATA_DIR: dataDir.path };
+
+  const engine = await openEngine(stack, env);
+  // The statement stands in its commit while the network falls silent; then it goes through.
+  const commits = await blockCommits(stack, database.url);
+  const asked = reserve(engine.url, SEAT);
+  await commits.areBlocked(1);
+  proxy.hang();
+  await commits.letGo();
+  await until(async () => (await facts.seats()).get(SEAT)?.status === "reserved", {
+    ...WAIT,
+    what: "the seat is reserved",
+  });
+  const answer = await asked;
+  expect(answer.status).toBe(503);
+  expect(bodyOf(answer)).toMatchObject({ status: "RETRY", reason: "unavailable" });
+  await engine.kill();
+  expect((await facts.seats()).get(SEAT)?.status).toBe("reserved");
+
+  proxy.heal();
+  const survivor = await openEngine(stack, env);
+  await until(async () => (await facts.seats()).get(SEAT)?.status === "available", {
+    ...WAIT,
+    what: "the seat is given back",
+  });
+  expect((await facts.ledger()).map(({ version, status }) => [version, status])).toEqual([
+    [1, "RESERVED"],
+    [2, "CANCELLED"],
+  ]);
+  expect((await reserve(survivor.url, SEAT)).status).toBe(201);
+  await facts.allPublished(WAIT.deadlineMs);
+  await facts.expectSound();
+});
