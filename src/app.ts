@@ -7,20 +7,20 @@ import { documentedPaths } from "./http/document.ts";
 import { jsonResponse } from "./http/openapi.ts";
 import { problem } from "./http/problem.ts";
 import { requestIdOf } from "./http/request-id.ts";
+import { pathOf } from "./http/request-path.ts";
 import { type Logger, messageOf } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { observed } from "./telemetry/observed.ts";
 
 const DOCS_PATH = "/docs";
+/** Longest part of an unknown path that is repeated to whoever asked for it. */
+const SHOWN_PATH_LIMIT = 200;
 /** The pages' assets come from this process, so that the docs work without the internet. */
 const SWAGGER_FOLDER = dirname(Bun.resolveSync("swagger-ui-dist/package.json", import.meta.dir));
 
-/** What somebody who has nothing but the address is told. */
-const LINKS = {
-  ...{ name: "Sentinel", docs: DOCS_PATH, openapi: "/openapi.json" },
-  ...{ events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" },
-};
-const linksDetail = {
+/** What somebody who has nothing but the address is told: those of these that the port has. */
+const PLACES = { events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" };
+const linksDetail = (example: object) => ({
   operationId: "links",
   tags: ["Operations"],
   summary: "Where to look",
@@ -28,10 +28,20 @@ const linksDetail = {
     200: jsonResponse(
       "Addresses on this server.",
       { type: "object", additionalProperties: { type: "string" } },
-      { ...LINKS, version: "0.1.0" },
+      { ...example, version: "0.1.0" },
     ),
   },
-};
+});
+
+const TAGS = [
+  { name: "Bookings", description: "Taking seats." },
+  { name: "Reservations", description: "Seats held for a while, then confirmed or let go." },
+  { name: "Events", description: "What is on sale, and what is left of it." },
+  { name: "Seats", description: "Looking at seats." },
+  { name: "Administration", description: "Making events and changing them." },
+  { name: "API keys", description: "Who may do what." },
+  { name: "Operations", description: "Probes and metrics." },
+];
 
 export interface AppOptions {
   version: string;
@@ -44,6 +54,13 @@ export interface AppOptions {
 /** All of HTTP put together: the controllers, the API's document, and one answer for what goes wrong. */
 export function createApp({ version, controllers, log, metrics }: AppOptions) {
   const paths: ReturnType<typeof documentedPaths> = {};
+  const routes = controllers.flatMap((controller) => controller.routes);
+  const usedTags = new Set(["Operations", ...routes.flatMap(({ hooks }) => hooks?.detail?.tags ?? [])]);
+  const places = Object.entries(PLACES).filter(([, place]) => routes.some(({ path }) => path === place));
+  const links = {
+    ...{ name: "Sentinel", docs: DOCS_PATH, openapi: "/openapi.json" },
+    ...Object.fromEntries(places),
+  };
   const app: AnyElysia = new Elysia({ name: "app" })
     .onError(({ code, error, request, route }) => {
       const requestId = requestIdOf(request);
@@ -79,19 +96,11 @@ export function createApp({ version, controllers, log, metrics }: AppOptions) {
           },
           components: { securitySchemes },
           paths,
-          tags: [
-            { name: "Bookings", description: "Taking seats." },
-            { name: "Reservations", description: "Seats held for a while, then confirmed or let go." },
-            { name: "Events", description: "What is on sale, and what is left of it." },
-            { name: "Seats", description: "Looking at seats." },
-            { name: "Administration", description: "Making events and changing them." },
-            { name: "API keys", description: "Who may do what." },
-            { name: "Operations", description: "Probes and metrics." },
-          ],
+          tags: TAGS.filter(({ name }) => usedTags.has(name)),
         },
       }),
     )
-    .get(...observed(metrics, "/", () => ({ ...LINKS, version })), { detail: linksDetail })
+    .get(...observed(metrics, "/", () => ({ ...links, version })), { detail: linksDetail(links) })
     .get(`${DOCS_PATH}/swagger-ui.css`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui.css`))
     .get(`${DOCS_PATH}/swagger-ui-bundle.js`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui-bundle.js`));
   for (const controller of controllers) app.use(controller);
@@ -100,10 +109,12 @@ export function createApp({ version, controllers, log, metrics }: AppOptions) {
 }
 
 function noRoute(routes: AnyElysia["routes"], request: Request, headers: Record<string, string>): Response {
-  const { pathname } = new URL(request.url);
-  const allow = allowedMethods(routes, pathname);
-  if (allow === undefined)
-    return problem("not-found", `There is no route ${request.method} ${pathname}.`, headers);
+  const path = pathOf(request);
+  const allow = allowedMethods(routes, path);
+  if (allow === undefined) {
+    const shown = path.slice(0, SHOWN_PATH_LIMIT);
+    return problem("not-found", `There is no route ${request.method} ${shown}.`, headers);
+  }
   return problem("method-not-allowed", `${request.method} is not for this address; ${allow} may be used.`, {
     ...headers,
     allow,

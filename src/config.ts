@@ -1,6 +1,11 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { databaseUrlFault, pgSslModeFault, withVerifiedTls } from "./credentials/database-url.ts";
+import { readSecret } from "./credentials/files.ts";
+import { credentialKnobs } from "./credentials/knobs.ts";
+import { credentialFault } from "./credentials/relations.ts";
+import { broker, flag, integer, listOf, urlOf } from "./setting-types.ts";
 
 /** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
 export const LOOPBACK = "127.0.0.1";
@@ -10,39 +15,7 @@ export const TOPIC = "booking-events";
 
 /** Slack between the statement's own limit and the expiry of the lock that guards it (DESIGN: at most 2 s in all). */
 const LOCK_SLACK_MS = 500;
-const LOCK_TTL_LIMIT_MS = 2000;
-
-const integer = (low: number, high: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, `must be a whole number from ${low} to ${high}`)
-    .transform(Number)
-    .refine((value) => value >= low && value <= high, `must be a whole number from ${low} to ${high}`);
-
-const flag = z
-  .enum(["true", "false"], "must be true or false")
-  .transform((value): boolean => value === "true");
-
-const urlOf = (protocols: string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (value) => URL.canParse(value) && protocols.some((protocol) => value.startsWith(`${protocol}//`)),
-      `must be a URL such as ${example}`,
-    );
-
-const listOf = <T extends z.ZodType<unknown, string>>(item: T) =>
-  z
-    .string()
-    .transform((text) => text.split(",").map((part) => part.trim()))
-    .pipe(z.array(item).min(1).max(9));
-
-const broker = z
-  .string()
-  .refine(
-    (value) => /^[\w.-]+:\d{1,5}$/.test(value) && Number(value.split(":")[1]) <= 65535,
-    "must be a comma-separated list of host:port",
-  );
+export const LOCK_TTL_LIMIT_MS = 2000;
 
 /** The processes share the cores and the database connections that one would have. */
 export const workersOfEach = (cores: number, processes: number) =>
@@ -56,13 +29,21 @@ const knobs = {
   port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 takes a free one" },
   host: { type: z.string().min(1), fallback: "0.0.0.0", meaning: "address the HTTP server listens on" },
   databaseUrl: {
-    type: urlOf(["postgres:", "postgresql:"], "postgres://user:password@host:5432/database").optional(),
+    type: urlOf(["postgres:", "postgresql:"], "postgres://user:password@host:5432/database")
+      .superRefine((url, context) => {
+        const fault = URL.canParse(url) && databaseUrlFault(url);
+        if (fault) context.addIssue({ code: "custom", message: fault });
+      })
+      .transform(withVerifiedTls)
+      .optional(),
     fallback: undefined,
+    secret: true,
     meaning: "Postgres 15 or newer; without it a real Postgres from npm runs in DATA_DIR",
   },
   redisUrl: {
     type: listOf(urlOf(["redis:", "rediss:"], "redis://host:6379")).optional(),
     fallback: undefined,
+    secret: true,
     meaning:
       "comma-separated independent masters (a Redlock quorum); without it a local redis-server or none",
   },
@@ -87,6 +68,7 @@ const knobs = {
     fallback: "info",
     meaning: "least severe level that is logged",
   },
+  ...credentialKnobs,
   webConcurrency: {
     type: integer(1, 64),
     fallback: "1",
@@ -179,8 +161,22 @@ const knobs = {
       .max(512, "must have at most 512 characters")
       .optional(),
     fallback: undefined,
+    secret: true,
     shown: "made once, kept in the database",
     meaning: "what reservation tokens are signed with; the same in all processes",
+  },
+  managementPort: {
+    type: integer(0, 65535).optional(),
+    fallback: undefined,
+    shown: "none: everything is on PORT",
+    meaning:
+      "HTTP port of its own for metrics, health details and /api/v1/admin, which PORT then does not serve; probes are on both",
+  },
+  managementHost: {
+    type: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "that of HOST",
+    meaning: "address the management port listens on",
   },
   bodyLimitBytes: {
     type: integer(1024, 1_048_576),
@@ -191,6 +187,13 @@ const knobs = {
     type: integer(1, 255),
     fallback: "30",
     meaning: "a connection silent for longer is closed",
+  },
+  connectionLimit: {
+    type: integer(16, 1_000_000).optional(),
+    fallback: undefined,
+    shown: "three quarters of the files it may open, at most 50000",
+    meaning:
+      "connections of a process (Linux); beyond it those are closed that were given nothing for the longest",
   },
   changeStreamLimit: {
     type: integer(1, 1_000_000),
@@ -209,7 +212,7 @@ const knobs = {
   },
 } as const satisfies Record<
   string,
-  { type: z.ZodType; fallback: string | undefined; meaning: string; shown?: string }
+  { type: z.ZodType; fallback: string | undefined; meaning: string; shown?: string; secret?: true }
 >;
 
 type Knob = keyof typeof knobs;
@@ -231,19 +234,35 @@ const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${lett
  */
 export function readConfig(environment: Record<string, string | undefined>): Config {
   const settings = Object.fromEntries(
-    Object.entries(knobs).map(([knob, { type, fallback }]) => {
+    Object.entries(knobs).map(([knob, { type, fallback, ...rest }]) => {
       const variable = variableOf(knob);
-      const given = environment[variable] || fallback;
+      const isSecret = "secret" in rest;
+      const given = (isSecret ? secretOf(variable, environment) : environment[variable]) || fallback;
       const parsed = type.safeParse(given);
       if (parsed.success) return [knob, parsed.data];
-      const isSecret = /_(URL|SECRET)$/.test(variable);
       const shown = isSecret ? "" : `, not ${JSON.stringify(given?.slice(0, 80))}`;
       throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
     }),
   ) as Omit<Config, "lockTtlMs">;
+  const fault =
+    pgSslModeFault(environment["PGSSLMODE"]) ?? credentialFault(settings) ?? managementFault(settings);
+  if (fault !== undefined) throw new ConfigError(fault);
   if (!environment["RESERVATION_WORKERS"])
     settings.reservationWorkers = workersOfEach(availableParallelism(), settings.webConcurrency);
   return { ...settings, lockTtlMs: settings.statementTimeoutMs + LOCK_SLACK_MS };
+}
+
+function managementFault({ port, managementPort }: Omit<Config, "lockTtlMs">) {
+  // Several processes share ports, this one with itself too: each request would go to either.
+  if (managementPort !== undefined && managementPort === port && port !== 0)
+    return `MANAGEMENT_PORT: must be another port than PORT, ${port}`;
+  return undefined;
+}
+
+function secretOf(variable: string, environment: Record<string, string | undefined>): string | undefined {
+  const read = readSecret(variable, environment);
+  if ("fault" in read) throw new ConfigError(read.fault);
+  return read.secret;
 }
 
 /** The configuration as rows of (variable, default, meaning), in the order of the schema. */
@@ -251,6 +270,6 @@ export function describeConfig(): { variable: string; fallback: string; meaning:
   return Object.entries(knobs).map(([knob, { fallback, meaning, ...rest }]) => ({
     variable: variableOf(knob),
     fallback: "shown" in rest ? rest.shown : (fallback ?? "embedded"),
-    meaning,
+    meaning: "secret" in rest ? `${meaning}; or its file by \`${variableOf(knob)}_FILE\`` : meaning,
   }));
 }

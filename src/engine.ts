@@ -2,16 +2,16 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { KEY_CONNECTIONS, openAccess } from "./access/access.ts";
 import { accessRoutes } from "./access/routes.ts";
-import { createApp } from "./app.ts";
+import { openAudit } from "./audit/open.ts";
 import { CatalogueKeeper } from "./catalogue/keeper.ts";
 import { catalogueRoutes } from "./catalogue/routes.ts";
 import { type Config, ConfigError } from "./config.ts";
+import { kafkaSecurityOf } from "./credentials/relations.ts";
 import type { PublisherSettings } from "./dispatch/messages.ts";
 import { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { openParts, type Parts } from "./embedded/parts.ts";
-import { healthRoutes } from "./health/routes.ts";
-import { listen } from "./http/listen.ts";
+import { healthRoutes, probeRoutes } from "./health/routes.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { LIVE_CONNECTIONS, openLive } from "./live/open.ts";
 import type { Opening } from "./opening.ts";
@@ -20,8 +20,15 @@ import { openPool } from "./postgres/connect.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
 import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
-import { CHANGE_BATCHES_PER_WORKER, openSale, PROBE_CONNECTIONS, SWEEPER_CONNECTIONS } from "./sale.ts";
+import {
+  CHANGE_BATCHES_PER_WORKER,
+  keyPrefixOf,
+  openSale,
+  PROBE_CONNECTIONS,
+  SWEEPER_CONNECTIONS,
+} from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
+import { createApps, type Serving, serve } from "./serving.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -43,9 +50,8 @@ export interface OneOfSeveral {
   figuresOfAll: FiguresOfAll;
 }
 
-export interface Engine {
+export interface Engine extends Serving {
   parts: Parts;
-  url: string;
   /** Turns readiness off and refuses new work, then resolves when everything accepted is answered. */
   drain(): Promise<void>;
 }
@@ -90,6 +96,7 @@ export async function openEngine(
     tail: live.tail,
     reservationFigures,
   });
+  openAudit(opening, { reads, memory, keyPrefix: keyPrefixOf(parts), databaseUp: sale.databaseUp });
 
   const components = () => figures.components(sale.databaseUp());
   const refresh = () => {
@@ -99,45 +106,47 @@ export async function openEngine(
     live.refresh();
   };
   const access = openAccess(opening, {
-    connectionOf: (request): string | undefined => app.server?.requestIP(request)?.address,
+    connectionOf: (request): string | undefined =>
+      (apps.app.server?.requestIP(request) ?? apps.management?.server?.requestIP(request))?.address,
   });
-  const app = createApp({
-    version,
-    log,
+  const events = catalogueRoutes({
+    database: drizzle(reads),
+    isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
+    keeper: catalogue,
+    memory,
+    runAsAdmin: adminSessions({
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+    }),
+    guard: access.guard,
     metrics,
-    controllers: [
+    log,
+  });
+  const apps = createApps(opening, version, {
+    selling: [
       reservationRoutes(sale.batcher, reservationFigures, access.guard.beforeReserving),
       openReservations(opening, {
         ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
         guard: access.guard,
       }),
-      accessRoutes({ ...access, metrics, log }),
-      catalogueRoutes({
-        database: drizzle(reads),
-        isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
-        keeper: catalogue,
-        memory,
-        runAsAdmin: adminSessions({
-          databaseUrl: parts.databaseUrl,
-          connectTimeoutMs: config.connectTimeoutMs,
-        }),
-        guard: access.guard,
-        metrics,
-        log,
-      }),
+      events.looking,
       live.routes({
         knowsEvent: async (eventId) => (await catalogue.find(eventId)) !== undefined,
         guard: access.guard,
       }),
-      healthRoutes({ ready: sale.ready, components }, metrics),
+    ],
+    managing: [
+      accessRoutes({ ...access, metrics, log }),
+      events.administration,
+      healthRoutes({ components }, metrics),
       metricsRoutes(metrics, refresh, several?.figuresOfAll),
     ],
+    probes: () => probeRoutes({ ready: sale.ready }, metrics),
   });
-  const server = listen(app, config);
-  lifecycle.onClose("HTTP server", () => server.close());
+  const serving = serve(opening, apps);
   // Before it, which waits for every answer to end.
   lifecycle.onClose("streams of seat changes", () => live.close());
-  return { parts, url: server.url, drain: sale.drain };
+  return { ...serving, parts, drain: sale.drain };
 }
 
 function openReads({ config, parts, log, lifecycle }: Opening): pg.Pool {
@@ -159,6 +168,7 @@ function openPublisher({ config, parts, figures, lifecycle }: Opening): Publishe
   const settings: PublisherSettings = {
     databaseUrl: parts.databaseUrl,
     kafkaBrokers: parts.kafkaBrokers,
+    kafkaSecurity: kafkaSecurityOf(config),
     eventsFile: parts.eventsFile,
     batchLimitRows: config.publishBatchLimitRows,
     statementTimeoutMs: config.statementTimeoutMs,

@@ -2,7 +2,10 @@ import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
 import { describeConfig, readConfig } from "./config.ts";
+import { kafkaSecurityOf } from "./credentials/relations.ts";
 import { type Engine, openEngine } from "./engine.ts";
+import { openTopicReader } from "./kafka/topic-reader.ts";
+import { VERIFY_USAGE, verifyCommand } from "./ledger/verify/command.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { ENGINE_PROCESS } from "./processes/messages.ts";
 import { joinPrimary } from "./processes/one-of-several.ts";
@@ -13,6 +16,7 @@ const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
 Usage: bun start [--help | --version | --config-table]
        ${KEYS_USAGE}
+       ${VERIFY_USAGE}
 
 Everything is set by environment variables:
 `;
@@ -22,6 +26,7 @@ const { version } = packageJson;
 async function main(): Promise<void> {
   const [subject, ...args] = process.argv.slice(2);
   if (subject === "keys") return keysCommand(args, readConfig(process.env));
+  if (subject === "verify") return verifyAndExit(args);
   if (subject === ENGINE_PROCESS) return beOneOfSeveral();
 
   const { values } = parseArgs({
@@ -54,11 +59,19 @@ async function main(): Promise<void> {
   }
 }
 
+async function verifyAndExit(args: string[]): Promise<void> {
+  process.exitCode = await verifyCommand({
+    args,
+    readConfig: () => readConfig(process.env),
+    openTopic: (config) => openTopicReader(config.kafkaBrokers, kafkaSecurityOf(config)),
+  });
+}
+
 /** An engine process of several (WEB_CONCURRENCY): it says to its primary what one alone says to people. */
 async function beOneOfSeveral(): Promise<void> {
-  const { number, port, parts, figuresOfAll, tell } = await joinPrimary();
+  const { number, ports, parts, figuresOfAll, tell } = await joinPrimary();
   try {
-    const config = { ...readConfig(process.env), port };
+    const config = { ...readConfig(process.env), ...ports };
     const log = createLog(config.logLevel, "main").child({ process: number });
     const lifecycle = new Lifecycle();
     const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
@@ -99,13 +112,13 @@ function endOnSignals(
   process.on("SIGINT", end);
 }
 
-function announce({ url, parts }: Engine, processCount: number, log: Logger): void {
+function announce({ url, managementUrl, parts }: Engine, processCount: number, log: Logger): void {
   const { postgres, redis, kafka } = parts.description;
   const addresses = {
     api: `${url}/api/v1/bookings/reserve/{seatId}`,
     docs: `${url}/docs`,
-    metrics: `${url}/metrics`,
-    health: `${url}/actuator/health`,
+    metrics: `${managementUrl}/metrics`,
+    health: `${managementUrl}/actuator/health`,
   };
   if (!process.stdout.isTTY) {
     const processes = processCount > 1 && { processes: processCount };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { CatalogueKeeper } from "./catalogue/keeper.ts";
+import { redisTlsOf } from "./credentials/relations.ts";
 import type { ReservationSettings } from "./dispatch/messages.ts";
 import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
@@ -13,6 +14,7 @@ import { readPulse } from "./postgres/catalogue.ts";
 import { openPool } from "./postgres/connect.ts";
 import { findReservation } from "./postgres/reservations.ts";
 import { readSeatsOf } from "./postgres/seats.ts";
+import { awaitStandbysOf } from "./postgres/standbys.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher } from "./reservations/batcher.ts";
 import { Changes } from "./reservations/changes.ts";
@@ -23,7 +25,7 @@ import { Sweeper } from "./reservations/sweeper.ts";
 import { SweeperLoop } from "./reservations/sweeper-loop.ts";
 import { giveBackLeft, UnresolvedReservations } from "./reservations/unresolved.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
-import { messageOf } from "./telemetry/log.ts";
+import { FaultLog, messageOf } from "./telemetry/log.ts";
 
 /** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
 export const PROBE_CONNECTIONS = 1;
@@ -175,6 +177,7 @@ function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool
   const settings: ReservationSettings = {
     databaseUrl: parts.databaseUrl,
     redisUrls: parts.redisUrls,
+    redisTls: redisTlsOf(config),
     keyPrefix: keyPrefixOf(parts),
     connectionLimit: config.batchesPerWorker + CHANGE_BATCHES_PER_WORKER,
     statementTimeoutMs: config.statementTimeoutMs,
@@ -233,6 +236,7 @@ function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents
   let epoch: number | undefined;
   const probe = async () => {
     const now = await readPulse(drizzle(probes));
+    await awaitStandbysOf(probes);
     if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
     epoch = now.epoch;
     events.onCatalogue(now.catalogueRevision);
@@ -258,8 +262,9 @@ function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNe
   keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) return { keeper, feed };
+  const refusals = new FaultLog(log, "Redis is not used: correct REDIS_URL, REDIS_TLS_... or its users");
   const opened = new SeatFeed({
-    redisUrl,
+    redis: { url: redisUrl, tls: redisTlsOf(config) },
     channel: `${keyPrefixOf(parts)}:feed`,
     processId: `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`,
     timeoutMs: config.redisTimeoutMs,
@@ -272,11 +277,15 @@ function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNe
       await keeper.catchUp();
       metrics.feedCatchUps.inc();
     },
-    onLive: (live) => log.debug({ live }, "the change feed between processes changed"),
+    onLive: (live) => {
+      if (live) refusals.over();
+      log.debug({ live }, "the change feed between processes changed");
+    },
+    onRefused: (error) => refusals.met(error),
   });
   feed = opened;
   lifecycle.onClose("change feed", () => opened.close());
   return { keeper, feed: opened };
 }
 
-const keyPrefixOf = (parts: Opening["parts"]) => `sentinel:${parts.database.id}`;
+export const keyPrefixOf = (parts: Opening["parts"]) => `sentinel:${parts.database.id}`;

@@ -1,5 +1,6 @@
 import type { ChangeAnswer, ChangeBatch, ChangeResult } from "../src/dispatch/messages.ts";
 import { commitChanges, commitGuardedChanges } from "../src/postgres/change.ts";
+import { awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**
@@ -37,7 +38,13 @@ export async function change(transactions: Transactions, batch: ChangeBatch): Pr
     if (changes[position]?.verdict !== "claimed") changes[position] = { verdict: "undecided" };
   }
   answer.transactionMs = performance.now() - startedAt;
-  return answer;
+  const mayTell =
+    !batch.isRepeated ||
+    (await awaitStandbysOf(transactions.pool).then(
+      () => true,
+      () => false,
+    ));
+  return mayTell ? answer : "doubtful";
 }
 
 /** One transaction for these; one by one when the statement itself was refused. */

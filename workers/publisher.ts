@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { PublishedAudit } from "../src/audit/published-audit.ts";
 import type { PublisherReport, PublisherSettings } from "../src/dispatch/messages.ts";
 import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
 import { openFileSink } from "../src/ledger/file-sink.ts";
@@ -8,15 +9,17 @@ import { createLog } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
-const { kafkaBrokers } = settings;
+const { kafkaBrokers, kafkaSecurity } = settings;
 const log = createLog(settings.logLevel, "publisher");
 
 const relay = new Relay({
   // A cursor that a crash has set back only repeats events under the same identity.
   openSession: (onError) => openSession({ ...settings, name: "sentinel-publisher", durable: false }, onError),
-  openSink: () => (kafkaBrokers ? openKafkaSink(kafkaBrokers) : openFileSink(settings.eventsFile)),
+  openSink: () =>
+    kafkaBrokers ? openKafkaSink(kafkaBrokers, kafkaSecurity) : openFileSink(settings.eventsFile),
   batchLimitRows: settings.batchLimitRows,
   log,
+  audit: new PublishedAudit(log),
 });
 sampleThread((sample) => parentPort?.postMessage(sample));
 

@@ -11,6 +11,7 @@ import { commitChanges } from "../src/postgres/change.ts";
 import { openPool } from "../src/postgres/connect.ts";
 import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
+import { awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
 import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
@@ -26,6 +27,7 @@ const pool = openPool({ ...settings, name: "sentinel-reservation" }, (error) =>
 const transactions = { pool, refusals: new FaultLog(log, "the database refuses what it is asked") };
 const locks = new SeatLocks({
   redisUrls: settings.redisUrls,
+  redisTls: settings.redisTls,
   keyPrefix: settings.keyPrefix,
   ttlMs: settings.lockTtlMs,
   timeoutMs: settings.redisTimeoutMs,
@@ -75,6 +77,7 @@ async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): 
   const database = drizzle(pool);
   try {
     const versions = await settle(database, task);
+    await awaitStandbysOf(pool);
     if (task.giveBack) await giveBack(database, task, versions);
     return { versions: versions.map((version) => version ?? null) };
   } catch (error) {

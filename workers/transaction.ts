@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { type Fault, faultOf } from "../src/postgres/faults.ts";
+import { commitsGivenUp } from "../src/postgres/standbys.ts";
 import type { FaultLog } from "../src/telemetry/log.ts";
 
 /** What transactions run on: the thread's connections, and where refusals are told. */
@@ -21,7 +22,9 @@ export async function transact<Result extends object>(
   if (!client) return "away";
   try {
     const result = await work(client);
-    client.release();
+    const isDoubtful = commitsGivenUp(client) > 0;
+    client.release(isDoubtful);
+    if (isDoubtful) return "doubtful";
     refusals.over();
     return result;
   } catch (error) {

@@ -1,4 +1,5 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { redisTlsOf } from "../credentials/relations.ts";
 import type { Opening } from "../opening.ts";
 import { findApiKeys } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
@@ -76,7 +77,7 @@ function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCou
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) return undefined;
   const shared = new SharedCounts({
-    redisUrl,
+    redis: { url: redisUrl, tls: redisTlsOf(config) },
     keyPrefix: `sentinel:${parts.database.id}`,
     timeoutMs: config.redisTimeoutMs,
     onDegraded: (degraded) => log.debug({ degraded }, "counting of rate limits in Redis changed"),

@@ -3,6 +3,7 @@ import type { Caller } from "../access/guard.ts";
 import { claimIn, keyReused } from "../http/idempotency-key.ts";
 import { readJson } from "../http/json-body.ts";
 import { problem } from "../http/problem.ts";
+import { pathOf } from "../http/request-path.ts";
 import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "../postgres/event-writes.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
@@ -68,10 +69,9 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
   ) => {
     const eventId = readEventId(params.eventId);
     if ("problem" in eventId) return eventId.problem;
-    const { pathname } = new URL(request.url);
     const key =
       request.method === "POST"
-        ? claimIn(request, () => guard.identityOf(request, caller), pathname, wanted)
+        ? claimIn(request, () => guard.identityOf(request, caller), pathOf(request), wanted)
         : null;
     if (key instanceof Response) return key;
     // It may have been made by another process a moment ago.

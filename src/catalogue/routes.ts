@@ -7,16 +7,16 @@ import { mapRoutes } from "./map-routes.ts";
 import type { CatalogueOptions } from "./neighbours.ts";
 import { seatRoutes } from "./seat-routes.ts";
 
-/** Events, sections and seats: to look at, and for administrators to make. */
+/** Events, sections and seats: to look at (`looking`), and for administrators to make (`administration`). */
 export function catalogueRoutes({ isBusy, memory, log, ...same }: CatalogueOptions) {
   const neighbours = {
     ...same,
     ask: fromDatabase(log, "what the catalogue asks", isBusy),
     maps: new MapCache(memory),
   };
-  return new Elysia({ name: "catalogue" })
+  const looking = new Elysia({ name: "catalogue" })
     .use(eventRoutes(neighbours))
     .use(mapRoutes(neighbours))
-    .use(seatRoutes(neighbours))
-    .use(adminRoutes(neighbours));
+    .use(seatRoutes(neighbours));
+  return { looking, administration: adminRoutes(neighbours) };
 }

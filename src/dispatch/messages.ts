@@ -1,3 +1,5 @@
+import type { TlsFiles } from "../credentials/files.ts";
+import type { KafkaSecurity } from "../credentials/relations.ts";
 import type { ChangeGuard, ChangeRequests, ChangeRow } from "../postgres/change.ts";
 import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
@@ -8,6 +10,7 @@ import type { DoubtfulSeats } from "../postgres/settle.ts";
 export interface ReservationSettings {
   databaseUrl: string;
   redisUrls: string[];
+  redisTls?: TlsFiles;
   /** Keeps Redis keys of engines on other databases apart. */
   keyPrefix: string;
   connectionLimit: number;
@@ -32,6 +35,8 @@ export interface TakeBatch extends SeatRequests {
 /** Reservations to change. */
 export interface ChangeBatch extends ChangeRequests {
   guards: ChangeGuard[];
+  /** They were asked for before, and the answer was lost: what is found done is told as done here. */
+  isRepeated: boolean;
 }
 
 /**
@@ -74,12 +79,19 @@ export type SettleResult = { versions: (number | null)[] } | "away";
 export interface PublisherSettings {
   databaseUrl: string;
   kafkaBrokers: string[] | undefined;
+  kafkaSecurity: KafkaSecurity;
   /** The file that takes the events where there is no Kafka. */
   eventsFile: string;
   batchLimitRows: number;
   statementTimeoutMs: number;
   connectTimeoutMs: number;
   logLevel: string;
+}
+
+/** What the publisher's part of the audit has found and still sees, and how much it looked at since its last word. */
+export interface PublisherAudit {
+  topic: { drift: number; lookedAt: number };
+  ledger: { drift: number; lookedAt: number };
 }
 
 /** What one round of the publisher did and saw. */
@@ -95,6 +107,8 @@ export interface PublisherReport {
   backlogRows: number;
   backlogSeconds: number;
   horizonSeconds: number;
+  /** Of the process that publishes. */
+  audit?: PublisherAudit;
 }
 
 /** A thread's own figures, sent by itself once a second. */

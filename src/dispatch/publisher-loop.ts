@@ -65,7 +65,7 @@ export class PublisherLoop {
     await this.ended;
     while (!this.failing && !isOver()) {
       const report = await this.round();
-      if (!report?.active || report.publishedCount === 0) return;
+      if (!report?.active || (report.publishedCount === 0 && !report.more)) return;
     }
   }
 

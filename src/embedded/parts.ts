@@ -30,7 +30,7 @@ export async function openParts(config: Config, lifecycle: Lifecycle): Promise<P
   ]);
   const eventsFile = join(config.dataDir, "booking-events.jsonl");
   const kafka = config.kafkaBrokers
-    ? `real, ${config.kafkaBrokers.join(", ")}`
+    ? `real, ${config.kafkaBrokers.join(", ")} (${config.kafkaSecurityProtocol})`
     : `none: events are appended to ${eventsFile}`;
   return {
     databaseUrl: postgres.url,

@@ -87,6 +87,10 @@ export async function urlOfRunningPostgres(dataDir: string): Promise<string | un
   return password !== undefined && port > 0 ? urlOf(password, port) : undefined;
 }
 
+/** Whether there is a database in that folder, running or not. */
+export const hasEmbeddedPostgres = async (dataDir: string): Promise<boolean> =>
+  existsSync(join(await homeOf(dataDir, await unprivileged()), "postgres/PG_VERSION"));
+
 const urlOf = (password: string, port: number) =>
   `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`;
 
@@ -193,7 +197,7 @@ async function linkLibraries(native: string): Promise<void> {
 }
 
 /** Postgres refuses to run as root: then it runs as `postgres` where that user exists, else as `nobody`. */
-async function unprivileged(): Promise<Identity | undefined> {
+export async function unprivileged(): Promise<Identity | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
   const user = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody");

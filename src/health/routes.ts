@@ -28,27 +28,31 @@ const detail = (operationId: string, summary: string) => ({
   },
 });
 
-/** Kubernetes probes, and the health path that the existing engine's clients know. */
-export function healthRoutes(view: HealthView, metrics: Metrics) {
+/** For Kubernetes, on every port. */
+export function probeRoutes(view: Pick<HealthView, "ready">, metrics: Metrics) {
   const ready = () => answer(view.ready(), { status: word(view.ready()) });
-  return new Elysia({ name: "health" })
+  return new Elysia({ name: "probes" })
     .get(...observed(metrics, "/health/live", () => answer(true, { status: "UP" })), {
       detail: detail("live", "Does the process run?"),
     })
     .get(...observed(metrics, "/health/ready", ready), { detail: detail("ready", "Can it sell now?") })
     .get(...observed(metrics, "/health/startup", () => answer(true, { status: "UP" })), {
       detail: detail("startup", "Has it started? (The port opens when everything is seeded.)"),
-    })
-    .get(
-      ...observed(metrics, "/actuator/health", () => {
-        const components = view.components();
-        return answer(components.db, {
-          status: word(components.db),
-          components: Object.fromEntries(
-            Object.entries(components).map(([name, up]) => [name, { status: word(up) }]),
-          ),
-        });
-      }),
-      { detail: detail("health", "Which parts answer? Selling needs the database only.") },
-    );
+    });
+}
+
+/** The health path that the existing engine's clients know. */
+export function healthRoutes(view: Pick<HealthView, "components">, metrics: Metrics) {
+  return new Elysia({ name: "health" }).get(
+    ...observed(metrics, "/actuator/health", () => {
+      const components = view.components();
+      return answer(components.db, {
+        status: word(components.db),
+        components: Object.fromEntries(
+          Object.entries(components).map(([name, up]) => [name, { status: word(up) }]),
+        ),
+      });
+    }),
+    { detail: detail("health", "Which parts answer? Selling needs the database only.") },
+  );
 }

@@ -1,6 +1,7 @@
 import type { AnyElysia } from "elysia";
 import type { Config } from "../config.ts";
-import { portFault, urlOf } from "./port.ts";
+import { type Address, portFault, urlOf } from "./port.ts";
+import { problem } from "./problem.ts";
 
 /** Answers that are on their way when the server closes get this long to leave. */
 const LAST_ANSWERS_TIMEOUT_MS = 1000;
@@ -8,15 +9,22 @@ const LAST_ANSWERS_POLL_MS = 10;
 
 export interface HttpServer {
   url: string;
+  port: number;
   /** Takes no new connections, lets the answers under way leave, then closes what is still open. */
   close(): Promise<void>;
 }
 
-/** @throws {ConfigError} when the port is taken or the address is not this machine's. */
+/**
+ * A whole request has IDLE_TIMEOUT_SECONDS to come, and the first of a connection 10 s, which Bun has for its own:
+ * bytes that trickle in between win no time (tried with 1.4.5).
+ * @throws {ConfigError} when the port is taken or the address is not this machine's.
+ */
 export function listen(
   app: AnyElysia,
-  { port, host, bodyLimitBytes, idleTimeoutSeconds, webConcurrency }: Config,
+  address: Address,
+  { bodyLimitBytes, idleTimeoutSeconds, webConcurrency }: Config,
 ): HttpServer {
+  const { host, port } = address;
   try {
     app.listen({
       port,
@@ -26,14 +34,18 @@ export function listen(
       // Elysia's default is true: a second engine would silently take half of the connections. Several
       // processes of one engine want just that, and their primary has seen to it that no other does.
       reusePort: webConcurrency > 1,
+      // What neither a route nor the app's own handler has caught would be a page with our source code in it.
+      development: false,
+      error: () => problem("internal-error", "The fault lies here; to ask again may help."),
     });
   } catch (error) {
-    throw portFault(error, { host, port });
+    throw portFault(error, address);
   }
   const { server } = app;
   if (!server) throw new Error("the HTTP server did not start");
   return {
     url: urlOf(host, server.port ?? port),
+    port: server.port ?? port,
     close: async () => {
       void server.stop();
       const deadline = performance.now() + LAST_ANSWERS_TIMEOUT_MS;

@@ -1,7 +1,26 @@
 import { createServer } from "node:net";
 import { type Config, ConfigError } from "../config.ts";
 
-type Address = Pick<Config, "host" | "port">;
+/** Where a server listens, and which settings say so. */
+export interface Address extends Pick<Config, "host" | "port"> {
+  variables?: { host: string; port: string };
+}
+
+const PUBLIC = { host: "HOST", port: "PORT" };
+
+/** The management port's address, where it has one. */
+export function managementAddress(
+  config: Pick<Config, "host" | "managementHost" | "managementPort">,
+): Address | undefined {
+  const { managementPort: port, managementHost, host } = config;
+  if (port === undefined) return undefined;
+  return {
+    ...{ port, host: managementHost ?? host },
+    variables: {
+      ...{ port: "MANAGEMENT_PORT", host: managementHost === undefined ? "HOST" : "MANAGEMENT_HOST" },
+    },
+  };
+}
 
 export interface ReservedPort {
   port: number;
@@ -9,13 +28,15 @@ export interface ReservedPort {
 }
 
 /** Why an address cannot be listened on, as the setting to correct. */
-export function portFault(error: unknown, { host, port }: Address): ConfigError {
+export function portFault(error: unknown, { host, port, variables = PUBLIC }: Address): ConfigError {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "EADDRINUSE") {
-    return new ConfigError(`PORT: ${port} is taken by another process: stop that one or choose another port`);
+    return new ConfigError(
+      `${variables.port}: ${port} is taken by another process: stop that one or choose another port`,
+    );
   }
   return new ConfigError(
-    `HOST: ${host}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
+    `${variables.host}: ${host}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
   );
 }
 
@@ -43,7 +64,7 @@ export async function reservePort(address: Address): Promise<ReservedPort> {
     throw portFault(error, address);
   }
   const release = await keepName(`sentinel ${host}:${port}`).catch((error: unknown) => {
-    throw portFault(error, { host, port });
+    throw portFault(error, { ...address, port });
   });
   return { port, release };
 }

@@ -1,5 +1,14 @@
-import { CompressionTypes, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
+import {
+  CompressionTypes,
+  Kafka,
+  type KafkaConfig,
+  logLevel,
+  Partitioners,
+  type Producer,
+  type SASLOptions,
+} from "kafkajs";
 import { TOPIC } from "../config.ts";
+import type { KafkaSecurity } from "../credentials/relations.ts";
 import type { EventSink } from "../ledger/sink.ts";
 
 const PARTITION_COUNT = 3;
@@ -17,7 +26,7 @@ const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
  * (6.5 to 15 instead of 20 to 27 µs of CPU an event).
  * @throws when no broker answers.
  */
-export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
+export async function openKafkaSink(brokers: string[], security: KafkaSecurity = {}): Promise<EventSink> {
   const kafka = new Kafka({
     clientId: "sentinel",
     brokers,
@@ -25,6 +34,7 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     retry: FEW_RETRIES,
     logLevel: logLevel.NOTHING,
+    ...connectionOf(security),
   });
   const clusterId = await prepareTopic(kafka);
   const producer: Producer = kafka.producer({
@@ -44,9 +54,30 @@ export async function openKafkaSink(brokers: string[]): Promise<EventSink> {
     publish: async (events) => {
       await producer.send({ topic: TOPIC, acks: -1, compression: CompressionTypes.None, messages: events });
     },
+    countEvents: () => countEvents(kafka),
     close: () => producer.disconnect(),
   };
 }
+
+/** By the ends of the partitions: they count on when old messages are removed. */
+async function countEvents(kafka: Kafka): Promise<number> {
+  const admin = kafka.admin({ retry: FEW_RETRIES });
+  await admin.connect();
+  try {
+    if (!(await admin.listTopics()).includes(TOPIC)) return 0;
+    const ends = await admin.fetchTopicOffsets(TOPIC);
+    return ends.reduce((count, { high }) => count + Number(high), 0);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** As kafkajs wants it; with TLS it verifies the broker's certificate and its name. */
+export const connectionOf = ({ tls, sasl }: KafkaSecurity): Pick<KafkaConfig, "ssl" | "sasl"> => ({
+  ...(tls && { ssl: { ...tls } }),
+  // Its type has one form for each mechanism, and all have the same fields.
+  ...(sasl && { sasl: sasl as SASLOptions }),
+});
 
 /** @returns the cluster's id, which the cursor is kept under. */
 async function prepareTopic(kafka: Kafka): Promise<string> {

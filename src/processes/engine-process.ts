@@ -5,7 +5,7 @@ export type Heard = Extract<ToPrimary, { kind: "figures" | "scraped" }>;
 
 export interface EngineProcessOptions {
   number: number;
-  port: number;
+  ports: Start["ports"];
   parts: Start["parts"];
   onHeard(heard: Heard, from: EngineProcess): void;
 }
@@ -52,7 +52,7 @@ export class EngineProcess {
       reject(new Error(`engine process ${this.number} ended before it was ready (${how})`));
       return { code, how };
     });
-    this.tell({ kind: "start", number: options.number, port: options.port, parts: options.parts });
+    this.tell({ kind: "start", number: options.number, ports: options.ports, parts: options.parts });
   }
 
   get number(): number {

@@ -6,12 +6,18 @@ import type { Figures } from "../telemetry/merged-figures.ts";
 /** The word on the command line that makes `src/main.ts` an engine process; its number follows, for `ps` to show. */
 export const ENGINE_PROCESS = "process";
 
+/** Chosen where the settings leave that to the system. */
+interface Ports {
+  port: number;
+  managementPort?: number;
+}
+
 /** What an engine process begins with. */
 export interface Start {
   kind: "start";
   /** From 1; whoever replaces a process has its number. */
   number: number;
-  port: number;
+  ports: Ports;
   /** The services that the primary has opened for all. */
   parts: Parts;
 }

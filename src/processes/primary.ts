@@ -1,12 +1,14 @@
 import type { Config } from "../config.ts";
 import { openParts } from "../embedded/parts.ts";
 import { assertConnections, type Engine } from "../engine.ts";
-import { reservePort, urlOf } from "../http/port.ts";
+import { connectionLimitOf } from "../http/connection-limit.ts";
+import { managementAddress, reservePort, urlOf } from "../http/port.ts";
 import type { Lifecycle } from "../lifecycle.ts";
 import { FaultLog, type Logger, messageOf } from "../telemetry/log.ts";
 import { createPrimaryMetrics } from "../telemetry/primary-metrics.ts";
 import { EngineProcess, type Heard } from "./engine-process.ts";
 import { FiguresRound } from "./figures-round.ts";
+import type { Start } from "./messages.ts";
 import { RestartDelay } from "./restart-delay.ts";
 
 /**
@@ -24,14 +26,21 @@ export async function openProcesses(
 ): Promise<Engine & { ready: Promise<void> }> {
   const parts = await openParts(config, lifecycle);
   assertConnections(config, parts.database.connectionLimit);
+  connectionLimitOf(config);
   const { port, release } = await reservePort(config);
   lifecycle.onClose("reservation of the port", release);
-  const primary = new Primary(config.webConcurrency, { port, parts }, log);
+  const management = managementAddress(config);
+  const managing = management && (await reservePort(management));
+  if (managing) lifecycle.onClose("reservation of the management port", managing.release);
+  const ports = { port, ...(managing && { managementPort: managing.port }) };
+  const primary = new Primary(config.webConcurrency, { ports, parts }, log);
   lifecycle.onClose("engine processes", () => primary.kill());
   // Where this process ends at once, one that hangs would not hear of it.
   process.on("exit", () => void primary.kill());
   const ready = primary.start();
-  return { parts, url: urlOf(config.host, port), ready, drain: () => primary.drain() };
+  const url = urlOf(config.host, port);
+  const managementUrl = management && managing ? urlOf(management.host, managing.port) : url;
+  return { parts, url, managementUrl, ready, drain: () => primary.drain() };
 }
 
 class Primary {
@@ -44,7 +53,7 @@ class Primary {
 
   constructor(
     private readonly count: number,
-    private readonly given: Pick<Engine, "parts"> & { port: number },
+    private readonly given: Pick<Start, "parts" | "ports">,
     private readonly log: Logger,
   ) {
     this.mergeFaults = new FaultLog(log, "the figures of all processes cannot be put together");

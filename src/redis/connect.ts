@@ -1,21 +1,45 @@
 import { Redis } from "ioredis";
+import type { TlsFiles } from "../credentials/files.ts";
 
 /** A constant, short pause between attempts to reconnect: Redis that is back is used again within a second. */
 const RECONNECT_DELAY_MS = 200;
 const CONNECT_TIMEOUT_MS = 1000;
+/**
+ * A connection that owes an answer and is silent for so long is made anew: its peer may be gone without a word,
+ * and what is asked of a Redis that hangs, 5 commands a second, would be kept for its answers.
+ */
+const SILENCE_TIMEOUT_MS = 2000;
+
+/** Of Node and Bun, where a certificate or the handshake is not accepted by either side. */
+const TLS_REFUSAL = /^(ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA)/;
+const ACCESS_REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM)/;
+
+/** Where a Redis is, and what a `rediss://` one is known by. */
+export interface RedisAddress {
+  url: string;
+  tls?: TlsFiles | undefined;
+}
 
 /**
  * A connection that refuses at once rather than queueing: with ioredis's defaults a lock was still
  * pending 20 s after Redis died. It reconnects for ever; its errors are seen by those who send commands.
  */
-export function connectRedis(url: string, timeoutMs: number): Redis {
+export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Redis {
   const redis = new Redis(url, {
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_TIMEOUT_MS,
     retryStrategy: () => RECONNECT_DELAY_MS,
+    ...(url.startsWith("rediss:") && { tls: { ...tls } }),
   });
   redis.on("error", () => undefined);
   return redis;
+}
+
+/** Whether Redis is there but does not accept this client, or the client not it: waiting mends nothing. */
+export function isRefusal(error: Error): boolean {
+  const code = "code" in error ? String(error.code) : "";
+  return TLS_REFUSAL.test(code) || ACCESS_REFUSAL.test(error.message);
 }

@@ -1,12 +1,12 @@
 import type { Redis } from "ioredis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
-import { connectRedis } from "./connect.ts";
+import { connectRedis, type RedisAddress } from "./connect.ts";
 
 /** How often a Redis that is away is asked whether it is back. */
 const PROBE_INTERVAL_MS = 200;
 
 export interface SharedCountsOptions {
-  redisUrl: string;
+  redis: RedisAddress;
   /** Keeps the counts of engines on other databases apart. */
   keyPrefix: string;
   timeoutMs: number;
@@ -36,7 +36,7 @@ export class SharedCounts {
   private probe: ReturnType<typeof setInterval> | undefined;
 
   constructor(private readonly options: SharedCountsOptions) {
-    this.redis = connectRedis(options.redisUrl, options.timeoutMs);
+    this.redis = connectRedis(options.redis, options.timeoutMs);
     this.degrade();
   }
 

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { connectRedis } from "./connect.ts";
+import { connectRedis, isRefusal, type RedisAddress } from "./connect.ts";
 
 const HEARTBEAT_INTERVAL_MS = 250;
 /** Own heartbeats unheard for so long mean that others' changes may be lost as well. */
@@ -39,7 +39,7 @@ const messageSchema = z.object({
 type Message = z.output<typeof messageSchema>;
 
 export interface SeatFeedOptions {
-  redisUrl: string;
+  redis: RedisAddress;
   channel: string;
   /** This process among its peers. */
   processId: string;
@@ -48,6 +48,8 @@ export interface SeatFeedOptions {
   /** Reads what may have been missed; rejects when it cannot, and is called again. */
   catchUp(): Promise<void>;
   onLive(live: boolean): void;
+  /** Redis does not accept this engine, or its certificate is not accepted; told at every attempt. */
+  onRefused?(error: Error): void;
 }
 
 /**
@@ -69,9 +71,13 @@ export class SeatFeed {
   private catchingUp: Promise<void> | undefined;
 
   constructor(private readonly options: SeatFeedOptions) {
-    this.publisher = connectRedis(options.redisUrl, options.timeoutMs);
-    this.subscriber = connectRedis(options.redisUrl, options.timeoutMs);
-    this.subscriber.on("ready", () => this.subscriber.subscribe(options.channel).catch(() => undefined));
+    this.publisher = connectRedis(options.redis, options.timeoutMs);
+    this.subscriber = connectRedis(options.redis, options.timeoutMs);
+    const failed = (error: Error) => {
+      if (isRefusal(error)) options.onRefused?.(error);
+    };
+    this.subscriber.on("error", failed);
+    this.subscriber.on("ready", () => this.subscriber.subscribe(options.channel).catch(failed));
     this.subscriber.on("message", (_channel, text: string) => this.hear(text));
     this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
   }

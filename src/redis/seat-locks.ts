@@ -1,16 +1,14 @@
-import type { Redis } from "ioredis";
 import Redlock from "redlock";
-import { connectRedis } from "./connect.ts";
+import type { TlsFiles } from "../credentials/files.ts";
+import { LockMaster } from "./lock-master.ts";
 
 /** A lock older than this is a dead holder's ghost: no batch takes as long, so Postgres is asked instead. */
 const GHOST_AGE_MS = 500;
 
-/** How often a Redis that is away is asked whether it is back. */
-const PROBE_INTERVAL_MS = 200;
-
 export interface SeatLocksOptions {
   /** Independent masters; a lock is held when a majority of them says so. */
   redisUrls: string[];
+  redisTls?: TlsFiles | undefined;
   /** Keeps the keys of engines on other databases apart. */
   keyPrefix: string;
   ttlMs: number;
@@ -36,22 +34,26 @@ const nothing = async () => undefined;
  * Redis locks for the seats of a batch, all in one script a master. They spare Postgres the races that
  * are lost anyway; they never decide: whenever a lock is in doubt the batch goes on without it.
  *
- * States: in use → (a majority of masters fails a command) → degraded → (a majority answers a ping) → in
- * use. Degraded costs nothing a batch; the ping is sent every 200 ms.
+ * States: in use → (fewer masters than a majority are in use) → degraded → (a majority is) → in use.
+ * Degraded costs nothing a batch.
  */
 export class SeatLocks {
-  private readonly masters: Redis[];
+  private readonly masters: LockMaster[];
   private readonly quorum: number;
-  private probe: ReturnType<typeof setInterval> | undefined;
+  /** Also at the start, until the masters have been reached for the first time. */
+  private isDegraded: boolean;
 
   constructor(private readonly options: SeatLocksOptions) {
-    this.masters = options.redisUrls.map((url) => connectRedis(url, options.timeoutMs));
+    this.masters = options.redisUrls.map(
+      (url) => new LockMaster({ url, tls: options.redisTls }, options.timeoutMs, () => this.countMasters()),
+    );
     this.quorum = Math.floor(this.masters.length / 2) + 1;
-    if (this.masters.length > 0) this.degrade();
+    this.isDegraded = this.masters.length > 0;
+    if (this.isDegraded) options.onDegraded(true);
   }
 
   get degraded(): boolean {
-    return this.probe !== undefined;
+    return this.isDegraded;
   }
 
   /**
@@ -75,20 +77,17 @@ export class SeatLocks {
   }
 
   close(): void {
-    clearInterval(this.probe);
-    for (const master of this.masters) master.disconnect();
+    for (const master of this.masters) master.close();
   }
 
   /**
-   * Redlock 4 throws the same error for contention and for an outage; only its `clientError` event tells
-   * them apart. Hence an instance a call: its events belong to this call alone.
+   * Redlock 4 throws the same error for contention and for an outage; only the masters' clients tell them
+   * apart. Hence an instance a call: its clients belong to this call alone.
    */
   private async lock(seatIds: number[]): Promise<"away" | "contended" | (() => Promise<void>)> {
-    const redlock = new Redlock(this.masters as unknown as Redlock.CompatibleRedisClient[], {
-      retryCount: 0,
-    });
-    let failures = 0;
-    redlock.on("clientError", () => failures++);
+    const away = new Set<LockMaster>();
+    const clients = this.masters.map((master) => master.clientOfOneLock(() => away.add(master)));
+    const redlock = new Redlock(clients, { retryCount: 0 });
     try {
       const lock = await redlock.lock(
         seatIds.map((seatId) => this.keyOf(seatId)),
@@ -98,19 +97,14 @@ export class SeatLocks {
         await lock.unlock().catch(() => undefined);
       };
     } catch {
-      // A master that is away fails twice: the lock, and Redlock's own unlock after it.
-      const away = Math.ceil(failures / 2);
-      if (this.masters.length - away >= this.quorum) return "contended";
-      this.degrade();
-      return "away";
+      return this.masters.length - away.size >= this.quorum ? "contended" : "away";
     }
   }
 
   /** Adds to `contended` the seats whose lock one rival holds on a majority, and young enough to be alive. */
   private async lookForRivals(seatIds: number[], contended: Set<number>): Promise<number> {
-    const votes = await Promise.all(
-      this.masters.map((master) => this.readLocks(master, seatIds).catch(() => [])),
-    );
+    const keys = seatIds.map((seatId) => this.keyOf(seatId));
+    const votes = await Promise.all(this.masters.map((master) => master.readLocks(keys)));
     let ghostCount = 0;
     for (const [position, seatId] of seatIds.entries()) {
       const held = new Map<string, { masters: number; alive: boolean }>();
@@ -118,7 +112,9 @@ export class SeatLocks {
         const lock = vote[position];
         if (!lock?.holder) continue;
         const known = held.get(lock.holder) ?? { masters: 0, alive: false };
-        held.set(lock.holder, { masters: known.masters + 1, alive: known.alive || lock.alive });
+        const ageMs = this.options.ttlMs - lock.restMs;
+        const alive = ageMs >= 0 && ageMs < GHOST_AGE_MS;
+        held.set(lock.holder, { masters: known.masters + 1, alive: known.alive || alive });
       }
       for (const { masters, alive } of held.values()) {
         if (masters < this.quorum) continue;
@@ -129,34 +125,14 @@ export class SeatLocks {
     return ghostCount;
   }
 
-  private async readLocks(
-    master: Redis,
-    seatIds: number[],
-  ): Promise<{ holder: string | null; alive: boolean }[]> {
-    const pipeline = master.pipeline();
-    for (const seatId of seatIds) pipeline.get(this.keyOf(seatId)).pttl(this.keyOf(seatId));
-    const replies = (await pipeline.exec()) ?? [];
-    return seatIds.map((_, position) => {
-      const holder = replies[2 * position]?.[1];
-      const age = this.options.ttlMs - Number(replies[2 * position + 1]?.[1]);
-      return { holder: typeof holder === "string" ? holder : null, alive: age >= 0 && age < GHOST_AGE_MS };
-    });
-  }
-
   private keyOf(seatId: number): string {
     return `${this.options.keyPrefix}:seat:${seatId}`;
   }
 
-  /** Also the state at the start, until the masters have been reached for the first time. */
-  private degrade(): void {
-    if (this.degraded) return;
-    this.options.onDegraded(true);
-    this.probe = setInterval(async () => {
-      const pings = await Promise.allSettled(this.masters.map((master) => master.ping()));
-      if (pings.filter((ping) => ping.status === "fulfilled").length < this.quorum || !this.degraded) return;
-      clearInterval(this.probe);
-      this.probe = undefined;
-      this.options.onDegraded(false);
-    }, PROBE_INTERVAL_MS);
+  private countMasters(): void {
+    const isDegraded = this.masters.filter((master) => master.isInUse).length < this.quorum;
+    if (isDegraded === this.isDegraded) return;
+    this.isDegraded = isDegraded;
+    this.options.onDegraded(isDegraded);
   }
 }

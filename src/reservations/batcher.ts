@@ -19,6 +19,7 @@ import {
   type Order,
   outcomeOf,
   type ReserveOrder,
+  resolved,
   soldIn,
 } from "./order.ts";
 import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
@@ -296,9 +297,4 @@ export class Batcher {
     for (const seatId of order.seatIds) this.inFlight.delete(seatId);
     if (order.kind === "hold") for (const claim of order.claims) this.inFlight.delete(claim);
   }
-}
-
-function resolved<Result>(order: { resolve(outcome: Result): void }, outcome: Result): Result {
-  order.resolve(outcome);
-  return outcome;
 }

@@ -99,20 +99,20 @@ export class Changes {
    */
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
     const { observer, run } = this.options;
-    const task: ReservationTask = {
-      kind: "change",
+    const task = {
+      kind: "change" as const,
       reservationIds: batch.map(({ reservationId }) => reservationId),
       actions: batch.map(({ action }) => action),
       guards: batch.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : [])),
     };
-    const ask = () => run(task).catch((): ChangeResult => "doubtful");
-    let result = await ask();
+    const ask = (isRepeated: boolean) => run({ ...task, isRepeated }).catch((): ChangeResult => "doubtful");
+    let result = await ask(false);
     answered();
     const wasLost = result === "doubtful";
     if (wasLost) {
       observer.trouble("doubtful");
       const settled = await untilSettled<ChangeResult>({
-        ask,
+        ask: () => ask(true),
         isSettled: (answer) => answer !== "doubtful" && !answer.databaseAway,
         giveUp: () => {
           for (const pending of batch) this.answer(pending, { kind: "busy", reason: "unavailable" });
@@ -150,7 +150,7 @@ export class Changes {
 }
 
 function outcomeOf(
-  { action }: ChangeRequest,
+  { action, key }: ChangeRequest,
   change: ChangeAnswer | undefined,
   wasLost: boolean,
 ): ChangeOutcome {
@@ -164,7 +164,8 @@ function outcomeOf(
       return { kind: change.verdict };
     case "refused":
       if (change.status === null || change.status === "void") return { kind: "missing" };
-      if (wasLost && change.facts && change.status === DONE_STATUS[action])
+      // With a key it would be told as replayed: this is another's doing. (Seen: a confirmation of what was reserved at once.)
+      if (wasLost && !key && change.facts && change.status === DONE_STATUS[action])
         return { kind: "done", facts: change.facts };
       if (change.status === "expired" && change.gone) return { kind: "gone", seatIds: change.gone };
       return { kind: "refused", status: change.status };

@@ -3,8 +3,10 @@ import type { Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Opening } from "../opening.ts";
 import { openPool } from "../postgres/connect.ts";
+import type { KeyClaim } from "../postgres/guards.ts";
 import { findEarliestHoldEnd, findReplay, findReservation } from "../postgres/reservations.ts";
 import { readFreeSeatsAfter } from "../postgres/seats.ts";
+import { awaitStandbysOf } from "../postgres/standbys.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Changes } from "./changes.ts";
@@ -44,6 +46,11 @@ export function openReservations(
   lifecycle.onClose("pool for reservation reads", () => pool.end());
   const database = drizzle(pool);
   const { catalogue } = keeper;
+  const replayOf = async (key: KeyClaim) => {
+    const facts = await findReplay(database, key);
+    if (facts) await awaitStandbysOf(pool);
+    return facts;
+  };
   const finder = new SeatFinder({ catalogue, memory, isInFlight: (seatId) => batcher.isInFlight(seatId) });
   const freeSeats = new FreeSeats((ranges) =>
     learnPages(memory, (after, limit) => readFreeSeatsAfter(database, ranges, after, limit)),
@@ -57,7 +64,7 @@ export function openReservations(
     },
     findEvent: async (eventId) => catalogue.event(eventId) ?? keeper.find(eventId),
     refresh: (sections) => freeSeats.refresh(sections),
-    findReplay: (key) => findReplay(database, key),
+    findReplay: replayOf,
   });
   return reservationsRoutes({
     holds,
@@ -67,7 +74,7 @@ export function openReservations(
     keeper,
     guard,
     findReservation: (reservationId) => findReservation(database, reservationId),
-    findReplay: (key) => findReplay(database, key),
+    findReplay: replayOf,
     findEarliestHoldEnd: (seatIds) => findEarliestHoldEnd(database, seatIds),
     metrics,
     log,

@@ -123,3 +123,9 @@ function takenReasonOf(seat: SeatAnswer | undefined): TakenReason | undefined {
       return undefined;
   }
 }
+
+/** Answers the order, and gives that answer. */
+export function resolved<Result>(order: { resolve(outcome: Result): void }, outcome: Result): Result {
+  order.resolve(outcome);
+  return outcome;
+}

@@ -16,6 +16,7 @@ export type SeatStatus = "available" | "held" | "reserved";
 
 /** 0 is an unknown seat. */
 const CODES: Record<SeatStatus, number> = { available: 1, held: 2, reserved: 3 };
+const STATUSES: (SeatStatus | undefined)[] = [undefined, "available", "held", "reserved"];
 const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 
 /**
@@ -60,8 +61,22 @@ export class SeatMemory {
     const place = seatId % PAGE_SEATS;
     const known = page[place] ?? 0;
     if (known >>> VERSION_SHIFT > word >>> VERSION_SHIFT) return;
-    if (known === word) return;
-    if (known === 0) this.known++;
+    this.replace(seatId, word);
+  }
+
+  /** The database is asked again: for a seat of which something wrong is remembered. */
+  forget(seatId: number): void {
+    this.replace(seatId, 0);
+  }
+
+  /** @param word 0 is a seat that is not known. */
+  private replace(seatId: number, word: number): void {
+    const number = Math.floor(seatId / PAGE_SEATS);
+    const page = this.pages.get(number);
+    const place = seatId % PAGE_SEATS;
+    const known = page?.[place] ?? 0;
+    if (!page || known === word) return;
+    this.known += Number(word !== 0) - Number(known !== 0);
     this.changed++;
     page[place] = word;
     const more =
@@ -81,6 +96,11 @@ export class SeatMemory {
   /** Whether the seat is reserved and can never become free again. */
   isGone(seatId: number): boolean {
     return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;
+  }
+
+  /** What the seat was when it was last heard of; undefined for a seat that is not known. */
+  statusOf(seatId: number): SeatStatus | undefined {
+    return STATUSES[this.wordOf(seatId) & STATUS_MASK];
   }
 
   /** Whether the seat was free when it was last heard of. */

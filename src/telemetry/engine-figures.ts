@@ -64,6 +64,11 @@ export class EngineFigures {
     metrics.ledgerBacklogRows.set(report.backlogRows);
     metrics.ledgerBacklogSeconds.set(report.backlogSeconds);
     metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
+    for (const part of this.publishedParts()) {
+      // A round that failed says nothing of it, and what was found stands.
+      if (report.audit || !report.active) metrics.auditDrift.set({ part }, report.audit?.[part].drift ?? 0);
+      metrics.auditChecks.inc({ part }, report.audit?.[part].lookedAt ?? 0);
+    }
   }
 
   restarted(pool: "reservation" | "publisher"): void {
@@ -97,6 +102,11 @@ export class EngineFigures {
   databaseChanged(up: boolean): void {
     if (up) this.options.log.info("the database is back");
     else this.options.log.error("the database is away: requests are answered 503 until it is back");
+  }
+
+  /** What the process that publishes audits beside. */
+  private publishedParts(): ("topic" | "ledger")[] {
+    return this.options.hasKafka ? ["topic", "ledger"] : ["ledger"];
   }
 
   private locks(thread: string, degraded: boolean): void {

@@ -24,10 +24,16 @@ export function originOf(url: string): string {
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
 
+/** Of a fault's words in the log: a database may repeat what it was sent, and whoever sent it must not fill the disk. */
+const MESSAGE_LIMIT_CHARACTERS = 1000;
+
 /** What a fault says of itself. A query's error carries the statement and its parameters; only its cause is told. */
 export function messageOf(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return cause instanceof Error ? cause.message : String(cause);
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return message.length <= MESSAGE_LIMIT_CHARACTERS
+    ? message
+    : `${message.slice(0, MESSAGE_LIMIT_CHARACTERS)}... (${message.length} characters)`;
 }
 
 /** A fault that repeats: one line when it begins, none until it was over. */

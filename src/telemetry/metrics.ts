@@ -66,6 +66,13 @@ export function createMetrics() {
       "method",
       "status",
     ]),
+    httpConnections: gauge("http_connections", "Open connections of clients, counted every 5 s.", "apart"),
+    httpConnectionLimit: gauge("http_connection_limit", "Connections that a process may have.", "apart"),
+    httpConnectionsClosed: counter(
+      "http_connections_closed_total",
+      "Connections closed for want of room, by what they did: silent never sent anything, idle were answered last, asking waited for an answer.",
+      ["reason"],
+    ),
     accessRefusals: counter(
       "access_refusals_total",
       "Requests refused before their route: unauthorized, forbidden, rate_limited, or unavailable.",
@@ -184,6 +191,28 @@ export function createMetrics() {
       LATENCY_BUCKETS_SECONDS,
     ),
     publishFailures: counter("publish_failures_total", "Sends that failed and will be repeated."),
+
+    auditChecks: counter(
+      "audit_checks_total",
+      "What the background auditor has looked at, by part: seats (rows against their ledger), memory, locks, topic, ledger.",
+      ["part"],
+    ),
+    auditDrift: gauge(
+      "audit_drift",
+      "Contradictions that the auditor has found and that still stand, by part; it counts up to 100.",
+      "max",
+      ["part"],
+    ),
+    auditLastRound: gauge(
+      "audit_last_round_timestamp_seconds",
+      "When the auditor's last round ended; at the start, when it began.",
+      "min",
+    ),
+    auditRoundDuration: histogram(
+      "audit_round_duration_seconds",
+      "One round of the auditor.",
+      LATENCY_BUCKETS_SECONDS,
+    ),
 
     workerThreads: gauge(
       "worker_threads",

@@ -1,0 +1,101 @@
+import { dlopen } from "bun:ffi";
+
+/** Debian and its like; Alpine and its like. */
+const C_LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+
+/** From Linux's own headers; they are the same on every 64-bit architecture. */
+const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+const SHUT_RDWR = 2;
+const TCP_LISTEN = 10;
+/** `struct sockaddr_in6` has 28 bytes; the port has the same place in both families. */
+const ADDRESS_BYTES = 28;
+const ADDRESS_PORT = 2;
+/** `struct tcp_info` up to `tcpi_bytes_received`, which Linux has had since 4.1. */
+const INFO_BYTES = 136;
+const INFO_STATE = 0;
+const INFO_LAST_DATA_SENT_MS = 44;
+const INFO_LAST_DATA_RECEIVED_MS = 52;
+const INFO_BYTES_RECEIVED = 128;
+
+/** A client's connection, as the kernel knows it. */
+export interface Connection {
+  descriptor: number;
+  bytesReceived: number;
+  /** Since something was sent to it; since it was accepted, where nothing was. */
+  sentAgoMs: number;
+  /** Since something came from it; since it was accepted, where nothing has. */
+  receivedAgoMs: number;
+}
+
+/** The connections that the servers of this process have accepted on their ports. Bun gives no list of them. */
+export interface ServerSockets {
+  /** Undefined where the descriptor is anything else. */
+  look(descriptor: number): Connection | undefined;
+  isConnection(descriptor: number): boolean;
+  /**
+   * Ends a connection in both directions; Bun sees that and closes it. Safe right after `look`, in the same turn:
+   * a server's descriptors are closed by the thread that listens and by nobody else.
+   */
+  end(descriptor: number): void;
+}
+
+/** @throws where the system has no such calls: only Linux has them. */
+export function openServerSockets(ports: readonly number[]): ServerSockets {
+  const { symbols: c } = loadLibrary();
+  const addressBytes = new Uint8Array(new ArrayBuffer(ADDRESS_BYTES));
+  const infoBytes = new Uint8Array(new ArrayBuffer(INFO_BYTES));
+  const address = new DataView(addressBytes.buffer);
+  const info = new DataView(infoBytes.buffer);
+  const size = new Uint32Array(1);
+
+  const isOnPorts = (descriptor: number) => {
+    size[0] = ADDRESS_BYTES;
+    if (c.getsockname(descriptor, addressBytes, size) !== 0) return false;
+    const family = address.getUint16(0, true);
+    const isInternet = family === AF_INET || family === AF_INET6;
+    return isInternet && ports.includes(address.getUint16(ADDRESS_PORT));
+  };
+  const look = (descriptor: number): Connection | undefined => {
+    if (!isOnPorts(descriptor)) return undefined;
+    size[0] = INFO_BYTES;
+    if (c.getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, infoBytes, size) !== 0) return undefined;
+    if (info.getUint8(INFO_STATE) === TCP_LISTEN) return undefined;
+    return {
+      descriptor,
+      bytesReceived: Number(info.getBigUint64(INFO_BYTES_RECEIVED, true)),
+      sentAgoMs: info.getUint32(INFO_LAST_DATA_SENT_MS, true),
+      receivedAgoMs: info.getUint32(INFO_LAST_DATA_RECEIVED_MS, true),
+    };
+  };
+  return {
+    look,
+    isConnection: (descriptor) => {
+      if (!isOnPorts(descriptor)) return false;
+      size[0] = ADDRESS_BYTES;
+      return c.getpeername(descriptor, addressBytes, size) === 0;
+    },
+    end: (descriptor) => void c.shutdown(descriptor, SHUT_RDWR),
+  };
+}
+
+function loadLibrary() {
+  if (process.platform !== "linux") throw new Error("only Linux tells which connections a process has");
+  const load = (library: string) =>
+    dlopen(library, {
+      getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+      getpeername: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+      getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+      shutdown: { args: ["i32", "i32"], returns: "i32" },
+    });
+  for (const library of C_LIBRARIES) {
+    try {
+      return load(library);
+    } catch {
+      // The next one.
+    }
+  }
+  throw new Error(`none of ${C_LIBRARIES.join(", ")} can be loaded`);
+}

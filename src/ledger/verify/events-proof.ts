@@ -1,0 +1,182 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type Cursor, LEDGER_START, type LedgerRow, parseLedgerRow } from "../../postgres/ledger.ts";
+import { readNewestEpoch, readPassedVersions, readRowsOf } from "../../postgres/published.ts";
+import { type OutgoingEvent, toEvent } from "../sink.ts";
+import type { EventStore, StoredEvent } from "./event-store.ts";
+import { Findings, type Proof, proofOf } from "./findings.ts";
+import { SeenVersions } from "./seen-versions.ts";
+
+/** Rows that are looked up at once. */
+const LOOKUP_ROWS = 5000;
+const PAGE_SEATS = 20_000;
+/** Versions whose event did not come in its turn, and may still come; beyond that they count as missing. */
+const AWAITED_LIMIT = 100_000;
+const EPOCH = /^\/sentinel\/epochs\/([1-9]\d{0,9})$/;
+const IDENTITY = /^([1-9]\d{0,15}):([1-9]\d{0,9})$/;
+
+/**
+ * What was published is the ledger: each event is the row of its identity and says the same, the first
+ * occurrences of a seat's versions come in order, and up to the sink's cursor none is missing. An event may come
+ * again. What came after the store was opened may be newer than the session's snapshot, and is not blamed for it.
+ * Nor is an event of an older epoch beyond what the ledger has of that one: a backup that was restored knows
+ * nothing of what was published after it, and how much that is belongs into the summary.
+ */
+export async function proveEvents(
+  session: NodePgDatabase,
+  store: EventStore,
+  cursor: Cursor | undefined,
+): Promise<Proof> {
+  const reading = new EventReading(session, store.removedCount > 0, await readNewestEpoch(session));
+  await store.read(async (events) => {
+    for (let start = 0; start < events.length; start += LOOKUP_ROWS)
+      await reading.take(events.slice(start, start + LOOKUP_ROWS));
+  });
+  await reading.finish(cursor ?? LEDGER_START);
+  const { count, repeatedCount, lostCount, findings } = reading;
+  const repeated = repeatedCount > 0 ? `, ${repeatedCount} of them repetitions` : "";
+  const removed = `the topic's retention has removed ${store.removedCount} messages: of those nothing can be told`;
+  const unknown = "no engine has published there: where events go to Kafka, set KAFKA_BROKERS";
+  const lost = `${lostCount} events are of changes that were published, and lost when the database was restored or failed over`;
+  const notes = [
+    ...(lostCount > 0 ? [lost] : []),
+    ...(store.removedCount > 0 ? [removed] : cursor ? [] : [unknown]),
+  ];
+  const note = notes.length > 0 ? notes.join("; ") : undefined;
+  return proofOf("events", `${count} events in ${store.sink}${repeated}`, findings, { note });
+}
+
+/** Events, and the texts of their rows on the way from the database. */
+interface Batch {
+  events: StoredEvent[];
+  rowTexts: Promise<string[]>;
+}
+
+interface Known {
+  row: LedgerRow;
+  event: OutgoingEvent;
+}
+
+class EventReading {
+  readonly findings = new Findings();
+  count = 0;
+  repeatedCount = 0;
+  lostCount = 0;
+  private readonly seen = new SeenVersions();
+  /** Identities that were left out when a later version came. */
+  private readonly awaited = new Set<string>();
+  private next: Batch | undefined;
+
+  constructor(
+    private readonly session: NodePgDatabase,
+    /** The oldest messages are gone: a seat may begin at any version, and may be gone altogether. */
+    private readonly isTrimmed: boolean,
+    private readonly newestEpoch: number,
+  ) {}
+
+  /** Has the rows of these events looked up, and compares the ones before meanwhile. */
+  async take(events: StoredEvent[]): Promise<void> {
+    this.count += events.length;
+    const wanted = events.flatMap((event) => {
+      const [, seatId, version] = IDENTITY.exec(idOf(event)) ?? [];
+      return seatId === undefined ? [] : [{ seatId: Number(seatId), version: Number(version) }];
+    });
+    const rowTexts = readRowsOf(this.session, wanted);
+    // Where it fails, whoever compares with it hears so.
+    rowTexts.catch(() => undefined);
+    const before = this.next;
+    this.next = { events, rowTexts };
+    await this.compare(before);
+  }
+
+  private async compare(batch: Batch | undefined): Promise<void> {
+    if (!batch) return;
+    const rows = new Map<string, Known>();
+    for (const text of await batch.rowTexts) {
+      const row = parseLedgerRow(text);
+      const event = toEvent(row);
+      rows.set(idOf(event), { row, event });
+    }
+    for (const event of batch.events) {
+      const known = rows.get(idOf(event));
+      if (!known || known.event.headers["ce_source"] !== event.headers["ce_source"]) {
+        if (this.isLost(event, known?.row)) this.lostCount++;
+        else if (event.isSettled) this.findings.add(foreign(event));
+        continue;
+      }
+      const { seatId, version } = known.row;
+      if (!isSame(event, known.event)) {
+        const what = "an event does not say what its ledger row says";
+        this.findings.add({ what, seatId, version, detail: event.place });
+      }
+      this.order(Number(seatId), version, event.place);
+    }
+  }
+
+  /** @param row what the ledger has in the event's place: nothing, or what was sold there in a later epoch. */
+  private isLost({ headers }: StoredEvent, row: LedgerRow | undefined): boolean {
+    const epoch = Number(EPOCH.exec(headers["ce_source"] ?? "")?.[1] ?? this.newestEpoch);
+    return epoch < this.newestEpoch && (row === undefined || row.epoch > epoch);
+  }
+
+  private order(seatId: number, version: number, place: string): void {
+    const newest = this.seen.get(seatId);
+    if (version <= newest) {
+      if (this.awaited.delete(`${seatId}:${version}`)) {
+        const what = "an event came after one of a later version of its seat";
+        this.findings.add({ what, seatId: String(seatId), version, detail: place });
+      } else this.repeatedCount++;
+      return;
+    }
+    if (newest > 0 || !this.isTrimmed) this.await(seatId, newest + 1, version - 1);
+    this.seen.set(seatId, version);
+  }
+
+  private await(seatId: number, from: number, to: number): void {
+    let version = from;
+    for (; version <= to && this.awaited.size < AWAITED_LIMIT; version++)
+      this.awaited.add(`${seatId}:${version}`);
+    this.missing(String(seatId), version, to);
+  }
+
+  /** What is missing up to the cursor. */
+  async finish(cursor: Cursor): Promise<void> {
+    await this.compare(this.next);
+    for (const identity of this.awaited) {
+      const [seatId = "", version] = identity.split(":");
+      this.missing(seatId, Number(version), Number(version));
+    }
+    for (let after = 0; ; ) {
+      const page = await readPassedVersions(this.session, cursor, { after, limit: PAGE_SEATS });
+      for (const { seatId, version } of page) {
+        const newest = this.seen.get(seatId);
+        if (newest === 0 && this.isTrimmed) continue;
+        this.missing(String(seatId), newest + 1, version);
+      }
+      after = page.at(-1)?.seatId ?? after;
+      if (page.length < PAGE_SEATS) return;
+    }
+  }
+
+  private missing(seatId: string, from: number, to: number): void {
+    this.findings.addVersions({ what: "a published ledger row has no event", seatId }, from, to);
+  }
+}
+
+const idOf = ({ headers }: OutgoingEvent): string => headers["ce_id"] ?? "";
+
+function isSame(one: OutgoingEvent, other: OutgoingEvent): boolean {
+  if (one.key !== other.key || one.value !== other.value) return false;
+  const names = Object.keys(one.headers);
+  return (
+    names.length === Object.keys(other.headers).length &&
+    names.every((name) => one.headers[name] === other.headers[name])
+  );
+}
+
+function foreign(event: StoredEvent) {
+  const what = "an event is not in the ledger";
+  const [, seatId, version] = IDENTITY.exec(idOf(event)) ?? [];
+  if (seatId === undefined) return { what, detail: event.place };
+  const source = event.headers["ce_source"] ?? "no source";
+  return { what, seatId, version: Number(version), detail: `${event.place}, of ${source}` };
+}

@@ -1,0 +1,61 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Cursor } from "./ledger.ts";
+
+/** Where the ledger's chain ends: the last row of its newest checkpoint. */
+export interface ChainHead extends Cursor {
+  number: number;
+  rowsTotal: number;
+  /** Base64. */
+  digest: string;
+}
+
+export interface Checkpoint extends ChainHead {
+  rowCount: number;
+  /** Four bytes a row. */
+  rowDigests: Buffer;
+}
+
+/** Undefined where nothing was sealed yet. */
+export async function readChainHead(session: NodePgDatabase): Promise<ChainHead | undefined> {
+  const { rows } = await session.execute<Omit<ChainHead, "number"> & { number: string }>(sql`
+    select number, epoch, txid::text, id::text, rows_total::float8 as "rowsTotal", encode(digest, 'base64') as digest
+    from ledger_checkpoints order by number desc limit 1`);
+  return rows[0] && { ...rows[0], number: Number(rows[0].number) };
+}
+
+/** How many rows are sealed up to this place: never more than there are, and the newest windows may be missing. */
+export async function readSealedRowsUpTo(session: NodePgDatabase, place: Cursor): Promise<number> {
+  const { rows } = await session.execute<{ rowsTotal: number }>(sql`
+    select rows_total::float8 as "rowsTotal" from ledger_checkpoints
+    where (epoch, txid, id) <= (${place.epoch}, ${place.txid}::xid8, ${place.id}::bigint)
+    order by number desc limit 1`);
+  return rows[0]?.rowsTotal ?? 0;
+}
+
+/**
+ * Appends a checkpoint to the one whose number is one less.
+ * @returns false when that is not the newest: another session has sealed meanwhile.
+ */
+export async function appendCheckpoint(session: NodePgDatabase, checkpoint: Checkpoint): Promise<boolean> {
+  const { number, epoch, txid, id, rowCount, rowsTotal, digest, rowDigests } = checkpoint;
+  const appended = await session.execute(sql`
+    insert into ledger_checkpoints (number, epoch, txid, id, row_count, rows_total, digest, row_digests)
+    select ${number}, ${epoch}, ${txid}::xid8, ${id}::bigint, ${rowCount}, ${rowsTotal}::bigint, ${Buffer.from(digest, "base64")}, ${rowDigests}
+    where coalesce((select max(number) from ledger_checkpoints), 0) = ${number - 1}
+    on conflict do nothing`);
+  return appended.rowCount === 1;
+}
+
+/** Checkpoints in the order of their numbers, at most `limit`, after the one given. */
+export async function readCheckpointsAfter(
+  session: NodePgDatabase,
+  after: number,
+  limit: number,
+): Promise<Checkpoint[]> {
+  const { rows } = await session.execute<Omit<Checkpoint, "number"> & { number: string }>(sql`
+    select number, epoch, txid::text, id::text, row_count as "rowCount", rows_total::float8 as "rowsTotal",
+           encode(digest, 'base64') as digest, row_digests as "rowDigests"
+    from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
+  return rows.map((row) => ({ ...row, number: Number(row.number) }));
+}
