@@ -83,7 +83,7 @@ describe.skipIf(!redisFound)("a rate limit in Redis", () => {
     const changes: boolean[] = [];
     const processOf = (limit: number) => {
       const shared = new SharedCounts({
-        redisUrl: network.url,
+        redis: { url: network.url },
         keyPrefix: "sentinel:test",
         timeoutMs: 50,
         onDegraded: (degraded) => changes.push(degraded),

@@ -166,6 +166,18 @@ describe("the publisher's loop", () => {
     expect(tasks).toEqual(["round", "round", "round", "round", "close"]);
   });
 
+  test("goes on while ending with what the sink has not acknowledged yet", async () => {
+    const { loop, tasks, ends } = openLoop();
+    await ends();
+    const stopped = loop.stop(60_000);
+    await settle();
+    await ends({ publishedCount: 0, more: true });
+    await ends({ publishedCount: 5 });
+    await ends({ publishedCount: 0 });
+    await stopped;
+    expect(tasks).toEqual(["round", "round", "round", "round", "close"]);
+  });
+
   test.each([
     ["the sink fails", { publishedCount: 5, failureCount: 1 }],
     ["another process publishes", { active: false }],

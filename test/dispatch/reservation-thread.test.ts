@@ -159,7 +159,10 @@ function holdOf(seatIds: number[], versions?: number[]) {
 
 const change = (reservationId: string | undefined, action: "confirm" | "release") =>
   threads.run<ChangeResult>(
-    { kind: "change", reservationIds: [reservationId ?? ""], actions: [action], guards: [] },
+    {
+      kind: "change",
+      ...{ reservationIds: [reservationId ?? ""], actions: [action], guards: [], isRepeated: false },
+    },
     DEADLINE_MS,
   );
 

@@ -122,8 +122,11 @@ export interface Sale {
   end(): Promise<Answer[]>;
 }
 
-/** `buyerCount` buyers, each asking for the next seat as soon as it has its answer; no seat is asked for twice. */
-export function openSale(url: string, seatIds: Iterable<number>, buyerCount: number): Sale {
+/**
+ * `buyerCount` buyers, each asking for the next seat as soon as it has its answer; no seat is asked for twice.
+ * @param busyPauseMs how long a buyer who was told 503 waits.
+ */
+export function openSale(url: string, seatIds: Iterable<number>, buyerCount: number, busyPauseMs = 0): Sale {
   const answers: Answer[] = [];
   const rest = seatIds[Symbol.iterator]();
   let stopped = false;
@@ -135,6 +138,7 @@ export function openSale(url: string, seatIds: Iterable<number>, buyerCount: num
       const answer = await reserve(url, next.value);
       answers.push(answer);
       if (answer.status === 201) won++;
+      if (answer.status === 503 && busyPauseMs > 0) await Bun.sleep(busyPauseMs);
       // Nobody answers any more: without this the whole house would be asked for in vain at once.
       if (answer.status === 0) return;
     }

@@ -55,4 +55,5 @@ export interface LogLine {
   msg: string;
   redis?: string;
   url?: string;
+  culprit?: string;
 }

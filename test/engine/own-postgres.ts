@@ -15,6 +15,8 @@ export interface OwnPostgres {
   stop(): Promise<void>;
   /** At the same address, with the same data; nothing where it runs. */
   start(): Promise<void>;
+  /** SIGKILL to the postmaster: its processes see that and go, and `start` finds the data as they left them. */
+  kill(): Promise<void>;
   /** Kills the process behind one session; Postgres then ends all sessions and recovers from its log. */
   crash(): Promise<void>;
 }
@@ -41,9 +43,24 @@ export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnP
       const [program = "", ...options] = [...noted.matchAll(/"([^"]*)"|(\S+)/g)].map(
         ([, quoted, plain]) => quoted ?? plain ?? "",
       );
-      const child = spawnGuarded([program, ...options], process.getuid?.() === 0 ? { uid, gid } : undefined);
-      running = child;
-      if (!(await child.saw("ready to accept connections"))) throw new Error(child.output());
+      // The processes of a postmaster that was killed hold its memory for a moment longer.
+      await until(
+        async () => {
+          const child = spawnGuarded(
+            [program, ...options],
+            process.getuid?.() === 0 ? { uid, gid } : undefined,
+          );
+          running = child;
+          if (await child.saw("ready to accept connections")) return true;
+          throw new Error(child.output());
+        },
+        { deadlineMs: START_DEADLINE_MS, what: "Postgres starts again" },
+      );
+    },
+    kill: async () => {
+      const [pid = ""] = (await readFile(join(first.folder, "postmaster.pid"), "utf8")).split("\n");
+      process.kill(Number(pid), "SIGKILL");
+      await stop();
     },
     crash: async () => {
       const client = new Client({ connectionString: first.url });

@@ -231,10 +231,11 @@ export interface BlockedCommits {
   letGo(): Promise<void>;
 }
 
-/** From now on every transaction that writes to the ledger waits in its commit. */
+/** From now on every transaction that writes to the ledger (of a seat from `firstSeatId` on) waits in its commit. */
 export async function blockCommits(
   stack: AsyncDisposableStack,
   databaseUrl: string,
+  firstSeatId = 0,
 ): Promise<BlockedCommits> {
   const { query } = await openFacts(stack, databaseUrl);
   await query(
@@ -244,7 +245,7 @@ export async function blockCommits(
   await query("select pg_advisory_lock(4242)");
   await query(
     `create constraint trigger wait_in_commit after insert on seat_events
-     deferrable initially deferred for each row execute function wait_in_commit()`,
+     deferrable initially deferred for each row when (new.seat_id >= ${firstSeatId}) execute function wait_in_commit()`,
   );
   return {
     areBlocked: async (count) => {

@@ -1,5 +1,5 @@
 /** `bun run test:faults` runs every fault at its full size; `bun run test` at one that fits a CI run. */
-export const isFull = process.env["FAULTS"] === "full";
+const isFull = process.env["FAULTS"] === "full";
 
 /** The size of a fault: the first for a CI run, the second for `bun run test:faults`. */
 export const sized = <Size>(bounded: Size, full: Size): Size => (isFull ? full : bounded);

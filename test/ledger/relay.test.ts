@@ -87,6 +87,63 @@ describe("the relay", () => {
     },
   );
 
+  test("ends its rounds while a send hangs, tells what waits by then, and sends nothing a second time", async () => {
+    const { sink } = ledger;
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    sink.gate = gate;
+    const first = await ledger.sell(2);
+    const relay = ledger.openRelay();
+    expect(await relay.round()).toMatchObject({
+      publishedCount: 0,
+      failureCount: 0,
+      more: true,
+      backlogRows: 2,
+    });
+    const second = await ledger.sell(3);
+    const backlog = async () => (await relay.round()).backlogRows;
+    await until(async () => (await backlog()) === 5, {
+      deadlineMs: DEADLINE_MS,
+      what: "the backlog has grown",
+    });
+    open();
+    expect(await relay.round()).toMatchObject({ publishedCount: 2, failureCount: 0, sinkUp: true });
+    expect(await relay.round()).toMatchObject({ publishedCount: 3 });
+    expect(sink.arrivals()).toEqual(identities([...first, ...second]));
+    expect(sink.opened).toBe(1);
+  });
+
+  test("ends its rounds while its sink takes long to open, and opens it once", async () => {
+    const { sink } = ledger;
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const openSink = sink.open;
+    sink.open = () => gate.then(openSink);
+    const seatIds = await ledger.sell(2);
+    const relay = ledger.openRelay();
+    expect(await relay.round()).toMatchObject({
+      publishedCount: 0,
+      failureCount: 0,
+      more: true,
+      backlogRows: 2,
+    });
+    await relay.round();
+    open();
+    expect(await relay.round()).toMatchObject({ publishedCount: 2, failureCount: 0 });
+    expect([sink.arrivals(), sink.opened]).toEqual([identities(seatIds), 1]);
+  });
+
+  test("closes a sink that opens only after the relay was closed", async () => {
+    const { sink } = ledger;
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const openSink = sink.open;
+    sink.open = () => gate.then(openSink);
+    const relay = ledger.openRelay();
+    await relay.round();
+    await relay.close();
+    open();
+    await until(() => sink.closed === 1, { deadlineMs: DEADLINE_MS, what: "the sink is closed" });
+    expect(sink.opened).toBe(1);
+  });
+
   test("keeps a cursor of its own for each sink", async () => {
     const seatIds = await ledger.sell(2);
     const relay = ledger.openRelay();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
@@ -20,14 +20,27 @@ const service = z.looseObject({
   security_opt: z.array(z.string()),
   cap_drop: z.array(z.string()),
   read_only: z.boolean().optional(),
+  user: z.string().optional(),
+  privileged: z.boolean().optional(),
+  cap_add: z.array(z.string()).default([]),
+  network_mode: z.string().optional(),
+  pid: z.string().optional(),
+  tmpfs: z.array(z.string()).default([]),
+  secrets: z.array(z.string()).default([]),
+  mem_limit: z.string().optional(),
+  pids_limit: z.number().optional(),
   stop_grace_period: z.string().optional(),
 });
 const composeFile = z.looseObject({
   services: z.record(z.string(), service),
   volumes: z.record(z.string(), z.unknown()),
+  secrets: z.record(z.string(), z.object({ file: z.string() })),
 });
-const { services, volumes } = composeFile.parse(Bun.YAML.parse(await Bun.file(COMPOSE).text()));
+const { services, volumes, secrets } = composeFile.parse(Bun.YAML.parse(await Bun.file(COMPOSE).text()));
 const { engine, kafka } = z.object({ engine: service, kafka: service }).parse(services);
+const secretFile = (name: string) =>
+  resolve(ROOT, (secrets[name]?.file ?? "").replace(/\$\{\w+:-([^}]*)\}/, "$1"));
+const readSecretFile = (name: string) => readFileSync(secretFile(name), "utf8").trimEnd();
 const dockerfile = await Bun.file(`${ROOT}/Dockerfile`).text();
 
 const composeCommands = [["docker-compose"], ["docker", "compose"]].filter(
@@ -77,7 +90,35 @@ describe("the Compose file", () => {
         expect(condition).toBe("service_healthy");
       }
     }
-    expect(engine.read_only).toBe(true);
+  });
+
+  test.each(Object.entries(services))(
+    "runs %s as an ordinary user that can write in its volumes and its memory only, within limits",
+    (_, { user, read_only, privileged, cap_add, network_mode, pid, mem_limit, pids_limit, ...rest }) => {
+      expect(user).toMatch(/^(bun|postgres|redis|appuser|nobody|472)$/);
+      expect(read_only).toBe(true);
+      expect([privileged, network_mode, pid]).toEqual([undefined, undefined, undefined]);
+      expect(cap_add).toEqual([]);
+      expect(mem_limit).toMatch(/^\d+[mg]$/);
+      expect(pids_limit).toBeWithin(1, 1025);
+      expect(rest.volumes.filter((mount) => mount.startsWith("/") || mount.includes("docker.sock"))).toEqual(
+        [],
+      );
+      for (const mount of rest.volumes) if (mount.startsWith("./")) expect(mount).toEndWith(":ro");
+    },
+  );
+
+  test("gives passwords by files that are there, and none in the environment", () => {
+    for (const { environment, secrets: own } of Object.values(services)) {
+      for (const [name, value] of Object.entries(environment)) {
+        if (/PASSWORD|SECRET|TOKEN|DATABASE_URL/.test(name)) expect(name).toEndWith("_FILE");
+        expect(value).not.toMatch(/:\/\/[^/]*:[^/]*@/);
+        const [, secret] = /^\/run\/secrets\/(.+)$/.exec(value) ?? [];
+        if (secret) expect(own).toContain(secret);
+      }
+      for (const secret of own) expect(readSecretFile(secret).length).toBeGreaterThan(1);
+    }
+    expect(readSecretFile("database-url")).toContain(`:${readSecretFile("postgres-password")}@`);
   });
 
   test("starts the infrastructure without the engine", async () => {
@@ -107,7 +148,9 @@ describe("the Compose file", () => {
     const environment = Object.fromEntries(
       Object.entries(engine.environment).map(([name, text]) => [
         name,
-        text.replace(/\$\{\w+:-([^}]*)\}/g, "$1"),
+        text
+          .replace(/\$\{\w+:-([^}]*)\}/g, "$1")
+          .replace(/^\/run\/secrets\/(.+)$/, (_, secret: string) => secretFile(secret)),
       ]),
     );
     const config = readConfig(environment);

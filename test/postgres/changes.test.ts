@@ -209,7 +209,10 @@ describe("a batch of changes", () => {
 
   const decide = async (reservationIds: string[], actions: ChangeAction[]) => {
     const refusals = new FaultLog(createLog("silent", "test"), "the database refuses what it is asked");
-    const answer = await changeBatch({ pool: sale.pool, refusals }, { reservationIds, actions, guards: [] });
+    const answer = await changeBatch(
+      { pool: sale.pool, refusals },
+      { reservationIds, actions, guards: [], isRepeated: false },
+    );
     if (answer === "doubtful") throw new Error("the batch is in doubt");
     return answer.changes.map(({ verdict }) => verdict);
   };

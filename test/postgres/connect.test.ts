@@ -74,6 +74,14 @@ describe("a connection", () => {
     });
   });
 
+  test("of a session of its own ends when it asks nothing for long: its advisory lock is another's then", async () => {
+    const session = await openSession(optionsOf(), () => undefined);
+    closes.push(() => session.end());
+    expect((await session.query("show idle_session_timeout")).rows).toEqual([
+      { idle_session_timeout: "10s" },
+    ]);
+  });
+
   test("shows the database's operator who it is", async () => {
     expect(await setting("application_name")).toBe("test-connect");
   });

@@ -2,11 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { enterEpoch } from "../../src/postgres/epoch.ts";
 import { prepareDatabase } from "../../src/postgres/migrate.ts";
+import { until } from "../support/until.ts";
 import { contradictions, only, openSale, reserveOne, type Sale } from "./sale.ts";
 
-/** What a restore into another cluster, and a promotion, look like from inside. */
+/** What a restore into another cluster or the same, and a promotion, look like from inside. */
 const MOVES = [
   ["another cluster", "update ledger_epochs set system_identifier = 'elsewhere' where epoch = 1"],
+  ["another place of the same cluster", "update ledger_epochs set place = 'elsewhere' where epoch = 1"],
   ["another timeline", "update ledger_epochs set timeline = timeline + 1 where epoch = 1"],
 ] as const;
 
@@ -42,6 +44,25 @@ describe("an epoch", () => {
     },
   );
 
+  test("begins when nobody writes in the older one any more, whose rows the reader would miss", async () => {
+    const [writer, newcomer] = [await sale.session(), await sale.session()];
+    const seatId = await sale.addSeat();
+    await writer.query("begin");
+    await reserveOne(writer, seatId, 0);
+    await sale.rows(MOVES[0][1]);
+    const entering = enterEpoch(drizzle(newcomer));
+    await until(
+      async () =>
+        (await sale.rows("select from pg_locks where not granted and relation = 'seat_events'::regclass"))
+          .length === 1,
+      { deadlineMs: 5000, what: "the new epoch waits" },
+    );
+    expect(await epochs()).toEqual([1]);
+    await writer.query("commit");
+    await entering;
+    expect(await epochs()).toEqual([1, 2]);
+  });
+
   test("is entered by the first connection of any pool, before it may do anything", async () => {
     await sale.rows(MOVES[0][1]);
     const session = await sale.session();
@@ -54,7 +75,7 @@ describe("an epoch", () => {
   });
 
   test("is entered at the start, before ready", async () => {
-    await sale.rows(MOVES[1][1]);
+    await sale.rows(MOVES[2][1]);
     await prepareDatabase(sale.url, 5000);
     expect(await epochs()).toEqual([1, 2]);
   });

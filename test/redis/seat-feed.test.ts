@@ -37,7 +37,7 @@ describe.skipIf(!found)("the change feed", () => {
     const catchUps: { succeeds(): void; fails(): void }[] = [];
     const held = { back: false };
     const feed = new SeatFeed({
-      redisUrl,
+      redis: { url: redisUrl },
       channel,
       processId,
       timeoutMs: 100,

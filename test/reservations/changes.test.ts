@@ -22,6 +22,7 @@ describe("a change", () => {
     expect(last().task).toEqual({
       ...{ kind: "change", reservationIds: ["a", "b", "c"], actions: ["confirm", "release", "cancel"] },
       guards: [{ reservationId: "b", key: KEY }],
+      isRepeated: false,
     });
   });
 
@@ -186,7 +187,7 @@ describe("changes whose answer was lost", () => {
     "(%s) are asked for once more, before anybody is told",
     async (how) => {
       const { asked, sent, task, troubles } = await openDoubt("confirm", how);
-      expect(sent.map((each) => each.task)).toEqual([task, task]);
+      expect(sent.map((each) => each.task)).toEqual([task, { ...task, isRepeated: true }]);
       expect([asked.outcome, troubles]).toEqual([undefined, ["doubtful"]]);
     },
   );
@@ -200,6 +201,15 @@ describe("changes whose answer was lost", () => {
     const facts = factsOf("a", [1]);
     await last().answers([row("refused", { status, facts })]);
     expect(asked.outcome).toEqual({ kind: "done", facts });
+  });
+
+  test("are refused with a key that was not answered, whoever left the reservation as it is", async () => {
+    const { ask, last } = openChanges();
+    const asked = ask("a", "confirm", KEY);
+    await turn();
+    await last().answers("doubtful");
+    await last().answers([row("refused", { status: "confirmed", facts: factsOf("a", [1]) })]);
+    expect(asked.outcome).toEqual({ kind: "refused", status: "confirmed" });
   });
 
   test("are refused when another's state is found", async () => {

@@ -26,6 +26,18 @@ const version = fc.oneof(
 );
 
 describe("the memory of seats", () => {
+  test("forgets one seat and no other", () => {
+    const memory = new SeatMemory();
+    memory.learn(1, 3, "reserved", true);
+    memory.learn(2, 1, "available", false);
+    memory.forget(1);
+    memory.forget(9);
+    expect([memory.isGone(1), memory.versionOf(1), memory.size]).toEqual([false, -1, 1]);
+    expect([memory.versionOf(2), memory.mayHaveAvailable(1, 2)]).toEqual([1, true]);
+    memory.forget(2);
+    expect([memory.size, memory.mayHaveAvailable(1, 2)]).toEqual([0, false]);
+  });
+
   test("knows of each seat the newest of what it heard, in whatever order it came", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(seatId, version), { maxLength: 60 }), (heard) => {

@@ -52,15 +52,46 @@ export function findKafka(): KafkaInstallation | Missing {
   return { java, libsDir };
 }
 
-/** One broker that is its own controller (KRaft), with a folder of its own; it creates no topic by itself. */
-export async function startKafka(port?: number): Promise<KafkaBroker> {
+/** A further listener of a broker, for clients that come by TLS; the plain one stays for the test itself. */
+export interface SecureListener {
+  name: string;
+  protocol: "SSL" | "SASL_SSL";
+  port: number;
+  /** Of this listener alone, as the broker names them without `listener.name.<name>.`. */
+  settings: Record<string, string>;
+}
+
+export interface KafkaSecurity {
+  listeners: SecureListener[];
+  /** As `kafka-storage format --add-scram` wants them. */
+  scramUsers: string[];
+}
+
+/**
+ * One broker that is its own controller (KRaft), with a folder of its own; it creates no topic by itself.
+ * @param advertisedPort where it tells its clients that it is: a proxy before it, for instance.
+ */
+export async function startKafka(
+  port?: number,
+  advertisedPort?: number,
+  { listeners, scramUsers }: KafkaSecurity = { listeners: [], scramUsers: [] },
+): Promise<KafkaBroker> {
   const { java, libsDir } = present(findKafka());
   const brokerPort = port ?? (await freePort());
   const controllerPort = await freePort();
   const dir = await tempDir("kafka");
   const properties = join(dir.path, "server.properties");
   const logging = join(dir.path, "log4j2.properties");
-  await writeFile(properties, serverProperties(brokerPort, controllerPort, join(dir.path, "log")));
+  await writeFile(
+    properties,
+    serverProperties(
+      brokerPort,
+      advertisedPort ?? brokerPort,
+      controllerPort,
+      join(dir.path, "log"),
+      listeners,
+    ) + listeners.map(listenerProperties).join(""),
+  );
   await writeFile(logging, LOGGING);
   const startJava = (heap: string, main: string, ...rest: string[]) =>
     startChild(main, [
@@ -92,6 +123,7 @@ export async function startKafka(port?: number): Promise<KafkaBroker> {
         "-Xmx128m",
         "kafka.tools.StorageTool",
         ...["format", "--standalone", `--cluster-id=${clusterId}`, "-c", properties],
+        ...scramUsers.flatMap((user) => ["--add-scram", user]),
       ),
     );
     await run();
@@ -208,6 +240,17 @@ export async function topicEnds(brokers: string, topic: string): Promise<Map<num
   }
 }
 
+/** As an operator does by mistake: the topic is gone, with all that was in it. */
+export async function deleteTopic(brokers: string, topic: string): Promise<void> {
+  const admin = client(brokers, ASK_ONCE).admin();
+  try {
+    await admin.connect();
+    await admin.deleteTopics({ topics: [topic] });
+  } finally {
+    await within(admin.disconnect(), 5_000, "the admin to disconnect").catch(console.warn);
+  }
+}
+
 async function isReady(port: number): Promise<boolean> {
   const admin = client(`127.0.0.1:${port}`, ASK_ONCE).admin();
   try {
@@ -229,6 +272,8 @@ const client = (brokers: string, retry: RetryOptions) =>
     retry,
   });
 
+const addressOf = ({ name, port }: SecureListener) => `,${name}://127.0.0.1:${port}`;
+
 const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, each) => total + each, 0);
 
 function jarsIn(folder: string): string[] {
@@ -242,14 +287,20 @@ function jarsIn(folder: string): string[] {
 /**
  * The controller refuses a killed broker's return until its former session is over: 9 s by default, 3 s here.
  */
-const serverProperties = (brokerPort: number, controllerPort: number, logDir: string) => `
+const serverProperties = (
+  brokerPort: number,
+  advertisedPort: number,
+  controllerPort: number,
+  logDir: string,
+  secure: SecureListener[],
+) => `
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}
+listeners=PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}${secure.map(addressOf).join("")}
+advertised.listeners=PLAINTEXT://127.0.0.1:${advertisedPort},CONTROLLER://127.0.0.1:${controllerPort}${secure.map(addressOf).join("")}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${secure.map(({ name, protocol }) => `,${name}:${protocol}`).join("")}
 log.dirs=${logDir}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -263,6 +314,11 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 `;
+
+const listenerProperties = ({ name, settings }: SecureListener) =>
+  Object.entries(settings)
+    .map(([setting, value]) => `listener.name.${name.toLowerCase()}.${setting}=${value}\n`)
+    .join("");
 
 const LOGGING = `
 rootLogger.level=warn

@@ -1,5 +1,13 @@
 /** The outside programs that a machine may lack; Postgres comes from npm and is always there. */
-export type Part = "redis" | "kafka" | "prometheus" | "schemathesis";
+export type Part =
+  | "redis"
+  | "kafka"
+  | "prometheus"
+  | "schemathesis"
+  | "toxiproxy"
+  | "openssl"
+  | "postgres-tools"
+  | "small-disks";
 
 /** Why a part cannot be had here, in words for whoever reads the test output. */
 export interface Missing {

@@ -12,12 +12,42 @@ export interface Proxy {
   /** Lets connections stand and open, and passes nothing on, either way, until `heal`: the server looks hung. */
   hang(): void;
   heal(): void;
+  /** From now on new connections go to another server, as when an address moves; every connection there is ends. */
+  moveTo(serverUrl: string): void;
   stop(): Promise<void>;
 }
 
-/** Listens on a free port of 127.0.0.1 and passes every byte on to `serverUrl` and back. */
-export async function startProxy(serverUrl: string): Promise<Proxy> {
-  const target = new URL(serverUrl);
+export type Direction = "toServer" | "toClient";
+
+/** One connection through the proxy, for whoever watches it. */
+export interface Connection {
+  /** Passes these bytes on, in the order of the calls. Nothing where that end is gone. */
+  write(bytes: Buffer, direction: Direction): void;
+  /** Whether an end has closed while `Watcher.keeps` was true: then the other one is waited for. */
+  halfGone(): boolean;
+  /** Ends both ends in order. */
+  close(): void;
+  /** Breaks the client's end, or both, as a broken link does. */
+  reset(end: "near" | "both"): void;
+}
+
+/** Sees every byte of a connection before it is passed on. */
+export interface Watcher {
+  /** @returns false where the bytes are not to be passed on: the watcher has kept them. */
+  sees(bytes: Buffer, direction: Direction): boolean;
+  /** Whether the connection is to stand although one of its ends has closed. */
+  keeps(): boolean;
+}
+
+/**
+ * Listens on a free port of 127.0.0.1 and passes every byte on to `serverUrl` and back.
+ * @param watch gives each new connection its watcher (`wire.ts`).
+ */
+export async function startProxy(
+  serverUrl: string,
+  watch?: (connection: Connection) => Watcher,
+): Promise<Proxy> {
+  let target = new URL(serverUrl);
   const pairs = new Set<[Socket, Socket]>();
   let state: "passes" | "cut" | "hangs" = "passes";
 
@@ -29,18 +59,39 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
     const far = connect(Number(target.port), target.hostname);
     const pair: [Socket, Socket] = [near, far];
     pairs.add(pair);
+    let halfGone = false;
+    const watcher = watch?.({
+      write: (bytes, direction) => write(direction === "toServer" ? far : near, bytes),
+      halfGone: () => halfGone,
+      close: () => {
+        pairs.delete(pair);
+        for (const socket of pair) socket.end();
+      },
+      reset: (broken) => {
+        near.resetAndDestroy();
+        if (broken === "both") far.resetAndDestroy();
+      },
+    });
     const end = () => {
+      if (watcher?.keeps()) {
+        halfGone = true;
+        return;
+      }
       pairs.delete(pair);
       near.destroy();
       far.destroy();
     };
     for (const socket of pair) socket.setNoDelay(true).on("error", end).on("close", end);
-    pass(near, far);
-    pass(far, near);
+    near.on("data", (bytes: Buffer) => {
+      if (watcher?.sees(bytes, "toServer") ?? true) write(far, bytes);
+    });
+    far.on("data", (bytes: Buffer) => {
+      if (watcher?.sees(bytes, "toClient") ?? true) write(near, bytes);
+    });
+    if (state === "hangs") for (const socket of pair) socket.pause();
   });
-  const pass = (from: Socket, to: Socket) => {
-    from.on("data", (bytes) => to.write(bytes));
-    if (state === "hangs") from.pause();
+  const write = (to: Socket, bytes: Buffer) => {
+    if (!to.destroyed && !to.writableEnded) to.write(bytes);
   };
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -49,6 +100,11 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
   const cut = () => {
     state = "cut";
     for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+    pairs.clear();
+  };
+  const heal = () => {
+    state = "passes";
+    for (const pair of pairs) for (const socket of pair) socket.resume();
   };
   const url = new URL(serverUrl);
   url.host = `127.0.0.1:${address.port}`;
@@ -61,9 +117,11 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       state = "hangs";
       for (const pair of pairs) for (const socket of pair) socket.pause();
     },
-    heal: () => {
-      state = "passes";
-      for (const pair of pairs) for (const socket of pair) socket.resume();
+    heal,
+    moveTo: (other) => {
+      target = new URL(other);
+      cut();
+      heal();
     },
     stop: () => {
       cut();

@@ -2,16 +2,18 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "../engine/buyers.ts";
+import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
+import { expectPublished, readEvents } from "../engine/events.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { findRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "./buyers.ts";
-import { type Engine, exitCodeOf, logLines, openEngine } from "./engines.ts";
-import { expectPublished, readEvents } from "./events.ts";
-import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
+
+// Row 13 of README.md: SIGTERM, step by step (under load of every kind: told-to-end-under-load.test.ts).
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { until } from "../support/until.ts";
-import { type Engine, openEngine } from "./engines.ts";
-import { type OwnPostgres, openOwnPostgres } from "./own-postgres.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type OwnPostgres, openOwnPostgres } from "../engine/own-postgres.ts";
 import {
   type Answer,
   blockCommits,
@@ -14,9 +12,11 @@ import {
   tillAt,
   tokenOf,
   UNLIMITED,
-} from "./reservations.ts";
+} from "../engine/reservations.ts";
+import { type Proxy as Network, startProxy } from "../support/proxy.ts";
+import { until } from "../support/until.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+// Row 10 of README.md, for what is held. Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
 
 const WAIT = { deadlineMs: 30_000 };

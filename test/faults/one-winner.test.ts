@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { type Answer, bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
 import { freePort } from "../support/free-port.ts";
 import { findKafka, startKafka } from "../support/kafka.ts";
 import { partOrSkip } from "../support/parts.ts";
@@ -7,11 +12,8 @@ import { createDatabase } from "../support/postgres.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { type Answer, bodyOf, histogram, reserve, reserveAtOnce } from "./buyers.ts";
-import { type Engine, openEngine } from "./engines.ts";
-import { type EventPlace, expectPublished, readEvents } from "./events.ts";
-import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
+
+// Row 1 of README.md, and that every event is there once when nothing goes wrong. 10,000 at once: ten-thousand.test.ts.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
-import { type Engine, openEngine } from "./engines.ts";
-import { randomFrom, seedOf } from "./random.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { randomFrom, seedOf } from "../engine/random.ts";
 import {
   blockCommits,
   type OnSale,
@@ -11,13 +9,18 @@ import {
   tillAt,
   tokenOf,
   UNLIMITED,
-} from "./reservations.ts";
+} from "../engine/reservations.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { sized } from "./sizes.ts";
+
+// Row 4 of README.md at random moments: holds and confirmations.
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
 setDefaultTimeout(120_000);
 
 const WAIT = { deadlineMs: 20_000 };
-const CRASHES = 5;
+const CRASHES = sized(5, 30);
 /** About what a hold takes: some crashes come before the commit, some behind it. */
 const LATEST_CRASH_MS = 25;
 const IN_FLIGHT = 20;
@@ -33,7 +36,7 @@ describe("an engine that is killed before it has answered", () => {
     const dataDir = await tempDir("killed");
     stack.defer(dataDir.remove);
     theatre = await openTheatre(stack);
-    house = await theatre.addEvent({ rows: 20, seatsPerRow: 20 });
+    house = await theatre.addEvent({ rows: 40, seatsPerRow: 40 });
     env = { DATABASE_URL: theatre.databaseUrl, DATA_DIR: dataDir.path, ...UNLIMITED };
   });
   afterAll(() => stack.disposeAsync());

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import fc from "fast-check";
+import { bearer, makeKey } from "../access/keyed.ts";
+import { type Engine, logLines, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { seedOf } from "../engine/random.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { anyRequest, exchange } from "./any-bytes.ts";
+import { figuresOf, servedDuring } from "./attackers.ts";
+import { sized } from "./sizes.ts";
+
+// Attackers, of README.md: any bytes to the HTTP port; no 5xx but the documented ones, no leak, memory flat.
+
+setDefaultTimeout(900_000);
+
+const REQUESTS = sized(9000, 200_000);
+const AT_ONCE = 40;
+/** Of the requests, before memory is looked at for the first time: code is compiled and pools are filled by then. */
+const WARM_UP = REQUESTS / 3;
+const MEBIBYTE = 1024 * 1024;
+const GROWN_LIMIT_MIB = 50;
+const WORST_ANSWER_MS = 3000;
+const ERROR_LEVEL = 50;
+
+/** 501 and 505 are the server's own word for what is no HTTP/1.1; 503 is documented, and says when to come back. */
+const ALLOWED_5XX = [501, 503, 505];
+/** A stack, a source file, SQL, the database's words, Bun's page of faults. */
+const INSIDE =
+  /\n\s+at .+:\d+|\.(?:ts|js|mjs):\d+|node_modules|\/src\/|select .+ from |insert into|violates|SystemError|TypeError|<!doctype/i;
+
+describe("an HTTP port that is sent anything", () => {
+  const stack = new AsyncDisposableStack();
+  let engine: Engine;
+  let facts: Facts;
+  let key: string;
+
+  beforeAll(async () => {
+    const database = await createDatabase("empty");
+    stack.defer(database.drop);
+    const limits = { RATE_LIMIT_ADDRESS_REQUESTS: "10000000", RATE_LIMIT_KEY_REQUESTS: "0" };
+    const env = { DATABASE_URL: database.url, TRUSTED_PROXY_COUNT: "1", ...limits };
+    engine = await openEngine(stack, env);
+    facts = await openFacts(stack, database.url);
+    key = await makeKey(env, "admin");
+  });
+  afterAll(() => stack.disposeAsync());
+
+  test("stays alive, tells nothing of its inside, keeps its memory, and serves a normal client", async () => {
+    const seed = seedOf("any-bytes.test.ts");
+    const headers = Object.entries(bearer(key)).map(([name, value]) => `${name}: ${value}`);
+    const requests = fc.sample(anyRequest(headers), { seed, numRuns: REQUESTS });
+    const port = Number(new URL(engine.url).port);
+    const statuses: Record<string, number> = {};
+    let before = 0;
+    const sendAll = async (from: number, to: number) => {
+      let next = from;
+      const sending = Array.from({ length: AT_ONCE }, async () => {
+        while (next < to) {
+          const pieces = requests[next++] ?? [];
+          const answer = await exchange(port, pieces);
+          const told = () => JSON.stringify(Buffer.concat(pieces).toString("latin1").slice(0, 2000));
+          for (const [, status = ""] of answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)) {
+            statuses[status] = (statuses[status] ?? 0) + 1;
+            if (Number(status) >= 500 && !ALLOWED_5XX.includes(Number(status)))
+              throw new Error(`answered ${status}: ${told()}\n${answer.slice(0, 1000)}`);
+          }
+          const leak = INSIDE.exec(answer.replace(Buffer.concat(pieces).toString("latin1"), ""))?.[0];
+          if (leak) throw new Error(`told ${JSON.stringify(leak)}: ${told()}\n${answer.slice(0, 1000)}`);
+        }
+      });
+      await Promise.all(sending);
+    };
+    const rss = async () => (await figuresOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
+    const served = await servedDuring(engine.url, async () => {
+      await sendAll(0, WARM_UP);
+      before = await rss();
+      await sendAll(WARM_UP, REQUESTS);
+    });
+    const grownMiB = ((await rss()) - before) / MEBIBYTE;
+    console.log("any-bytes.test.ts:", statuses, served, `${Math.round(grownMiB)} MiB more`);
+    expect(statuses).toContainKeys(["200", "400", "404", "405", "409", "413"]);
+    expect(served.statuses).not.toContainAnyKeys(["0", "500"]);
+    expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
+    expect(grownMiB).toBeLessThan(GROWN_LIMIT_MIB);
+  });
+
+  test("has sold soundly, and logged no fault", async () => {
+    expect(engine.exitCode()).toBeUndefined();
+    await facts.expectSound();
+    expect(logLines(engine).filter(({ level }) => level >= ERROR_LEVEL)).toEqual([]);
+  });
+});

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { histogram, openSale, reserve, seatsFrom } from "../engine/buyers.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { type Till, tillAt, UNLIMITED } from "../engine/reservations.ts";
+import { partOrSkip } from "../support/parts.ts";
+import {
+  findPostgresTools,
+  type PostgresCluster,
+  startPostgresCluster,
+} from "../support/postgres-cluster.ts";
+import { findSmallDisks, openSmallDisks, type SmallDisk } from "../support/small-disk.ts";
+import { until } from "../support/until.ts";
+import { expectOneEffect, openOrders } from "./keyed-orders.ts";
+import { sized } from "./sizes.ts";
+import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
+
+// Row 10 of README.md: Postgres has no byte left, for its tables or for its write-ahead log. Parts take seconds to
+// start on a busy machine; what must be quick is measured.
+setDefaultTimeout(60_000);
+
+const tools = await partOrSkip("postgres-tools", findPostgresTools);
+const disksFound = await partOrSkip("small-disks", findSmallDisks);
+
+const SEATS = 20_000;
+const BUYERS = 12;
+const SHOPS = 3;
+const BUSY_PAUSE_MS = 20;
+const WAIT = { deadlineMs: 30_000 };
+const SALES = sized(200, 2000);
+const DATA_DISK_MB = 192;
+const WAL_DISK_MB = 64;
+/** So many in a row are refused before the disk is taken for full: there is some room within tables. */
+const REFUSED_IN_A_ROW = 20;
+
+describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk", () => {
+  const stack = new AsyncDisposableStack();
+  let dataDisk: SmallDisk;
+  let walDisk: SmallDisk;
+  let postgres: PostgresCluster;
+  let engine: Engine;
+  let facts: Facts;
+  let till: Till;
+  const seats = seatsFrom(1, SEATS);
+  const nextSeat = () => seats.next().value ?? 0;
+
+  beforeAll(async () => {
+    const [data, wal] = await openSmallDisks(stack, [DATA_DISK_MB, WAL_DISK_MB]);
+    if (!data || !wal) throw new Error("two disks were asked for");
+    [dataDisk, walDisk] = [data, wal];
+    postgres = await startPostgresCluster(stack, {
+      place: { folder: join(data.path, "data"), walFolder: join(wal.path, "wal"), inside: data.inside },
+      settings: { min_wal_size: "4MB", max_wal_size: "16MB", autovacuum: "off" },
+    });
+    engine = await openEngine(stack, {
+      ...{ DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1", ...UNLIMITED },
+    });
+    till = tillAt(engine.url);
+    facts = await openFacts(stack, postgres.url);
+    await addSeats(facts, SEATS);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const load = () => {
+    const sale = openSale(engine.url, seats, BUYERS, BUSY_PAUSE_MS);
+    const orders = openOrders(till, nextSeat, SHOPS);
+    const sellOn = async () => {
+      const won = sale.won() + SALES;
+      await until(() => sale.won() >= won, { ...WAIT, what: `${SALES} more seats are sold` });
+    };
+    const expectKept = async () => {
+      const [answers, sent] = await Promise.all([sale.stop(), orders.stop()]);
+      console.log(histogram(answers), sent.length);
+      await expectTruth(facts, answers);
+      await expectOneEffect(till, facts, sent);
+    };
+    return { sale, sellOn, expectKept };
+  };
+
+  test("for its tables: 503 at once, and it sells on by itself when there is room", async () => {
+    const { sale, sellOn, expectKept } = load();
+    await sellOn();
+    await dataDisk.fill();
+    await until(
+      () => {
+        const last = sale.answers.slice(-REFUSED_IN_A_ROW);
+        return last.length === REFUSED_IN_A_ROW && last.every(({ status }) => status === 503);
+      },
+      { ...WAIT, what: "nothing more can be sold" },
+    );
+    for (let asked = 0; asked < REFUSED_IN_A_ROW; asked++) expectBusy(await reserve(engine.url, nextSeat()));
+    await dataDisk.free();
+    await sellOn();
+    await expectKept();
+  });
+
+  test("for its write-ahead log, which ends it: 503 at once, and it sells on when an operator has made room and started it", async () => {
+    const { sellOn, expectKept } = load();
+    await sellOn();
+    await walDisk.fill();
+    await until(() => !postgres.isRunning(), { ...WAIT, what: "Postgres gives up" });
+    expect(postgres.output()).toContain("No space left on device");
+    await expectAway(engine.url, nextSeat);
+    await walDisk.free();
+    await postgres.start();
+    facts = await openFacts(stack, postgres.url);
+    await sellOn();
+    await expectKept();
+  });
+});

@@ -1,0 +1,81 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import { seatsFrom } from "../engine/buyers.ts";
+import { openEngine } from "../engine/engines.ts";
+import { openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findRedis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+import { expectTrueRefusals, openRivalry } from "./rivals.ts";
+import { sized } from "./sizes.ts";
+
+// Row 2 of README.md.
+setDefaultTimeout(120_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+
+const SEATS = sized(50_000, 500_000);
+/** Seats that two rivals each, one at each engine, ask for at once. */
+const PAIRS = 32;
+const SEATS_OF_A_PHASE = sized(300, 10_000);
+const RESTARTS = sized(1, 10);
+const WAIT = { deadlineMs: 60_000 };
+
+test.skipIf(!redisFound)(
+  "two engines in a rush, whose Redis is emptied all the time and restarted: every seat has one winner, nobody hears 5xx",
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    let redis = await startRedis();
+    stack.defer(() => redis.stop());
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const facts = await openFacts(stack, database.url);
+    await facts.fill(SEATS);
+    const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, RATE_LIMIT_ADDRESS_REQUESTS: "0" };
+    const engines = [await openEngine(stack, env), await openEngine(stack, env)];
+    const urls = engines.map(({ url }) => url);
+    const locksInUse = () =>
+      until(
+        async () => {
+          const all = await Promise.all(urls.map((url) => readFigures(url)));
+          return all.every(({ value }) => value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0);
+        },
+        { ...WAIT, what: "the locks of both are in use" },
+      );
+    const rivalry = openRivalry(urls, seatsFrom(1, SEATS), PAIRS);
+    const goesOn = async () => {
+      const before = rivalry.decided();
+      await until(() => rivalry.decided() >= before + SEATS_OF_A_PHASE, { ...WAIT, what: "more is sold" });
+    };
+
+    /** Locks that somebody has believed in are gone, many times in each of his batches. */
+    const emptyWhile = async (work: () => Promise<void>) => {
+      const client = new Client(redis.url);
+      let done = false;
+      const storm = (async () => {
+        let count = 0;
+        for (; !done; count++) await client.flushall();
+        return count;
+      })();
+      await work().finally(() => {
+        done = true;
+      });
+      expect(await storm.finally(() => client.disconnect())).toBeGreaterThan(100);
+    };
+    for (let restart = 0; restart < RESTARTS; restart++) {
+      await locksInUse();
+      await emptyWhile(goesOn);
+      await redis.kill();
+      await goesOn();
+      await redis.stop();
+      redis = await startRedis(redis.port);
+    }
+    await locksInUse();
+    await emptyWhile(goesOn);
+    const answers = await rivalry.stop();
+    await expectTrueRefusals(facts, answers);
+    await facts.allPublished(WAIT.deadlineMs);
+  },
+);

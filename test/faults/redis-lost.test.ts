@@ -1,0 +1,311 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { reserve, seatsFrom } from "../engine/buyers.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { findToxiproxy, startToxiproxy, type ToxicLink } from "../support/toxiproxy.ts";
+import { until } from "../support/until.ts";
+import { expectTrueRefusals, openRivalry, type Rivalry } from "./rivals.ts";
+import { sized } from "./sizes.ts";
+
+// Row 9 of README.md: Redis hung, dead, slow, reset; one and two of three masters lost.
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+const toxiproxyFound = await partOrSkip("toxiproxy", findToxiproxy);
+
+const SEATS = sized(100_000, 500_000);
+const PAIRS = 8;
+/** Seats that are fought for before, during and after each fault. */
+const SEATS_OF_A_PHASE = sized(100, 5000);
+const REDIS_TIMEOUT_MS = 100;
+const WAIT = { deadlineMs: sized(30_000, 120_000) };
+
+/** Two engine processes on one database and on these masters, whose locks are in use. */
+async function openHouse(stack: AsyncDisposableStack, redisUrls: string[]) {
+  const database = await createDatabase();
+  stack.defer(database.drop);
+  const facts = await openFacts(stack, database.url);
+  await facts.fill(SEATS);
+  const seats = seatsFrom(1, SEATS);
+  const env = {
+    DATABASE_URL: database.url,
+    REDIS_URL: redisUrls.join(),
+    REDIS_TIMEOUT_MS: String(REDIS_TIMEOUT_MS),
+  };
+  const engines = await Promise.all([openEngine(stack, env), openEngine(stack, env)]);
+  const house = { facts, engines, seats, ...phasesOf(engines, facts, seats) };
+  await house.locksInUse();
+  return house;
+}
+
+function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<number> & Iterable<number>) {
+  const [engine] = engines;
+  const figures = () => readFigures(engine.url);
+  const nextSeat = () => seats.next().value ?? 0;
+  const degradedIs = (value: 0 | 1) =>
+    until(
+      async () => {
+        const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+        return all.every(
+          ({ value: figure }) =>
+            figure("sentinel_lock_degraded", { thread: "reservation-1" }) === value &&
+            figure("sentinel_component_up", { component: "redis" }) === 1 - value,
+        );
+      },
+      { ...WAIT, what: `the metrics say ${value ? "degraded" : "locks in use"}` },
+    );
+  const goesOn = async (rivalry: Rivalry) => {
+    const before = rivalry.decided();
+    await until(() => rivalry.decided() >= before + SEATS_OF_A_PHASE, {
+      ...WAIT,
+      what: `${SEATS_OF_A_PHASE} more seats are decided`,
+    });
+  };
+  /** Batches that went without a lock while these seats were sold, one by one. */
+  const unguardedOf = async (count: number) => {
+    const read = async () => (await figures()).value("sentinel_unguarded_batches_total") ?? Number.NaN;
+    const before = await read();
+    for (let sold = 0; sold < count; sold++) expect((await reserve(engine.url, nextSeat())).status).toBe(201);
+    return (await read()) - before;
+  };
+  const locksAgain = async (after: string) => {
+    const beganAt = performance.now();
+    await until(async () => (await unguardedOf(1)) === 0, { ...WAIT, what: "a seat is locked again" });
+    console.info(`${after}: locks in use again after ${Math.round(performance.now() - beganAt)} ms`);
+  };
+  return {
+    figures,
+    nextSeat,
+    degradedIs,
+    unguardedOf,
+    locksAgain,
+    locksInUse: () => degradedIs(0),
+    /** Rivals fight for seats before, during and after the fault; each 409 must be true, nobody is told else. */
+    survives: async (fault: { begin(): unknown; isOn?(): unknown; end(): unknown; name: string }) => {
+      const rivalry = openRivalry(
+        engines.map(({ url }) => url),
+        seats,
+        PAIRS,
+      );
+      try {
+        await goesOn(rivalry);
+        await fault.begin();
+        await Promise.resolve(fault.isOn?.())
+          .then(() => goesOn(rivalry))
+          .finally(fault.end);
+        await locksAgain(fault.name);
+        await degradedIs(0);
+        await goesOn(rivalry);
+      } finally {
+        await rivalry.stop();
+      }
+      await expectTrueRefusals(facts, await rivalry.stop());
+      expect(await unguardedOf(10)).toBe(0);
+    },
+  };
+}
+
+describe.skipIf(!redisFound)("two engines whose one Redis", () => {
+  const stack = new AsyncDisposableStack();
+  let redis: Redis;
+  let link: ToxicLink | undefined;
+  let house: Awaited<ReturnType<typeof openHouse>>;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    stack.defer(() => redis.stop());
+    if (toxiproxyFound) {
+      const toxiproxy = await startToxiproxy();
+      stack.defer(toxiproxy.stop);
+      link = await toxiproxy.link(redis.url);
+    }
+    house = await openHouse(stack, [link?.url ?? redis.url]);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  test("is there lock every seat with it", async () => {
+    expect(await house.unguardedOf(20)).toBe(0);
+  });
+
+  test("hangs sell on without a false answer, say so, and lock again when it answers", async () => {
+    await house.survives({
+      name: "a hung Redis",
+      begin: () => redis.pause(),
+      isOn: () => house.degradedIs(1),
+      end: () => redis.resume(),
+    });
+  });
+
+  test("is killed sell on, and lock again when an empty one is there at its address", async () => {
+    const start = async () => {
+      await redis.stop();
+      redis = await startRedis(redis.port);
+    };
+    await house.survives({
+      name: "a killed Redis",
+      begin: () => redis.kill(),
+      isOn: () => house.degradedIs(1),
+      end: start,
+    });
+    await until(async () => (await house.figures()).value("sentinel_feed_up") === 1, {
+      ...WAIT,
+      what: "the change feed is heard again",
+    });
+  });
+
+  test("hangs for a moment again and again sell on without a false answer", async () => {
+    let flapping = true;
+    let flaps = Promise.resolve();
+    const flap = async () => {
+      while (flapping) {
+        redis.pause();
+        await Bun.sleep(1.5 * REDIS_TIMEOUT_MS);
+        redis.resume();
+        await Bun.sleep(3 * REDIS_TIMEOUT_MS);
+      }
+    };
+    await house.survives({
+      name: "a Redis that hung now and then",
+      begin: () => {
+        flaps = flap();
+      },
+      end: () => {
+        flapping = false;
+        return flaps;
+      },
+    });
+  });
+
+  test("hangs make nobody wait, once it is noticed, and stay ready", async () => {
+    const [engine] = house.engines;
+    const sellOne = async ({ url } = engine) =>
+      expect((await reserve(url, house.nextSeat())).status).toBe(201);
+    const secondsInLocks = async () =>
+      (await house.figures()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
+    redis.pause();
+    try {
+      for (const each of house.engines) await sellOne(each);
+      await house.degradedIs(1);
+      const before = await secondsInLocks();
+      for (let count = 0; count < 20; count++) await sellOne();
+      // All of them together not one REDIS_TIMEOUT_MS.
+      expect((await secondsInLocks()) - before).toBeLessThan(REDIS_TIMEOUT_MS / 1000);
+      const health = await fetch(`${engine.url}/actuator/health`);
+      expect([health.status, await health.json()]).toEqual([
+        200,
+        { status: "UP", components: { db: { status: "UP" }, redis: { status: "DOWN" } } },
+      ]);
+      expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
+    } finally {
+      redis.resume();
+    }
+    await house.locksInUse();
+  });
+
+  describe.skipIf(!toxiproxyFound)("on a bad link", () => {
+    const onLink = (): ToxicLink => {
+      if (!link) throw new Error("these tests are skipped without Toxiproxy");
+      return link;
+    };
+
+    test("answers later than REDIS_TIMEOUT_MS sell on without it", async () => {
+      await house.survives({
+        name: "a Redis slower than its time limit",
+        begin: () => onLink().add("latency", { latency: 1.5 * REDIS_TIMEOUT_MS, jitter: 0 }),
+        isOn: () => house.degradedIs(1),
+        end: () => onLink().heal(),
+      });
+    });
+
+    test("answers around REDIS_TIMEOUT_MS sell on, with it or without", async () => {
+      await house.survives({
+        name: "a Redis about as slow as its time limit",
+        begin: () =>
+          onLink().add("latency", { latency: 0.8 * REDIS_TIMEOUT_MS, jitter: 0.3 * REDIS_TIMEOUT_MS }),
+        end: () => onLink().heal(),
+      });
+    });
+
+    test("resets its connections sell on", async () => {
+      await house.survives({
+        name: "a Redis that reset its connections",
+        begin: () => onLink().add("reset_peer", { timeout: 20 }),
+        isOn: () => house.degradedIs(1),
+        end: () => onLink().heal(),
+      });
+    });
+  });
+});
+
+describe.skipIf(!redisFound)("two engines with a quorum of three masters", () => {
+  const stack = new AsyncDisposableStack();
+  let masters: [Redis, Redis, Redis];
+  let house: Awaited<ReturnType<typeof openHouse>>;
+
+  beforeAll(async () => {
+    masters = await Promise.all([startRedis(), startRedis(), startRedis()]);
+    for (const position of masters.keys()) stack.defer(() => masters[position]?.stop());
+    house = await openHouse(
+      stack,
+      masters.map(({ url }) => url),
+    );
+  });
+  afterAll(() => stack.disposeAsync());
+
+  /** Nobody is told of an outage, and each batch has its lock: those that wait for one master too many say so. */
+  const isGuarded = async () => {
+    const secondsInLocks = async () =>
+      (await house.figures()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
+    await house.unguardedOf(1);
+    const before = await secondsInLocks();
+    expect(await house.unguardedOf(20)).toBe(0);
+    // A wait of each of them for one that hangs would be twice as long.
+    expect((await secondsInLocks()) - before).toBeLessThan((10 * REDIS_TIMEOUT_MS) / 1000);
+    expect((await house.figures()).value("sentinel_component_up", { component: "redis" })).toBe(1);
+  };
+
+  test("of which one is killed lock on with the other two", async () => {
+    const [, , third] = masters;
+    await third.kill();
+    await isGuarded();
+    await house.survives({
+      name: "one of three killed",
+      begin: () => undefined,
+      end: async () => {
+        await third.stop();
+        masters[2] = await startRedis(third.port);
+      },
+    });
+  });
+
+  test("of which one hangs lock on with the other two, and wait for it once", async () => {
+    const [, second] = masters;
+    second.pause();
+    await isGuarded().finally(() => second.resume());
+    await house.survives({
+      name: "one of three hung",
+      begin: () => second.pause(),
+      end: () => second.resume(),
+    });
+  });
+
+  test("of which two hang sell on without, and lock again when one of them is back", async () => {
+    const [first, , third] = masters;
+    await house.survives({
+      name: "two of three hung",
+      begin: () => {
+        first.pause();
+        third.pause();
+      },
+      isOn: () => house.degradedIs(1),
+      end: () => first.resume(),
+    });
+    third.resume();
+  });
+});

@@ -1,0 +1,107 @@
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { openEngine } from "../engine/engines.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
+import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
+import { sized } from "./sizes.ts";
+
+// Attackers, of README.md: slow clients (slowloris), slow bodies, slow readers, idle connections.
+
+setDefaultTimeout(120_000);
+
+const OF_EACH = sized(60, 1000);
+const IDLE_TIMEOUT_SECONDS = 4;
+/** Bun's own for the first request of a connection, and its clock ticks every 4 s. */
+const FIRST_REQUEST_SECONDS = 10 + 4;
+/** The counted connections are up to 5 s old, and the machine may be busy. */
+const SLACK_SECONDS = 15;
+/** The normal client's own, its scrapes, and what has just left. */
+const FEW_CONNECTIONS = 10;
+/** An answer takes 2 ms; the two cores are shared with the attackers. */
+const WORST_ANSWER_MS = 2000;
+const MEBIBYTE = 1024 * 1024;
+const GROWN_LIMIT_MIB = 60;
+
+const HOLD = "/api/v1/reservations";
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+async function openSelling(env: Record<string, string>) {
+  const database = await createDatabase("empty");
+  stack.defer(database.drop);
+  return openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", ...env });
+}
+
+const SLOW: Record<string, (attackers: Attackers) => Promise<unknown>> = {
+  "send nothing": (attackers) => attackers.open(OF_EACH),
+  "send a header byte by byte": (attackers) =>
+    attackers.drip(OF_EACH, "GET / HTTP/1.1\r\nhost: engine\r\nx-slow: ", "a", 1000),
+  "send one header after the other": (attackers) =>
+    attackers.drip(OF_EACH, "GET / HTTP/1.1\r\nhost: engine\r\n", "x-slow: a\r\n", 1000),
+  "send their second request byte by byte": (attackers) =>
+    attackers.drip(OF_EACH, `${get("/health/live")}GET / HTTP/1.1\r\nx-slow: `, "a", 1000),
+  "send a body byte by byte": (attackers) =>
+    attackers.drip(OF_EACH, post(HOLD, "content-length: 60000"), " ", 500),
+  "send a body chunk by chunk": (attackers) =>
+    attackers.drip(OF_EACH, post(HOLD, "transfer-encoding: chunked"), "1\r\n \r\n", 1000),
+  "send half a body": (attackers) => attackers.open(OF_EACH, `${post(HOLD, "content-length: 60000")}{`),
+  "ask once and stay": (attackers) => attackers.open(OF_EACH, get("/health/live")),
+  "take nothing of a great answer": (attackers) => attackers.deaf(OF_EACH, get("/docs/swagger-ui-bundle.js")),
+  "take nothing of many answers": (attackers) => attackers.deaf(OF_EACH, get("/openapi.json").repeat(1000)),
+};
+
+test("clients who are slow in every way at once are all disconnected in time, and a normal one is served", async () => {
+  const engine = await openSelling({ IDLE_TIMEOUT_SECONDS: String(IDLE_TIMEOUT_SECONDS) });
+  const attackers = new Attackers(stack, engine.url);
+  const before = (await figuresOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
+  let peak = before;
+  const served = await servedDuring(engine.url, async () => {
+    await Promise.all(Object.values(SLOW).map((attack) => attack(attackers)));
+    expect(attackers.opened).toBe(Object.keys(SLOW).length * OF_EACH);
+    let most = 0;
+    await until(
+      async () => {
+        const figures = await figuresOf(engine.url);
+        peak = Math.max(peak, figures.value("process_resident_memory_bytes") ?? 0);
+        const connections = figures.value("sentinel_http_connections") ?? 0;
+        most = Math.max(most, connections);
+        return most > OF_EACH && connections < FEW_CONNECTIONS;
+      },
+      {
+        deadlineMs: (FIRST_REQUEST_SECONDS + IDLE_TIMEOUT_SECONDS + SLACK_SECONDS) * 1000,
+        what: "every slow client is disconnected",
+      },
+    );
+  });
+  const grownMiB = (peak - before) / MEBIBYTE;
+  console.log("slow-clients.test.ts:", served, `${Math.round(grownMiB)} MiB more`);
+  expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
+  expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
+  expect(grownMiB).toBeLessThan(GROWN_LIMIT_MIB);
+});
+
+test("a body larger than BODY_LIMIT_BYTES ends its connection, said beforehand or not, before it is in memory", async () => {
+  const engine = await openSelling({ BODY_LIMIT_BYTES: "4096" });
+  const attackers = new Attackers(stack, engine.url);
+  const chunk = `1000\r\n${"a".repeat(0x1000)}\r\n`;
+  const served = await servedDuring(engine.url, async () => {
+    for (const [first, drop] of [
+      [post(HOLD, "content-length: 4097"), ""],
+      [post(HOLD, "content-length: 100000000000"), "a".repeat(4096)],
+      [post(HOLD, "content-length: 4097", "expect: 100-continue"), ""],
+      [post(HOLD, "transfer-encoding: chunked"), chunk],
+    ] as const) {
+      await attackers.drip(OF_EACH, first, drop, 20);
+    }
+    await until(() => attackers.closed === attackers.opened, {
+      deadlineMs: 10_000,
+      what: "all who send too much are disconnected",
+    });
+  });
+  expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
+  expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
+});

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { GeneratorResult, GeneratorTask } from "../../bench/generator/task.ts";
+import { needDescriptors } from "../../bench/open-files.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { UNLIMITED } from "../engine/reservations.ts";
+import { startChild } from "../support/child.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findRedis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+import { sized } from "./sizes.ts";
+
+// Row 1 of README.md: 10,000 connections, all open before the first of them asks.
+setDefaultTimeout(60_000);
+
+const redisFound = await partOrSkip("redis", findRedis);
+
+const CONNECTIONS = 10_000;
+const ROUNDS = sized(1, 10);
+const SEATS = 1000;
+const WAIT = { deadlineMs: 50_000 };
+const END_TIMEOUT_MS = 5000;
+
+describe("10,000 connections", () => {
+  const stack = new AsyncDisposableStack();
+  let facts: Facts;
+  let one: Engine;
+  /** Two processes that share one port and the connections to it. */
+  let two: Engine;
+  let nextSeat = 1;
+
+  beforeAll(async () => {
+    needDescriptors(CONNECTIONS);
+    const redis = redisFound ? await startRedis() : undefined;
+    if (redis) stack.defer(redis.stop);
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    facts = await openFacts(stack, database.url);
+    await facts.fill(SEATS * ROUNDS);
+    const env = { DATABASE_URL: database.url, ...UNLIMITED, ...(redis && { REDIS_URL: redis.url }) };
+    one = await openEngine(stack, env);
+    two = await openEngine(stack, { ...env, WEB_CONCURRENCY: "2" });
+  });
+  afterAll(() => stack.disposeAsync());
+
+  /** A process of its own has the sockets. Each connection asks for one of the seats, all at once. */
+  async function rush({ url }: Engine, seatCount: number): Promise<GeneratorResult> {
+    const task: GeneratorTask = {
+      ...{ url, connections: CONNECTIONS, seconds: 1, idleConnections: 0, pace: { kind: "burst" } },
+      plan: { kind: "reserve", firstSeatId: nextSeat, lastSeatId: nextSeat + seatCount - 1 },
+    };
+    const command = [process.execPath, "bench/generator/main.ts", JSON.stringify(task)];
+    const child = startChild("a crowd", command, { cwd: `${import.meta.dir}/../..` });
+    try {
+      await until(() => child.exitCode() !== undefined, { ...WAIT, what: "the crowd has its answers" });
+      const [, result] = /^RESULT (.*)$/m.exec(child.output()) ?? [];
+      if (result === undefined) throw new Error(`the crowd has failed:\n${child.output()}`);
+      return JSON.parse(result);
+    } finally {
+      await child.end("SIGTERM", END_TIMEOUT_MS);
+    }
+  }
+
+  test.each([
+    ["one seat of one process", 1, () => one],
+    ["100 seats of one process", 100, () => one],
+    ["100 seats of two processes", 100, () => two],
+  ] as const)("that want %s: one winner a seat, 409 for the rest", async (_, seatCount, engine) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { statuses, lost, seatsWonTwice } = await rush(engine(), seatCount);
+      expect([lost, seatsWonTwice]).toEqual([0, 0]);
+      expect(statuses).toEqual({ 201: seatCount, 409: CONNECTIONS - seatCount });
+      const sold = await facts.query(
+        "select from seats where status = 'reserved' and version = 1 and id between $1 and $2",
+        [nextSeat, nextSeat + seatCount - 1],
+      );
+      expect(sold).toHaveLength(seatCount);
+      nextSeat += seatCount;
+    }
+    await facts.expectSound();
+  });
+
+  test("and everything that was sold is published", () => facts.allPublished(WAIT.deadlineMs));
+});

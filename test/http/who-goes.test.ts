@@ -1,0 +1,73 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Connection } from "../../src/http/server-sockets.ts";
+import { doingOf, whoGoes } from "../../src/http/who-goes.ts";
+
+const connection = (descriptor: number, given: Partial<Connection> = {}): Connection => ({
+  ...{ descriptor, bytesReceived: 100, sentAgoMs: 50, receivedAgoMs: 60 },
+  ...given,
+});
+const many = (count: number, from: number, given: Partial<Connection>) =>
+  Array.from({ length: count }, (_, index) => connection(from + index, given));
+
+const SILENT = { bytesReceived: 0, sentAgoMs: 10, receivedAgoMs: 10 };
+const IDLE = { sentAgoMs: 20_000, receivedAgoMs: 20_010 };
+const ASKING = { sentAgoMs: 20_000, receivedAgoMs: 5 };
+
+describe("connections beyond the limit", () => {
+  test("nobody goes as long as there are no more than the limit", () => {
+    expect(whoGoes(many(100, 0, SILENT), 100)).toEqual([]);
+  });
+
+  test("those who never sent anything go first, then those at rest, and a tenth of room is made at once", () => {
+    const crowd = [...many(5, 0, ASKING), ...many(10, 100, IDLE), ...many(90, 200, SILENT)];
+    const goers = whoGoes(crowd, 100);
+    expect(goers.length).toBe(15);
+    expect(new Set(goers.map(({ doing }) => doing))).toEqual(new Set(["silent"]));
+    const few = [...many(20, 0, ASKING), ...many(78, 100, IDLE), ...many(4, 200, SILENT)];
+    expect(whoGoes(few, 100).map(({ doing }) => doing)).toEqual([
+      ...Array(4).fill("silent"),
+      ...Array(8).fill("idle"),
+    ]);
+  });
+
+  test("among them the one that was given nothing for the longest goes first, so that who comes new stays", () => {
+    const crowd = [5, 900, 20, 7000, 1].map((ageMs, descriptor) =>
+      connection(descriptor, { bytesReceived: 0, sentAgoMs: ageMs, receivedAgoMs: ageMs }),
+    );
+    expect(whoGoes(crowd, 3).map(({ descriptor }) => descriptor)).toEqual([3, 1, 2]);
+  });
+
+  test("those that wait for an answer go only as far as the limit asks for it", () => {
+    expect(whoGoes(many(103, 0, ASKING), 100).length).toBe(3);
+  });
+
+  test("one that has sent bytes for longer than any answer takes, and none just now, waits for none", () => {
+    expect(doingOf(connection(1, { sentAgoMs: 9000, receivedAgoMs: 4000 }))).toBe("idle");
+    expect(doingOf(connection(1, { sentAgoMs: 9000, receivedAgoMs: 2 }))).toBe("asking");
+    expect(doingOf(connection(1, { sentAgoMs: 2, receivedAgoMs: 9 }))).toBe("idle");
+    expect(doingOf(connection(1, { bytesReceived: 0 }))).toBe("silent");
+  });
+
+  test("whatever they do, the limit is kept, nobody goes twice, and nobody who asks before those who do not", () => {
+    const milliseconds = fc.nat(60_000);
+    const anyone = fc.record({
+      bytesReceived: fc.nat(3),
+      sentAgoMs: milliseconds,
+      receivedAgoMs: milliseconds,
+    });
+    fc.assert(
+      fc.property(fc.array(anyone, { maxLength: 200 }), fc.integer({ min: 1, max: 150 }), (crowd, limit) => {
+        const connections = crowd.map((each, descriptor) => connection(descriptor, each));
+        const goers = whoGoes(connections, limit);
+        expect(new Set(goers.map(({ descriptor }) => descriptor)).size).toBe(goers.length);
+        expect(connections.length - goers.length).toBeLessThanOrEqual(limit);
+        expect(goers.length).toBeLessThanOrEqual(Math.max(0, connections.length - Math.floor(limit * 0.9)));
+        const gone = new Set(goers.map(({ descriptor }) => descriptor));
+        const stays = connections.filter(({ descriptor }) => !gone.has(descriptor));
+        if (goers.some(({ doing }) => doing === "asking"))
+          expect(stays.filter((each) => doingOf(each) !== "asking")).toEqual([]);
+      }),
+    );
+  });
+});
