@@ -12,7 +12,10 @@ WORKDIR /app
 ENV NODE_ENV=production \
     NODE_NO_WARNINGS=1 \
     BUN_JSC_minEdenToOldGenerationRatio=0.6 \
-    DATA_DIR=/tmp/sentinel
+    DATA_DIR=/var/lib/sentinel
+# The one folder that it writes in: what must be given back after a crash is noted there, so it wants a volume.
+RUN install -d -o bun -g bun -m 0700 /var/lib/sentinel
+VOLUME /var/lib/sentinel
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json bun.lock bunfig.toml ./
 COPY drizzle ./drizzle
