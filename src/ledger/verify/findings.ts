@@ -39,8 +39,7 @@ export interface Proof {
   totals: Record<string, number>;
 }
 
-const totalOf = ({ totals }: Found): number =>
-  Object.values(totals).reduce((sum, total) => sum + total, 0);
+const totalOf = ({ totals }: Found): number => Object.values(totals).reduce((sum, total) => sum + total, 0);
 
 /** @param unproven why nothing but the absence of findings can be told. */
 export function proofOf(
