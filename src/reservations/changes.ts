@@ -113,7 +113,7 @@ export class Changes {
       observer.trouble("doubtful");
       const settled = await untilSettled<ChangeResult>({
         ask: () => ask(true),
-        isSettled: (answer) => answer !== "doubtful" && !answer.databaseAway,
+        isSettled: (answer) => answer !== "doubtful" && !answer.databaseAway && !isHeldUp(answer),
         giveUp: () => {
           for (const pending of batch) this.answer(pending, { kind: "busy", reason: "unavailable" });
           return false;
@@ -148,6 +148,10 @@ export class Changes {
     pending.resolve(outcome);
   }
 }
+
+/** Asked for again while the first one still runs in the server, with its locks and claims: nobody else's. */
+const isHeldUp = ({ changes }: Exclude<ChangeResult, "doubtful">) =>
+  changes.some(({ verdict }) => verdict === "claimed" || verdict === "undecided");
 
 function outcomeOf(
   { action, key }: ChangeRequest,

@@ -232,21 +232,23 @@ describe("changes whose answer was lost", () => {
     expect([asked.outcome?.kind, news[0]]).toEqual(["done", [1, 2, "reserved", false]]);
   });
 
-  test.each(["away", "doubtful"] as const)(
-    "are asked for again and again while the answer is %s, and stay in flight",
-    async (how) => {
-      const { ask, asked, changes, last, sent } = await openDoubt();
-      for (let time = 1; time <= 3; time++) {
-        await last().answers(how);
-        expect(sent).toHaveLength(1 + time);
-        jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
-        await turn();
-      }
-      expect([ask("a").outcome, changes.busySlots]).toEqual([{ kind: "running" }, 1]);
-      await last().answers([done("a", [])]);
-      expect([asked.outcome?.kind, changes.busySlots]).toEqual(["done", 0]);
-    },
-  );
+  test.each<[string, "away" | "doubtful" | ChangeAnswer[]]>([
+    ["away", "away"],
+    ["doubtful", "doubtful"],
+    ["that the first asking has its claim still", [{ verdict: "claimed" }]],
+    ["that the first asking has its locks still", [{ verdict: "undecided" }]],
+  ])("are asked for again and again while the answer is %s, and stay in flight", async (_answer, how) => {
+    const { ask, asked, changes, last, sent } = await openDoubt();
+    for (let time = 1; time <= 3; time++) {
+      await last().answers(how);
+      expect(sent).toHaveLength(1 + time);
+      jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+      await turn();
+    }
+    expect([ask("a").outcome, changes.busySlots]).toEqual([{ kind: "running" }, 1]);
+    await last().answers([done("a", [])]);
+    expect([asked.outcome?.kind, changes.busySlots]).toEqual(["done", 0]);
+  });
 
   test("are refused when extend finds the reservation held then: that may be all it was", async () => {
     const { asked, last } = await openDoubt("extend");
