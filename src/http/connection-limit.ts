@@ -30,7 +30,8 @@ export interface ConnectionLimitOptions {
  *
  * Nothing is done per request or per connection. Ten times a second one descriptor is opened and closed again: the
  * system gives the lowest that is free, so that its number tells that there may be too many. Only then all are
- * looked at.
+ * looked at. Where some were closed, the lowest may be free with too many above it, though never more than there
+ * were before: the count every 5 s sees those.
  */
 export class ConnectionLimit {
   private readonly timers: Timer[];
@@ -71,12 +72,13 @@ export class ConnectionLimit {
   }
 
   private async count(): Promise<void> {
-    const { sockets, onCount } = this.options;
+    const { sockets, limit, onCount } = this.options;
     let connections = 0;
     await this.eachDescriptor((descriptor) => {
       if (sockets.isConnection(descriptor)) connections++;
     });
     onCount(connections);
+    if (connections > limit) await this.makeRoom();
   }
 
   private async makeRoom(): Promise<void> {
