@@ -117,7 +117,8 @@ const knobs = {
     meaning: "most ledger rows in one send to Kafka",
   },
   publishPollMs: {
-    type: integer(10, 60_000),
+    // Well below the 10 s after which Postgres ends a publisher's session that asks for nothing.
+    type: integer(10, 5000),
     fallback: "1000",
     meaning: "how often the ledger is looked at when nobody announced a change",
   },

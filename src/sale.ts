@@ -121,9 +121,8 @@ export function openSale(
     if (news.length > 0) changed(news);
   };
   openSweeper(opening, freed);
-  giveBackLeft(unresolved, (task) => threads.run(task, BATCH_DEADLINE_MS))
-    .then((seats) => {
-      freed(seats);
+  giveBackLeft(unresolved, (task) => threads.run(task, BATCH_DEADLINE_MS), freed)
+    .then(() => {
       if (config.webConcurrency === 1) unresolved.tidy();
     })
     .catch((error: unknown) => log.error({ error: messageOf(error) }, "DATA_DIR cannot be read"));

@@ -1,4 +1,4 @@
-import { advisoriesSchema, exceptionSchema, faultsOf } from "./exceptions.ts";
+import { advisoriesSchema, exceptionSchema, faultsOf, overdue } from "./exceptions.ts";
 import { ROOT } from "./lock-file.ts";
 
 /** The registry is asked once more; a third time only costs CI's time. */
@@ -17,6 +17,10 @@ async function audit(exceptionsFile: string): Promise<number> {
     console.error(`audit: ${exceptionsFile} cannot be used: ${issue?.path.join(".")} ${issue?.message}`);
     return 1;
   }
+  const today = new Date().toISOString().slice(0, 10);
+  const over = overdue(exceptions.data, today);
+  for (const fault of over) console.error(`audit: ${fault}`);
+  if (over.length > 0) return 1;
   let reason = "";
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { stdout, stderr } = Bun.spawnSync([process.execPath, "audit", "--json"], {
@@ -24,7 +28,7 @@ async function audit(exceptionsFile: string): Promise<number> {
     });
     const advisories = advisoriesIn(stdout.toString());
     if (advisories) {
-      const faults = faultsOf(advisories, exceptions.data, new Date().toISOString().slice(0, 10));
+      const faults = faultsOf(advisories, exceptions.data);
       for (const fault of faults) console.error(`audit: ${fault}`);
       if (faults.length === 0)
         console.log(`audit: nothing is known, but for ${exceptions.data.length} exceptions`);

@@ -26,12 +26,14 @@ export const advisoriesSchema = z.record(
   ),
 );
 
-/** What CI must fail for, a line each. @param today as `2026-11-22`. */
-export function faultsOf(
-  advisories: z.output<typeof advisoriesSchema>,
-  exceptions: Exception[],
-  today: string,
-): string[] {
+/** Exceptions whose last day is over, a line each; also where nobody tells what is known. @param today as `2026-11-22`. */
+export const overdue = (exceptions: Exception[], today: string): string[] =>
+  exceptions
+    .filter(({ until }) => until < today)
+    .map(({ id, until }) => `${id}: its exception was until ${until}: decide anew`);
+
+/** What CI must fail for, a line each. */
+export function faultsOf(advisories: z.output<typeof advisoriesSchema>, exceptions: Exception[]): string[] {
   const known = Object.entries(advisories).flatMap(([name, list]) =>
     list.map((advisory) => ({ ...advisory, name, id: advisory.url.split("/").at(-1) ?? "" })),
   );
@@ -43,9 +45,6 @@ export function faultsOf(
         ({ name, id, severity, title, vulnerable_versions }) =>
           `${id}: ${name} ${vulnerable_versions} (${severity}): ${title}`,
       ),
-    ...exceptions
-      .filter(({ until }) => until < today)
-      .map(({ id, until }) => `${id}: its exception was until ${until}: decide anew`),
     ...exceptions
       .filter(({ id }) => !known.some((advisory) => advisory.id === id))
       .map(({ id }) => `${id}: nothing that is installed is met by it any more: take its exception out`),

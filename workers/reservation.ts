@@ -77,8 +77,8 @@ async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): 
   const database = drizzle(pool);
   try {
     const versions = await settle(database, task);
-    await awaitStandbysOf(pool);
     if (task.giveBack) await giveBack(database, task, versions);
+    await awaitStandbysOf(pool);
     return { versions: versions.map((version) => version ?? null) };
   } catch (error) {
     log.debug({ error: messageOf(error) }, "a doubtful batch could not be settled yet");

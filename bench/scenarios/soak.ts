@@ -11,6 +11,8 @@ const SHARE_OF_PEAK = 0.7;
 const SEATS = 100_000;
 const PEAK_SECONDS = 10;
 const PARTS = 10;
+/** What the last tenth may have more than the second: the first is still warming up. */
+const GROWTH_LIMIT = 1.1;
 
 /** A long evening at 70 % of what it can do: its memory at the end is that of the beginning. */
 export const soak: Scenario = {
@@ -37,11 +39,19 @@ async function atRate(
     ...{ seconds: stage.options.seconds, pace: { kind: "open", perSecond } },
   });
   const from = (part: number) => Math.floor((part * residents.length) / PARTS);
-  const tenths = Array.from({ length: PARTS }, (_, part): [string, number] => [
-    `RSS MB in tenth ${part + 1}`,
-    median(residents.slice(from(part), from(part + 1))) / 1e6,
-  ]);
-  return { ...measurement, figures: { "asked for a second": perSecond, ...Object.fromEntries(tenths) } };
+  const tenths = Array.from(
+    { length: PARTS },
+    (_, part) => median(residents.slice(from(part), from(part + 1))) / 1e6,
+  );
+  const [, second = 0] = tenths;
+  const last = tenths.at(-1) ?? 0;
+  const faults = last > second * GROWTH_LIMIT ? [`memory grew from ${second} to ${last} MB`] : [];
+  const shown = tenths.map((megabytes, part): [string, number] => [`RSS MB in tenth ${part + 1}`, megabytes]);
+  return {
+    ...measurement,
+    figures: { "asked for a second": perSecond, ...Object.fromEntries(shown) },
+    check: measurement.check && { ...measurement.check, faults },
+  };
 }
 
 const cycle = (

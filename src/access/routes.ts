@@ -6,6 +6,7 @@ import { readJson } from "../http/json-body.ts";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
+import { integer } from "../setting-types.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
@@ -18,7 +19,7 @@ const PATH = "/api/v1/admin/api-keys";
 const newKey = z.strictObject({ name: plainText(NAME_LIMIT_CHARACTERS), role: z.enum(ROLES) });
 const page = z.object({
   after: z.uuid("must be the id of a key").optional(),
-  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(100),
+  limit: integer(1, PAGE_LIMIT).default(100),
 });
 
 const wire = ({ createdAt, revokedAt, ...key }: ApiKeyView) => ({

@@ -2,12 +2,23 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { PublisherAudit } from "../dispatch/messages.ts";
 import { CHAIN_START, linkRows } from "../ledger/chain.ts";
 import type { EventSink } from "../ledger/sink.ts";
-import { readCheckpointsAfter, readSealedRowsUpTo } from "../postgres/checkpoints.ts";
+import {
+  readChainHead,
+  readSealedRowsUpTo,
+  readWindowsAfter,
+  type SealedWindow,
+} from "../postgres/checkpoints.ts";
+import { faultOf } from "../postgres/faults.ts";
 import { type Cursor, LEDGER_START, readWholeLedger } from "../postgres/ledger.ts";
-import type { Logger } from "../telemetry/log.ts";
+import { FaultLog, type Logger } from "../telemetry/log.ts";
 import { type Finding, Standing } from "./standing.ts";
 
 const INTERVAL_MS = 5000;
+
+/** Windows are taken until they have so many rows: a window of 1000 rows, or many of one, cost the publisher the same. */
+const ROWS_AIM = 1000;
+/** Windows of one look, whatever they say that they have: as many as `ROWS_AIM` where each has one row. */
+const WINDOWS_LIMIT = 1000;
 
 /** Damaged windows that are looked at again in each look; where there are more, the whole ledger is to be verified. */
 const DAMAGED_LIMIT = 10;
@@ -20,7 +31,9 @@ interface Position {
 
 /**
  * The part of the audit that needs the publisher's session and sink, and is done by it between two rounds: whether
- * the topic has taken at least as many events as were published, and one window of sealed ledger rows hashed again.
+ * the topic has taken at least as many events as were published, and some windows of sealed ledger rows hashed again.
+ * The walk through the ledger begins at random and goes round: the end of a long one is seen, too, where no process
+ * leads for as long as the whole takes.
  */
 export class PublishedAudit {
   private readonly topic: Standing;
@@ -28,30 +41,36 @@ export class PublishedAudit {
   private at = Number.NEGATIVE_INFINITY;
   private counting: Promise<void> | undefined;
   private wasShort = false;
-  /** The newest window that was hashed again; the walk begins anew after the last. */
-  private walked = 0;
+  /** The last window that was hashed again, 0 before the first; undefined: the walk begins at random. */
+  private walked: number | undefined;
   private damaged: number[] = [];
+  private readonly faults: { topic: FaultLog; ledger: FaultLog };
   private readonly checks = { topic: 0, ledger: 0 };
 
   constructor(
     log: Logger,
     private readonly intervalMs = INTERVAL_MS,
+    private readonly random: () => number = Math.random,
   ) {
     this.topic = new Standing("topic", log);
     this.ledger = new Standing("ledger", log);
+    this.faults = {
+      topic: new FaultLog(log, "the audit cannot read how much is published; it goes on trying"),
+      ledger: new FaultLog(log, "the audit cannot read the sealed ledger; it goes on trying"),
+    };
   }
 
   /**
    * Looks, where the last look is long enough ago. Nobody waits for the sink: what it says is in a later answer.
    * @param position undefined while the sink is away.
    * @returns what stands, and how much was looked at since the last answer.
-   * @throws when the session is lost.
+   * @throws when the session is lost; not when a statement was only refused, or cancelled for taking too long.
    */
   async look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> {
     if (performance.now() - this.at >= this.intervalMs) {
       this.at = performance.now();
-      await this.lookAtLedger(session);
-      if (position) await this.lookAtTopic(session, position);
+      await this.unlessLost("ledger", this.lookAtLedger(session));
+      if (position) await this.unlessLost("topic", this.lookAtTopic(session, position));
     }
     const { topic, ledger } = this.checks;
     Object.assign(this.checks, { topic: 0, ledger: 0 });
@@ -59,6 +78,17 @@ export class PublishedAudit {
       topic: { drift: this.topic.count, lookedAt: topic },
       ledger: { drift: this.ledger.count, lookedAt: ledger },
     };
+  }
+
+  /** A slow database costs this look, not the right to publish. */
+  private async unlessLost(part: "topic" | "ledger", look: Promise<void>): Promise<void> {
+    try {
+      await look;
+      this.faults[part].over();
+    } catch (error) {
+      if (faultOf(error) === "doubtful") throw error;
+      this.faults[part].met(error);
+    }
   }
 
   /**
@@ -86,36 +116,67 @@ export class PublishedAudit {
   }
 
   private async lookAtLedger(session: NodePgDatabase): Promise<void> {
-    const found: { number: number; what: string }[] = [];
-    const next = this.walked + 1;
-    for (const number of new Set([next, ...this.damaged])) {
-      const state = await this.stateOf(session, number);
-      if (number === next) this.walked = state === "unsealed" ? 0 : next;
-      if (state !== "whole" && state !== "unsealed") found.push({ number, what: state.damage });
+    const walked = this.walked ?? (await this.anyPlace(session));
+    // Where it takes too long, the next look is elsewhere, and not at the same windows for ever.
+    this.walked = undefined;
+    const { last, damage } = await this.hashAfter(session, walked, WINDOWS_LIMIT);
+    this.walked = last;
+    const found = new Map(damage === undefined ? [] : [[last, damage]]);
+    for (const number of this.damaged) {
+      if (found.has(number)) continue;
+      const again = await this.hashAfter(session, number - 1, 1);
+      if (again.damage !== undefined) found.set(number, again.damage);
     }
-    this.damaged = found.slice(0, DAMAGED_LIMIT).map(({ number }) => number);
-    this.ledger.replace(found.map(({ number, what }): Finding => ({ place: `checkpoint ${number}`, what })));
+    this.damaged = [...found.keys()].slice(0, DAMAGED_LIMIT);
+    this.ledger.replace(
+      [...found].map(([number, what]): Finding => ({ place: `checkpoint ${number}`, what })),
+    );
   }
 
-  /** Of one window of the chain. */
-  private async stateOf(
+  private async anyPlace(session: NodePgDatabase): Promise<number> {
+    return Math.floor(this.random() * ((await readChainHead(session))?.number ?? 0));
+  }
+
+  /**
+   * Hashes windows after a checkpoint again. The first that is damaged ends it: what comes after is
+   * hashed from that one's own digest by the next look.
+   * @returns the last window that was looked at, which is the damaged one if any is; 0 where none is left.
+   */
+  private async hashAfter(
     session: NodePgDatabase,
-    number: number,
-  ): Promise<"whole" | "unsealed" | { damage: string }> {
-    const checkpoints = await readCheckpointsAfter(session, number - 2, 2);
-    const sealed = checkpoints.find((each) => each.number === number);
-    if (!sealed) {
-      const isMissing = checkpoints.some((each) => each.number > number);
-      return isMissing ? { damage: `checkpoint ${number} is not there, but later ones are` } : "unsealed";
+    after: number,
+    windowsLimit: number,
+  ): Promise<{ last: number; damage?: string }> {
+    const checkpoints = await readWindowsAfter(session, after - 1, windowsLimit + 1);
+    const before = checkpoints[0]?.number === after ? checkpoints.shift() : undefined;
+    if (checkpoints.length === 0) return { last: 0 };
+    const last = after + 1;
+    const windows = takeWindows(checkpoints.slice(0, windowsLimit), last);
+    if (windows.length === 0) return { last, damage: `checkpoint ${last} is not there, but later ones are` };
+    if (!before && after > 0) return { last, damage: `checkpoint ${last} follows on one that is not there` };
+    const rowCount = windows.reduce((sum, window) => sum + window.rowCount, 0);
+    const rowTexts = await readWholeLedger(session, before ?? LEDGER_START, rowCount);
+    let digest = before?.digest ?? CHAIN_START;
+    for (const window of windows) {
+      this.checks.ledger += window.rowCount;
+      digest = linkRows(digest, rowTexts.splice(0, window.rowCount));
+      if (digest !== window.digest) return { last: window.number, damage: damageOf(window) };
     }
-    const before = checkpoints.find((each) => each.number === number - 1);
-    if (!before && number > 1) return { damage: `checkpoint ${number} follows on one that is not there` };
-    const rowTexts = await readWholeLedger(session, before ?? LEDGER_START, sealed.rowCount);
-    this.checks.ledger += sealed.rowCount;
-    if (linkRows(before?.digest ?? CHAIN_START, rowTexts) === sealed.digest) return "whole";
-    const { epoch, txid, id, rowCount } = sealed;
-    return {
-      damage: `of the ${rowCount} ledger rows of checkpoint ${number}, which ends at epoch ${epoch}, transaction ${txid}, id ${id}, one was changed, added or deleted after they were sealed`,
-    };
+    return { last: after + windows.length };
   }
 }
+
+/** Windows in a row from that number on, until they have as many rows as a look takes. */
+function takeWindows(checkpoints: SealedWindow[], first: number): SealedWindow[] {
+  const windows: SealedWindow[] = [];
+  let rowCount = 0;
+  for (const each of checkpoints) {
+    if (each.number !== first + windows.length || rowCount >= ROWS_AIM) break;
+    windows.push(each);
+    rowCount += each.rowCount;
+  }
+  return windows;
+}
+
+const damageOf = ({ number, epoch, txid, id, rowCount }: SealedWindow): string =>
+  `of the ${rowCount} ledger rows of checkpoint ${number}, which ends at epoch ${epoch}, transaction ${txid}, id ${id}, one was changed, added or deleted after they were sealed`;

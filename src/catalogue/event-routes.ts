@@ -3,6 +3,7 @@ import { z } from "zod";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
+import { integer } from "../setting-types.ts";
 import { observed } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
@@ -15,8 +16,8 @@ import { eventSummary, eventView, sectionView } from "./views.ts";
 const EVENTS = "/api/v1/events";
 
 const page = z.strictObject({
-  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: integer(0, Number.MAX_SAFE_INTEGER).default(0),
+  limit: integer(1, 1000).default(100),
 });
 
 const seatsQuery = z.strictObject({

@@ -5,6 +5,7 @@ import { problem } from "../http/problem.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats } from "../postgres/seat-views.ts";
 import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
+import { integer } from "../setting-types.ts";
 import { observed } from "../telemetry/observed.ts";
 import { readQuery } from "./asking.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
@@ -19,8 +20,8 @@ const listQuery = z.strictObject(seatFilters);
 /** Versions are 32-bit integers in the database. */
 const VERSION_LIMIT = 2 ** 31 - 1;
 const historyQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).max(VERSION_LIMIT).default(0),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: integer(0, VERSION_LIMIT).default(0),
+  limit: integer(1, 1000).default(100),
 });
 
 /** Seats as they are in the database at this moment, and what has happened to them. */

@@ -5,6 +5,8 @@ import type { EventStore, StoredEvent } from "../ledger/verify/event-store.ts";
 import { connectionOf } from "./kafka-sink.ts";
 
 const TIMEOUT_MS = 5000;
+/** Within the limit of silence, so that the client's own words come first. */
+const REQUEST_TIMEOUT_MS = 20_000;
 /** No message for so long, and the topic's end not reached: something is wrong with the brokers. */
 const SILENCE_LIMIT_MS = 30_000;
 const FEW_RETRIES = { retries: 3, initialRetryTime: 200 };
@@ -24,7 +26,7 @@ export async function openTopicReader(brokers: string[], security: KafkaSecurity
     clientId: "sentinel-verify",
     brokers,
     connectionTimeout: TIMEOUT_MS,
-    requestTimeout: SILENCE_LIMIT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     retry: FEW_RETRIES,
     logLevel: logLevel.NOTHING,
     ...connectionOf(security),
@@ -73,6 +75,8 @@ async function readToEnd(
   });
   const unread = new Set(ends.keys());
   const over = Promise.withResolvers<void>();
+  // Waited for only once the consumer runs; a broker that accepts and stays silent is told of before.
+  over.promise.catch(() => undefined);
   const silence = setTimeout(
     () => over.reject(new Error(`Kafka has sent nothing of ${TOPIC} for ${SILENCE_LIMIT_MS / 1000} s`)),
     SILENCE_LIMIT_MS,

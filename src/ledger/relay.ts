@@ -167,7 +167,7 @@ export class Relay {
 
   /** @returns undefined when nothing waits, or when this process may send no more. */
   private async send(
-    { client, session, sealer }: Leadership,
+    { client, session, lost, sealer }: Leadership,
     { sink, cursor }: Position,
     report: PublisherReport,
   ): Promise<Sending | undefined> {
@@ -181,8 +181,10 @@ export class Relay {
     report.more = sealing === "behind";
     const last = rowTexts.at(-1);
     if (last === undefined) return undefined;
-    // Seen without it: events of sales that the promoted standby knew nothing of.
-    await awaitStandbys(client);
+    if (!(await this.isOnStandbys(client, lost))) {
+      report.failureCount++;
+      return undefined;
+    }
     return {
       rowCount: rowTexts.length,
       cursor: placeOf(last),
@@ -192,6 +194,21 @@ export class Relay {
         (error: unknown) => ({ error }),
       ),
     };
+  }
+
+  /**
+   * Seen without it: events of sales that the promoted standby knew nothing of. A standby that is away costs
+   * neither the leader's place nor the sink.
+   */
+  private async isOnStandbys(client: pg.Client, lost: Leadership["lost"]): Promise<boolean> {
+    try {
+      await awaitStandbys(client);
+      return true;
+    } catch (error) {
+      if (lost.value) throw error;
+      this.options.log.debug({ error: messageOf(error) }, "the ledger waits for a standby");
+      return false;
+    }
   }
 
   /** While the sink is away, or hangs, the chain goes on. */

@@ -59,3 +59,18 @@ export async function readCheckpointsAfter(
     from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
   return rows.map((row) => ({ ...row, number: Number(row.number) }));
 }
+
+/** Of a checkpoint, what its window's rows are hashed against. */
+export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest">;
+
+/** As `readCheckpointsAfter`, without the rows' own digests: a thousand windows' would be megabytes. */
+export async function readWindowsAfter(
+  session: NodePgDatabase,
+  after: number,
+  limit: number,
+): Promise<SealedWindow[]> {
+  const { rows } = await session.execute<Omit<SealedWindow, "number"> & { number: string }>(sql`
+    select number, epoch, txid::text, id::text, row_count as "rowCount", encode(digest, 'base64') as digest
+    from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
+  return rows.map((row) => ({ ...row, number: Number(row.number) }));
+}

@@ -28,6 +28,7 @@ export interface MasterLock {
 export class LockMaster {
   private readonly redis: Redis;
   private probe: ReturnType<typeof setInterval> | undefined;
+  private isClosed = false;
 
   /** @param onChange hears that it is left out, or in use again. */
   constructor(
@@ -73,6 +74,7 @@ export class LockMaster {
   }
 
   close(): void {
+    this.isClosed = true;
     clearInterval(this.probe);
     this.redis.disconnect();
   }
@@ -102,6 +104,8 @@ export class LockMaster {
   }
 
   private startProbe(): void {
+    // A command that was under way fails afterwards.
+    if (this.isClosed) return;
     this.probe = setInterval(async () => {
       const answered = await this.redis.ping().catch(() => undefined);
       if (answered === undefined || this.isInUse) return;

@@ -1,4 +1,13 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { ReservationTask, SettleResult } from "../dispatch/messages.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
@@ -59,7 +68,9 @@ export class UnresolvedReservations {
 
   private append(line: object): void {
     try {
-      mkdirSync(dirname(this.path), { recursive: true });
+      const folder = dirname(this.path);
+      mkdirSync(folder, { recursive: true });
+      const isNew = !existsSync(this.path);
       const file = openSync(this.path, "a");
       try {
         // A line of its own also after half a line.
@@ -68,12 +79,23 @@ export class UnresolvedReservations {
       } finally {
         closeSync(file);
       }
+      if (isNew) syncFolder(folder);
     } catch (error) {
       this.log.error(
         { error: messageOf(error), file: this.path, ...line },
         "a reservation in doubt could not be noted: if this process dies before it is settled, its seats stay reserved",
       );
     }
+  }
+}
+
+/** A file that is new is there after a power cut only when its folder says so on disk. */
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
 }
 
@@ -86,24 +108,34 @@ function readIfThere(path: string): string {
   }
 }
 
-/** Gives back what a former process has left in doubt. @returns the seats that are free again, with their versions. */
+/**
+ * Gives back what a former process has left in doubt; one that the database does not decide keeps no other waiting.
+ * @param onFreed hears of seats that are free again, with their versions, as soon as they are.
+ */
 export async function giveBackLeft(
   unresolved: UnresolvedReservations,
   run: (task: ReservationTask) => Promise<SettleResult>,
-): Promise<[seatId: number, version: number][]> {
-  const freed: [number, number][] = [];
-  for (const doubt of unresolved.left()) {
-    const { result } = await untilSettled<SettleResult>({
-      ask: () => run({ kind: "settle", giveBack: true, ...doubt }).catch((): SettleResult => "away"),
-      isSettled: (answer) => answer !== "away",
-      giveUp: () => true,
-    });
-    if (result === undefined || result === "away") continue;
-    for (const [index, version] of result.versions.entries()) {
-      const seatId = doubt.seatIds[index];
-      if (seatId !== undefined && version !== null) freed.push([seatId, version + 1]);
+  onFreed: (seats: [seatId: number, version: number][]) => void,
+): Promise<void> {
+  for (let waiting = unresolved.left(); waiting.length > 0; ) {
+    const undecided: DoubtfulSeats[] = [];
+    for (const doubt of waiting) {
+      const { result } = await untilSettled<SettleResult>({
+        ask: () => run({ kind: "settle", giveBack: true, ...doubt }).catch((): SettleResult => "away"),
+        isSettled: (answer) => answer !== "away",
+        giveUp: () => false,
+      });
+      if (result === undefined || result === "away") {
+        undecided.push(doubt);
+        continue;
+      }
+      const freed = result.versions.flatMap((version, index): [number, number][] => {
+        const seatId = doubt.seatIds[index];
+        return seatId === undefined || version === null ? [] : [[seatId, version + 1]];
+      });
+      onFreed(freed);
+      unresolved.ended(doubt);
     }
-    unresolved.ended(doubt);
+    waiting = undecided;
   }
-  return freed;
 }

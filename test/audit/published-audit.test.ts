@@ -22,8 +22,13 @@ const BROKER_TIMEOUT_MS = 60_000;
 /** A log that keeps what it is told to warn of. */
 function openLog() {
   const warnings: string[] = [];
-  const log = { warn: (_: object, text: string) => void warnings.push(text), info: () => undefined };
-  return { warnings, log: log as unknown as Logger };
+  const errors: string[] = [];
+  const log = {
+    warn: (_: object, text: string) => void warnings.push(text),
+    error: (_: object, text: string) => void errors.push(text),
+    info: () => undefined,
+  };
+  return { warnings, errors, log: log as unknown as Logger };
 }
 
 describe("the audit of the sealed ledger", () => {
@@ -39,9 +44,9 @@ describe("the audit of the sealed ledger", () => {
   afterEach(() => ledger.close());
 
   /** An auditor that looks at every call, and the rows that it has hashed again in as many looks. */
-  function openAudit(intervalMs = 0) {
+  function openAudit({ intervalMs = 0, random = 0 } = {}) {
     const { log, warnings } = openLog();
-    const audit = new PublishedAudit(log, intervalMs);
+    const audit = new PublishedAudit(log, intervalMs, () => random);
     const session = drizzle(ledger.sale.pool);
     const looks = async (count: number): Promise<PublisherAudit["ledger"]> => {
       const seen = { drift: 0, lookedAt: 0 };
@@ -55,16 +60,127 @@ describe("the audit of the sealed ledger", () => {
   }
   const rows = (statement: string) => ledger.sale.rows(statement);
 
-  test("hashes one window a look, round and round, and finds nothing in a ledger that is as it was sealed", async () => {
+  test("hashes several small windows a look, round and round, and finds nothing in a ledger that is as it was sealed", async () => {
     const { looks, warnings } = openAudit();
-    expect(await looks(1)).toEqual({ drift: 0, lookedAt: WINDOW_ROWS });
+    expect(await looks(1)).toEqual({ drift: 0, lookedAt: 3 * WINDOW_ROWS });
     // After the last comes a look at none, which tells that the walk is through.
-    expect(await looks(7)).toEqual({ drift: 0, lookedAt: 5 * WINDOW_ROWS });
+    expect(await looks(1)).toEqual({ drift: 0, lookedAt: 0 });
+    expect(await looks(1)).toEqual({ drift: 0, lookedAt: 3 * WINDOW_ROWS });
     expect(warnings).toEqual([]);
   });
 
+  test("begins at a random window, and comes round to those before it", async () => {
+    const { looks } = openAudit({ random: 0.99 });
+    expect((await looks(1)).lookedAt).toBe(WINDOW_ROWS);
+    expect((await looks(2)).lookedAt).toBe(3 * WINDOW_ROWS);
+    expect((await openAudit({ random: 0.34 }).looks(1)).lookedAt).toBe(2 * WINDOW_ROWS);
+  });
+
+  test("takes no more windows in a look when they have about a thousand rows", async () => {
+    await rows(
+      `insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
+       select epoch, seat_id, 1 + n, event_id, status, reservation_id from seat_events, generate_series(1, 1500) n where id = 1`,
+    );
+    const relay = ledger.openRelay("large", { batchLimitRows: 500 });
+    await until(async () => !(await relay.round()).more, { ...WAIT, what: "all is sealed" });
+    const { looks } = openAudit();
+    const counts = [];
+    for (let look = 0; look < 3; look++) counts.push(await looks(1));
+    // Three of four rows and two of 500, the last of 500, and none.
+    expect(counts.map(({ lookedAt }) => lookedAt)).toEqual([1012, 500, 0]);
+    expect(counts.map(({ drift }) => drift)).toEqual([0, 0, 0]);
+  });
+
+  test("takes at most a thousand windows in a look, whatever they say that they have", async () => {
+    await rows(
+      `insert into ledger_checkpoints (number, epoch, txid, id, row_count, rows_total, digest, row_digests)
+       select number + n, epoch, txid, id, 0, rows_total, digest, '' from ledger_checkpoints, generate_series(1, 1500) n
+       where number = 3`,
+    );
+    const { looks } = openAudit();
+    const counts = [];
+    for (let look = 0; look < 4; look++) counts.push((await looks(1)).lookedAt);
+    expect(counts).toEqual([3 * WINDOW_ROWS, 0, 0, 3 * WINDOW_ROWS]);
+  });
+
   test("keeps its interval, however often it is asked", async () => {
-    expect(await openAudit(60_000).looks(5)).toEqual({ drift: 0, lookedAt: WINDOW_ROWS });
+    expect((await openAudit({ intervalMs: 60_000 }).looks(5)).lookedAt).toBe(3 * WINDOW_ROWS);
+  });
+
+  test("finds each of several damaged windows, whatever was damaged before them", async () => {
+    const { looks, warnings } = openAudit();
+    await rows("update seat_events set occurred_at = occurred_at + interval '1 ms' where id in (2, 6, 10)");
+    expect((await looks(3)).drift).toBe(3);
+    expect(warnings.map((text) => text.match(/checkpoint \d/)?.[0])).toEqual([
+      "checkpoint 1",
+      "checkpoint 2",
+      "checkpoint 3",
+    ]);
+  });
+
+  /** A publisher with nothing to publish, whose look at the ledger somebody holds up. */
+  const holdUp = async (statementTimeoutMs: number) => {
+    const { log, errors } = openLog();
+    const session = {
+      databaseUrl: ledger.sale.url,
+      name: "audited",
+      statementTimeoutMs,
+      connectTimeoutMs: 5000,
+    };
+    await using stack = new AsyncDisposableStack();
+    const relay = new Relay({
+      openSession: (onError) => openSession(session, onError),
+      openSink: ledger.sink.open,
+      batchLimitRows: WINDOW_ROWS,
+      log: createLog("silent", "test"),
+      audit: new PublishedAudit(log, 0, () => 0),
+    });
+    stack.defer(() => relay.close());
+    await until(async () => (await relay.round()).active, { ...WAIT, what: "the relay leads" });
+    const other = await ledger.sale.pool.connect();
+    await other.query("begin; lock table ledger_checkpoints in access exclusive mode");
+    stack.defer(async () => {
+      await other.query("rollback");
+      other.release();
+    });
+    const kept = stack.move();
+    return { relay, errors, kept, letGo: () => other.query("rollback") };
+  };
+
+  test("logs once that its statements take too long, and the publisher keeps its place and its sink", async () => {
+    const { relay, errors, kept, letGo } = await holdUp(200);
+    await using _ = kept;
+    const { opened, closed } = ledger.sink;
+    for (let round = 0; round < 2; round++) {
+      expect(await relay.round()).toMatchObject({ active: true, failureCount: 0, sinkUp: true });
+    }
+    expect(errors.toSorted()).toEqual([
+      "the audit cannot read how much is published; it goes on trying",
+      "the audit cannot read the sealed ledger; it goes on trying",
+    ]);
+    await letGo();
+    expect((await relay.round()).audit?.ledger).toEqual({ drift: 0, lookedAt: 3 * WINDOW_ROWS });
+    expect(ledger.sink).toMatchObject({ opened, closed });
+  });
+
+  test("the publisher gives up its place where the session is lost while it looks", async () => {
+    const { relay, errors, kept } = await holdUp(20_000);
+    await using _ = kept;
+    const { closed } = ledger.sink;
+    const round = relay.round();
+    await until(
+      async () =>
+        (
+          await rows(
+            "select 1 from pg_stat_activity where application_name = 'audited' and wait_event_type = 'Lock'",
+          )
+        )[0],
+      { ...WAIT, what: "the look is held up" },
+    );
+    await rows("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'audited'");
+    expect((await round).failureCount).toBe(1);
+    expect(ledger.sink.closed).toBe(closed + 1);
+    expect(errors).toEqual([]);
   });
 
   test.each([

@@ -19,12 +19,12 @@ import {
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";
 
 // The drill of README.md, "Backup and restore": its steps, with its commands. Parts take seconds to start on a busy
 // machine; what must be quick is measured.
-setDefaultTimeout(90_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const tools = await partOrSkip("postgres-tools", findPostgresTools);
 const kafkaFound = await partOrSkip("kafka", findKafka);

@@ -3,11 +3,11 @@ import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Attackers, of README.md: the limit of connections, and the engine at the end of its descriptors.
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const LIMIT = sized(1000, 4000);
 const FLOOD = LIMIT * 3;

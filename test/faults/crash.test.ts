@@ -11,12 +11,12 @@ import { createDatabase } from "../support/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 4 of README.md at random moments: the route of the contract.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 const kafkaFound = await partOrSkip("kafka", findKafka);

@@ -16,12 +16,12 @@ import { findToxiproxy, startToxiproxy } from "../support/toxiproxy.ts";
 import { until } from "../support/until.ts";
 import type { Held, Wire } from "../support/wire.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { expectTruth } from "./truth.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 5 of README.md, and of DESIGN.md section 4: a socket cut in mid statement.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const WAIT = { deadlineMs: 20_000 };
 const LOAD_BUYERS = 8;

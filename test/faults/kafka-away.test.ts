@@ -8,12 +8,12 @@ import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from 
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Rows 7 and 13 of README.md: Kafka dead, hung, restarted, its topic deleted; an end while it hangs.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("kafka", findKafka);
 

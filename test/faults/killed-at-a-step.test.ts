@@ -4,12 +4,12 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Answer, tillAt, tokenOf } from "../engine/reservations.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { STEPS } from "./steps.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 4 of README.md: SIGKILL at each named step, under load. At random moments: crash.test.ts, reservations-crash.test.ts.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const WAIT = { deadlineMs: 20_000 };
 const LOAD_BUYERS = 8;

@@ -10,13 +10,13 @@ import { openOwnPostgres } from "../engine/own-postgres.ts";
 import { reserveOne } from "../postgres/sale.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";
 
 // Row 8 of README.md: commits that are late with lower ids; long writers, elsewhere too, and prepared ones.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const SEATS = sized(60_000, 500_000);
 const BUYERS = 8;

@@ -3,11 +3,11 @@ import { bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { createDatabase } from "../support/postgres.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 15 of README.md, as far as it has no clock: that the rate does not fall and memory stays flat is measured by
 // the scenarios `overload` and `soak` of bench/.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const QUEUE_LIMIT = 50;
 const BUYERS = sized(1000, 4000);

@@ -12,12 +12,12 @@ import { type Proxy as Network, startProxy } from "../support/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 // Row 10 of README.md: Postgres stopped, killed, hanging, its sessions ended, the link to it cut. Parts take seconds
 // to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 

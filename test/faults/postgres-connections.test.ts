@@ -12,12 +12,12 @@ import {
 } from "../support/postgres-cluster.ts";
 import { until } from "../support/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectTruth } from "./truth.ts";
 
 // Row 10 of README.md: Postgres has no connection left for the engine. Parts take seconds to start on a busy
 // machine; what must be quick is measured.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("postgres-tools", findPostgresTools);
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { histogram, openSale, reserve, seatsFrom } from "../engine/buyers.ts";
+import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { type Till, tillAt, UNLIMITED } from "../engine/reservations.ts";
@@ -13,12 +13,12 @@ import {
 import { findSmallDisks, openSmallDisks, type SmallDisk } from "../support/small-disk.ts";
 import { until } from "../support/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 // Row 10 of README.md: Postgres has no byte left, for its tables or for its write-ahead log. Parts take seconds to
 // start on a busy machine; what must be quick is measured.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const tools = await partOrSkip("postgres-tools", findPostgresTools);
 const disksFound = await partOrSkip("small-disks", findSmallDisks);
@@ -71,7 +71,6 @@ describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk
     };
     const expectKept = async () => {
       const [answers, sent] = await Promise.all([sale.stop(), orders.stop()]);
-      console.log(histogram(answers), sent.length);
       await expectTruth(facts, answers);
       await expectOneEffect(till, facts, sent);
     };

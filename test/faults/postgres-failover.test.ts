@@ -16,12 +16,12 @@ import { type Proxy as Network, startProxy } from "../support/proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 // Row 10 of README.md: failover to a promoted standby with synchronous replication, and standbys that hang or
 // are gone. Parts take seconds to start on a busy machine; what must be quick is measured.
-setDefaultTimeout(90_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("postgres-tools", findPostgresTools);
 

@@ -14,12 +14,12 @@ import { findKafka, type KafkaBroker, startKafka } from "../support/kafka.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { until } from "../support/until.ts";
 import { startWire, type Wire } from "../support/wire.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 6 of README.md: a publisher killed between ack and cursor, two publishers, a zombie that wakes; on Kafka.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("kafka", findKafka);
 

@@ -9,10 +9,10 @@ import { createDatabase } from "../support/postgres.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 import { expectTrueRefusals, openRivalry } from "./rivals.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 2 of README.md.
-setDefaultTimeout(120_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 

@@ -9,12 +9,12 @@ import { findRedis, type Redis, startRedis } from "../support/redis.ts";
 import { findToxiproxy, startToxiproxy, type ToxicLink } from "../support/toxiproxy.ts";
 import { until } from "../support/until.ts";
 import { expectTrueRefusals, openRivalry, type Rivalry } from "./rivals.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 9 of README.md: Redis hung, dead, slow, reset; one and two of three masters lost.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 const toxiproxyFound = await partOrSkip("toxiproxy", findToxiproxy);

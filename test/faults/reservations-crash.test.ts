@@ -12,12 +12,12 @@ import {
 } from "../engine/reservations.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 4 of README.md at random moments: holds and confirmations.
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(120_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const WAIT = { deadlineMs: 20_000 };
 const CRASHES = sized(5, 30);

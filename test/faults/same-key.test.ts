@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Answer, expectProblem, tillAt, tokenOf } from "../engine/reservations.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 11 of README.md. What a key means otherwise is in test/engine/reservations-idempotency.test.ts.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const AT_ONCE = 50;
 const ROUNDS = sized(6, 60);

@@ -3,11 +3,11 @@ import { openEngine } from "../engine/engines.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Attackers, of README.md: slow clients (slowloris), slow bodies, slow readers, idle connections.
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const OF_EACH = sized(60, 1000);
 const IDLE_TIMEOUT_SECONDS = 4;

@@ -17,12 +17,12 @@ import { findRedis, type Redis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import { openPipelines } from "./pipelined-buyers.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 13 of README.md: SIGTERM under load of every kind, with each part in trouble (Kafka: kafka-away.test.ts).
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 

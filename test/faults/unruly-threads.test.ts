@@ -8,14 +8,14 @@ import { readFigures } from "../engine/figures.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { sized } from "./sizes.ts";
+import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { expectTruth } from "./truth.ts";
 import { DEEDS, type Deed, POISONED_SEATS_OF_EACH_DEED } from "./unruly-deeds.ts";
 
 // Row 12 of README.md: a worker thread of a whole engine exits, throws, spins, under load.
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const SEATS = sized(100_000, 500_000);
 const FIRST_POISONED_SEAT = SEATS + 1;

@@ -59,10 +59,12 @@ describe("what a former process has left", () => {
     notes.open().began(other);
     const answers: SettleResult[] = ["away", { versions: [null, 4] }, { versions: [null] }];
     const asked: unknown[] = [];
-    const freed = await giveBackLeft(notes.open(), async (task) => {
+    const freed: unknown[] = [];
+    const run = async (task: unknown) => {
       asked.push(task);
       return answers.shift() ?? "away";
-    });
+    };
+    await giveBackLeft(notes.open(), run, (seats) => freed.push(...seats));
     expect(freed).toEqual([[2, 5]]);
     const settle = { kind: "settle", giveBack: true };
     expect(asked).toEqual([

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import exceptions from "../../supply-chain/exceptions.json" with { type: "json" };
-import { exceptionSchema, faultsOf } from "../../supply-chain/exceptions.ts";
+import { exceptionSchema, faultsOf, overdue } from "../../supply-chain/exceptions.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -19,19 +19,19 @@ const exception = { id: ID, reason: REASON, until: "2030-01-31" };
 
 describe("an advisory", () => {
   test("is a fault, however light, unless there is an exception for it", () => {
-    expect(faultsOf(ADVISORIES, [], "2026-11-22")).toEqual([`${ID}: pg <99.0.0 (low): it tells all`]);
-    expect(faultsOf(ADVISORIES, [exception], "2026-11-22")).toEqual([]);
-    expect(faultsOf(ADVISORIES, [exception], "2030-01-31")).toEqual([]);
+    expect(faultsOf(ADVISORIES, [])).toEqual([`${ID}: pg <99.0.0 (low): it tells all`]);
+    expect(faultsOf(ADVISORIES, [exception])).toEqual([]);
+    expect(overdue([exception], "2030-01-31")).toEqual([]);
   });
 
   test("is a fault again when its exception is over", () => {
-    expect(faultsOf(ADVISORIES, [exception], "2030-02-01")).toEqual([
+    expect(overdue([exception], "2030-02-01")).toEqual([
       `${ID}: its exception was until 2030-01-31: decide anew`,
     ]);
   });
 
   test("that is no more leaves an exception, which is a fault", () => {
-    expect(faultsOf({}, [exception], "2026-11-22")).toEqual([
+    expect(faultsOf({}, [exception])).toEqual([
       `${ID}: nothing that is installed is met by it any more: take its exception out`,
     ]);
   });

@@ -152,8 +152,13 @@ async function run(
   };
   const isRunning = () => child !== undefined && child.exitCode() === undefined;
   const resume = () => {
-    for (const pid of paused) process.kill(pid, "SIGCONT");
-    paused = [];
+    for (const pid of paused.splice(0)) {
+      try {
+        process.kill(pid, "SIGCONT");
+      } catch {
+        // It has been killed meanwhile; the others must not stay stopped for that.
+      }
+    }
   };
   const cluster: PostgresCluster = {
     ...{ url, tools, isRunning, resume },

@@ -24,8 +24,9 @@ const IDENTITY = /^([1-9]\d{0,15}):([1-9]\d{0,9})$/;
 export async function proveEvents(
   session: NodePgDatabase,
   store: EventStore,
-  cursor: Cursor | undefined,
+  cursors: ReadonlyMap<string, Cursor>,
 ): Promise<Proof> {
+  const cursor = cursors.get(store.sink);
   const reading = new EventReading(session, store.removedCount > 0, await readNewestEpoch(session));
   await store.read(async (events) => {
     for (let start = 0; start < events.length; start += LOOKUP_ROWS)
@@ -35,14 +36,13 @@ export async function proveEvents(
   const { count, repeatedCount, lostCount, findings } = reading;
   const repeated = repeatedCount > 0 ? `, ${repeatedCount} of them repetitions` : "";
   const removed = `the topic's retention has removed ${store.removedCount} messages: of those nothing can be told`;
-  const unknown = "no engine has published there: where events go to Kafka, set KAFKA_BROKERS";
+  const elsewhere = `nothing was published there, but to ${[...cursors.keys()].join(", ")}: set KAFKA_BROKERS, or the engine's DATA_DIR`;
   const lost = `${lostCount} events are of changes that were published, and lost when the database was restored or failed over`;
-  const notes = [
-    ...(lostCount > 0 ? [lost] : []),
-    ...(store.removedCount > 0 ? [removed] : cursor ? [] : [unknown]),
-  ];
-  const note = notes.length > 0 ? notes.join("; ") : undefined;
-  return proofOf("events", `${count} events in ${store.sink}${repeated}`, findings, { note });
+  const notes = [...(lostCount > 0 ? [lost] : []), ...(store.removedCount > 0 ? [removed] : [])];
+  return proofOf("events", `${count} events in ${store.sink}${repeated}`, findings, {
+    ...(notes.length > 0 && { note: notes.join("; ") }),
+    ...(!cursor && cursors.size > 0 && { unproven: elsewhere }),
+  });
 }
 
 /** Events, and the texts of their rows on the way from the database. */

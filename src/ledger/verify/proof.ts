@@ -38,7 +38,7 @@ export async function verify({ session, anchors, store }: ToVerify): Promise<Ver
   ];
   const chain = await proveChain(session, { published: farthest(cursors.values()), anchors });
   proofs.push(chain.proof);
-  if (store) proofs.push(await proveEvents(session, store, cursors.get(store.sink)));
+  if (store) proofs.push(await proveEvents(session, store, cursors));
   return { verdict: worst(proofs), proofs, head: chain.head };
 }
 
