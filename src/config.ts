@@ -241,8 +241,9 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       const given = (isSecret ? secretOf(variable, environment) : environment[variable]) || fallback;
       const parsed = type.safeParse(given);
       if (parsed.success) return [knob, parsed.data];
+      const source = isSecret && environment[`${variable}_FILE`] ? `${variable}_FILE` : variable;
       const shown = isSecret ? "" : `, not ${JSON.stringify(given?.slice(0, 80))}`;
-      throw new ConfigError(`${variable}: ${parsed.error.issues[0]?.message}${shown}`);
+      throw new ConfigError(`${source}: ${parsed.error.issues[0]?.message}${shown}`);
     }),
   ) as Omit<Config, "lockTtlMs">;
   const fault =
@@ -253,8 +254,10 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   return { ...settings, lockTtlMs: settings.statementTimeoutMs + LOCK_SLACK_MS };
 }
 
-function managementFault({ port, managementPort }: Omit<Config, "lockTtlMs">) {
+function managementFault({ port, managementPort, managementHost }: Omit<Config, "lockTtlMs">) {
   // Several processes share ports, this one with itself too: each request would go to either.
+  if (managementPort === undefined && managementHost !== undefined)
+    return "MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT";
   if (managementPort !== undefined && managementPort === port && port !== 0)
     return `MANAGEMENT_PORT: must be another port than PORT, ${port}`;
   return undefined;

@@ -74,9 +74,13 @@ export class ConnectionLimit {
   private async count(): Promise<void> {
     const { sockets, limit, onCount } = this.options;
     let connections = 0;
+    const others: number[] = [];
     await this.eachDescriptor((descriptor) => {
       if (sockets.isConnection(descriptor)) connections++;
+      else others.push(descriptor);
     });
+    // Files and connections to databases that have gone since would count as room for as many clients.
+    this.others = this.stillOthers(others);
     onCount(connections);
     if (connections > limit) await this.makeRoom();
   }
@@ -90,20 +94,25 @@ export class ConnectionLimit {
       if (connection) connections.push(connection);
       else others.push(descriptor);
     });
-    // Not those that were closed while this was going on: in a flood they are many, and room would look free.
-    this.others = others.filter((each) => isOpen(each) && !sockets.isConnection(each)).length;
+    this.others = this.stillOthers(others);
     const closed: Record<Doing, number> = { silent: 0, idle: 0, asking: 0 };
     const goers = whoGoes(connections, limit);
-    await inSlices(goers, ({ descriptor, doing }) => {
-      // It may have begun to ask since, or be another one by now.
+    await inSlices(goers, ({ descriptor, doing, sentAgoMs }) => {
+      // It may have begun to ask or been answered since, or be another one by now.
       const now = sockets.look(descriptor);
-      if (!now || doingOf(now) !== doing) return;
+      if (!now || doingOf(now) !== doing || now.sentAgoMs < sentAgoMs) return;
       sockets.end(descriptor);
       closed[doing]++;
     });
     for (const doing of ["silent", "idle", "asking"] as const)
       if (closed[doing] > 0) onClosed(doing, closed[doing]);
     onCount(connections.length - closed.silent - closed.idle - closed.asking);
+  }
+
+  /** Not those that were closed while all were looked at: in a flood they are many, and room would look free. */
+  private stillOthers(descriptors: readonly number[]): number {
+    const { sockets } = this.options;
+    return descriptors.filter((each) => isOpen(each) && !sockets.isConnection(each)).length;
   }
 
   private async eachDescriptor(see: (descriptor: number) => void): Promise<void> {

@@ -21,21 +21,32 @@ export function doingOf({ bytesReceived, sentAgoMs, receivedAgoMs }: Connection)
   return receivedAgoMs <= sentAgoMs && receivedAgoMs < ASKING_MS ? "asking" : "idle";
 }
 
-const ORDER: Record<Doing, number> = { silent: 0, idle: 1, asking: 2 };
+const SILENT = 0;
+const AT_REST = 1;
+const LIVELY = 2;
 
 /**
- * Who goes where there are more connections than the limit: the one that was given nothing for the longest
- * first, among those that never sent anything, then among those at rest. Whoever comes new is thus always let
- * in, and one that trickles bytes gains nothing by them. Those that seem to wait for an answer go only as far as
- * the limit asks for it.
+ * A client that was answered a moment ago is as lively as one that seems to ask: of 10 that asked every 300 ms,
+ * all were cut between two requests, where 260 trickled bytes under a limit of 200 and only asking counted.
+ */
+function rankOf({ doing, sentAgoMs }: Goer): number {
+  if (doing === "silent") return SILENT;
+  return doing === "idle" && sentAgoMs >= ASKING_MS ? AT_REST : LIVELY;
+}
+
+/**
+ * Who goes where there are more connections than the limit: first those that never sent anything, then those at
+ * rest, which neither asked nor were answered of late, then the others; in each the one that was given nothing for
+ * the longest. Whoever comes new is thus always let in, and one that trickles bytes goes before whoever was
+ * answered since it came. The others go only as far as the limit asks for it.
  */
 export function whoGoes(connections: readonly Connection[], limit: number): Goer[] {
   if (connections.length <= limit) return [];
   const inOrder = connections
     .map((connection) => ({ ...connection, doing: doingOf(connection) }))
-    .sort((a, b) => ORDER[a.doing] - ORDER[b.doing] || b.sentAgoMs - a.sentAgoMs);
-  const atRest = inOrder.findIndex(({ doing }) => doing === "asking");
+    .sort((a, b) => rankOf(a) - rankOf(b) || b.sentAgoMs - a.sentAgoMs);
+  const lively = inOrder.findIndex((each) => rankOf(each) === LIVELY);
   const wanted = connections.length - Math.floor(limit * (1 - ROOM_SHARE));
-  const most = Math.min(wanted, atRest === -1 ? inOrder.length : atRest);
+  const most = Math.min(wanted, lively === -1 ? inOrder.length : lively);
   return inOrder.slice(0, Math.max(most, connections.length - limit));
 }

@@ -68,10 +68,12 @@ export async function openSession(
 /**
  * One connection in one transaction that sees a single moment and can write nothing, on a standby too. It holds
  * nobody up: a reader has no transaction id that the ledger's horizon would wait for. Whoever closes it ends it.
+ * @param sameAs another one that is open: this one sees the same moment.
  */
 export async function openSnapshot(
   options: Omit<PoolOptions, "connectionLimit" | "durable">,
   onError: (error: Error) => void,
+  sameAs?: pg.Client,
 ): Promise<pg.Client> {
   const client = new pg.Client(clientOptions(options));
   client.on("error", onError);
@@ -83,6 +85,10 @@ export async function openSnapshot(
       [String(options.statementTimeoutMs)],
     );
     await client.query("begin transaction isolation level repeatable read read only");
+    if (sameAs) {
+      const exported = await sameAs.query<{ id: string }>("select pg_export_snapshot() as id");
+      await client.query(`set transaction snapshot ${client.escapeLiteral(exported.rows[0]?.id ?? "")}`);
+    }
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);

@@ -22,13 +22,8 @@ const BROKER_TIMEOUT_MS = 60_000;
 /** A log that keeps what it is told to warn of. */
 function openLog() {
   const warnings: string[] = [];
-  const errors: string[] = [];
-  const log = {
-    warn: (_: object, text: string) => void warnings.push(text),
-    error: (_: object, text: string) => void errors.push(text),
-    info: () => undefined,
-  };
-  return { warnings, errors, log: log as unknown as Logger };
+  const log = { warn: (_: object, text: string) => void warnings.push(text), info: () => undefined };
+  return { warnings, log: log as unknown as Logger };
 }
 
 describe("the audit of the sealed ledger", () => {
@@ -40,6 +35,7 @@ describe("the audit of the sealed ledger", () => {
       await ledger.sell(WINDOW_ROWS);
       await relay.round();
     }
+    await relay.close();
   });
   afterEach(() => ledger.close());
 
@@ -116,71 +112,6 @@ describe("the audit of the sealed ledger", () => {
       "checkpoint 2",
       "checkpoint 3",
     ]);
-  });
-
-  /** A publisher with nothing to publish, whose look at the ledger somebody holds up. */
-  const holdUp = async (statementTimeoutMs: number) => {
-    const { log, errors } = openLog();
-    const session = {
-      databaseUrl: ledger.sale.url,
-      name: "audited",
-      statementTimeoutMs,
-      connectTimeoutMs: 5000,
-    };
-    await using stack = new AsyncDisposableStack();
-    const relay = new Relay({
-      openSession: (onError) => openSession(session, onError),
-      openSink: ledger.sink.open,
-      batchLimitRows: WINDOW_ROWS,
-      log: createLog("silent", "test"),
-      audit: new PublishedAudit(log, 0, () => 0),
-    });
-    stack.defer(() => relay.close());
-    await until(async () => (await relay.round()).active, { ...WAIT, what: "the relay leads" });
-    const other = await ledger.sale.pool.connect();
-    await other.query("begin; lock table ledger_checkpoints in access exclusive mode");
-    stack.defer(async () => {
-      await other.query("rollback");
-      other.release();
-    });
-    const kept = stack.move();
-    return { relay, errors, kept, letGo: () => other.query("rollback") };
-  };
-
-  test("logs once that its statements take too long, and the publisher keeps its place and its sink", async () => {
-    const { relay, errors, kept, letGo } = await holdUp(200);
-    await using _ = kept;
-    const { opened, closed } = ledger.sink;
-    for (let round = 0; round < 2; round++) {
-      expect(await relay.round()).toMatchObject({ active: true, failureCount: 0, sinkUp: true });
-    }
-    expect(errors.toSorted()).toEqual([
-      "the audit cannot read how much is published; it goes on trying",
-      "the audit cannot read the sealed ledger; it goes on trying",
-    ]);
-    await letGo();
-    expect((await relay.round()).audit?.ledger).toEqual({ drift: 0, lookedAt: 3 * WINDOW_ROWS });
-    expect(ledger.sink).toMatchObject({ opened, closed });
-  });
-
-  test("the publisher gives up its place where the session is lost while it looks", async () => {
-    const { relay, errors, kept } = await holdUp(20_000);
-    await using _ = kept;
-    const { closed } = ledger.sink;
-    const round = relay.round();
-    await until(
-      async () =>
-        (
-          await rows(
-            "select 1 from pg_stat_activity where application_name = 'audited' and wait_event_type = 'Lock'",
-          )
-        )[0],
-      { ...WAIT, what: "the look is held up" },
-    );
-    await rows("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'audited'");
-    expect((await round).failureCount).toBe(1);
-    expect(ledger.sink.closed).toBe(closed + 1);
-    expect(errors).toEqual([]);
   });
 
   test.each([

@@ -81,10 +81,10 @@ describe.each(Object.entries(SECRETS))("the secret %s", (variable, value) => {
     }
   });
 
-  test("that cannot be used is never shown", () => {
+  test("that cannot be used is never shown, and the file is what is named", () => {
     const unusable = `s3cret${variable === "KAFKA_SASL_PASSWORD" ? "x".repeat(9000) : ""}`;
     const message = refusal({ [`${variable}_FILE`]: fileOf(unusable) });
-    expect(message).toStartWith(`${variable}: `);
+    expect(message).toStartWith(`${variable}_FILE: `);
     expect(message).not.toContain("s3cret");
   });
 });

@@ -3,6 +3,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { ask, bearer, makeKey } from "../access/keyed.ts";
 import { freePort } from "../support/free-port.ts";
 import { createDatabase } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
 import { runEngine } from "./command.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { scrape } from "./processes.ts";
@@ -101,6 +102,11 @@ describe("a MANAGEMENT_PORT", () => {
       1,
       `sentinel: MANAGEMENT_PORT: must be another port than PORT, ${port}\n`,
     ]);
+    const nowhere = await runEngine({ ...env, PORT: "0", MANAGEMENT_PORT: "", MANAGEMENT_HOST: "127.0.0.1" });
+    expect([nowhere.exitCode, nowhere.stderr]).toEqual([
+      1,
+      "sentinel: MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT\n",
+    ]);
     const taken = await runEngine({ ...env, PORT: "0", MANAGEMENT_PORT: port, HOST: "127.0.0.1" });
     expect([taken.exitCode, taken.stderr]).toEqual([
       1,
@@ -112,8 +118,12 @@ describe("a MANAGEMENT_PORT", () => {
     "is shared by several processes, chosen for all where it is 0",
     async () => {
       const own = await openEngine(stack, { ...env, MANAGEMENT_PORT: "0", WEB_CONCURRENCY: "2" });
-      const ready = logLines(own).find(({ msg }) => msg === "ready") as { metrics?: string } | undefined;
-      const url = new URL(ready?.metrics ?? "").origin;
+      // It answers before it says so.
+      const ready = await until(
+        () => logLines(own).find(({ msg }) => msg === "ready") as { metrics?: string } | undefined,
+        { deadlineMs: 5000, what: "it says where its metrics are" },
+      );
+      const url = new URL(ready.metrics ?? "").origin;
       expect(url).not.toBe(own.url);
       for (let ask = 0; ask < 8; ask++) {
         expect((await scrape(url)).value("sentinel_processes_answering")).toBe(2);

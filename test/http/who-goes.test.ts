@@ -13,6 +13,9 @@ const many = (count: number, from: number, given: Partial<Connection>) =>
 const SILENT = { bytesReceived: 0, sentAgoMs: 10, receivedAgoMs: 10 };
 const IDLE = { sentAgoMs: 20_000, receivedAgoMs: 20_010 };
 const ASKING = { sentAgoMs: 20_000, receivedAgoMs: 5 };
+/** Who asks, or was answered a moment ago. */
+const isLively = (each: Connection) =>
+  doingOf(each) === "asking" || (doingOf(each) === "idle" && each.sentAgoMs < 3000);
 
 describe("connections beyond the limit", () => {
   test("nobody goes as long as there are no more than the limit", () => {
@@ -42,6 +45,20 @@ describe("connections beyond the limit", () => {
     expect(whoGoes(many(103, 0, ASKING), 100).length).toBe(3);
   });
 
+  test("bytes that trickle in win no place from clients who are answered and ask again and again", () => {
+    const buyers = many(10, 0, { sentAgoMs: 300, receivedAgoMs: 301 });
+    const tricklers = many(200, 100, { sentAgoMs: 800, receivedAgoMs: 5 });
+    const goers = whoGoes([...buyers, ...tricklers], 200);
+    expect(goers.map(({ descriptor }) => descriptor)).toEqual(
+      tricklers.slice(0, 10).map((each) => each.descriptor),
+    );
+  });
+
+  test("those who were answered a moment ago go only as far as the limit asks for it", () => {
+    expect(whoGoes(many(103, 0, { sentAgoMs: 2999, receivedAgoMs: 3010 }), 100).length).toBe(3);
+    expect(whoGoes(many(103, 0, { sentAgoMs: 3000, receivedAgoMs: 3010 }), 100).length).toBe(13);
+  });
+
   test("one that has sent bytes for longer than any answer takes, and none just now, waits for none", () => {
     expect(doingOf(connection(1, { sentAgoMs: 9000, receivedAgoMs: 4000 }))).toBe("idle");
     expect(doingOf(connection(1, { sentAgoMs: 9000, receivedAgoMs: 2 }))).toBe("asking");
@@ -49,7 +66,7 @@ describe("connections beyond the limit", () => {
     expect(doingOf(connection(1, { bytesReceived: 0 }))).toBe("silent");
   });
 
-  test("whatever they do, the limit is kept, nobody goes twice, and nobody who asks before those who do not", () => {
+  test("whatever they do, the limit is kept, nobody goes twice, and of the lively who was given nothing for the longest", () => {
     const milliseconds = fc.nat(60_000);
     const anyone = fc.record({
       bytesReceived: fc.nat(3),
@@ -65,8 +82,11 @@ describe("connections beyond the limit", () => {
         expect(goers.length).toBeLessThanOrEqual(Math.max(0, connections.length - Math.floor(limit * 0.9)));
         const gone = new Set(goers.map(({ descriptor }) => descriptor));
         const stays = connections.filter(({ descriptor }) => !gone.has(descriptor));
-        if (goers.some(({ doing }) => doing === "asking"))
-          expect(stays.filter((each) => doingOf(each) !== "asking")).toEqual([]);
+        const livelyGoers = goers.filter(isLively);
+        if (livelyGoers.length === 0) return;
+        expect(stays.filter((each) => !isLively(each))).toEqual([]);
+        const shortestMs = Math.min(...livelyGoers.map(({ sentAgoMs }) => sentAgoMs));
+        expect(stays.filter(({ sentAgoMs }) => sentAgoMs > shortestMs)).toEqual([]);
       }),
     );
   });

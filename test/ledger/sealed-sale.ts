@@ -61,6 +61,7 @@ export async function openSealedSale(): Promise<SealedSale> {
   const verifyIn = async (session: NodePgDatabase, options: VerifyOptions = {}) =>
     verify({
       session,
+      otherSession: session,
       anchors: options.anchors ?? [],
       store: await openEventsFile(options.eventsFile ?? eventsFile),
     });

@@ -5,7 +5,7 @@ import { type Config, ConfigError } from "../../config.ts";
 import { findRunningPostgres } from "../../embedded/parts.ts";
 import { EMBEDDED_DATABASE, hasEmbeddedPostgres, startEmbeddedPostgres } from "../../embedded/postgres.ts";
 import { openSnapshot } from "../../postgres/connect.ts";
-import { messageOf } from "../../telemetry/log.ts";
+import { messageOf, originOf } from "../../telemetry/log.ts";
 import type { Anchor } from "./chain-proof.ts";
 import type { EventStore } from "./event-store.ts";
 import { openEventsFile } from "./events-file.ts";
@@ -100,13 +100,17 @@ async function verifyAll(
     : await openEventsFile(join(config.dataDir, "booking-events.jsonl"));
   stack.defer(() => store.close().catch(() => undefined));
   const name = "sentinel-verify";
-  const client = await openSnapshot(
-    { databaseUrl, name, connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
-    () => undefined,
-  );
+  const options = { databaseUrl, name, connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  const client = await openSnapshot(options, () => undefined).catch((error: unknown) => {
+    throw new ConfigError(
+      `DATABASE_URL: ${originOf(databaseUrl)} cannot be used (${messageOf(error)}): start that Postgres or correct the URL`,
+    );
+  });
   stack.defer(() => client.end().catch(() => undefined));
+  const other = await openSnapshot(options, () => undefined, client);
+  stack.defer(() => other.end().catch(() => undefined));
   // Awaited here: what it reads from is closed at the end of this block.
-  return await verify({ session: drizzle(client), anchors, store });
+  return await verify({ session: drizzle(client), otherSession: drizzle(other), anchors, store });
 }
 
 /** The database of the engine that runs on DATA_DIR; where none runs it is opened for as long as this takes. */
