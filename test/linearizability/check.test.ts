@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { check, shortestRefused } from "./check.ts";
-import type { History, Operation } from "./history.ts";
+import type { Answer, History, Operation } from "./history.ts";
 import { historyOf, PLANTED } from "./planted.ts";
 import { HOLD_TTL_MS, SEATS, soundHistories } from "./simulate.ts";
 
@@ -124,6 +124,26 @@ describe("any history that is sound, with one answer made another, is refused:",
       RUNS,
     );
   });
+});
+
+test("contended without anybody who decides is refused, but for as long as a lock may be left behind", () => {
+  const free = { kind: "seat", status: "available", version: 0 } as const;
+  const contended: Answer = { kind: "taken", seats: [{ seatId: 1, reason: "contended" }] };
+  const refusedAt = (startMs: number) =>
+    historyOf([
+      [
+        { do: "hold", seatIds: [1, 2], key: null },
+        0,
+        10,
+        { kind: "taken", seats: [{ seatId: 2, reason: "contended" }] },
+      ],
+      [{ do: "reserve", seatId: 2 }, 0, 10, { kind: "won", reservationId: "a", version: 1 }],
+      [{ do: "reserve", seatId: 1 }, startMs, startMs + 10, contended],
+      [{ do: "look", seatId: 1 }, 2000, 2010, free],
+    ]);
+  expect(check(refusedAt(300)).kind).toBe("refused");
+  expect(check({ ...refusedAt(300), ghostLockMs: 500 }).kind).toBe("linearizable");
+  expect(check({ ...refusedAt(600), ghostLockMs: 500 }).kind).toBe("refused");
 });
 
 test("of a refused history it tells the beginning that is wrong by itself, of the seats it is about", () => {

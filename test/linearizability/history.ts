@@ -56,6 +56,11 @@ export interface History {
    * an extension then more than once, and another's confirmation, release or cancellation told as this one's.
    */
   mayRepeat?: boolean;
+  /**
+   * How long after a request's answer its lock may still be met: one that its holder could not free is believed so
+   * long. 0 where every lock could be freed.
+   */
+  ghostLockMs?: number;
   /** From here on nothing is at work any more: whoever asks now finds no seat with a buyer who was told 503. */
   settledAtMs?: number;
   /** In no order. Every seat begins available, at version 0. */

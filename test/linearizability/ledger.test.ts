@@ -28,7 +28,8 @@ describe("a history and the ledger of its seats", () => {
     "a row says another change": (row) => [
       { ...row, status: row.status === "RESERVED" ? "HELD" : "RESERVED" },
     ],
-    "a row is of a reservation whose buyer was told another": (row, { history }) => {
+    "the row that made a reservation is of another than its buyer was told": (row, { history, rows }) => {
+      if (rows.find(({ reservationId }) => reservationId === row.reservationId) !== row) return undefined;
       const isTold = history.operations.some((operation) => madeBy(operation) === row.reservationId);
       return isTold ? [{ ...row, reservationId: "nobody's" }] : undefined;
     },

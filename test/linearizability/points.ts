@@ -1,5 +1,6 @@
 import {
   type Asked,
+  endOf,
   type History,
   madeBy,
   type Operation,
@@ -73,7 +74,7 @@ export function pointsOf(history: History): Point[] {
 type Context = ReturnType<typeof contextOf>;
 
 function contextOf(history: History) {
-  const { operations, holdTtlMs, isFinal = false, mayRepeat = false } = history;
+  const { operations, holdTtlMs, isFinal = false, mayRepeat = false, ghostLockMs = 0 } = history;
   const ofReservations = seatsOfReservations(history);
   const seatsOf = ({ asked }: Operation) => seatsAsked(asked, ofReservations);
   const keyOf = ({ asked }: Operation) => (asked.do === "hold" ? asked.key : null);
@@ -110,6 +111,7 @@ function contextOf(history: History) {
       metRivals(
         operations.filter((other) => isRival(other, seatId)),
         seatId,
+        ghostLockMs,
       ).has(operation),
     runsBeside: (operation: Operation) =>
       operations.some((other) => {
@@ -132,7 +134,7 @@ function contextOf(history: History) {
  * Those of a seat's rivals who met another one. Whoever lost to somebody who lost to somebody is right; but
  * in the end there must be one who did not lose for being a rival.
  */
-function metRivals(rivals: Operation[], seatId: number): Set<Operation> {
+function metRivals(rivals: Operation[], seatId: number, ghostLockMs: number): Set<Operation> {
   const isLoser = ({ answer }: Operation) =>
     answer.kind === "taken" &&
     answer.seats.some((seat) => seat.seatId === seatId && seat.reason === "contended");
@@ -140,7 +142,8 @@ function metRivals(rivals: Operation[], seatId: number): Set<Operation> {
   const reached = rivals.filter((rival) => !isLoser(rival));
   for (const one of reached) {
     for (const other of rivals) {
-      if (other === one || met.has(other) || !overlap(one, other)) continue;
+      const isMetBy = one.calledAtMs <= endOf(other) && other.calledAtMs <= endOf(one) + ghostLockMs;
+      if (other === one || met.has(other) || !isMetBy) continue;
       met.add(other);
       if (isLoser(other)) reached.push(other);
     }

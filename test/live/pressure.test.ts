@@ -78,7 +78,7 @@ describe("clients that stop reading", () => {
 });
 
 test("a silent stream outlives IDLE_TIMEOUT_SECONDS, and its id moves on with what other events do", async () => {
-  const { engine, writer } = await openSelling({ IDLE_TIMEOUT_SECONDS: "4" });
+  const { engine, writer } = await openSelling({ IDLE_TIMEOUT_SECONDS: "5" });
   const listener = await listen(engine.url);
   const [ready] = await listener.hears(1, "ready");
   await writer.write([5], 2);

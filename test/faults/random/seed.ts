@@ -4,7 +4,7 @@ import type { LedgerRow } from "../../linearizability/house.ts";
 import { until } from "../../support/until.ts";
 import { Clients } from "./clients.ts";
 import { HOLD_TTL_SECONDS, type Lane } from "./lane.ts";
-import { type Plan, planOf } from "./plan.ts";
+import { type Fault, type Plan, planOf } from "./plan.ts";
 import { strike } from "./strike.ts";
 
 /** Between the end of the first holds and the clients who come after it. */
@@ -16,6 +16,9 @@ const SETTLED_DEADLINE_MS = 12_000;
 const UNSETTLED_PAUSE_MS = 200;
 /** For a look at a seat when all is well. */
 const PATIENCE_MS = 5000;
+
+/** A lock is believed so long though its holder is gone (`GHOST_AGE_MS` of src/redis/seat-locks.ts). */
+const GHOST_LOCK_MS = 500;
 
 export interface Played {
   plan: Plan;
@@ -55,6 +58,7 @@ async function judge(lane: Lane, plan: Plan, seatIds: number[], clients: Clients
     );
     const history: History = {
       ...{ holdTtlMs: HOLD_TTL_SECONDS * 1000, isFinal: plan.isFinal, mayRepeat: true, settledAtMs },
+      ghostLockMs: plan.faults.some(keepsLocks) ? GHOST_LOCK_MS : 0,
       operations: [...asked, ...looks],
     };
     const said = check(history);
@@ -73,6 +77,12 @@ async function judge(lane: Lane, plan: Plan, seatIds: number[], clients: Clients
   if (!played) throw new Error("nothing was judged");
   return played;
 }
+
+/** Whether whoever has a lock may not get to free it. */
+const keepsLocks = (fault: Fault): boolean =>
+  fault.what === "link"
+    ? fault.link === "redis"
+    : fault.what !== "backends ended" && fault.what !== "kafka paused";
 
 /** At a moment when nothing is wrong: it must be answered. */
 async function look(clients: Clients, seatId: number, engine: number): Promise<Operation> {
