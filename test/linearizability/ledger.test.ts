@@ -40,9 +40,10 @@ describe("a history and the ledger of its seats", () => {
     "a row has another version": (row) => [{ ...row, version: row.version + 1 }],
   };
 
+  // Every answer came: what is in doubt may explain one row more, or another one.
   test.each(Object.entries(faults))("do not when %s", (_name, fault) => {
     fc.assert(
-      fc.property(soundRuns("doubtfully"), fc.nat(), (sound, which) => {
+      fc.property(soundRuns("surely"), fc.nat(), (sound, which) => {
         const row = sound.rows[which % sound.rows.length];
         const instead = row && fault(row, sound);
         fc.pre(instead !== undefined);
