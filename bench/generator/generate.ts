@@ -126,8 +126,13 @@ class Load {
     this.oneLess();
   }
 
-  private lost({ isBusy }: Connection): void {
-    if (!isBusy) return;
+  private lost(connection: Connection): void {
+    if (!connection.isBusy) {
+      // A server closes those that were idle for long: the ones lowest on the pile of a long load.
+      const place = this.free.indexOf(connection);
+      if (place >= 0) this.free.splice(place, 1);
+      return;
+    }
     this.tally.lost++;
     this.oneLess();
   }
