@@ -264,6 +264,9 @@ export async function blockCommits(
   };
 }
 
+/** The header of a request that is to have one effect, however often it is sent. */
+export const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
+
 /** An engine's environment without the limit of requests an address has: a test is one address. */
 export const UNLIMITED = { RATE_LIMIT_ADDRESS_REQUESTS: "0", RATE_LIMIT_KEY_REQUESTS: "0" };
 

@@ -5,6 +5,7 @@ import {
   type Answer,
   expectProblem,
   type Headed,
+  newKey,
   openTheatre,
   tillAt,
   tokenOf,
@@ -47,7 +48,6 @@ describe("a connection cut in the commit, under load", () => {
   });
   afterAll(() => stack.disposeAsync());
 
-  const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
   const query: WiredHouse["theatre"]["facts"]["query"] = (...asked) => house.theatre.facts.query(...asked);
   const sessions = async () => {
     const rows = await query<{ pid: number }>(

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import type { Facts } from "../engine/facts.ts";
-import { type Answer, type Till, tokenOf } from "../engine/reservations.ts";
+import { type Answer, newKey, type Till, tokenOf } from "../engine/reservations.ts";
 import { until } from "../support/until.ts";
 
 /** A shop that was told 503 asks on after this long, for other seats. */
@@ -30,7 +30,6 @@ export function openOrders(till: Till, nextSeat: () => number, shopCount: number
   const orders: Order[] = [];
   let stopped = false;
   let confirmed = 0;
-  const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
   const shop = async () => {
     while (!stopped) {
       const order = { seatIds: [nextSeat(), nextSeat()], holdKey: newKey(), confirmKey: newKey() };

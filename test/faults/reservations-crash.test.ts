@@ -3,6 +3,7 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
 import {
   blockCommits,
+  newKey,
   type OnSale,
   openTheatre,
   type Theatre,
@@ -43,7 +44,6 @@ describe("an engine that is killed before it has answered", () => {
 
   const open = () => openEngine(stack, env);
   const seats = (count: number) => Array.from({ length: count }, () => house.seats[nextSeat++] ?? 0);
-  const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
   const reservationsOn = (seatIds: number[]) =>
     theatre.facts.query<{ id: string; status: string; seatIds: number[] }>(
       `select id, status::text, array_to_json(seat_ids) as "seatIds" from reservations where seat_ids && $1::bigint[] and status <> 'void'`,

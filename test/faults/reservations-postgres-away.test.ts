@@ -5,6 +5,7 @@ import {
   type Answer,
   blockCommits,
   expectProblem,
+  newKey,
   type OnSale,
   openTheatre,
   type Theatre,
@@ -51,7 +52,6 @@ describe("reservations while Postgres is away", () => {
   });
 
   const seats = (count: number) => Array.from({ length: count }, () => house.seats[nextSeat++] ?? 0);
-  const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
   const holdsAgain = () =>
     until(async () => (await till.hold({ seatIds: seats(1) })).status === 201, {
       ...WAIT,

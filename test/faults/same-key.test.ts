@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Answer, expectProblem, tillAt, tokenOf } from "../engine/reservations.ts";
+import { type Answer, expectProblem, newKey, tillAt, tokenOf } from "../engine/reservations.ts";
 import { until } from "../support/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
@@ -30,7 +30,6 @@ describe("one Idempotency-Key, many times", () => {
   });
   afterAll(() => stack.disposeAsync());
 
-  const newKey = () => ({ "idempotency-key": crypto.randomUUID() });
   const isReplay = ({ headers }: Answer) => headers.get("idempotent-replayed") === "true";
   /** Of seats that were held for a key: one reservation, one row each, and the same text for everybody. */
   const expectOneHold = async (key: Record<string, string>, seatIds: number[], answers: Answer[]) => {
