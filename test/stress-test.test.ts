@@ -4,6 +4,7 @@ import { bodyOf, reserve } from "./engine/buyers.ts";
 import { type Engine, openEngine } from "./engine/engines.ts";
 import { type Facts, openFacts } from "./engine/facts.ts";
 import { freePort } from "./support/free-port.ts";
+import { findProgram, partOrSkip } from "./support/parts.ts";
 import { createDatabase } from "./support/postgres.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
@@ -14,9 +15,8 @@ const HANG_TIMEOUT_MS = 50_000;
 
 const { PATH = "" } = process.env;
 
-const curl = Bun.which("curl");
-const bash = Bun.which("bash");
-if (!curl || !bash) console.warn("tests of stress-test.sh are skipped: bash or curl is not on PATH");
+const curl = await partOrSkip("curl", () => findProgram("curl"));
+const bash = await partOrSkip("curl", () => findProgram("bash"));
 
 describe.skipIf(!curl || !bash)("stress-test.sh", () => {
   const stack = new AsyncDisposableStack();

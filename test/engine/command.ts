@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { freePort } from "../support/free-port.ts";
+import { tellSkipped } from "../support/parts.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 /** Beyond what any start may take; a command that hangs is ended here, not by the test's own limit. */
@@ -50,7 +51,7 @@ export function asOrdinaryUser(): string[] | undefined {
   const id = String(ORDINARY_USER);
   const prefix = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups"];
   if (!Bun.which("setpriv")) {
-    console.warn("tests as an ordinary user are skipped: no setpriv is on PATH");
+    tellSkipped("setpriv", "no setpriv is on PATH");
     return undefined;
   }
   const readable = Bun.spawnSync([...prefix, process.execPath, "src/main.ts", "--version"], {
@@ -58,6 +59,6 @@ export function asOrdinaryUser(): string[] | undefined {
     env: { PATH, HOME: "/" },
   });
   if (readable.success) return prefix;
-  console.warn(`tests as an ordinary user are skipped: ${readable.stderr.toString().trim()}`);
+  tellSkipped("setpriv", readable.stderr.toString().trim());
   return undefined;
 }

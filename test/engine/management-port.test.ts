@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { ask, bearer, makeKey } from "../access/keyed.ts";
 import { freePort } from "../support/free-port.ts";
+import { findLinux, partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
 import { runEngine } from "./command.ts";
@@ -9,6 +10,8 @@ import { type Engine, logLines, openEngine } from "./engines.ts";
 import { scrape } from "./processes.ts";
 
 setDefaultTimeout(60_000);
+
+const linux = await partOrSkip("linux", findLinux);
 
 const PROBES = ["/health/live", "/health/ready", "/health/startup"];
 const MANAGING = ["/metrics", "/actuator/prometheus", "/actuator/health", "/api/v1/admin/api-keys"];
@@ -114,21 +117,18 @@ describe("a MANAGEMENT_PORT", () => {
     ]);
   });
 
-  test.skipIf(process.platform !== "linux")(
-    "is shared by several processes, chosen for all where it is 0",
-    async () => {
-      const own = await openEngine(stack, { ...env, MANAGEMENT_PORT: "0", WEB_CONCURRENCY: "2" });
-      // It answers before it says so.
-      const ready = await until(
-        () => logLines(own).find(({ msg }) => msg === "ready") as { metrics?: string } | undefined,
-        { deadlineMs: 5000, what: "it says where its metrics are" },
-      );
-      const url = new URL(ready.metrics ?? "").origin;
-      expect(url).not.toBe(own.url);
-      for (let ask = 0; ask < 8; ask++) {
-        expect((await scrape(url)).value("sentinel_processes_answering")).toBe(2);
-        expect((await fetch(`${own.url}/metrics`, { keepalive: false })).status).toBe(404);
-      }
-    },
-  );
+  test.skipIf(!linux)("is shared by several processes, chosen for all where it is 0", async () => {
+    const own = await openEngine(stack, { ...env, MANAGEMENT_PORT: "0", WEB_CONCURRENCY: "2" });
+    // It answers before it says so.
+    const ready = await until(
+      () => logLines(own).find(({ msg }) => msg === "ready") as { metrics?: string } | undefined,
+      { deadlineMs: 5000, what: "it says where its metrics are" },
+    );
+    const url = new URL(ready.metrics ?? "").origin;
+    expect(url).not.toBe(own.url);
+    for (let ask = 0; ask < 8; ask++) {
+      expect((await scrape(url)).value("sentinel_processes_answering")).toBe(2);
+      expect((await fetch(`${own.url}/metrics`, { keepalive: false })).status).toBe(404);
+    }
+  });
 });

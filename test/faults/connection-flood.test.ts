@@ -2,6 +2,7 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { figuresIn } from "../engine/figures.ts";
+import { findLinux, findProgram, partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
@@ -36,9 +37,10 @@ const flood = async (attackers: Attackers, first: string) => {
     await Promise.all([attackers.open(WAVE, first), Bun.sleep(WAVE_EVERY_MS)]);
 };
 
-if (process.platform !== "linux") console.warn("tests of CONNECTION_LIMIT are skipped: only Linux has it");
+const linux = await partOrSkip("linux", findLinux);
+const prlimit = await partOrSkip("prlimit", () => findProgram("prlimit"));
 
-describe.skipIf(process.platform !== "linux")("an engine with a CONNECTION_LIMIT", () => {
+describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
   const floods = {
     "send nothing": { first: "", reason: "silent" },
     "ask once and stay": { first: get("/health/live"), reason: "idle" },
@@ -78,10 +80,7 @@ describe.skipIf(process.platform !== "linux")("an engine with a CONNECTION_LIMIT
   });
 });
 
-if (!Bun.which("prlimit"))
-  console.warn("tests of an engine without descriptors are skipped: no prlimit is on PATH");
-
-describe.skipIf(!Bun.which("prlimit"))("an engine whose last descriptor is taken", () => {
+describe.skipIf(!prlimit)("an engine whose last descriptor is taken", () => {
   const DESCRIPTORS = 300;
   /**
    * Of the thread that takes connections. Its timers read files, which ended it once: samples of memory come every

@@ -4,9 +4,11 @@ import { bodyOf, openSale, reserve, type Sale, type Answer as Sold } from "../en
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
 import { tillAt, tokenOf } from "../engine/reservations.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { findRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 import { expectTruth } from "./truth.ts";
-import { openWiredHouse, redisFound, type WiredHouse } from "./wired-house.ts";
+import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 3 of README.md, and of DESIGN.md section 4: a ghost lock of a killed process.
 setDefaultTimeout(60_000);
@@ -14,6 +16,8 @@ setDefaultTimeout(60_000);
 const WAIT = { deadlineMs: 20_000 };
 const RIVALS = 10;
 const LOAD_BUYERS = 8;
+
+const redisFound = await partOrSkip("redis", findRedis);
 
 describe.skipIf(!redisFound)("a writer that stands still with the lock of its seats, and rivals", () => {
   const stack = new AsyncDisposableStack();

@@ -1,11 +1,8 @@
 import { join } from "node:path";
 import { type OnSale, openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
-import { partOrSkip } from "../support/parts.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { startWire, type Wire } from "../support/wire.ts";
-
-export const redisFound = await partOrSkip("redis", findRedis);
 
 /** Seats of this event have ids that no other number in a message has, so that a wire can be told to stop at one. */
 const FIRST_MARKED_SEAT = 700_000_001;
@@ -33,7 +30,7 @@ export interface WiredHouse {
 export async function openWiredHouse(stack: AsyncDisposableStack): Promise<WiredHouse> {
   const dataDir = await tempDir("wired");
   stack.defer(dataDir.remove);
-  const server = redisFound ? await startRedis() : undefined;
+  const server = typeof findRedis() === "string" ? await startRedis() : undefined;
   if (server) stack.defer(server.stop);
   const redis = server && (await startWire(server.url));
   if (redis) stack.defer(redis.stop);

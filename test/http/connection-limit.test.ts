@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test
 import { closeSync, openSync } from "node:fs";
 import { ConnectionLimit } from "../../src/http/connection-limit.ts";
 import type { ServerSockets } from "../../src/http/server-sockets.ts";
+import { findLinux, partOrSkip } from "../support/parts.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(30_000);
@@ -12,9 +13,8 @@ const LOOKED = { deadlineMs: 2000, what: "the limit has looked" };
 const COUNTED = { deadlineMs: 15_000, what: "the limit has counted" };
 
 // Whatever it opens are real descriptors; which of them are connections, and what they do, each test says.
-if (process.platform !== "linux")
-  console.warn("tests of the connection limit are skipped: only Linux has it");
-const onLinux = test.skipIf(process.platform !== "linux");
+const linux = await partOrSkip("linux", findLinux);
+const onLinux = test.skipIf(!linux);
 
 let opened: number[];
 let connections: Map<number, { sentAgoMs: number }>;

@@ -2,6 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { ConfigError } from "../../src/config.ts";
 import { reservePort } from "../../src/http/port.ts";
 import { freePort } from "../support/free-port.ts";
+import { findLinux, partOrSkip } from "../support/parts.ts";
+
+const linux = await partOrSkip("linux", findLinux);
 
 const host = "127.0.0.1";
 const hello = { hostname: host, fetch: () => new Response("hello") };
@@ -30,7 +33,7 @@ describe("the port of several processes", () => {
     });
   }
 
-  test.skipIf(process.platform !== "linux")(
+  test.skipIf(!linux)(
     "is refused to a second one before the first one's processes listen, until it is released",
     async () => {
       const port = await freePort();

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
 import { readConfig } from "../../src/config.ts";
+import { tellSkipped } from "../support/parts.ts";
 import { run } from "./tools.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -47,7 +48,7 @@ const composeCommands = [["docker-compose"], ["docker", "compose"]].filter(
   ([program = "", ...rest]) => Bun.which(program) && run([program, ...rest, "version"], ROOT).exitCode === 0,
 );
 if (composeCommands.length === 0) {
-  console.warn("tests with docker-compose are skipped: no docker-compose and no docker compose is on PATH");
+  tellSkipped("docker-compose", "no docker-compose and no docker compose is on PATH");
 }
 
 describe.skipIf(composeCommands.length === 0)("Compose", () => {

@@ -6,19 +6,26 @@ import { createServer } from "node:net";
  */
 const LOWEST_PORT = 20_000;
 const HIGHEST_PORT = 32_000;
+/** Test processes that run side by side (`test/run.ts`) take their ports from different parts of the range. */
+const LANE_PORTS = 3_000;
 const ATTEMPT_LIMIT = 100;
+
+const { SENTINEL_TEST_LANE } = process.env;
+const lowest =
+  SENTINEL_TEST_LANE === undefined ? LOWEST_PORT : LOWEST_PORT + Number(SENTINEL_TEST_LANE) * LANE_PORTS;
+const highest = SENTINEL_TEST_LANE === undefined ? HIGHEST_PORT : lowest + LANE_PORTS;
 
 const given = new Set<number>();
 
 /** A port of 127.0.0.1 that nobody listens on now and that was not given out before by this process. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPT_LIMIT; attempt++) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    const port = lowest + Math.floor(Math.random() * (highest - lowest));
     if (given.has(port) || !(await isFree(port))) continue;
     given.add(port);
     return port;
   }
-  throw new Error(`no free port from ${LOWEST_PORT} to ${HIGHEST_PORT} in ${ATTEMPT_LIMIT} attempts`);
+  throw new Error(`no free port from ${lowest} to ${highest} in ${ATTEMPT_LIMIT} attempts`);
 }
 
 function isFree(port: number): Promise<boolean> {

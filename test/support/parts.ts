@@ -1,3 +1,5 @@
+import { appendFileSync } from "node:fs";
+
 /** The outside programs that a machine may lack; Postgres comes from npm and is always there. */
 export type Part =
   | "redis"
@@ -7,7 +9,12 @@ export type Part =
   | "toxiproxy"
   | "openssl"
   | "postgres-tools"
-  | "small-disks";
+  | "small-disks"
+  | "linux"
+  | "setpriv"
+  | "prlimit"
+  | "curl"
+  | "docker-compose";
 
 /** Why a part cannot be had here, in words for whoever reads the test output. */
 export interface Missing {
@@ -35,10 +42,24 @@ export async function partOrSkip<Found extends object | string>(
   const result = await find();
   if (!isMissing(result)) return result;
   if (required(part)) throw new Error(`SENTINEL_REQUIRE names ${part}, but ${result.missing}`);
-  if (!alreadyTold.has(part)) console.warn(`tests with ${part} are skipped: ${result.missing}`);
-  alreadyTold.add(part);
+  tellSkipped(part, result.missing);
   return undefined;
 }
+
+/**
+ * Says why tests of the calling file are skipped. `test/run.ts` collects the reasons in the file that
+ * `SENTINEL_SKIPS` names and prints each once; a file that runs by itself prints its own.
+ */
+export function tellSkipped(part: Part, reason: string): void {
+  const { SENTINEL_SKIPS } = process.env;
+  if (SENTINEL_SKIPS) appendFileSync(SENTINEL_SKIPS, `${JSON.stringify({ file: Bun.main, reason })}\n`);
+  else if (!alreadyTold.has(part)) console.warn(`tests with ${part} are skipped: ${reason}`);
+  alreadyTold.add(part);
+}
+
+/** Connection limits and shared ports, for example, exist on Linux only. */
+export const findLinux = (): string | Missing =>
+  process.platform === "linux" ? "linux" : { missing: "only Linux has what they test" };
 
 /** What was found, where its absence is the caller's mistake (it did not ask `partOrSkip` first). */
 export function present<Found extends object | string>(result: Found | Missing): Found {

@@ -1,0 +1,49 @@
+import { collectOutcomes, type Outcomes } from "./outcomes.ts";
+
+/** A test that hangs in spite of its own timeout is ended with its process. Faults at full size take hours. */
+const GROUP_TIMEOUT_MS = process.env["FAULTS"] === "full" ? 4 * 3_600_000 : 20 * 60_000;
+const TEST_TIMEOUT_MS = 60_000;
+
+export interface GroupOptions {
+  group: string[];
+  /** From 0; decides the ports that the tests may take. */
+  lane: number;
+  root: string;
+  /** The file in which tests note why they are skipped. */
+  skipsFile: string;
+  signal: AbortSignal;
+}
+
+export interface GroupResult extends Outcomes {
+  output: string;
+  seconds: number;
+}
+
+/** Runs some test files in one `bun test` process, to its end. */
+export async function runGroup({ group, lane, root, skipsFile, signal }: GroupOptions): Promise<GroupResult> {
+  const startedAt = performance.now();
+  const child = Bun.spawn(
+    [process.execPath, "test", "--timeout", String(TEST_TIMEOUT_MS), ...group.map((file) => `./${file}`)],
+    {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", SENTINEL_SKIPS: skipsFile, SENTINEL_TEST_LANE: String(lane) },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  const end = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", end);
+  const timer = setTimeout(() => child.kill("SIGKILL"), GROUP_TIMEOUT_MS);
+  const [stdout, stderr, exitCode] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  clearTimeout(timer);
+  signal.removeEventListener("abort", end);
+  // Bun tells results on stderr; what tests print themselves is on both.
+  return {
+    ...collectOutcomes(stderr, exitCode),
+    output: `${stdout}${stderr}`,
+    seconds: (performance.now() - startedAt) / 1000,
+  };
+}

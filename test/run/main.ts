@@ -1,0 +1,88 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { runGroup } from "./group.ts";
+import { closingBlock, readSkips, Tally } from "./tally.ts";
+import { filesOf, groupsOf, isTier, TIERS } from "./tiers.ts";
+
+/**
+ * Runs one tier of the tests and ends with one block: what passed, what failed, and each reason for a skip once.
+ * Files run in a few `bun test` processes side by side, each with a Postgres and a range of ports of its own.
+ * Everything that the tests print is kept in `.cache/test/<tier>.log`; failures are shown as they happen.
+ */
+
+const ROOT = resolve(import.meta.dir, "../..");
+/** Each lane takes a range of ports; see `test/support/free-port.ts`. */
+const LANE_LIMIT = 4;
+const INTERRUPTED = 130;
+
+const USAGE = `Usage: bun run test [FILTER...]          everything but the two tiers below
+       bun run test:engine [FILTER...]   engine processes on real parts
+       bun run test:faults [FILTER...]   faults under load; FAULTS=full for the full sizes
+       --lanes N                         test processes side by side, 1 to ${LANE_LIMIT}
+
+FILTER keeps the files whose path contains it. For one file: bun test test/http/port.test.ts`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: "boolean", short: "h" }, lanes: { type: "string" } },
+});
+const [tier = "test", ...filters] = positionals;
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+if (!isTier(tier)) fail(`there is no tier "${tier}"; the tiers are ${Object.keys(TIERS).join(", ")}`);
+const laneCount =
+  values.lanes === undefined ? Math.min(availableParallelism(), TIERS[tier].lanes) : Number(values.lanes);
+if (!Number.isInteger(laneCount) || laneCount < 1 || laneCount > LANE_LIMIT)
+  fail(`--lanes: must be an integer from 1 to ${LANE_LIMIT}, not "${values.lanes}"`);
+
+const files = filesOf(tier, ROOT).filter((file) => filters.every((filter) => file.includes(filter)));
+if (files.length === 0)
+  fail(`no test file of this tier has a path with ${filters.map((f) => `"${f}"`).join(" and ")}`);
+
+const folder = join(ROOT, ".cache/test");
+mkdirSync(folder, { recursive: true });
+const logFile = join(folder, `${tier}.log`);
+const skipsFile = join(folder, `${tier}.skips.jsonl`);
+for (const path of [logFile, skipsFile]) rmSync(path, { force: true });
+const log = Bun.file(logFile).writer();
+
+const abort = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    abort.abort();
+    process.exitCode = INTERRUPTED;
+  });
+}
+
+const startedAt = performance.now();
+const tally = new Tally();
+const waiting = groupsOf(files);
+console.log(
+  `${files.length} test files in ${laneCount} ${laneCount === 1 ? "lane" : "lanes"}; everything they print is in ${logFile}`,
+);
+await Promise.all(
+  Array.from({ length: laneCount }, async (_, lane) => {
+    for (let group = waiting.shift(); group && !abort.signal.aborted; group = waiting.shift()) {
+      const result = await runGroup({ group, lane, root: ROOT, skipsFile, signal: abort.signal });
+      log.write(result.output);
+      if (abort.signal.aborted) continue;
+      for (const shown of result.failures) console.log(shown);
+      console.log(tally.add(group, result));
+    }
+  }),
+);
+await log.end();
+if (abort.signal.aborted) process.exit(INTERRUPTED);
+
+const block = closingBlock(tally, readSkips(skipsFile, ROOT), performance.now() - startedAt);
+console.log(block.text);
+process.exit(block.isGreen ? 0 : 1);
+
+function fail(message: string): never {
+  console.error(`test: ${message}\n\n${USAGE}`);
+  process.exit(2);
+}

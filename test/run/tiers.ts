@@ -1,0 +1,47 @@
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+interface Tier {
+  /** The rooms of `test/` that the tier has; undefined means all that no other tier names. */
+  rooms: readonly string[] | undefined;
+  /** Test processes side by side, where the machine has that many cores. */
+  lanes: number;
+}
+
+export const TIERS = {
+  test: { rooms: undefined, lanes: 4 },
+  engine: { rooms: ["engine", "security", "monitoring", "first-contact"], lanes: 2 },
+  faults: { rooms: ["faults"], lanes: 2 },
+} as const satisfies Record<string, Tier>;
+
+export type TierName = keyof typeof TIERS;
+
+export const isTier = (name: string): name is TierName => name in TIERS;
+
+/** Files that run in one `bun test` process, and share its Postgres. More would leave lanes idle at the end. */
+const GROUP_LIMIT_FILES = 8;
+
+/** The test files of a tier, relative to the root and sorted. */
+export function filesOf(tier: TierName, root: string): string[] {
+  const named = Object.values(TIERS).flatMap(({ rooms }) => rooms ?? []);
+  const rooms: readonly string[] | undefined = TIERS[tier].rooms;
+  return [...new Bun.Glob("test/**/*.test.ts").scanSync(root)]
+    .filter((file) => {
+      const room = file.split("/")[1] ?? "";
+      return rooms ? rooms.includes(room) : !named.some((name) => name === room);
+    })
+    .sort((one, other) => sizeOf(root, other) - sizeOf(root, one));
+}
+
+/** Groups of files of one room, the largest first: what takes long does not begin last. */
+export function groupsOf(files: string[]): string[][] {
+  const rooms = Map.groupBy(files, dirname);
+  const groups = [...rooms.values()].flatMap((room) =>
+    Array.from({ length: Math.ceil(room.length / GROUP_LIMIT_FILES) }, (_, index) =>
+      room.slice(index * GROUP_LIMIT_FILES, (index + 1) * GROUP_LIMIT_FILES),
+    ),
+  );
+  return groups.sort((one, other) => other.length - one.length);
+}
+
+const sizeOf = (root: string, file: string) => statSync(join(root, file)).size;
