@@ -205,8 +205,12 @@ function openSweeper(
   const { statementTimeoutMs, connectTimeoutMs } = config;
   const { databaseUrl } = parts;
   const sweeper = new Sweeper({ databaseUrl, statementTimeoutMs, connectTimeoutMs, log });
-  const loop = new SweeperLoop(sweeper, ({ active, freed }) => {
+  const loop = new SweeperLoop(sweeper, ({ active, freed, overdue }) => {
     metrics.sweeperActive.set(active ? 1 : 0);
+    if (overdue) {
+      metrics.overdueHolds.set(overdue.count);
+      metrics.overdueHoldSeconds.set(overdue.oldestSeconds);
+    }
     metrics.sweptSeats.inc(freed.length);
     onFreed(freed);
   });

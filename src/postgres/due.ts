@@ -8,19 +8,58 @@ import { KEY_LIFETIME_HOURS } from "./guards.ts";
  */
 const JITTER_MS = 1000;
 
-/** Holds that are over and due, the oldest first, with at most so many seats. */
-export async function readDueHolds(session: NodePgDatabase, limitSeats: number): Promise<string[]> {
+/** A hold counts as overdue when the sweeper, with its jitter and pauses, must have ended it already. */
+const OVERDUE_AFTER_MS = 2000;
+
+/**
+ * Holds that are over and due, the oldest first, with at most so many seats.
+ * @param after only holds that come after this one in that order, which itself may have been ended meanwhile
+ */
+export async function readDueHolds(
+  session: NodePgDatabase,
+  limitSeats: number,
+  after?: string,
+): Promise<string[]> {
+  const place = sql`from reservations where id = ${after ?? null}::uuid`;
+  const isNext =
+    after === undefined
+      ? sql`true`
+      : // The first half is what the index can use.
+        sql`expires_at >= (select expires_at ${place}) and (expires_at, id) > (select expires_at, id ${place})`;
   const { rows } = await session.execute<{ id: string }>(sql`
     with due as (
       select id, expires_at, seat_count from reservations
-      where status = 'held' and expires_at <= now()
+      where status = 'held' and expires_at <= now() and ${isNext}
         and expires_at + (('x' || right(id::text, 4))::bit(16)::int % ${JITTER_MS}) * interval '1 ms' <= now()
-      order by expires_at limit ${limitSeats}
+      order by expires_at, id limit ${limitSeats}
     ), counted as (
       select id, expires_at, sum(seat_count) over (order by expires_at, id) as seats from due
     )
-    select id from counted where seats <= ${limitSeats} order by expires_at`);
+    select id from counted where seats <= ${limitSeats} order by expires_at, id`);
   return rows.map(({ id }) => id);
+}
+
+/** Holds that ended so long ago that the sweeper must have been kept from them. */
+export interface OverdueHolds {
+  /** Counted up to the limit. */
+  count: number;
+  /** How long ago the oldest of them ended; 0 where there are none. */
+  oldestSeconds: number;
+}
+
+/** Looks at no more than `limit` entries of the index of holds. */
+export async function readOverdueHolds(session: NodePgDatabase, limit: number): Promise<OverdueHolds> {
+  const { rows } = await session.execute<{ count: number; oldestSeconds: number }>(sql`
+    select count(*)::int as count,
+           coalesce(extract(epoch from now() - min(expires_at)), 0)::float8 as "oldestSeconds"
+    from (
+      select expires_at from reservations
+      where status = 'held' and expires_at <= now() - ${OVERDUE_AFTER_MS} * interval '1 ms'
+      order by expires_at limit ${limit}
+    ) as overdue`);
+  const [row] = rows;
+  if (!row) throw new Error("the database gave no count of overdue holds");
+  return { count: row.count, oldestSeconds: row.oldestSeconds };
 }
 
 /** The seats that these reservations' expiry has freed, with their versions then. */

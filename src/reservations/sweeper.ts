@@ -1,14 +1,27 @@
-import { drizzle } from "drizzle-orm/node-postgres";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import { commitChanges } from "../postgres/change.ts";
+import { type ChangeRow, commitChanges } from "../postgres/change.ts";
 import { openSession } from "../postgres/connect.ts";
-import { readDueHolds, readFreed, removeOldKeys } from "../postgres/due.ts";
+import {
+  type OverdueHolds,
+  readDueHolds,
+  readFreed,
+  readOverdueHolds,
+  removeOldKeys,
+} from "../postgres/due.ts";
 import { ADVISORY_LOCKS } from "../postgres/epoch.ts";
+import { faultOf } from "../postgres/faults.ts";
 import { tryToLead } from "../postgres/ledger.ts";
 import { FaultLog, type Logger } from "../telemetry/log.ts";
 
 /** Some 800 ms a round, within the statement's time limit; 10,000 holds that end in one instant take 4 s (seen). */
 const ROUND_LIMIT_SEATS = 2000;
+/** A hold that the statement fails for is tried again after so long; at most so many are left out meanwhile. */
+const SPOILT_RETRY_MS = 10_000;
+const SPOILT_LIMIT = 1000;
+/** How often overdue holds are counted, and how far. */
+const OVERDUE_INTERVAL_MS = 5000;
+const OVERDUE_LIMIT = 10_000;
 const KEYS_INTERVAL_MS = 60_000;
 const KEYS_LIMIT_ROWS = 10_000;
 
@@ -27,6 +40,8 @@ export interface SweeperReport {
   freed: [seatId: number, version: number][];
   /** More is due: the next round should begin at once. */
   more: boolean;
+  /** Where they were counted in this round; by every process, also one that does not sweep. */
+  overdue?: OverdueHolds;
 }
 
 const NOTHING: SweeperReport = { active: false, freed: [], more: false };
@@ -41,6 +56,10 @@ interface Session {
  * Ends holds that are over. One process of all sweeps, the one whose session has the advisory lock. Nobody
  * rests on it: whoever wants a seat whose hold is over takes it without it. It needs no thread of its own: that
  * took 11 MB, and 2,000 seats are 50 to 80 ms of work for the main thread, in pieces of 10 ms at most.
+ *
+ * A hold that cannot be ended now (somebody has locked its row or its seats) does not keep the others: the next
+ * round goes on behind it, and comes back to it when the end of the list is reached. When the statement itself
+ * fails, rounds are made smaller until the hold that it fails for stands alone, and that one is left out for a while.
  */
 export class Sweeper {
   private readonly faults: FaultLog;
@@ -48,6 +67,13 @@ export class Sweeper {
   /** Holds that were sent to be ended, and not heard of again: they may have been. */
   private unheard: string[] = [];
   private keysAt = Number.NEGATIVE_INFINITY;
+  private overdueAt = Number.NEGATIVE_INFINITY;
+  /** The last hold of a round in which some were refused: the next round looks behind it. */
+  private after: string | undefined;
+  private limitHolds = ROUND_LIMIT_SEATS;
+  /** Holds that the statement fails for. */
+  private readonly spoilt = new Set<string>();
+  private spoiltAt = 0;
 
   constructor(private readonly options: SweeperOptions) {
     this.faults = new FaultLog(options.log, "holds that are over cannot be swept");
@@ -80,19 +106,56 @@ export class Sweeper {
   }
 
   private async sweep(): Promise<SweeperReport> {
-    const client = await this.lead();
-    if (!client) return NOTHING;
+    const session = await this.openSession();
+    if (!session.client) return NOTHING;
+    const { client } = session;
     const database = drizzle(client);
+    const overdue = await this.countOverdue(database);
+    session.leads ||= await tryToLead(database, ADVISORY_LOCKS.sweeper);
+    if (!session.leads) return { ...NOTHING, ...overdue };
     const freed = this.unheard.length === 0 ? [] : await readFreed(database, this.unheard);
-    const due = await readDueHolds(database, ROUND_LIMIT_SEATS);
+    if (performance.now() - this.spoiltAt >= SPOILT_RETRY_MS) this.spoilt.clear();
+    const page = await readDueHolds(database, ROUND_LIMIT_SEATS, this.after);
+    const due = page.filter((id) => !this.spoilt.has(id)).slice(0, this.limitHolds);
     this.unheard = [...new Set([...this.unheard, ...due])];
-    const rows =
-      due.length === 0
-        ? []
-        : await commitChanges(client, { reservationIds: due, actions: due.map(() => "expire") });
+    const rows = due.length === 0 ? [] : await this.expire(client, due);
     this.unheard = [];
+    const isSomeLeft =
+      rows.some(({ verdict }) => verdict !== "done") || page.some((id) => this.spoilt.has(id));
+    if (page.length === 0) this.after = undefined;
+    else if (isSomeLeft) this.after = due.at(-1) ?? page.at(-1);
     const swept = rows.flatMap((row) => row.seats);
-    return { active: true, freed: [...freed, ...swept], more: swept.length >= ROUND_LIMIT_SEATS / 2 };
+    const isMoreLikely = due.length < page.length || swept.length >= ROUND_LIMIT_SEATS / 2;
+    return {
+      active: true,
+      freed: [...freed, ...swept],
+      more: page.length > 0 && (this.after !== undefined || isMoreLikely),
+      ...overdue,
+    };
+  }
+
+  private async expire(client: pg.Client, due: string[]): Promise<ChangeRow[]> {
+    try {
+      const rows = await commitChanges(client, { reservationIds: due, actions: due.map(() => "expire") });
+      this.limitHolds = Math.min(ROUND_LIMIT_SEATS, 2 * this.limitHolds);
+      return rows;
+    } catch (error) {
+      const [only] = due;
+      if (due.length === 1 && only !== undefined && faultOf(error) !== "doubtful") this.leaveOut(only);
+      this.limitHolds = Math.max(1, Math.floor(due.length / 2));
+      throw error;
+    }
+  }
+
+  private leaveOut(id: string): void {
+    if (this.spoilt.size === 0) this.spoiltAt = performance.now();
+    if (this.spoilt.size < SPOILT_LIMIT) this.spoilt.add(id);
+  }
+
+  private async countOverdue(database: NodePgDatabase): Promise<Pick<SweeperReport, "overdue">> {
+    if (performance.now() - this.overdueAt < OVERDUE_INTERVAL_MS) return {};
+    this.overdueAt = performance.now();
+    return { overdue: await readOverdueHolds(database, OVERDUE_LIMIT) };
   }
 
   /** At once again while there are more than one look removes. */
@@ -103,19 +166,14 @@ export class Sweeper {
     if (removed === KEYS_LIMIT_ROWS) this.keysAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** The session, where it is the one that sweeps. */
-  private async lead(): Promise<pg.Client | undefined> {
-    if (!this.session || this.session.isLost) {
-      await this.letGo();
-      const opened: Session = { client: undefined, isLost: false, leads: false };
-      opened.client = await openSession({ ...this.options, name: "sentinel-sweeper" }, () => {
-        opened.isLost = true;
-      });
-      this.session = opened;
-    }
-    const { session } = this;
-    if (!session.client) return undefined;
-    session.leads ||= await tryToLead(drizzle(session.client), ADVISORY_LOCKS.sweeper);
-    return session.leads ? session.client : undefined;
+  private async openSession(): Promise<Session> {
+    if (this.session && !this.session.isLost) return this.session;
+    await this.letGo();
+    const opened: Session = { client: undefined, isLost: false, leads: false };
+    opened.client = await openSession({ ...this.options, name: "sentinel-sweeper" }, () => {
+      opened.isLost = true;
+    });
+    this.session = opened;
+    return opened;
   }
 }

@@ -100,6 +100,16 @@ export function createMetrics() {
     ),
     sweptSeats: counter("swept_seats_total", "Seats whose hold was over and which the sweeper has freed."),
     sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps holds that are over.", "sum"),
+    overdueHolds: gauge(
+      "overdue_holds",
+      "Holds that ended more than 2 s ago and are still not swept, counted up to 10000.",
+      "max",
+    ),
+    overdueHoldSeconds: gauge(
+      "overdue_hold_seconds",
+      "How long ago the oldest hold that is overdue ended; 0 when none is.",
+      "max",
+    ),
     batchSeats: histogram("batch_seats", "Seats in a batch.", BATCH_BUCKETS_SEATS),
     changeBatchReservations: histogram(
       "change_batch_reservations",
