@@ -1,6 +1,7 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { KEY_CONNECTIONS, openAccess } from "./access/access.ts";
+import { logRoutes } from "./access/log-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { openAudit } from "./audit/open.ts";
 import { CatalogueKeeper } from "./catalogue/keeper.ts";
@@ -137,6 +138,7 @@ export async function openEngine(
     ],
     managing: [
       accessRoutes({ ...access, metrics, log }),
+      logRoutes({ ...access, metrics, log }),
       events.administration,
       healthRoutes({ components }, metrics),
       metricsRoutes(metrics, refresh, several?.figuresOfAll),

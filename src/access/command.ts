@@ -1,3 +1,4 @@
+import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { z } from "zod";
@@ -5,6 +6,7 @@ import { type Config, ConfigError } from "../config.ts";
 import { findRunningPostgres, openPostgres } from "../embedded/parts.ts";
 import { plainText } from "../http/plain-text.ts";
 import { Lifecycle } from "../lifecycle.ts";
+import type { ActOrigin } from "../postgres/admin-log.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
 import { originOf } from "../telemetry/log.ts";
@@ -103,7 +105,7 @@ async function run(command: Command, database: NodePgDatabase, where: string): P
   switch (command.kind) {
     case "create": {
       const { id, key, keyHash } = makeApiKey();
-      await addApiKey(database, { id, keyHash, role: command.role, name: command.name });
+      await addApiKey(database, { id, keyHash, role: command.role, name: command.name }, originHere());
       console.error(
         `API key ${id} (${command.role}, ${command.name}) in the database of ${where}: keep it, it cannot be shown again`,
       );
@@ -114,7 +116,7 @@ async function run(command: Command, database: NodePgDatabase, where: string): P
       for await (const line of tableOf(allKeys(database))) console.log(line);
       return;
     case "revoke":
-      if (!(await revokeApiKey(database, command.id))) {
+      if (!(await revokeApiKey(database, command.id, originHere()))) {
         throw new ConfigError(`keys: there is no API key ${command.id}; bun start keys list shows all`);
       }
       console.error(`API key ${command.id} is revoked; every engine knows within 2 s`);
@@ -122,6 +124,17 @@ async function run(command: Command, database: NodePgDatabase, where: string): P
     default:
       throw new Error(`unknown command ${command satisfies never}`);
   }
+}
+
+/** Who types the command, for the administration log; a user without an entry has a number only. */
+function originHere(): ActOrigin {
+  let user = String(process.getuid?.() ?? "unknown");
+  try {
+    user = userInfo().username.replaceAll(/[|\p{Cc}]/gu, "");
+  } catch {
+    // The number says enough.
+  }
+  return { actor: `command:${user}`, reason: null };
 }
 
 async function* allKeys(database: NodePgDatabase): AsyncGenerator<ApiKeyView> {

@@ -1,6 +1,7 @@
 import type { DocumentDecoration } from "elysia";
 import { jsonResponse, problemResponse } from "../http/openapi.ts";
 import { plainTextSchema } from "../http/plain-text.ts";
+import { REASON_LIMIT_CHARACTERS } from "./act-origin.ts";
 import { NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 
 /** Most keys in one answer. */
@@ -39,6 +40,15 @@ export const guardResponses = {
   },
 } as const;
 
+/** The header in which an administrator names the reason of an act. */
+export const reasonParameter = {
+  name: "X-Admin-Reason",
+  in: "header",
+  required: false,
+  description: "Why this is done; the administration log keeps it with the key's id and the time.",
+  schema: { type: "string", minLength: 1, maxLength: REASON_LIMIT_CHARACTERS },
+} as const;
+
 const name = plainTextSchema(NAME_LIMIT_CHARACTERS);
 const role: object = {
   type: "string",
@@ -70,6 +80,7 @@ export const createDetail: DocumentDecoration = {
   summary: "Make an API key",
   description: "The key stands in this answer only; what is kept is its hash.",
   security: keyNeeded,
+  parameters: [reasonParameter],
   requestBody: {
     required: true,
     content: {
@@ -154,10 +165,12 @@ export const revokeDetail: DocumentDecoration = {
       description: "The key's id, not the key.",
       schema: { type: "string", format: "uuid" },
     },
+    reasonParameter,
   ],
   responses: {
     ...guardResponses,
     204: { description: "It is revoked." },
+    400: problemResponse("A header is not valid; the detail names it."),
     404: problemResponse("There is no such API key."),
     503: away,
   },

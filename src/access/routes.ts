@@ -11,6 +11,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 import type { Access } from "./access.ts";
+import { actOriginOf } from "./act-origin.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 import { createDetail, listDetail, PAGE_LIMIT, revokeDetail } from "./openapi.ts";
 
@@ -41,7 +42,7 @@ export function accessRoutes({ keys, guard, database, metrics, log }: AccessRout
       ...observed(
         metrics,
         PATH,
-        guard.guarded("admin", async ({ request }) => {
+        guard.guarded("admin", async ({ request }, caller) => {
           // A replay would have to show the key again, of which nothing but a hash is kept.
           if (request.headers.has("idempotency-key")) {
             return problem(
@@ -51,9 +52,11 @@ export function accessRoutes({ keys, guard, database, metrics, log }: AccessRout
           }
           const body = await readJson(request, newKey);
           if (body.problem) return body.problem;
+          const origin = actOriginOf(request, caller);
+          if (origin instanceof Response) return origin;
           const { id, key, keyHash } = makeApiKey();
           return inDatabase(async () => {
-            const added = await addApiKey(database, { id, keyHash, ...body.value });
+            const added = await addApiKey(database, { id, keyHash, ...body.value }, origin);
             const headers = { "cache-control": "no-store" };
             return Response.json({ ...wire(added), key }, { status: 201, headers });
           });
@@ -84,12 +87,14 @@ export function accessRoutes({ keys, guard, database, metrics, log }: AccessRout
       ...observed(
         metrics,
         `${PATH}/:keyId`,
-        guard.guarded("admin", ({ params }) => {
+        guard.guarded("admin", ({ request, params }, caller) => {
           const keyId = z.uuid().safeParse(params.keyId).data;
           const notFound = () => problem("api-key-not-found", "keyId: there is no such API key.");
           if (keyId === undefined) return notFound();
+          const origin = actOriginOf(request, caller);
+          if (origin instanceof Response) return origin;
           return inDatabase(async () => {
-            if (!(await revokeApiKey(database, keyId))) return notFound();
+            if (!(await revokeApiKey(database, keyId, origin))) return notFound();
             keys.forget(keyId);
             return new Response(null, { status: 204 });
           });

@@ -2,14 +2,15 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { PublisherAudit } from "../dispatch/messages.ts";
 import { CHAIN_START, linkRows } from "../ledger/chain.ts";
 import type { EventSink } from "../ledger/sink.ts";
+import { RowStream } from "../ledger/verify/row-stream.ts";
 import {
   readChainHead,
-  readSealedRowsUpTo,
+  readSealedSeatRowsUpTo,
   readWindowsAfter,
   type SealedWindow,
 } from "../postgres/checkpoints.ts";
 import { faultOf } from "../postgres/faults.ts";
-import { type Cursor, LEDGER_START, readWholeLedger } from "../postgres/ledger.ts";
+import type { Cursor } from "../postgres/ledger.ts";
 import { FaultLog, type Logger } from "../telemetry/log.ts";
 import { type Finding, Standing } from "./standing.ts";
 
@@ -100,7 +101,7 @@ export class PublishedAudit {
    */
   private async lookAtTopic(session: NodePgDatabase, { sink, cursor }: Position): Promise<void> {
     if (!sink.countEvents || this.counting) return;
-    const published = await readSealedRowsUpTo(session, cursor);
+    const published = await readSealedSeatRowsUpTo(session, cursor);
     this.counting = sink
       .countEvents()
       .then((count) => {
@@ -158,11 +159,12 @@ export class PublishedAudit {
     if (windows.length === 0) return { last, damage: `checkpoint ${last} is not there, but later ones are` };
     if (!before && after > 0) return { last, damage: `checkpoint ${last} follows on one that is not there` };
     const rowCount = windows.reduce((sum, window) => sum + window.rowCount, 0);
-    const rowTexts = await readWholeLedger(session, before ?? LEDGER_START, rowCount);
+    const rows = new RowStream(session, before, rowCount);
     let digest = before?.digest ?? CHAIN_START;
     for (const window of windows) {
       this.checks.ledger += window.rowCount;
-      digest = linkRows(digest, rowTexts.splice(0, window.rowCount));
+      digest = linkRows(digest, await rows.peek(window.rowCount, window.rowForm));
+      rows.skip(window.rowCount, window.rowForm);
       if (digest !== window.digest) return { last: window.number, damage: damageOf(window) };
     }
     return { last: after + windows.length };

@@ -1,6 +1,6 @@
 import type { DocumentDecoration } from "elysia";
 import { z } from "zod";
-import { guardResponses, keyNeeded } from "../access/openapi.ts";
+import { guardResponses, keyNeeded, reasonParameter } from "../access/openapi.ts";
 import {
   idempotencyKeyParameter,
   jsonResponse,
@@ -38,7 +38,7 @@ export const createDetail: DocumentDecoration = {
     "Rows and numbers follow from the description: 100,000 seats are one request. A section has `rows` as a number with `seatsPerRow`, or as a list; `areas` say what differs in parts of it; in a section of kind `general` nobody picks a seat.",
     "All or nothing, in one transaction: what is sold meanwhile is published when it is through (about 10 s for 1,000,000 seats). With an Idempotency-Key it may be sent again after a lost answer.",
   ].join("\n\n"),
-  parameters: [idempotencyKeyParameter],
+  parameters: [idempotencyKeyParameter, reasonParameter],
   requestBody: bodyOf(eventDescription, {
     name: "Grand Central Concert 2026",
     currency: "EUR",
@@ -86,7 +86,7 @@ export const changeDetail: DocumentDecoration = {
   summary: "Change an event",
   description:
     "What is left out stays; null takes a limit or a time away. Currency, prices, sections and whether it is cancellable are fixed once it is made. Other processes know of it within a second; the database decides.",
-  parameters: [eventIdParameter],
+  parameters: [eventIdParameter, reasonParameter],
   requestBody: bodyOf(eventChange, { offSaleAt: "2026-12-31T20:00:00+01:00", holdTtlSeconds: 900 }),
   responses: { ...changeResponses, 400: invalid, 415: notJson },
 };
@@ -95,7 +95,7 @@ const switchDetail = (operationId: string, summary: string): DocumentDecoration 
   ...shared,
   operationId,
   summary,
-  parameters: [eventIdParameter, idempotencyKeyParameter],
+  parameters: [eventIdParameter, idempotencyKeyParameter, reasonParameter],
   responses: {
     ...changeResponses,
     400: problemResponse("The event id or a header is not valid."),

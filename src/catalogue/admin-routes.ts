@@ -1,9 +1,11 @@
 import { Elysia } from "elysia";
+import { actOriginOf } from "../access/act-origin.ts";
 import type { Caller } from "../access/guard.ts";
 import { claimIn, keyReused } from "../http/idempotency-key.ts";
 import { readJson } from "../http/json-body.ts";
 import { problem } from "../http/problem.ts";
 import { pathOf } from "../http/request-path.ts";
+import { type ActKind, recordAct } from "../postgres/admin-log.ts";
 import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "../postgres/event-writes.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
@@ -51,10 +53,14 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
   const create = async ({ request }: { request: Request }, caller: Caller) => {
     const body = await readJson(request, eventDescription);
     if (body.problem) return body.problem;
+    const origin = actOriginOf(request, caller);
+    if (origin instanceof Response) return origin;
     const key = claimIn(request, () => guard.identityOf(request, caller), EVENTS, body.value);
     if (key instanceof Response) return key;
     return inTransaction(key, async (tx) => {
       const event = await insertEvent(tx, body.value);
+      const seatCount = event.sections.reduce((sum, section) => sum + section.seatCount, 0);
+      await recordAct(tx, origin, "event.created", { eventId: event.id, name: event.name, seatCount });
       const free = event.sections.map(({ seatCount }) => ({
         ...{ unknown: 0, available: seatCount, held: 0, reserved: 0 },
       }));
@@ -65,6 +71,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
   const change = async (
     { request, params }: { request: Request; params: { eventId?: string } },
     caller: Caller,
+    kind: Extract<ActKind, `event.${string}`>,
     wanted: EventChange,
   ) => {
     const eventId = readEventId(params.eventId);
@@ -74,6 +81,8 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
         ? claimIn(request, () => guard.identityOf(request, caller), pathOf(request), wanted)
         : null;
     if (key instanceof Response) return key;
+    const origin = actOriginOf(request, caller);
+    if (origin instanceof Response) return origin;
     // It may have been made by another process a moment ago.
     await keeper.find(eventId.value).catch(() => undefined);
     return inTransaction(key, async (tx) => {
@@ -83,6 +92,8 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
         const { path, message } = changed.refusal;
         throw new Refused(problem("invalid-request", `${path.join(".")}: ${message}.`));
       }
+      if (Object.keys(wanted).length > 0)
+        await recordAct(tx, origin, kind, { eventId: eventId.value, change: wanted });
       const sections = keeper.catalogue.event(eventId.value)?.sections ?? [];
       const event = { ...changed.event, sections };
       return { status: 200, body: JSON.stringify(eventView(event, maps.mapOf(event).availability)) };
@@ -100,7 +111,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
         `${EVENTS}/:eventId`,
         guard.guarded("admin", async (context, caller) => {
           const body = await readJson(context.request, eventChange);
-          return body.problem ?? change(context, caller, body.value);
+          return body.problem ?? change(context, caller, "event.changed", body.value);
         }),
       ),
       { parse: "none", detail: changeDetail },
@@ -109,7 +120,9 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
       ...observed(
         metrics,
         `${EVENTS}/:eventId/open`,
-        guard.guarded("admin", (context, caller) => change(context, caller, { status: "open" })),
+        guard.guarded("admin", (context, caller) =>
+          change(context, caller, "event.opened", { status: "open" }),
+        ),
       ),
       { parse: "none", detail: openDetail },
     )
@@ -117,7 +130,9 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
       ...observed(
         metrics,
         `${EVENTS}/:eventId/close`,
-        guard.guarded("admin", (context, caller) => change(context, caller, { status: "closed" })),
+        guard.guarded("admin", (context, caller) =>
+          change(context, caller, "event.closed", { status: "closed" }),
+        ),
       ),
       { parse: "none", detail: closeDetail },
     );

@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { PublisherAudit, PublisherReport } from "../dispatch/messages.ts";
 import {
   type Cursor,
+  isAct,
   moveCursor,
   parseLedgerRow,
   placeOf,
@@ -51,6 +52,8 @@ interface Position {
 
 interface Sending {
   rowCount: number;
+  /** Acts of administrators are sealed, and not published. */
+  eventCount: number;
   /** Where the cursor stands when it is acknowledged. */
   cursor: Cursor;
   startedAt: number;
@@ -155,7 +158,7 @@ export class Relay {
         return;
       }
       report.publishSeconds.push((performance.now() - sending.startedAt) / 1000);
-      report.publishedCount += sending.rowCount;
+      report.publishedCount += sending.eventCount;
       if (!(await moveCursor(leadership.session, position.sink.name, position.cursor, sending.cursor))) {
         return this.yieldTo("moved the cursor");
       }
@@ -185,14 +188,13 @@ export class Relay {
       report.failureCount++;
       return undefined;
     }
+    const seatRows = rowTexts.filter((text) => !isAct(text));
     return {
       rowCount: rowTexts.length,
+      eventCount: seatRows.length,
       cursor: placeOf(last),
       startedAt: performance.now(),
-      outcome: sink.publish(rowTexts.map((text) => toEvent(parseLedgerRow(text)))).then(
-        () => "acknowledged" as const,
-        (error: unknown) => ({ error }),
-      ),
+      outcome: publishRows(sink, seatRows),
     };
   }
 
@@ -288,6 +290,18 @@ export class Relay {
     this.leadership = undefined;
     await this.closeSink();
     await client?.end().catch(() => undefined);
+  }
+}
+
+async function publishRows(
+  sink: EventSink,
+  seatRows: string[],
+): Promise<"acknowledged" | { error: unknown }> {
+  try {
+    if (seatRows.length > 0) await sink.publish(seatRows.map((text) => toEvent(parseLedgerRow(text))));
+    return "acknowledged";
+  } catch (error) {
+    return { error };
   }
 }
 

@@ -1,13 +1,13 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { appendCheckpoint, type ChainHead, readChainHead } from "../postgres/checkpoints.ts";
-import { type Cursor, isBefore, LEDGER_START, placeOf, readLedger } from "../postgres/ledger.ts";
+import { type Cursor, isBefore, LEDGER_START, placeOf, ROW_FORM, readLedger } from "../postgres/ledger.ts";
 import { CHAIN_START, crcsOf, linkRows } from "./chain.ts";
 
 /** `behind`: some rows are left to seal; `overtaken`: another session seals, and this one is not the leader any more. */
 export type Sealing = "sealed" | "behind" | "overtaken";
 
 /**
- * Chains the ledger's rows into checkpoints, on the session that publishes and before it sends them: what
+ * Chains the ledger's rows, and the acts of administrators among them, into checkpoints, on the session that publishes and before it sends them: what
  * was published is sealed. Order and horizon are the publisher's own (`settledAfter`), so that what is
  * sealed can never get a row in between.
  *
@@ -59,7 +59,12 @@ export class Sealer {
       rowsTotal: head.rowsTotal + rowTexts.length,
       digest: linkRows(head.digest, rowTexts),
     };
-    const checkpoint = { ...next, rowCount: rowTexts.length, rowDigests: crcsOf(rowTexts) };
+    const checkpoint = {
+      ...next,
+      rowCount: rowTexts.length,
+      rowDigests: crcsOf(rowTexts),
+      rowForm: ROW_FORM,
+    };
     if (!(await appendCheckpoint(this.session, checkpoint))) return "overtaken";
     this.head = next;
     return "sealed";

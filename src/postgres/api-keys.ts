@@ -1,5 +1,7 @@
 import { and, asc, eq, gt, inArray, isNull, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type ActOrigin, recordAct } from "./admin-log.ts";
+import type { Transaction } from "./kept-answers.ts";
 import { apiKeys } from "./schema.ts";
 
 /** What is needed to know a key when it is presented. */
@@ -12,7 +14,7 @@ export interface StoredKey {
 }
 
 /** Those of the ids that there are, revoked ones too; by primary key. */
-export function findApiKeys(database: NodePgDatabase, ids: string[]): Promise<StoredKey[]> {
+export function findApiKeys(database: NodePgDatabase | Transaction, ids: string[]): Promise<StoredKey[]> {
   return database
     .select({ id: apiKeys.id, role: apiKeys.role, keyHash: apiKeys.keyHash, revokedAt: apiKeys.revokedAt })
     .from(apiKeys)
@@ -36,13 +38,19 @@ const view = {
   revokedAt: apiKeys.revokedAt,
 };
 
-export async function addApiKey(
+/** Makes the key known; the administration log says who did. */
+export function addApiKey(
   database: NodePgDatabase,
   key: { id: string; name: string; role: StoredKey["role"]; keyHash: string },
+  origin: ActOrigin,
 ): Promise<ApiKeyView> {
-  const [added] = await database.insert(apiKeys).values(key).returning(view);
-  if (!added) throw new Error("the key was not inserted");
-  return added;
+  return database.transaction(async (tx) => {
+    const [added] = await tx.insert(apiKeys).values(key).returning(view);
+    if (!added) throw new Error("the key was not inserted");
+    const { id: keyId, name, role } = key;
+    await recordAct(tx, origin, "api-key.created", { keyId, name, role });
+    return added;
+  });
 }
 
 /** Revoked ones too, in the order of their ids, which is that of their making. */
@@ -59,11 +67,14 @@ export function listApiKeys(
 }
 
 /** Whether there is such a key; one that was revoked before keeps its time. */
-export async function revokeApiKey(database: NodePgDatabase, id: string): Promise<boolean> {
-  const revoked = await database
-    .update(apiKeys)
-    .set({ revokedAt: sql`now()` })
-    .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)))
-    .returning({ id: apiKeys.id });
-  return revoked.length > 0 || (await findApiKeys(database, [id])).length > 0;
+export function revokeApiKey(database: NodePgDatabase, id: string, origin: ActOrigin): Promise<boolean> {
+  return database.transaction(async (tx) => {
+    const revoked = await tx
+      .update(apiKeys)
+      .set({ revokedAt: sql`now()` })
+      .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)))
+      .returning({ id: apiKeys.id });
+    if (revoked.length > 0) await recordAct(tx, origin, "api-key.revoked", { keyId: id });
+    return revoked.length > 0 || (await findApiKeys(tx, [id])).length > 0;
+  });
 }

@@ -14,6 +14,8 @@ export interface Checkpoint extends ChainHead {
   rowCount: number;
   /** Four bytes a row. */
   rowDigests: Buffer;
+  /** The form its rows were hashed in. */
+  rowForm: number;
 }
 
 /** Undefined where nothing was sealed yet. */
@@ -24,13 +26,18 @@ export async function readChainHead(session: NodePgDatabase): Promise<ChainHead 
   return rows[0] && { ...rows[0], number: Number(rows[0].number) };
 }
 
-/** How many rows are sealed up to this place: never more than there are, and the newest windows may be missing. */
-export async function readSealedRowsUpTo(session: NodePgDatabase, place: Cursor): Promise<number> {
+/**
+ * How many seat rows are sealed up to this place: never more than there are, and the newest windows may be missing.
+ * Acts are sealed among them, and not published.
+ */
+export async function readSealedSeatRowsUpTo(session: NodePgDatabase, place: Cursor): Promise<number> {
   const { rows } = await session.execute<{ rowsTotal: number }>(sql`
-    select rows_total::float8 as "rowsTotal" from ledger_checkpoints
+    select rows_total::float8 - (select count(*) from admin_log
+        where (epoch, txid, id) <= (${place.epoch}, ${place.txid}::xid8, ${place.id}::bigint)) as "rowsTotal"
+    from ledger_checkpoints
     where (epoch, txid, id) <= (${place.epoch}, ${place.txid}::xid8, ${place.id}::bigint)
     order by number desc limit 1`);
-  return rows[0]?.rowsTotal ?? 0;
+  return Math.max(0, rows[0]?.rowsTotal ?? 0);
 }
 
 /**
@@ -38,10 +45,10 @@ export async function readSealedRowsUpTo(session: NodePgDatabase, place: Cursor)
  * @returns false when that is not the newest: another session has sealed meanwhile.
  */
 export async function appendCheckpoint(session: NodePgDatabase, checkpoint: Checkpoint): Promise<boolean> {
-  const { number, epoch, txid, id, rowCount, rowsTotal, digest, rowDigests } = checkpoint;
+  const { number, epoch, txid, id, rowCount, rowsTotal, digest, rowDigests, rowForm } = checkpoint;
   const appended = await session.execute(sql`
-    insert into ledger_checkpoints (number, epoch, txid, id, row_count, rows_total, digest, row_digests)
-    select ${number}, ${epoch}, ${txid}::xid8, ${id}::bigint, ${rowCount}, ${rowsTotal}::bigint, ${Buffer.from(digest, "base64")}, ${rowDigests}
+    insert into ledger_checkpoints (number, epoch, txid, id, row_count, rows_total, digest, row_digests, row_form)
+    select ${number}, ${epoch}, ${txid}::xid8, ${id}::bigint, ${rowCount}, ${rowsTotal}::bigint, ${Buffer.from(digest, "base64")}, ${rowDigests}, ${rowForm}
     where coalesce((select max(number) from ledger_checkpoints), 0) = ${number - 1}
     on conflict do nothing`);
   return appended.rowCount === 1;
@@ -55,13 +62,13 @@ export async function readCheckpointsAfter(
 ): Promise<Checkpoint[]> {
   const { rows } = await session.execute<Omit<Checkpoint, "number"> & { number: string }>(sql`
     select number, epoch, txid::text, id::text, row_count as "rowCount", rows_total::float8 as "rowsTotal",
-           encode(digest, 'base64') as digest, row_digests as "rowDigests"
+           encode(digest, 'base64') as digest, row_digests as "rowDigests", row_form as "rowForm"
     from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
   return rows.map((row) => ({ ...row, number: Number(row.number) }));
 }
 
 /** Of a checkpoint, what its window's rows are hashed against. */
-export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest">;
+export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest" | "rowForm">;
 
 /** As `readCheckpointsAfter`, without the rows' own digests: a thousand windows' would be megabytes. */
 export async function readWindowsAfter(
@@ -70,7 +77,8 @@ export async function readWindowsAfter(
   limit: number,
 ): Promise<SealedWindow[]> {
   const { rows } = await session.execute<Omit<SealedWindow, "number"> & { number: string }>(sql`
-    select number, epoch, txid::text, id::text, row_count as "rowCount", encode(digest, 'base64') as digest
+    select number, epoch, txid::text, id::text, row_count as "rowCount", encode(digest, 'base64') as digest,
+           row_form as "rowForm"
     from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
   return rows.map((row) => ({ ...row, number: Number(row.number) }));
 }

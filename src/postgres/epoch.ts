@@ -8,6 +8,7 @@ export const ADVISORY_LOCKS = {
   publisher: 7_310_003,
   catalogue: 7_310_004,
   sweeper: 7_310_005,
+  callerIndex: 7_310_010,
 } as const;
 
 /**
@@ -31,7 +32,7 @@ export async function enterEpoch(database: NodePgDatabase): Promise<void> {
   await database.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.epoch})`);
     // Whoever still writes rows of the older epoch is waited for: they would come behind the ledger's reader.
-    await tx.execute(sql`lock table seat_events in share mode`);
+    await tx.execute(sql`lock table seat_events, admin_log in share mode`);
     await tx.execute(sql`
       with here as (${here}), newest as (select * from ledger_epochs order by epoch desc limit 1)
       insert into ledger_epochs (epoch, system_identifier, timeline, place)

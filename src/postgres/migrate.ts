@@ -5,6 +5,7 @@ import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { migrate } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
 import type { EventDraft } from "../catalogue/catalogue.ts";
+import { ensureCallerIndex } from "./caller-index.ts";
 import { ADVISORY_LOCKS, enterEpoch } from "./epoch.ts";
 import { createEvent } from "./event-writes.ts";
 import { events, secrets } from "./schema.ts";
@@ -94,6 +95,8 @@ export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: num
     const existing = await database.select({ id: events.id }).from(events).limit(1);
     if (existing.length === 0) await createEvent(database, DEMO);
     const tokenSecret = await ensureTokenSecret(database);
+    await database.execute(sql`select pg_advisory_unlock(${ADVISORY_LOCKS.migrations})`);
+    await ensureCallerIndex(database);
     return { id: row.id, version: row.version, connectionLimit: row.connection_limit, tokenSecret };
   } finally {
     await client.end();

@@ -163,5 +163,37 @@ export function proveReferences(session: NodePgDatabase): Promise<Found> {
         },
       ],
     ),
+    broken(
+      sql`seat_events l left join admin_log a on a.id = l.act_id`,
+      { seatId: sql`l.seat_id`, version: sql`l.version`, reservationId: sql`l.reservation_id` },
+      [
+        {
+          what: "the act that a ledger row names is not there, or did something else",
+          isBroken: sql`l.act_id is not null and (a.kind = 'holds.released' and l.status = 'RELEASED') is not true`,
+          detail: sql`format('act %s', l.act_id)`,
+        },
+      ],
+    ),
+    broken(sql`denials d left join admin_log a on a.id = d.act_id`, {}, [
+      {
+        what: "the act that denied a caller is not there, or did something else",
+        isBroken: sql`(a.kind = 'caller.denied') is not true`,
+        detail: sql`format('act %s', d.act_id)`,
+      },
+    ]),
+    broken(sql`admin_log`, {}, [
+      {
+        what: "an act without the reason that it needs",
+        isBroken: sql`kind in ('holds.released', 'caller.denied') and reason is null`,
+        detail: sql`format('act %s', id)`,
+      },
+    ]),
+    broken(sql`reservations`, { reservationId: sql`id` }, [
+      {
+        what: "a reservation names a caller that cannot be one",
+        isBroken: sql`caller !~ '^(key:[0-9a-f-]{36}|net:[A-Za-z0-9_-]{22})$'`,
+        detail: sql`caller`,
+      },
+    ]),
   );
 }

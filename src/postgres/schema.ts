@@ -74,6 +74,10 @@ export const events = pgTable("events", {
   reservationLimitSeats: smallint("reservation_limit_seats").notNull().default(20),
   /** Seats one buyer may have in live reservations; null is no limit. */
   buyerLimitSeats: integer("buyer_limit_seats"),
+  /** While the event is closed: its holds are not extended. Opening it resets both. */
+  stopsExtensions: boolean("stops_extensions").notNull().default(false),
+  /** While the event is closed: its holds are not confirmed. */
+  stopsConfirmations: boolean("stops_confirmations").notNull().default(false),
   /** Where everybody looks, in the coordinates of the sections; null is the middle of the first row. */
   focalX: real("focal_x"),
   focalY: real("focal_y"),
@@ -146,13 +150,17 @@ export const reservations = pgTable(
     seatIds: bigint("seat_ids", { mode: "number" }).array().notNull().default([]),
     pricesMinor: integer("prices_minor").array().notNull().default([]),
     buyerId: text("buyer_id"),
+    /** Who made the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
+    caller: text(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
     expiresAt: timestamp("expires_at", { withTimezone: true }),
   },
   (reservation) => [
-    // Both are partial: what the reserve route writes is in neither.
+    // All are partial: what the reserve route writes is in none.
     index("reservations_due").on(reservation.expiresAt).where(sql`status = 'held'`),
     index("reservations_buyer").on(reservation.buyerId, reservation.eventId).where(sql`buyer_id is not null`),
+    // Made after the migrations, concurrently (src/postgres/caller-index.ts): a migration would stop the sale for it.
+    index("reservations_caller").on(reservation.caller).where(sql`status = 'held' and caller is not null`),
   ],
 );
 
@@ -212,6 +220,8 @@ export const seatEvents = pgTable(
     status: ledgerStatus().notNull(),
     reservationId: uuid("reservation_id").notNull(),
     replacesReservationId: uuid("replaces_reservation_id"),
+    /** The act of an administrator that made the change (`admin_log.id`). */
+    actId: bigint("act_id", { mode: "number" }),
     occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
   },
   (row) => [
@@ -259,5 +269,43 @@ export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
   digest: bytea().notNull(),
   /** CRC-32 of each row, 4 bytes big-endian: names the row where the digest says that something was changed. */
   rowDigests: bytea("row_digests").notNull(),
+  /** What of the rows was hashed (`ROW_FORM` in src/postgres/ledger.ts). Engines from before forms leave the default. */
+  rowForm: smallint("row_form").notNull().default(1),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
+});
+
+/**
+ * Acts of administrators: append-only, with the actor, the time and the reason. Ids come from the ledger's sequence (by its name, so that neither table depends on the other), so
+ * that acts have places among its rows, and the ledger's chain seals both.
+ */
+export const adminLog = pgTable(
+  "admin_log",
+  {
+    id: bigint({ mode: "number" }).primaryKey().default(sql`nextval('seat_events_id_seq'::text)`),
+    epoch: integer().notNull(),
+    txid: xid8().notNull().default(sql`pg_current_xact_id()`),
+    kind: text().notNull(),
+    /** `key:<id>`, or `command:<user>` of a command line. */
+    actor: text().notNull(),
+    reason: text(),
+    detail: jsonb().notNull().default({}),
+    occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
+  },
+  (act) => [
+    uniqueIndex("admin_log_seal_order").on(act.epoch, act.txid, act.id),
+    // The fields of the sealed text are separated by `|`; reason and detail stand last, as JSON.
+    check("admin_log_plain_names", sql`${act.kind} ~ '^[a-z.-]+$' and ${act.actor} !~ '[|[:cntrl:]]'`),
+  ],
+);
+
+/** Callers that are refused for a time. Each row is made by the act of the same id. */
+export const denials = pgTable("denials", {
+  actId: bigint("act_id", { mode: "number" }).primaryKey(),
+  /** As `reservations.caller`; of a wider network, the hash of its prefix. */
+  caller: text().notNull(),
+  /** The length of the network's prefix; null for an API key. */
+  prefixBits: smallint("prefix_bits"),
+  reason: text().notNull(),
+  deniedUntil: timestamp("denied_until", { withTimezone: true }).notNull(),
+  endedAt: timestamp("ended_at", { withTimezone: true }),
 });

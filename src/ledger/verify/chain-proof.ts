@@ -1,6 +1,14 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type Checkpoint, readCheckpointsAfter } from "../../postgres/checkpoints.ts";
-import { type Cursor, isBefore, LEDGER_START, parseLedgerRow, placeOf } from "../../postgres/ledger.ts";
+import {
+  type Cursor,
+  isAct,
+  isBefore,
+  LEDGER_START,
+  parseLedgerRow,
+  placeOf,
+} from "../../postgres/ledger.ts";
+import type { Finding } from "../../postgres/proof.ts";
 import { CHAIN_START, crcsOf, linkRows, unpackCrcs } from "../chain.ts";
 import { type Alteration, alteredRows } from "./altered-rows.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
@@ -38,15 +46,27 @@ export async function proveChain(
 ): Promise<ChainProof> {
   const walk = new ChainWalk(session, anchors);
   await walk.toEnd();
-  const { number, end, findings, unsealedCount } = walk;
+  const { number, end, findings } = walk;
   const isBehind = published !== undefined && isBefore(walk.place, published);
   const proof = proofOf("chain", `${end.rowsTotal} rows in ${number} checkpoints`, findings, {
-    note: unsealedCount > 0 ? `the newest ${unsealedCount} rows are not sealed yet` : undefined,
+    note: noteOf(walk),
     unproven: isBehind
       ? "rows were published that are not sealed: a publisher that was just upgraded is catching up; where that is not so, the end of the chain was taken away"
       : undefined,
   });
   return { proof, head: number > 0 && proof.verdict !== "damaged" ? end : undefined };
+}
+
+function noteOf({ unsealedCount, leftOutCount }: ChainWalk): string | undefined {
+  const notes = [
+    ...(unsealedCount > 0 ? [`the newest ${unsealedCount} rows are not sealed yet`] : []),
+    ...(leftOutCount > 0
+      ? [
+          `${leftOutCount} acts of administrators are not sealed: an engine of an older version published then`,
+        ]
+      : []),
+  ];
+  return notes.length > 0 ? notes.join("; ") : undefined;
 }
 
 class ChainWalk {
@@ -55,6 +75,8 @@ class ChainWalk {
   place: Cursor = LEDGER_START;
   end: Anchor = { rowsTotal: 0, digest: CHAIN_START };
   unsealedCount = 0;
+  /** Acts among rows that an engine sealed which did not know of acts. */
+  leftOutCount = 0;
   /** What the digest should be by the rows: another than `end`'s where that, or a row, was changed. */
   private computed = CHAIN_START;
   private readonly rows: RowStream;
@@ -92,7 +114,10 @@ class ChainWalk {
       if (this.findings.totals[DELETED] === undefined) continue;
       const what =
         "a ledger row that is not sealed: it may be one that seems deleted, with its place changed";
-      for (const text of rowTexts) this.findings.add({ what, ...identityOf(text) });
+      for (const text of rowTexts) {
+        const { act, ...seat } = identityOf(text);
+        this.findings.add({ what, ...seat, ...(act !== undefined && { detail: act }) });
+      }
     }
   }
 
@@ -116,13 +141,13 @@ class ChainWalk {
 
   /** The rows that the checkpoint follows from, where there are such: as many as it says, or up to its place. */
   private async follow(
-    { digest, ...place }: Checkpoint,
+    { digest, rowForm, ...place }: Checkpoint,
     counts: number[],
   ): Promise<{ rowTexts: string[]; from: string } | undefined> {
     const starts = new Set([this.end.digest, this.computed]);
-    for (const count of new Set([...counts, await this.countUpTo(place, counts[0] ?? 0)])) {
+    for (const count of new Set([...counts, await this.countUpTo(place, counts[0] ?? 0, rowForm)])) {
       if (count > WINDOW_LIMIT_ROWS) continue;
-      const rowTexts = await this.rows.peek(count);
+      const rowTexts = await this.rows.peek(count, rowForm);
       for (const from of starts) if (linkRows(from, rowTexts) === digest) return { rowTexts, from };
     }
     return undefined;
@@ -141,19 +166,20 @@ class ChainWalk {
     if (!crcsOf(rowTexts).equals(checkpoint.rowDigests))
       this.blame(checkpoint, "a checkpoint's row digests were changed");
     this.lookForAnchors(rowTexts, from, start);
-    this.rows.skip(rowTexts.length);
+    this.skip(rowTexts.length, checkpoint.rowForm);
     this.computed = checkpoint.digest;
   }
 
   private async nameAltered(checkpoint: Checkpoint, sealed: number[]): Promise<void> {
-    const rowTexts = await this.rows.peek(await this.countUpTo(checkpoint, sealed.length));
+    const { rowForm } = checkpoint;
+    const rowTexts = await this.rows.peek(await this.countUpTo(checkpoint, sealed.length, rowForm), rowForm);
     const alterations = alteredRows(sealed, rowTexts);
     for (const alteration of alterations) this.findings.add(findingOf(alteration, checkpoint.number));
     if (alterations.length === 0) {
       const what = "a checkpoint does not follow from its rows: it was changed, or one of them";
       this.blame(checkpoint, what);
     }
-    this.rows.skip(rowTexts.length);
+    this.skip(rowTexts.length, rowForm);
     this.computed = linkRows(this.end.digest, rowTexts);
     // What the rows were when it was sealed, its digest still says.
     for (const anchor of this.wanted)
@@ -162,16 +188,16 @@ class ChainWalk {
   }
 
   /** Checkpoints that are gone: the chain goes on over their rows, which are as many as the next one says. */
-  private async stepOver({ number }: Checkpoint, start: number): Promise<void> {
+  private async stepOver({ number, rowForm }: Checkpoint, start: number): Promise<void> {
     this.findings.add({
       what: "checkpoints are missing",
       detail: `${this.number + 1} to ${number - 1}, of ${start - this.end.rowsTotal} rows`,
     });
     for (let left = start - this.end.rowsTotal; left > 0; ) {
-      const rowTexts = await this.rows.peek(Math.min(left, WINDOW_LIMIT_ROWS));
+      const rowTexts = await this.rows.peek(Math.min(left, WINDOW_LIMIT_ROWS), rowForm);
       if (rowTexts.length === 0) return;
       this.lookForAnchors(rowTexts, this.end.digest, this.end.rowsTotal);
-      this.rows.skip(rowTexts.length);
+      this.skip(rowTexts.length, rowForm);
       left -= rowTexts.length;
       this.computed = linkRows(this.end.digest, rowTexts);
       this.end = { rowsTotal: this.end.rowsTotal + rowTexts.length, digest: this.computed };
@@ -187,13 +213,17 @@ class ChainWalk {
   }
 
   /** How many of the next rows are not behind the place. */
-  private async countUpTo(place: Cursor, expected: number): Promise<number> {
+  private async countUpTo(place: Cursor, expected: number, rowForm: number): Promise<number> {
     for (let looked = Math.min(expected, WINDOW_LIMIT_ROWS) + 1; ; looked *= 2) {
-      const rowTexts = await this.rows.peek(Math.min(looked, WINDOW_LIMIT_ROWS));
+      const rowTexts = await this.rows.peek(Math.min(looked, WINDOW_LIMIT_ROWS), rowForm);
       const behind = rowTexts.findIndex((text) => isBefore(place, placeOf(text)));
       if (behind !== -1) return behind;
       if (rowTexts.length < looked) return rowTexts.length;
     }
+  }
+
+  private skip(count: number, rowForm: number): void {
+    this.leftOutCount += this.rows.skip(count, rowForm);
   }
 
   private blame({ number }: Checkpoint, what: string): void {
@@ -201,29 +231,35 @@ class ChainWalk {
   }
 }
 
-function identityOf(rowText: string) {
+/** Which row it is: of a seat, or an act, whose id is told in words. */
+function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
+  if (isAct(rowText)) return { act: `act ${placeOf(rowText).id}` };
   const { seatId, version } = parseLedgerRow(rowText);
   return { seatId, version };
 }
 
-function findingOf(alteration: Alteration, number: number) {
+const CHANGED = {
+  seat: "a ledger row was changed after it was sealed",
+  act: "an act of an administrator was changed after it was sealed",
+};
+const ADDED = { seat: "a ledger row was added", act: "an act of an administrator was added" };
+
+function findingOf(alteration: Alteration, number: number): Finding {
   switch (alteration.kind) {
     case "changed":
     case "added": {
-      const what =
-        alteration.kind === "added"
-          ? "a ledger row was added"
-          : "a ledger row was changed after it was sealed";
-      return { what, ...identityOf(alteration.rowText), detail: `in checkpoint ${number}` };
+      const whats = alteration.kind === "added" ? ADDED : CHANGED;
+      const { act, ...seat } = identityOf(alteration.rowText);
+      if (act !== undefined) return { what: whats.act, detail: `${act}, in checkpoint ${number}` };
+      return { what: whats.seat, ...seat, detail: `in checkpoint ${number}` };
     }
     case "deleted": {
+      // Which it was, a seat's row or an act, nothing tells any more.
       if (alteration.after === undefined)
         return { what: DELETED, detail: `the first of checkpoint ${number}` };
-      const { seatId, version } = identityOf(alteration.after);
-      return {
-        what: DELETED,
-        detail: `in checkpoint ${number}, after the row of seat ${seatId}, version ${version}`,
-      };
+      const { act, seatId, version } = identityOf(alteration.after);
+      const before = act ?? `the row of seat ${seatId}, version ${version}`;
+      return { what: DELETED, detail: `in checkpoint ${number}, after ${before}` };
     }
     default:
       throw new Error(`unknown alteration ${alteration satisfies never}`);

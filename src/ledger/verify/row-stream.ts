@@ -1,30 +1,63 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, LEDGER_START, placeOf, readWholeLedger } from "../../postgres/ledger.ts";
+import {
+  type Cursor,
+  inForm,
+  LEDGER_START,
+  placeOf,
+  ROW_FORM,
+  readWholeLedger,
+} from "../../postgres/ledger.ts";
 
 /** 10,000 rows are 1.5 MB of text. */
 const PAGE_ROWS = 10_000;
 
-/** All rows of the ledger in publish order, as texts, read page by page; what comes next can be looked at first. */
+/** All seat rows and acts of the ledger in publish order, as texts, read page by page; what comes next can be looked at first. */
 export class RowStream {
   private buffer: string[] = [];
   private start = 0;
-  private last: Cursor = LEDGER_START;
   private isThrough = false;
 
-  constructor(private readonly session: NodePgDatabase) {}
+  /** Begins after the place `last`. */
+  constructor(
+    private readonly session: NodePgDatabase,
+    private last: Cursor = LEDGER_START,
+    private readonly pageRows = PAGE_ROWS,
+  ) {}
 
-  /** The next rows, at most `count`; fewer only at the end. */
-  async peek(count: number): Promise<string[]> {
-    while (this.buffer.length - this.start < count && !this.isThrough) await this.readPage();
-    return this.buffer.slice(this.start, this.start + count);
+  /** The next rows in that form, at most `count`; fewer only at the end. */
+  async peek(count: number, form = ROW_FORM): Promise<string[]> {
+    for (;;) {
+      const { rowTexts } = this.look(count, form);
+      if (rowTexts.length === count || this.isThrough) return rowTexts;
+      await this.readPage();
+    }
   }
 
-  skip(count: number): void {
-    this.start = Math.min(this.start + count, this.buffer.length);
+  /** Skips rows that were peeked at. @returns how many rows before or between them the form leaves out. */
+  skip(count: number, form = ROW_FORM): number {
+    const { rowTexts, passed } = this.look(count, form);
+    this.start += passed;
+    return passed - rowTexts.length;
+  }
+
+  private look(count: number, form: number): { rowTexts: string[]; passed: number } {
+    if (form === ROW_FORM) {
+      const rowTexts = this.buffer.slice(this.start, this.start + count);
+      return { rowTexts, passed: rowTexts.length };
+    }
+    const rowTexts: string[] = [];
+    let passed = 0;
+    for (let index = this.start; index < this.buffer.length && rowTexts.length < count; index++) {
+      const rowText = inForm(form, this.buffer[index] ?? "");
+      if (rowText === undefined) continue;
+      rowTexts.push(rowText);
+      passed = index + 1 - this.start;
+    }
+    return { rowTexts, passed };
   }
 
   private async readPage(): Promise<void> {
-    const page = await readWholeLedger(this.session, this.last, PAGE_ROWS);
+    const page = await readWholeLedger(this.session, this.last, this.pageRows);
     const last = page.at(-1);
     if (last === undefined) {
       this.isThrough = true;

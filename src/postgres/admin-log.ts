@@ -1,0 +1,63 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Transaction } from "./kept-answers.ts";
+
+/** What administrators do. Only `holds.released` changes seats; the ledger rows of these changes name its id. */
+export const ACT_KINDS = [
+  "api-key.created",
+  "api-key.revoked",
+  "event.created",
+  "event.changed",
+  "event.opened",
+  "event.closed",
+  "holds.previewed",
+  "holds.released",
+  "caller.denied",
+  "denial.ended",
+] as const;
+export type ActKind = (typeof ACT_KINDS)[number];
+
+/** Who acts, and why. */
+export interface ActOrigin {
+  /** `key:<id>`, or `command:<user>` of a command line. */
+  actor: string;
+  reason: string | null;
+}
+
+export interface Act extends ActOrigin {
+  actId: number;
+  kind: ActKind;
+  occurredAt: Date;
+  detail: Record<string, unknown>;
+}
+
+/**
+ * Appends an act; in the transaction of what it does, so that there is neither without the other.
+ * @returns its id.
+ */
+export async function recordAct(
+  session: NodePgDatabase | Transaction,
+  { actor, reason }: ActOrigin,
+  kind: ActKind,
+  detail: Record<string, unknown>,
+): Promise<number> {
+  const { rows } = await session.execute<{ id: string }>(sql`
+    insert into admin_log (epoch, kind, actor, reason, detail)
+    values ((select max(epoch) from ledger_epochs), ${kind}, ${actor}, ${reason}, ${JSON.stringify(detail)}::jsonb)
+    returning id`);
+  if (!rows[0]) throw new Error("the act was not inserted");
+  return Number(rows[0].id);
+}
+
+/** Acts in the order of their ids, at most `limit`, after the one given. */
+export async function listActs(
+  database: NodePgDatabase,
+  { after, limit, kind }: { after: number; limit: number; kind?: ActKind | undefined },
+): Promise<Act[]> {
+  const { rows } = await database.execute<Omit<Act, "occurredAt"> & { occurredAtMs: number }>(sql`
+    select id::float8 as "actId", kind, actor, reason, detail,
+           floor(extract(epoch from occurred_at) * 1000)::float8 as "occurredAtMs"
+    from admin_log where id > ${after} ${kind === undefined ? sql`` : sql`and kind = ${kind}`}
+    order by id limit ${limit}`);
+  return rows.map(({ occurredAtMs, ...act }) => ({ ...act, occurredAt: new Date(occurredAtMs) }));
+}

@@ -1,0 +1,37 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { ADVISORY_LOCKS } from "./epoch.ts";
+
+/** Longest wait for transactions of others; where they take longer, the next start tries again. */
+const LOCK_TIMEOUT_MS = 5000;
+
+/**
+ * Makes the index that counts and finds the holds of a caller, outside of any transaction, so that a database that is
+ * selling goes on. Everything works without it, only slower; a role that may not make it uses the database as it is.
+ *
+ * One process makes it, and nobody waits for that one: the session must hold no lock that others wait for, because making
+ * it waits for every statement that is running. (Under the migrations' lock that was seen to be a deadlock.)
+ */
+export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> {
+  const { rows } = await session.execute<{ valid: boolean | null; before: string }>(sql`
+    select (select indisvalid from pg_index where indexrelid = to_regclass('reservations_caller')) as valid,
+           current_setting('lock_timeout') as before`);
+  if (rows[0]?.valid) return;
+  const lock = await session.execute<{ mine: boolean }>(
+    sql`select pg_try_advisory_lock(${ADVISORY_LOCKS.callerIndex}) as mine`,
+  );
+  if (!lock.rows[0]?.mine) return;
+  await session.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
+  try {
+    // One that was cut off stays, and helps nobody.
+    await session.execute(sql`drop index concurrently if exists reservations_caller`);
+    await session.execute(sql`
+      create index concurrently reservations_caller on reservations (caller)
+      where status = 'held' and caller is not null`);
+  } catch {
+    // The next start tries again.
+  } finally {
+    await session.execute(sql`select set_config('lock_timeout', ${rows[0]?.before ?? "0"}, false)`);
+    await session.execute(sql`select pg_advisory_unlock(${ADVISORY_LOCKS.callerIndex})`);
+  }
+}
