@@ -5,7 +5,6 @@ import {
   type Cursor,
   isAct,
   moveCursor,
-  parseLedgerRow,
   placeOf,
   readBacklog,
   readCursor,
@@ -16,7 +15,7 @@ import {
 import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import { Sealer, type Sealing } from "./sealer.ts";
-import { type EventSink, toEvent } from "./sink.ts";
+import { type EventSink, publishRows } from "./sink.ts";
 
 /** A round ends after so long even when more is waiting, or the sink hangs, so that its figures are fresh. */
 const ROUND_LIMIT_MS = 500;
@@ -290,18 +289,6 @@ export class Relay {
     this.leadership = undefined;
     await this.closeSink();
     await client?.end().catch(() => undefined);
-  }
-}
-
-async function publishRows(
-  sink: EventSink,
-  seatRows: string[],
-): Promise<"acknowledged" | { error: unknown }> {
-  try {
-    if (seatRows.length > 0) await sink.publish(seatRows.map((text) => toEvent(parseLedgerRow(text))));
-    return "acknowledged";
-  } catch (error) {
-    return { error };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { LedgerRow } from "../postgres/ledger.ts";
+import { type LedgerRow, parseLedgerRow } from "../postgres/ledger.ts";
 
 /** One event as it goes out: the key, the value and the headers of a Kafka record. */
 export interface OutgoingEvent {
@@ -35,4 +35,17 @@ export function toEvent(row: LedgerRow): OutgoingEvent {
       ce_type: `sentinel.seat.${row.status.toLowerCase()}`,
     },
   };
+}
+
+/** Publishes these rows, given as texts; an empty list is nothing to wait for. */
+export async function publishRows(
+  sink: EventSink,
+  seatRows: string[],
+): Promise<"acknowledged" | { error: unknown }> {
+  try {
+    if (seatRows.length > 0) await sink.publish(seatRows.map((text) => toEvent(parseLedgerRow(text))));
+    return "acknowledged";
+  } catch (error) {
+    return { error };
+  }
 }

@@ -24,7 +24,7 @@ import type { PriceTier, SectionLayout } from "../seats/layout.ts";
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 
 /** A 64-bit transaction id; it never wraps, so its order is the order in which writers began. */
-const xid8 = customType<{ data: string }>({ dataType: () => "xid8" });
+export const xid8 = customType<{ data: string }>({ dataType: () => "xid8" });
 
 export const seatStatus = pgEnum("seat_status", ["available", "held", "reserved"]);
 
@@ -272,40 +272,4 @@ export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
   /** What of the rows was hashed (`ROW_FORM` in src/postgres/ledger.ts). Engines from before forms leave the default. */
   rowForm: smallint("row_form").notNull().default(1),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
-});
-
-/**
- * Acts of administrators: append-only, with the actor, the time and the reason. Ids come from the ledger's sequence (by its name, so that neither table depends on the other), so
- * that acts have places among its rows, and the ledger's chain seals both.
- */
-export const adminLog = pgTable(
-  "admin_log",
-  {
-    id: bigint({ mode: "number" }).primaryKey().default(sql`nextval('seat_events_id_seq'::text)`),
-    epoch: integer().notNull(),
-    txid: xid8().notNull().default(sql`pg_current_xact_id()`),
-    kind: text().notNull(),
-    /** `key:<id>`, or `command:<user>` of a command line. */
-    actor: text().notNull(),
-    reason: text(),
-    detail: jsonb().notNull().default({}),
-    occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
-  },
-  (act) => [
-    uniqueIndex("admin_log_seal_order").on(act.epoch, act.txid, act.id),
-    // The fields of the sealed text are separated by `|`; reason and detail stand last, as JSON.
-    check("admin_log_plain_names", sql`${act.kind} ~ '^[a-z.-]+$' and ${act.actor} !~ '[|[:cntrl:]]'`),
-  ],
-);
-
-/** Callers that are refused for a time. Each row is made by the act of the same id. */
-export const denials = pgTable("denials", {
-  actId: bigint("act_id", { mode: "number" }).primaryKey(),
-  /** As `reservations.caller`; of a wider network, the hash of its prefix. */
-  caller: text().notNull(),
-  /** The length of the network's prefix; null for an API key. */
-  prefixBits: smallint("prefix_bits"),
-  reason: text().notNull(),
-  deniedUntil: timestamp("denied_until", { withTimezone: true }).notNull(),
-  endedAt: timestamp("ended_at", { withTimezone: true }),
 });
