@@ -7,6 +7,23 @@
 # Ends with 0 only when there was exactly one 201, nothing else but 409, and the seat's version rose by 1.
 set -u
 
+usage() {
+  echo "usage: [BASE_URL=http://localhost:8080] $0 [seatId] [concurrency]"
+  echo "  seatId       the seat that all buyers want; without it, a free one is taken"
+  echo "  concurrency  how many buyers ask at once (default 50, at most 1000)"
+}
+case "${1:-}" in
+-h | --help | help)
+  usage
+  exit 0
+  ;;
+-[!0-9]*)
+  echo "FAILED: there is no option $1" >&2
+  usage >&2
+  exit 1
+  ;;
+esac
+
 BASE_URL="${BASE_URL:-http://localhost:8080}"
 BASE_URL="${BASE_URL%/}"
 SEAT_ID="${1:-}"

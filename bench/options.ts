@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { RUN } from "../src/command-line.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./scenarios/names.ts";
 
 /** `engine` and `baseline` sell; `elysia` and `bun` answer a constant; `pgbench` runs the statement alone. */
@@ -32,14 +33,14 @@ const DEFAULTS = {
   sizes: "1000,1000000,10000000",
 };
 
-const USAGE = `bun bench/run.ts ${Object.entries(DEFAULTS)
+const USAGE = `Usage: ${RUN} run bench ${Object.entries(DEFAULTS)
   .map(([name, value]) => `[--${name} ${value}]`)
   .join(" ")}`;
 
 /** The demo event that every database begins with has as many. */
 const SMALLEST_SIZE = 1000;
 
-/** What is wrong with the options, and the usage; or the usage alone, where it was asked for. */
+/** What the user has to change, with the usage where the options are wrong; or the usage alone, where it was asked for. */
 export class UsageError extends Error {}
 
 /** @throws {UsageError} when an option is not understood, or is `--help`. */

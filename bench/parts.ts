@@ -4,7 +4,8 @@ import { dirname, join, resolve } from "node:path";
 import { startEmbeddedPostgres } from "../src/embedded/postgres.ts";
 import { findKafka, startKafka } from "../test/support/kafka.ts";
 import { partOrSkip } from "../test/support/parts.ts";
-import { startRedis } from "../test/support/redis.ts";
+import { findRedis, startRedis } from "../test/support/redis.ts";
+import { UsageError } from "./options.ts";
 
 const DATA_ROOT = resolve(import.meta.dir, "../data");
 
@@ -20,6 +21,9 @@ export interface Parts {
 
 /** Postgres's data lies where the engine's would, not in a temporary folder that may be memory. */
 export async function openParts(closes: AsyncDisposableStack): Promise<Parts> {
+  const redisFound = findRedis();
+  if (typeof redisFound !== "string")
+    throw new UsageError(`bench: ${redisFound.missing}: install one of them`);
   const dataDir = join(DATA_ROOT, `bench-${process.pid}`);
   await mkdir(dataDir, { recursive: true });
   closes.defer(() => rm(dataDir, { recursive: true, force: true }));

@@ -230,6 +230,16 @@ export class ConfigError extends Error {
 /** `dataDir` is set by `DATA_DIR`. */
 const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 
+const secrets = Object.entries(knobs).flatMap(([knob, rest]) => ("secret" in rest ? [variableOf(knob)] : []));
+
+/** The names of all settings; those whose values are not to be shown; and variables of others that look like settings. */
+export const variables = {
+  all: [...Object.keys(knobs).map(variableOf), ...secrets.map((name) => `${name}_FILE`)],
+  secret: secrets,
+  /** Shells and desktops set these. */
+  others: ["HOSTS", "HOSTTYPE", "HOSTNAME", "POST"],
+};
+
 /**
  * Reads and checks the environment, once, before anything opens. An empty variable counts as not set.
  * @throws {ConfigError} naming the first variable that cannot be used.

@@ -1,6 +1,7 @@
-import { parseArgs } from "node:util";
+import "./preflight.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
+import { misspelt, readCommand, START } from "./command-line.ts";
 import { describeConfig, readConfig } from "./config.ts";
 import { kafkaSecurityOf } from "./credentials/relations.ts";
 import { type Engine, openEngine } from "./engine.ts";
@@ -14,7 +15,7 @@ import { createLog, type Logger, messageOf } from "./telemetry/log.ts";
 
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
-Usage: bun start [--help | --version | --config-table]
+Usage: ${START} [help | --version | --config-table]
        ${KEYS_USAGE}
        ${VERIFY_USAGE}
 
@@ -24,22 +25,35 @@ Everything is set by environment variables:
 const { version } = packageJson;
 
 async function main(): Promise<void> {
-  const [subject, ...args] = process.argv.slice(2);
-  if (subject === "keys") return keysCommand(args, readConfig(process.env));
-  if (subject === "verify") return verifyAndExit(args);
-  if (subject === ENGINE_PROCESS) return beOneOfSeveral();
+  const command = readCommand(process.argv.slice(2), ENGINE_PROCESS);
+  switch (command.kind) {
+    case "keys":
+      tellMisspelt();
+      return keysCommand(command.args, () => readConfig(process.env));
+    case "verify":
+      tellMisspelt();
+      return verifyAndExit(command.args);
+    case "process":
+      return beOneOfSeveral();
+    case "help":
+      return console.log(USAGE + describeConfig().map(configLine).join("\n"));
+    case "version":
+      return console.log(version);
+    case "config-table":
+      return console.log(configTable());
+    case "start":
+      tellMisspelt();
+      return start();
+    default:
+      command satisfies never;
+  }
+}
 
-  const { values } = parseArgs({
-    options: {
-      help: { type: "boolean", short: "h" },
-      version: { type: "boolean", short: "v" },
-      "config-table": { type: "boolean" },
-    },
-  });
-  if (values.help) return console.log(USAGE + describeConfig().map(configLine).join("\n"));
-  if (values.version) return console.log(version);
-  if (values["config-table"]) return console.log(configTable());
+function tellMisspelt(): void {
+  for (const line of misspelt(process.env)) console.error(`sentinel: ${line}`);
+}
 
+async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel, "main");
   const lifecycle = new Lifecycle();

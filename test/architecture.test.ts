@@ -117,6 +117,7 @@ describe("the rooms of the code", () => {
     /** Values; what is put together in `main`, `engine` and `sale` may know every room. */
     const ARROWS: Record<string, string[]> = {
       access: [
+        "command-line.ts",
         "config.ts",
         "credentials",
         "embedded",
@@ -126,11 +127,13 @@ describe("the rooms of the code", () => {
         "postgres",
         "redis",
         "setting-types.ts",
+        "spelling.ts",
         "telemetry",
       ],
       "app.ts": ["access", "http", "telemetry"],
       audit: ["config.ts", "ledger", "credentials", "postgres", "redis", "telemetry"],
       catalogue: ["access", "health", "http", "postgres", "seats", "setting-types.ts", "telemetry"],
+      "command-line.ts": ["config.ts", "spelling.ts"],
       "config.ts": ["credentials", "setting-types.ts"],
       credentials: [],
       dispatch: [],
@@ -138,7 +141,7 @@ describe("the rooms of the code", () => {
       health: ["http", "postgres", "telemetry"],
       http: ["config.ts"],
       kafka: ["config.ts"],
-      ledger: ["config.ts", "embedded", "postgres", "telemetry"],
+      ledger: ["command-line.ts", "config.ts", "embedded", "postgres", "telemetry"],
       "lifecycle.ts": [],
       live: ["access", "http", "postgres", "telemetry"],
       "opening.ts": [],
@@ -149,6 +152,7 @@ describe("the rooms of the code", () => {
       seats: [],
       "serving.ts": ["app.ts", "http", "telemetry"],
       "setting-types.ts": [],
+      "spelling.ts": [],
       telemetry: ["http", "reservations"],
       workers: ["audit", "kafka", "ledger", "postgres", "redis", "telemetry"],
     };

@@ -20,7 +20,7 @@ test("README, CI and package.json name the same Bun", async () => {
 });
 
 test("every script and file that the README names is there", async () => {
-  const scripts = [...readme.matchAll(/bun run ([\w:]+)/g)].map(([, name]) => name ?? "");
+  const scripts = [...readme.matchAll(/bun(?:@[\d.]+)? run ([\w:]+)/g)].map(([, name]) => name ?? "");
   expect(scripts.filter((name) => !(name in packageJson.scripts))).toEqual([]);
   const files = [...readme.matchAll(/`((?:src|workers|test|bench)\/[\w./-]+\.ts)`/g)].map(
     ([, path]) => path ?? "",

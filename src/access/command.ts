@@ -2,6 +2,7 @@ import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { z } from "zod";
+import { START } from "../command-line.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { findRunningPostgres, openPostgres } from "../embedded/parts.ts";
 import { plainText } from "../http/plain-text.ts";
@@ -9,31 +10,42 @@ import { Lifecycle } from "../lifecycle.ts";
 import type { ActOrigin } from "../postgres/admin-log.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
+import { meantBy } from "../spelling.ts";
 import { originOf } from "../telemetry/log.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 import { PAGE_LIMIT } from "./openapi.ts";
 
-export const KEYS_USAGE = `bun start keys create --role <${ROLES.join("|")}> [--name <what it is for>]
-       bun start keys list
-       bun start keys revoke <id>`;
+export const KEYS_USAGE = `${START} keys create --role <${ROLES.join("|")}> [--name <what it is for>]
+       ${START} keys list
+       ${START} keys revoke <id>`;
+
+const HELP = `Usage: ${KEYS_USAGE}
+
+Makes, lists and revokes API keys in the engine's database (DATABASE_URL, or that in DATA_DIR).
+Standard output has the key or the table and nothing else.`;
 
 /** What a key is called whose maker gave it no name. */
 const UNNAMED = "unnamed";
 
 const nameSchema = plainText(NAME_LIMIT_CHARACTERS);
 
+const VERBS = ["create", "list", "revoke", "help"] as const;
+
 type Command =
+  | { kind: "help" }
   | { kind: "create"; role: (typeof ROLES)[number]; name: string }
   | { kind: "list" }
   | { kind: "revoke"; id: string };
 
 /**
- * `bun start keys ...`. Standard output has the key (create) or the table (list) and nothing else, so that a
+ * `start keys ...`. Standard output has the key (create) or the table (list) and nothing else, so that a
  * shell can take it; all words go to standard error.
  * @throws {ConfigError} in one line that says what to do.
  */
-export async function keysCommand(args: string[], config: Config): Promise<void> {
+export async function keysCommand(args: string[], readConfig: () => Config): Promise<void> {
   const command = readCommand(args);
+  if (command.kind === "help") return console.log(HELP);
+  const config = readConfig();
   const lifecycle = new Lifecycle();
   try {
     const where = config.databaseUrl ? originOf(config.databaseUrl) : config.dataDir;
@@ -45,15 +57,20 @@ export async function keysCommand(args: string[], config: Config): Promise<void>
 
 function readCommand(args: string[]): Command {
   const unusable = (fault: string) => new ConfigError(`keys: ${fault}\nUsage: ${KEYS_USAGE}`);
-  let parsed: { values: { role?: string; name?: string }; positionals: string[] };
+  let parsed: { values: { role?: string; name?: string; help?: boolean }; positionals: string[] };
   try {
-    const options = { role: { type: "string" }, name: { type: "string" } } as const;
+    const options = {
+      role: { type: "string" },
+      name: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    } as const;
     parsed = parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
     throw unusable(error instanceof Error ? error.message : String(error));
   }
   const { values, positionals } = parsed;
   const [verb, ...rest] = positionals;
+  if (values.help || verb === "help") return { kind: "help" };
   const isPlain = values.role === undefined && values.name === undefined;
   if (verb === "create" && rest.length === 0) {
     const role = z.enum(ROLES).safeParse(values.role).data;
@@ -69,6 +86,8 @@ function readCommand(args: string[]): Command {
     if (id === undefined) throw unusable("revoke needs the id that `keys list` shows, never the key");
     return { kind: "revoke", id };
   }
+  const meant = verb === undefined ? undefined : meantBy(verb, VERBS);
+  if (meant !== undefined) throw unusable(`no such command ${verb}: did you mean ${meant}?`);
   throw unusable("what is to be done is missing or not known");
 }
 
@@ -101,7 +120,11 @@ async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodeP
 }
 
 /** @param where the database is, in words without a secret. */
-async function run(command: Command, database: NodePgDatabase, where: string): Promise<void> {
+async function run(
+  command: Exclude<Command, { kind: "help" }>,
+  database: NodePgDatabase,
+  where: string,
+): Promise<void> {
   switch (command.kind) {
     case "create": {
       const { id, key, keyHash } = makeApiKey();
@@ -117,7 +140,7 @@ async function run(command: Command, database: NodePgDatabase, where: string): P
       return;
     case "revoke":
       if (!(await revokeApiKey(database, command.id, originHere()))) {
-        throw new ConfigError(`keys: there is no API key ${command.id}; bun start keys list shows all`);
+        throw new ConfigError(`keys: there is no API key ${command.id}; ${START} keys list shows all`);
       }
       console.error(`API key ${command.id} is revoked; every engine knows within 2 s`);
       return;

@@ -119,7 +119,7 @@ describe("bun run verify", () => {
       "ECONNREFUSED",
     ],
     ["an anchor is not one", async () => ({}), ["--anchor", "12:abc"], "--anchor must be"],
-    ["an option is not known", async () => ({}), ["--frobnicate"], "Usage: bun run verify"],
+    ["an option is not known", async () => ({}), ["--frobnicate"], "run verify [--anchor"],
     ["a variable cannot be used", async () => ({ PORT: "x" }), [], "PORT: "],
   ])("exits with 2 and says why where %s", async (_case, environment, args, words) => {
     const { exitCode, stdout, stderr } = await verifyWith(await environment(), ...args);

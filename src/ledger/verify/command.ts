@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
+import { RUN } from "../../command-line.ts";
 import { type Config, ConfigError } from "../../config.ts";
 import { findRunningPostgres } from "../../embedded/parts.ts";
 import { EMBEDDED_DATABASE, hasEmbeddedPostgres, startEmbeddedPostgres } from "../../embedded/postgres.ts";
@@ -13,7 +14,7 @@ import type { Verdict } from "./findings.ts";
 import { type Verification, verify } from "./proof.ts";
 import { summaryOf } from "./summary.ts";
 
-export const VERIFY_USAGE = "bun run verify [--anchor <rows>:<digest>]... [--json]";
+export const VERIFY_USAGE = `${RUN} run verify [--anchor <rows>:<digest>]... [--json]`;
 
 const HELP = `Usage: ${VERIFY_USAGE}
 
@@ -64,9 +65,11 @@ export async function verifyCommand({ args, readConfig, openTopic }: VerifyOptio
 function readArguments(args: string[]): "help" | { anchors: Anchor[] } {
   const unusable = (fault: string) => new ConfigError(`verify: ${fault}\nUsage: ${VERIFY_USAGE}`);
   let values: { help?: boolean; anchor?: string[] };
+  let positionals: string[];
   try {
-    ({ values } = parseArgs({
+    ({ values, positionals } = parseArgs({
       args,
+      allowPositionals: true,
       options: {
         help: { type: "boolean", short: "h" },
         json: { type: "boolean" },
@@ -76,7 +79,8 @@ function readArguments(args: string[]): "help" | { anchors: Anchor[] } {
   } catch (error) {
     throw unusable(messageOf(error));
   }
-  if (values.help) return "help";
+  if (values.help || positionals[0] === "help") return "help";
+  if (positionals[0] !== undefined) throw unusable(`it takes no ${positionals[0]}`);
   const anchors = (values.anchor ?? []).map((text) => {
     const [, rowsTotal, digest] = ANCHOR.exec(text) ?? [];
     if (rowsTotal === undefined || digest === undefined)

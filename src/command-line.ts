@@ -1,0 +1,77 @@
+import packageJson from "../package.json" with { type: "json" };
+import { ConfigError, variables } from "./config.ts";
+import { meantBy } from "./spelling.ts";
+
+/** How a reader without Bun on PATH types it. */
+export const RUN = `npx -y ${packageJson.packageManager}`;
+export const START = `${RUN} start`;
+
+const COMMANDS = ["keys", "verify", "help"] as const;
+const OPTIONS = ["--help", "--version", "--config-table"] as const;
+
+export type Command =
+  | { kind: "start" | "help" | "version" | "config-table" }
+  | { kind: "keys" | "verify" | "process"; args: string[] };
+
+/**
+ * What the arguments ask for.
+ * @param process the internal subject that one of several engine processes is started with.
+ * @throws {ConfigError} in one line that says what was probably meant.
+ */
+export function readCommand([subject, ...args]: string[], process: string): Command {
+  switch (subject) {
+    case undefined:
+      return { kind: "start" };
+    case "keys":
+    case "verify":
+      return { kind: subject, args };
+    case process:
+      return { kind: "process", args };
+    case "help":
+    case "--help":
+    case "-h":
+      return { kind: "help" };
+    case "--version":
+    case "-v":
+      return { kind: "version" };
+    case "--config-table":
+      return { kind: "config-table" };
+    default:
+      throw new ConfigError(faultOf(subject, args));
+  }
+}
+
+function faultOf(subject: string, args: string[]): string {
+  const [name = "", value] = subject.split("=", 2);
+  // `--port 9000`, `--port=9000` and `PORT=9000` after the command instead of before it.
+  const variable = settingOf(name);
+  if (variable !== undefined && (subject.startsWith("-") || value !== undefined)) {
+    // Never the value of a secret, and none that a shell would take apart.
+    const given = value ?? args[0] ?? "";
+    const told = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
+    return `${name}: settings are environment variables: type ${variable}=${told} ${START}`;
+  }
+  const known = subject.startsWith("-") ? OPTIONS : COMMANDS;
+  const meant = meantBy(subject, known);
+  const kind = subject.startsWith("-") ? "option" : "command";
+  if (meant !== undefined) return `${subject}: no such ${kind}: type ${START} ${meant}`;
+  return `${subject}: no such ${kind}: ${START} takes ${known.join(", ")} or nothing; --help explains all`;
+}
+
+function settingOf(name: string): string | undefined {
+  const variable = name.replace(/^-+/, "").replaceAll("-", "_").toUpperCase();
+  return variables.all.includes(variable) ? variable : meantBy(variable, variables.all);
+}
+
+/** A line for each variable that is no setting and looks like a misspelt one. */
+export function misspelt(environment: Record<string, string | undefined>): string[] {
+  return Object.keys(environment).flatMap((name) => {
+    const bare = name.replace(/^SENTINEL_/i, "");
+    const meant = variables.all.includes(bare) ? bare : meantBy(bare, variables.all);
+    const isSetting = variables.all.includes(name) || variables.others.includes(name);
+    // Where both are set, the other one is somebody else's.
+    return meant === undefined || isSetting || environment[meant]
+      ? []
+      : [`${name}: no such setting, so it is not used: did you mean ${meant}?`];
+  });
+}

@@ -1,0 +1,202 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { cp, mkdir, symlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
+import { describeConfig } from "../../src/config.ts";
+import { KEY } from "../access/keyed.ts";
+import { runEngine } from "../engine/command.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+// A script installs the packages first. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const ROOT = resolve(import.meta.dir, "../..");
+const START = `npx -y ${packageJson.packageManager} start`;
+const stack = new AsyncDisposableStack();
+afterAll(() => stack.disposeAsync());
+
+async function folder(purpose: string): Promise<string> {
+  const dir = await tempDir(purpose);
+  stack.defer(dir.remove);
+  return dir.path;
+}
+
+/** Runs a command as a person does who is in that folder. */
+async function run(
+  command: string[],
+  { cwd = ROOT, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+) {
+  const { PATH = "", HOME = "" } = process.env;
+  const child = Bun.spawn(command, {
+    ...{ cwd, env: { PATH, HOME, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  });
+  const [stdout, stderr] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { exitCode: await child.exited, stdout, stderr };
+}
+
+describe("a Bun that is too old", () => {
+  let clone: string;
+
+  /** As a fresh clone, without any package, of a version that needs a newer Bun than there is. */
+  beforeAll(async () => {
+    clone = await folder("old-bun");
+    for (const name of ["bunfig.toml", "bun.lock", "supply-chain", "src", "test", "bench", "patches"])
+      await cp(join(ROOT, name), join(clone, name), { recursive: true });
+    const needy = { ...packageJson, engines: { bun: ">=99.1.0" } };
+    await Bun.write(join(clone, "package.json"), JSON.stringify(needy, null, 2));
+  });
+
+  test.each([
+    ["start"],
+    ["run start keys list"],
+    ["run test"],
+    ["run verify"],
+    ["src/main.ts"],
+    ["src/main.ts --help"],
+    ["test test/lifecycle.test.ts"],
+  ])("gets one line that names both versions for `bun %s`", async (args) => {
+    const { exitCode, stdout, stderr } = await run([process.execPath, ...args.split(" ")], { cwd: clone });
+    const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.startsWith("sentinel: "));
+    expect(lines).toEqual([
+      `sentinel: Bun ${Bun.version} is too old, 99.1.0 or newer is needed: type npx -y ${packageJson.packageManager} where you typed bun`,
+    ]);
+    expect(`${stdout}${stderr}`).not.toMatch(/error:|\bat .+:\d+:\d+/);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe("a clone without its packages", () => {
+  test("gets one line from src/main.ts that says what to type", async () => {
+    const clone = await folder("no-packages");
+    for (const name of ["bunfig.toml", "package.json", "src"])
+      await cp(join(ROOT, name), join(clone, name), { recursive: true });
+    const { exitCode, stdout, stderr } = await run([process.execPath, "src/main.ts"], { cwd: clone });
+    expect([exitCode, stdout]).toEqual([1, ""]);
+    expect(stderr).toBe(
+      `sentinel: the packages are not installed: type npx -y ${packageJson.packageManager} install --frozen-lockfile\n`,
+    );
+  });
+});
+
+describe("what a command prints is its own", () => {
+  test("the help of start, keys and verify, whose scripts install the packages first", async () => {
+    for (const [script, ...args] of [
+      ["start", "--help"],
+      ["start", "help"],
+      ["start", "keys", "--help"],
+      ["start", "verify", "--help"],
+      ["verify", "--help"],
+    ] as const) {
+      const { exitCode, stdout, stderr } = await run([process.execPath, "run", script, ...args]);
+      expect({ script, args, exitCode, stderr }).toEqual({ script, args, exitCode: 0, stderr: "" });
+      expect(stdout).toContain(`Usage: npx -y ${packageJson.packageManager} `);
+      expect(stdout).not.toContain("bun install");
+    }
+  });
+
+  test("the key of `start keys create`", async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const command = [process.execPath, "run", "start", "keys", "create", "--role", "reader"];
+    const { stdout, stderr } = await run(command, { env: { DATABASE_URL: database.url } });
+    expect(stdout.trimEnd()).toMatch(KEY);
+    expect(stderr).toMatch(/^API key .+\n$/);
+  });
+
+  test("`npm start` works too, where npm is", async () => {
+    if (!Bun.which("npm")) return;
+    const { exitCode, stdout } = await run(["npm", "--silent", "start", "--", "--version"]);
+    expect([exitCode, stdout]).toEqual([0, `${packageJson.version}\n`]);
+  });
+});
+
+describe("a command that was meant otherwise", () => {
+  test.each([
+    [["--port", "9000"], `type PORT=9000 ${START}`],
+    [["--port=9000"], `type PORT=9000 ${START}`],
+    [["--prot", "9000"], `type PORT=9000 ${START}`],
+    [["PORT=9000"], `type PORT=9000 ${START}`],
+    [["--database-url=postgres://shop:s3cret@db/sale"], `type DATABASE_URL=... ${START}`],
+    [["--hlep"], `type ${START} --help`],
+    [["kesy", "list"], `type ${START} keys`],
+    [["verfy"], `type ${START} verify`],
+    [["sell"], "takes keys, verify, help or nothing"],
+    [["keys", "lits"], "did you mean list?"],
+    [["keys", "create", "--rôle", "admin"], "Usage:"],
+  ])("start %p says what was meant", async (args, told) => {
+    const { exitCode, stdout, stderr } = await runEngine(
+      { DATABASE_URL: "postgres://127.0.0.1:1/none" },
+      { args },
+    );
+    expect(stderr).toContain(told);
+    expect(stderr).toMatch(/^sentinel: /);
+    expect([exitCode, stdout]).toEqual([1, ""]);
+    expect(stderr).not.toMatch(/s3cret|\bat .+:\d+:\d+/);
+  });
+
+  test.each([
+    ["PROT", "PORT"],
+    ["port", "PORT"],
+    ["DATABASE_ULR", "DATABASE_URL"],
+    ["DATABSE_URL", "DATABASE_URL"],
+    ["REDIS_URLS", "REDIS_URL"],
+    ["KAFKA_BROKER", "KAFKA_BROKERS"],
+    ["DATADIR", "DATA_DIR"],
+    ["WEB_CONCURENCY", "WEB_CONCURRENCY"],
+    ["SENTINEL_LOG_LEVEL", "LOG_LEVEL"],
+  ])("the variable %s is told to be no setting, %s is", async (variable, meant) => {
+    const { stderr } = await run([process.execPath, "src/main.ts", "verify", "--help"], {
+      env: { [variable]: "x" },
+    });
+    expect(stderr).toBe(
+      `sentinel: ${variable}: no such setting, so it is not used: did you mean ${meant}?\n`,
+    );
+  });
+
+  test("no setting is told to be another one, and none of what shells set", async () => {
+    const names = [
+      ...describeConfig().map(({ variable }) => variable),
+      "HOSTNAME",
+      "HOSTTYPE",
+      "HOME",
+      "PS1",
+      "PATH",
+    ];
+    const environment = Object.fromEntries(names.map((name) => [name, ""]));
+    const { stderr } = await runEngine(environment, { args: ["verify", "--help"] });
+    expect(stderr).toBe("");
+  });
+
+  test("stress-test.sh explains itself, and names an option that it does not have", async () => {
+    const help = await run(["bash", "stress-test.sh", "--help"]);
+    expect([help.exitCode, help.stderr]).toEqual([0, ""]);
+    expect(help.stdout).toContain("[seatId] [concurrency]");
+    const unknown = await run(["bash", "stress-test.sh", "--seats"]);
+    expect([unknown.exitCode, unknown.stdout]).toEqual([1, ""]);
+    expect(unknown.stderr).toContain("there is no option --seats");
+  });
+
+  test("bench without Redis prints one line", async () => {
+    const bin = await folder("bare");
+    await mkdir(join(bin, "bin"));
+    for (const name of ["sh", "env"]) await symlink(Bun.which(name) ?? "/bin/sh", join(bin, "bin", name));
+    const { exitCode, stdout, stderr } = await run([process.execPath, "run", "bench"], {
+      env: { PATH: join(bin, "bin") },
+    });
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toBe("bench: no redis-server or valkey-server is on PATH: install one of them\n");
+  });
+});
+
+test("every command of the README can be typed where only Node and npm are", async () => {
+  const readme = await Bun.file(join(ROOT, "README.md")).text();
+  const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
+  const words = [...blocks.join("\n"), ...(readme.match(/`[^`\n]+`/g) ?? []).join("\n")].join("");
+  expect(words.match(/(?<![@\w-])bun (start|run|test|src|bench|supply)\b.*/g) ?? []).toEqual([
+    "bun src/main.ts`",
+  ]);
+});
