@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { ReservationFacts } from "./change.ts";
-import { type KeyClaim, keyIsAlive } from "./guards.ts";
+import { type KeyClaim, keyIsAlive, liveSeatsOf } from "./guards.ts";
 
 /** A reservation as its owner sees it. */
 export interface ReservationView extends ReservationFacts {
@@ -53,4 +53,20 @@ export async function findEarliestHoldEnd(
     select floor(extract(epoch from min(hold_expires_at)) * 1000)::float8 as "endsAtMs"
     from seats where ${ofThese} and hold_expires_at > now()`);
   return rows[0]?.endsAtMs ?? undefined;
+}
+
+/** Whether the buyer may have so many seats more of the event that a seat lies in; true where there is no such seat. */
+export async function isWithinBuyerLimit(
+  database: NodePgDatabase,
+  buyerId: string,
+  seatId: number,
+  moreSeats: number,
+): Promise<boolean> {
+  const { rows } = await database.execute<{ isWithin: boolean }>(sql`
+    select e.buyer_limit_seats is null
+             or ${liveSeatsOf("b.buyer_id", "e.id", "b.no_reservation")} + ${moreSeats}::int <= e.buyer_limit_seats as "isWithin"
+    from (select ${buyerId}::text as buyer_id, '00000000-0000-0000-0000-000000000000'::uuid as no_reservation) as b
+    cross join seats s join events e on e.id = s.event_id
+    where s.id = ${seatId}`);
+  return rows[0]?.isWithin ?? true;
 }

@@ -78,12 +78,16 @@ export function readFreeSeatsAfter(
   return readPacked(database, after, sql`(${inRanges}) and ${isFree}`, limit);
 }
 
-/** The seats of these reservations as they are now; `final` where they are sold for good. A hold that is over counts as free. */
-export async function readSeatsOf(
-  database: NodePgDatabase,
-  reservationIds: string[],
-): Promise<{ seatId: number; version: number; status: SeatStatus; final: boolean }[]> {
-  return database
+/** A seat as it is now; `final` where it is sold for good. A hold that is over counts as free. */
+export interface SeatNow {
+  seatId: number;
+  version: number;
+  status: SeatStatus;
+  final: boolean;
+}
+
+const readSeatsWhere = (database: NodePgDatabase, filter: SQL): Promise<SeatNow[]> =>
+  database
     .select({
       seatId: seats.id,
       version: seats.version,
@@ -92,12 +96,17 @@ export async function readSeatsOf(
     })
     .from(seats)
     .innerJoin(events, eq(events.id, seats.eventId))
-    .where(
-      inArray(
-        seats.id,
-        sql`(select unnest(seat_ids) from reservations where id = any(${sql.param(reservationIds)}::uuid[]))`,
-      ),
-    );
+    .where(filter);
+
+/** The seats of these reservations. */
+export function readSeatsOf(database: NodePgDatabase, reservationIds: string[]): Promise<SeatNow[]> {
+  const named = sql`(select unnest(seat_ids) from reservations where id = any(${sql.param(reservationIds)}::uuid[]))`;
+  return readSeatsWhere(database, inArray(seats.id, named));
+}
+
+/** Those of these seats that there are. */
+export function readSeatsNamed(database: NodePgDatabase, seatIds: number[]): Promise<SeatNow[]> {
+  return readSeatsWhere(database, sql`${seats.id} = any(${sql.param(seatIds)}::bigint[])`);
 }
 
 /** A moment of the database: which transactions were visible, in which epoch. */

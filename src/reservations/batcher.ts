@@ -6,13 +6,13 @@ import type {
   TakeResult,
 } from "../dispatch/messages.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
-import { claimOfBuyer, claimOfKey } from "../postgres/guards.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import {
+  claimsOf,
   type HoldOrder,
   type HoldRequest,
   holdOutcomeOf,
@@ -21,6 +21,7 @@ import {
   type ReserveOrder,
   resolved,
   soldIn,
+  takenFor,
 } from "./order.ts";
 import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
 import { learnFrom, type SeatNews } from "./seat-news.ts";
@@ -117,26 +118,34 @@ export class Batcher {
     });
   }
 
+  /** Those of these seats that are sold for good, as far as memory knows and may be trusted. */
+  goneOf(seatIds: SeatId[]): SeatId[] {
+    return this.options.mayTrustMemory()
+      ? seatIds.filter((seatId) => this.options.memory.isGone(seatId))
+      : [];
+  }
+
+  /** What a hold can be answered without asking the database; undefined when it has to be asked. */
+  refusalOf(request: HoldRequest): HoldOutcome | undefined {
+    const { seatIds, key } = request;
+    const gone = key ? [] : this.goneOf(seatIds);
+    if (gone.length > 0) return takenFor(gone, "reserved");
+    const { isRefusing } = this.gatherer;
+    if (isRefusing) return { kind: "busy", reason: isRefusing };
+    if (claimsOf(request).some((claim) => this.inFlight.has(claim))) return { kind: "running" };
+    const contended = seatIds.filter((seatId) => this.inFlight.has(seatId));
+    return contended.length > 0 ? takenFor(contended, "contended") : undefined;
+  }
+
   /**
    * Holds seats, all or none. With a key nobody is refused from memory alone: the key may have been
    * answered before the seats were gone.
    */
-  hold({ seatIds, buyerId, isLimited = true, key }: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
-    if (!key && this.options.mayTrustMemory()) {
-      const gone = seatIds.filter((seatId) => this.options.memory.isGone(seatId));
-      if (gone.length > 0)
-        return { kind: "taken", seats: gone.map((seatId) => ({ seatId, reason: "reserved" })) };
-    }
-    const { isRefusing } = this.gatherer;
-    if (isRefusing) return { kind: "busy", reason: isRefusing };
-    const claims = [
-      ...(key ? [claimOfKey(key)] : []),
-      ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
-    ];
-    if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
-    const contended = seatIds.filter((seatId) => this.inFlight.has(seatId));
-    if (contended.length > 0)
-      return { kind: "taken", seats: contended.map((seatId) => ({ seatId, reason: "contended" })) };
+  hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
+    const refusal = this.refusalOf(request);
+    if (refusal) return refusal;
+    const { seatIds, buyerId, isLimited = true, key } = request;
+    const claims = claimsOf(request);
     return new Promise((resolve) => {
       for (const claim of [...claims, ...seatIds]) this.inFlight.add(claim);
       const reservationId = Bun.randomUUIDv7();

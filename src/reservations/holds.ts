@@ -11,7 +11,7 @@ import type { Search, SeatFinder } from "./seat-finder.ts";
 const ATTEMPT_LIMIT = 8;
 
 export interface HoldsOptions {
-  batcher: Batcher;
+  batcher: Pick<Batcher, "hold">;
   finder: SeatFinder;
   /** The event that a seat lies in, as far as memory knows. */
   eventOf(seatId: SeatId): CatalogueEvent | undefined;

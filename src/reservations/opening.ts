@@ -4,12 +4,18 @@ import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Opening } from "../opening.ts";
 import { openPool } from "../postgres/connect.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
-import { findEarliestHoldEnd, findReplay, findReservation } from "../postgres/reservations.ts";
-import { readFreeSeatsAfter } from "../postgres/seats.ts";
+import {
+  findEarliestHoldEnd,
+  findReplay,
+  findReservation,
+  isWithinBuyerLimit,
+} from "../postgres/reservations.ts";
+import { readFreeSeatsAfter, readSeatsNamed } from "../postgres/seats.ts";
 import { awaitStandbysOf } from "../postgres/standbys.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Changes } from "./changes.ts";
+import { CheckedHolds } from "./checked-holds.ts";
 import { FreeSeats } from "./free-seats.ts";
 import { Holds } from "./holds.ts";
 import { learnPages } from "./memory-keeper.ts";
@@ -55,8 +61,14 @@ export function openReservations(
   const freeSeats = new FreeSeats((ranges) =>
     learnPages(memory, (after, limit) => readFreeSeatsAfter(database, ranges, after, limit)),
   );
-  const holds = new Holds({
+  const checkedHolds = new CheckedHolds({
     batcher,
+    memory,
+    readSeats: (seatIds) => readSeatsNamed(database, seatIds),
+    isWithinLimit: (buyerId, seatId, moreSeats) => isWithinBuyerLimit(database, buyerId, seatId, moreSeats),
+  });
+  const holds = new Holds({
+    batcher: checkedHolds,
     finder,
     eventOf: (seatId) => {
       const section = catalogue.sectionOf(seatId);

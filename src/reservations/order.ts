@@ -1,5 +1,5 @@
 import type { SeatAnswer } from "../dispatch/messages.ts";
-import type { KeyClaim } from "../postgres/guards.ts";
+import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
@@ -22,6 +22,17 @@ export interface HoldRequest {
   isLimited?: boolean;
   key: KeyClaim | null;
 }
+
+/** What no two requests may have in flight at once, beside seats: the key, and the buyer whose seats are counted. */
+export const claimsOf = ({ buyerId, isLimited = true, key }: HoldRequest): string[] => [
+  ...(key ? [claimOfKey(key)] : []),
+  ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
+];
+
+export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome => ({
+  kind: "taken",
+  seats: seatIds.map((seatId) => ({ seatId, reason })),
+});
 
 /** Seats for a while, all or none. */
 export interface HoldOrder {

@@ -1,0 +1,88 @@
+import { claimOfBuyer, claimOfKey } from "../postgres/guards.ts";
+import type { SeatNow } from "../postgres/seats.ts";
+import type { SeatId } from "../seats/seat-id.ts";
+import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { Batcher } from "./batcher.ts";
+import { type HoldRequest, takenFor } from "./order.ts";
+import type { HoldOutcome } from "./outcome.ts";
+import { RecentClaims } from "./recent-claims.ts";
+import { SharedSeatReads } from "./shared-seat-reads.ts";
+
+export interface CheckedHoldsOptions {
+  batcher: Pick<Batcher, "hold" | "refusalOf" | "goneOf">;
+  memory: Pick<SeatMemory, "isAvailable">;
+  /** Reads those of the seats that there are; rejects when the database cannot be asked. */
+  readSeats(seatIds: SeatId[]): Promise<SeatNow[]>;
+  /** Whether the buyer may have so many seats more of the event that this seat lies in; rejects as above. */
+  isWithinLimit(buyerId: string, seatId: SeatId, moreSeats: number): Promise<boolean>;
+}
+
+/**
+ * The way of a hold to the batcher. From there to its answer the seats are in flight, and everybody else who asks
+ * for them is told `contended`. So a request that cannot be met must not get that far: somebody could name one
+ * sold seat among 19 that everybody wants, again and again, and keep them from all others at no cost. What is
+ * likely to be refused is therefore asked of the database first, with nothing in flight: seats that memory does
+ * not believe free, a key that was used a moment ago, a buyer who was just told that he has too many.
+ *
+ * Memory only decides who is asked about, never the answer.
+ */
+export class CheckedHolds {
+  private readonly reads: SharedSeatReads;
+  private readonly usedKeys = new RecentClaims();
+  private readonly fullBuyers = new RecentClaims();
+
+  constructor(private readonly options: CheckedHoldsOptions) {
+    this.reads = new SharedSeatReads((seatIds) => options.readSeats(seatIds));
+  }
+
+  /** @throws when the database has to be asked first and cannot be. */
+  hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
+    const { seatIds, buyerId, key } = request;
+    const refusal = this.options.batcher.refusalOf(request);
+    if (refusal) return refusal;
+    // Who is told so has the answer to the key looked up first.
+    if (key && this.usedKeys.has(claimOfKey(key))) return { kind: "replayed" };
+    const gone = key ? this.options.batcher.goneOf(seatIds) : [];
+    if (gone.length > 0) return takenFor(gone, "reserved");
+    // One seat that is taken is in nobody's way.
+    const doubted =
+      seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
+    const isFull = buyerId !== null && this.fullBuyers.has(claimOfBuyer(buyerId));
+    if (doubted.length === 0 && !isFull) return this.send(request);
+    return this.checked(request, doubted, isFull);
+  }
+
+  private async checked(request: HoldRequest, doubted: SeatId[], isFull: boolean): Promise<HoldOutcome> {
+    const { seatIds, buyerId } = request;
+    const [first] = seatIds;
+    if (isFull && buyerId !== null && first !== undefined) {
+      if (!(await this.options.isWithinLimit(buyerId, first, seatIds.length))) return { kind: "over_limit" };
+    }
+    if (doubted.length > 0) {
+      const found = await this.reads.find(doubted);
+      if (!found) return { kind: "busy", reason: "overloaded" };
+      const refusal = refusalFor(doubted, found);
+      if (refusal) return refusal;
+    }
+    return this.send(request);
+  }
+
+  private async send(request: HoldRequest): Promise<HoldOutcome> {
+    const { buyerId, key } = request;
+    const outcome = await this.options.batcher.hold(request);
+    if (key && (outcome.kind === "held" || outcome.kind === "replayed" || outcome.kind === "key_mismatch"))
+      this.usedKeys.add(claimOfKey(key));
+    if (buyerId !== null && outcome.kind === "over_limit") this.fullBuyers.add(claimOfBuyer(buyerId));
+    return outcome;
+  }
+}
+
+function refusalFor(seatIds: SeatId[], found: Map<number, SeatNow>): HoldOutcome | undefined {
+  const missing = seatIds.filter((seatId) => !found.has(seatId));
+  if (missing.length > 0) return { kind: "missing", seatIds: missing };
+  const taken = seatIds.flatMap((seatId) => {
+    const status = found.get(seatId)?.status;
+    return status === "held" || status === "reserved" ? [{ seatId, reason: status }] : [];
+  });
+  return taken.length > 0 ? { kind: "taken", seats: taken } : undefined;
+}

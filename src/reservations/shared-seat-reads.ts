@@ -1,0 +1,64 @@
+import type { SeatNow } from "../postgres/seats.ts";
+import type { SeatId } from "../seats/seat-id.ts";
+
+/** What one read asks for; who comes beyond it waits for the one after, or is refused. */
+const READ_LIMIT_SEATS = 2000;
+const WAITING_LIMIT_SEATS = 2 * READ_LIMIT_SEATS;
+
+type Answer = (found: Map<number, SeatNow>) => void;
+
+interface Waiting {
+  seatIds: SeatId[];
+  resolve: Answer;
+  reject(error: unknown): void;
+}
+
+/**
+ * Reads the rows of single seats, one read at a time: whoever comes while one is under way shares the next with
+ * all others, so that a flood of such questions takes one connection and never more.
+ */
+export class SharedSeatReads {
+  private waiting: Waiting[] = [];
+  private waitingSeats = 0;
+  private isReading = false;
+
+  /** @param read gives those of the seats that there are; rejects when the database cannot be asked. */
+  constructor(private readonly read: (seatIds: SeatId[]) => Promise<SeatNow[]>) {}
+
+  /** The seats as they are after this call, by id; undefined when too many wait already. */
+  find(seatIds: SeatId[]): Promise<Map<number, SeatNow>> | undefined {
+    if (this.waitingSeats + seatIds.length > WAITING_LIMIT_SEATS) return undefined;
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ seatIds, resolve, reject });
+      this.waitingSeats += seatIds.length;
+      if (!this.isReading) void this.readAll();
+    });
+  }
+
+  private async readAll(): Promise<void> {
+    this.isReading = true;
+    while (this.waiting.length > 0) {
+      const asked = this.nextOnes();
+      try {
+        const rows = await this.read([...new Set(asked.flatMap(({ seatIds }) => seatIds))]);
+        const found = new Map(rows.map((row) => [row.seatId, row]));
+        for (const { resolve } of asked) resolve(found);
+      } catch (error) {
+        for (const { reject } of asked) reject(error);
+      }
+    }
+    this.isReading = false;
+  }
+
+  private nextOnes(): Waiting[] {
+    let count = 0;
+    let seats = 0;
+    for (const { seatIds } of this.waiting) {
+      if (count > 0 && seats + seatIds.length > READ_LIMIT_SEATS) break;
+      seats += seatIds.length;
+      count++;
+    }
+    this.waitingSeats -= seats;
+    return this.waiting.splice(0, count);
+  }
+}
