@@ -202,6 +202,12 @@ const knobs = {
     fallback: "10000",
     meaning: "clients that may listen to seat changes at once; one more is answered 503",
   },
+  changeStreamClientPercent: {
+    type: integer(1, 100),
+    fallback: "10",
+    meaning:
+      "percent of CHANGE_STREAM_LIMIT that one API key, or without one a client network, may have (two streams at least); one more is answered 429",
+  },
   drainDelayMs: {
     type: integer(0, 60_000),
     fallback: "500",

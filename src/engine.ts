@@ -134,6 +134,7 @@ export async function openEngine(
       live.routes({
         knowsEvent: async (eventId) => (await catalogue.find(eventId)) !== undefined,
         guard: access.guard,
+        findRevoked: (keyIds) => access.keys.findRevoked(keyIds),
       }),
     ],
     managing: [

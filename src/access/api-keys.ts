@@ -77,6 +77,23 @@ export class ApiKeys {
     });
   }
 
+  /**
+   * Those of these keys that are revoked or not there any more, as the database has it now; for whatever goes on
+   * for longer than a request.
+   * @throws when the database cannot be asked.
+   */
+  async findRevoked(ids: string[]): Promise<string[]> {
+    const revoked: string[] = [];
+    for (let first = 0; first < ids.length; first += WANTED_LIMIT) {
+      const some = ids.slice(first, first + WANTED_LIMIT);
+      const found = await this.read(some);
+      this.learn(some, found);
+      const valid = new Set(found.filter(({ revokedAt }) => revokedAt === null).map(({ id }) => id));
+      revoked.push(...some.filter((id) => !valid.has(id)));
+    }
+    return revoked;
+  }
+
   /** Looks a key up again before it is believed; for one that was revoked here. */
   forget(id: string): void {
     this.known.delete(id);

@@ -2,6 +2,7 @@ import type { Cursor } from "../postgres/ledger.ts";
 import { ChangeStream, type DropReason } from "./change-stream.ts";
 import type { LedgerTail } from "./ledger-tail.ts";
 import type { RecentChanges, Round } from "./recent-changes.ts";
+import type { StreamClient, StreamClients } from "./stream-clients.ts";
 
 /** Times that a client's past is asked for where the database refuses; then it is told to begin anew. */
 const REACH_LIMIT_ATTEMPTS = 3;
@@ -9,6 +10,7 @@ const REACH_LIMIT_ATTEMPTS = 3;
 export interface ChangeHubOptions {
   tail: LedgerTail;
   limitStreams: number;
+  clients: StreamClients;
   onDropped(reason: DropReason): void;
 }
 
@@ -16,6 +18,7 @@ export interface Listener {
   eventId: number;
   /** The place up to which it knows everything; undefined for one that begins now. */
   position: Cursor | undefined;
+  client: StreamClient;
   /** Its stream has ended; the connection may still be open. */
   onOver(): void;
 }
@@ -23,6 +26,8 @@ export interface Listener {
 export type Opened =
   | { kind: "open"; body: ReadableStream<Uint8Array> }
   | { kind: "full" }
+  /** The client listens as often as one may. */
+  | { kind: "too-many" }
   | { kind: "closing" }
   | { kind: "unknown-position" };
 
@@ -45,12 +50,15 @@ export class ChangeHub {
 
   /** @throws when the database cannot be asked where the ledger is. */
   async open(listener: Listener): Promise<Opened> {
-    const { tail, limitStreams } = this.options;
+    const { tail, limitStreams, clients } = this.options;
+    const { client } = listener;
     if (this.closing) return { kind: "closing" };
     if (this.count >= limitStreams) return { kind: "full" };
+    if (!clients.enter(client)) return { kind: "too-many" };
     this.count++;
     const recent = await tail.listen().catch((error: unknown) => {
       this.count--;
+      clients.leave(client);
       throw error;
     });
     let stream: ChangeStream | undefined;
@@ -61,7 +69,7 @@ export class ChangeHub {
       stream = this.add(listener, recent);
       return { kind: "open", body: stream.body };
     } finally {
-      if (!stream) this.leave();
+      if (!stream) this.leave(client);
     }
   }
 
@@ -82,7 +90,8 @@ export class ChangeHub {
     for (const streams of this.byEvent.values()) for (const stream of streams) stream.end("shutdown");
   }
 
-  private add({ eventId, position, onOver }: Listener, recent: RecentChanges): ChangeStream {
+  private add({ eventId, position, client, onOver }: Listener, recent: RecentChanges): ChangeStream {
+    const { clients } = this.options;
     const streams = this.byEvent.get(eventId) ?? new Set();
     this.byEvent.set(eventId, streams);
     const stream = new ChangeStream({
@@ -90,12 +99,14 @@ export class ChangeHub {
       onOver: (dropped) => {
         streams.delete(stream);
         if (streams.size === 0) this.byEvent.delete(eventId);
-        this.leave();
+        clients.over(client, stream);
+        this.leave(client);
         if (dropped) this.options.onDropped(dropped);
         onOver();
       },
     });
     streams.add(stream);
+    clients.opened(client, stream);
     if (position) void this.bringUpToDate(stream, position);
     return stream;
   }
@@ -113,8 +124,9 @@ export class ChangeHub {
     stream.begin();
   }
 
-  private leave(): void {
+  private leave(client: StreamClient): void {
     this.count--;
+    this.options.clients.leave(client);
     this.options.tail.leave();
   }
 }

@@ -15,6 +15,8 @@ const RETRY_FROM_MS = 1000;
 const RETRY_TO_MS = 5000;
 
 export type DropReason = "slow-consumer";
+/** Why the server ends a stream that is well: it stops itself, or the key that opened the stream was revoked. */
+export type ClosingReason = "shutdown" | "key-revoked";
 
 export interface ChangeStreamOptions {
   eventId: number;
@@ -101,7 +103,7 @@ export class ChangeStream {
     this.catchUp();
   }
 
-  end(reason: "shutdown"): void {
+  end(reason: ClosingReason): void {
     if (this.state === "over") return;
     this.close(message("closing", { reason }));
   }

@@ -2,11 +2,18 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type { Opening } from "../opening.ts";
 import { openPool } from "../postgres/connect.ts";
 import { ChangeHub } from "./change-hub.ts";
+import { KeyWatch } from "./key-watch.ts";
 import { LedgerTail } from "./ledger-tail.ts";
 import { type LiveOptions, liveRoutes } from "./routes.ts";
+import { StreamClients } from "./stream-clients.ts";
 
 /** Of its own, so that readers of the catalogue cannot hold up those who listen, nor the other way round. */
 export const LIVE_CONNECTIONS = 1;
+
+export interface LiveNeighbours extends Pick<LiveOptions, "knowsEvent" | "guard"> {
+  /** Those of these API keys that are revoked; rejects when the database cannot be asked. */
+  findRevoked(keyIds: string[]): Promise<string[]>;
+}
 
 /**
  * Everything about seat changes as they happen: `tail` is poked when something was committed, `close` ends
@@ -32,15 +39,20 @@ export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
     onRound: (round) => hub.tell(round),
     onNewEpoch: () => hub.startOver(),
   });
+  const clients = new StreamClients(config.changeStreamLimit, config.changeStreamClientPercent);
   const hub = new ChangeHub({
     tail,
     limitStreams: config.changeStreamLimit,
+    clients,
     onDropped: (reason) => metrics.changeStreamDrops.inc({ reason }),
   });
   return {
     tail,
-    routes: (neighbours: Pick<LiveOptions, "knowsEvent" | "guard">) =>
-      liveRoutes({ hub, metrics, ...neighbours }),
+    routes: ({ findRevoked, ...neighbours }: LiveNeighbours) => {
+      const watch = new KeyWatch(clients, findRevoked);
+      lifecycle.onClose("watch over the keys of streams", () => watch.close());
+      return liveRoutes({ hub, metrics, ...neighbours });
+    },
     refresh: () => metrics.changeStreams.set(hub.size),
     close: () => hub.close(),
   };

@@ -6,6 +6,7 @@ import { observed } from "../telemetry/observed.ts";
 import type { ChangeHub } from "./change-hub.ts";
 import { changesDetail } from "./openapi.ts";
 import { parsePosition } from "./position.ts";
+import { streamClientOf } from "./stream-clients.ts";
 
 const RETRY_AFTER = { "retry-after": "5" };
 /** What a stream that has ended gets to leave in; a client that takes nothing is then disconnected. */
@@ -22,7 +23,7 @@ export interface LiveOptions {
   hub: ChangeHub;
   /** Rejects when the database would have to be asked and cannot. */
   knowsEvent(eventId: number): boolean | Promise<boolean>;
-  guard: Pick<Guard, "guarded">;
+  guard: Pick<Guard, "guarded" | "identityOf">;
   metrics: Metrics;
 }
 
@@ -33,7 +34,7 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
     ...observed(
       metrics,
       "/api/v1/events/:eventId/changes",
-      guard.guarded("reader", async ({ request, params, query, server }) => {
+      guard.guarded("reader", async ({ request, params, query, server }, caller) => {
         const eventId = Number(/^[1-9]\d{0,15}$/.test(params.eventId ?? "") ? params.eventId : Number.NaN);
         if (!Number.isSafeInteger(eventId)) {
           return problem("invalid-request", "eventId: must be a whole number from 1 to 2^53 - 1.");
@@ -56,6 +57,7 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
           }
           const opened = await hub.open({
             ...{ eventId, position },
+            client: streamClientOf(guard.identityOf(request, caller), caller),
             onOver: () => server?.timeout(request, LINGER_SECONDS),
           });
           switch (opened.kind) {
@@ -65,6 +67,12 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
               return new Response(opened.body, { headers: HEADERS });
             case "full":
               return problem("unavailable", "Too many are listening now.", RETRY_AFTER);
+            case "too-many":
+              return problem(
+                "too-many-streams",
+                "You listen as often as one API key or network may (CHANGE_STREAM_CLIENT_PERCENT); end a stream first.",
+                RETRY_AFTER,
+              );
             case "closing":
               return problem("unavailable", "This server is about to end.", RETRY_AFTER);
             case "unknown-position":

@@ -1,4 +1,5 @@
-import { claimOfBuyer, claimOfKey } from "../postgres/guards.ts";
+import type { ReservationFacts } from "../postgres/change.ts";
+import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatNow } from "../postgres/seats.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
@@ -13,6 +14,8 @@ export interface CheckedHoldsOptions {
   memory: Pick<SeatMemory, "isAvailable">;
   /** Reads those of the seats that there are; rejects when the database cannot be asked. */
   readSeats(seatIds: SeatId[]): Promise<SeatNow[]>;
+  /** What the key was answered with; rejects as above. */
+  findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
   /** Whether the buyer may have so many seats more of the event that this seat lies in; rejects as above. */
   isWithinLimit(buyerId: string, seatId: SeatId, moreSeats: number): Promise<boolean>;
 }
@@ -40,23 +43,32 @@ export class CheckedHolds {
     const { seatIds, buyerId, key } = request;
     const refusal = this.options.batcher.refusalOf(request);
     if (refusal) return refusal;
-    // Who is told so has the answer to the key looked up first.
-    if (key && this.usedKeys.has(claimOfKey(key))) return { kind: "replayed" };
     const gone = key ? this.options.batcher.goneOf(seatIds) : [];
     if (gone.length > 0) return takenFor(gone, "reserved");
     // One seat that is taken is in nobody's way.
     const doubted =
       seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
-    const isFull = buyerId !== null && this.fullBuyers.has(claimOfBuyer(buyerId));
-    if (doubted.length === 0 && !isFull) return this.send(request);
-    return this.checked(request, doubted, isFull);
+    const usedKey = key && this.usedKeys.has(claimOfKey(key)) ? key : null;
+    const fullBuyer = buyerId !== null && this.fullBuyers.has(claimOfBuyer(buyerId)) ? buyerId : null;
+    if (doubted.length === 0 && !usedKey && fullBuyer === null) return this.send(request);
+    return this.checked(request, { doubted, usedKey, fullBuyer });
   }
 
-  private async checked(request: HoldRequest, doubted: SeatId[], isFull: boolean): Promise<HoldOutcome> {
-    const { seatIds, buyerId } = request;
+  private async checked(
+    request: HoldRequest,
+    {
+      doubted,
+      usedKey,
+      fullBuyer,
+    }: { doubted: SeatId[]; usedKey: KeyClaim | null; fullBuyer: string | null },
+  ): Promise<HoldOutcome> {
+    const { seatIds } = request;
     const [first] = seatIds;
-    if (isFull && buyerId !== null && first !== undefined) {
-      if (!(await this.options.isWithinLimit(buyerId, first, seatIds.length))) return { kind: "over_limit" };
+    const replay = usedKey ? await this.options.findReplay(usedKey) : undefined;
+    if (replay) return replay === "key_mismatch" ? { kind: "key_mismatch" } : { kind: "replayed" };
+    if (fullBuyer !== null && first !== undefined) {
+      if (!(await this.options.isWithinLimit(fullBuyer, first, seatIds.length)))
+        return { kind: "over_limit" };
     }
     if (doubted.length > 0) {
       const found = await this.reads.find(doubted);

@@ -65,6 +65,7 @@ export function openReservations(
     batcher,
     memory,
     readSeats: (seatIds) => readSeatsNamed(database, seatIds),
+    findReplay: replayOf,
     isWithinLimit: (buyerId, seatId, moreSeats) => isWithinBuyerLimit(database, buyerId, seatId, moreSeats),
   });
   const holds = new Holds({

@@ -42,18 +42,19 @@ export interface ListenOptions {
   lastEventId?: string;
   /** The last id in the address, for clients that cannot set a header. */
   queryId?: string;
+  headers?: Record<string, string>;
 }
 
 export async function listen(
   url: string,
-  { eventId = 1, lastEventId, queryId }: ListenOptions = {},
+  { eventId = 1, lastEventId, queryId, headers = {} }: ListenOptions = {},
 ): Promise<Listener> {
   const address = new URL(`/api/v1/events/${eventId}/changes`, url);
   if (queryId !== undefined) address.searchParams.set("lastEventId", queryId);
   const gone = new AbortController();
   const answer = await fetch(address, {
     signal: gone.signal,
-    headers: lastEventId === undefined ? {} : { "last-event-id": lastEventId },
+    headers: { ...headers, ...(lastEventId !== undefined && { "last-event-id": lastEventId }) },
   });
   const heard: Heard[] = [];
   let lastId = lastEventId ?? "";

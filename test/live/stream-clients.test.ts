@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { idOf } from "../access/keyed.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { readFigures } from "../engine/figures.ts";
+import { openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
+import { until } from "../support/until.ts";
+import { type Listener, listen } from "./listener.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const WAIT = { deadlineMs: 20_000 };
+/** The promise, and what a busy machine may add to what is seen from outside. */
+const ENDS_WITHIN_MS = 2000 + 1000;
+const LIMIT_STREAMS = 30;
+/** The default: a tenth. */
+const SHARE_STREAMS = 3;
+
+const stack = new AsyncDisposableStack();
+let theatre: Theatre;
+let engine: Engine;
+let eventId: number;
+
+beforeAll(async () => {
+  theatre = await openTheatre(stack);
+  ({ eventId } = await theatre.addEvent({ rows: 1 }));
+  engine = await openEngine(stack, {
+    ...{ DATABASE_URL: theatre.databaseUrl, ...UNLIMITED },
+    ...{ CHANGE_STREAM_LIMIT: String(LIMIT_STREAMS), TRUSTED_PROXY_COUNT: "1" },
+  });
+});
+afterAll(() => stack.disposeAsync());
+
+const from = (network: string) => ({ "x-forwarded-for": network });
+
+async function listenWith(headers: Record<string, string>): Promise<Listener> {
+  const listener = await listen(engine.url, { eventId, headers });
+  stack.defer(listener.cut);
+  return listener;
+}
+
+test("a stream ends within 2 s after its key was revoked, by whichever process; all others go on", async () => {
+  const key = await theatre.key("reader");
+  const revoked = await listenWith(key);
+  const others = [await listenWith(await theatre.key("reader")), await listenWith(from("192.0.2.1"))];
+  expect(revoked.status).toBe(200);
+  await revoked.hears(1, "ready");
+
+  const keyId = idOf(key["authorization"]?.replace("Bearer ", "") ?? "");
+  await theatre.facts.query("update api_keys set revoked_at = now() where id = $1", [keyId]);
+  await until(() => revoked.hasEnded(), { deadlineMs: ENDS_WITHIN_MS, what: "the stream has ended" });
+  expect(revoked.heard.at(-1)).toMatchObject({ event: "closing", data: { reason: "key-revoked" } });
+  expect((await listenWith(key)).status).toBe(401);
+
+  const [seatId] = (await theatre.facts.query<{ id: string }>("select min(id) as id from seats")).map(
+    ({ id }) => id,
+  );
+  await fetch(`${engine.url}/api/v1/bookings/reserve/${seatId}`, { method: "POST" });
+  for (const other of others) await other.hears(1);
+});
+
+test("one network or key has a share of all streams, and others still get in when it has used that up", async () => {
+  const greedy = from("198.51.100.7");
+  const streams: Listener[] = [];
+  for (let count = 0; count < SHARE_STREAMS; count++) streams.push(await listenWith(greedy));
+  expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+  const refused = await listenWith(greedy);
+  expect([refused.status, (await refused.problem()).type]).toEqual([
+    429,
+    "urn:sentinel:problem:too-many-streams",
+  ]);
+  expect(refused.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+
+  expect((await listenWith(from("198.51.100.8"))).status).toBe(200);
+  // The key is its own client, wherever it comes from.
+  expect((await listenWith({ ...greedy, ...(await theatre.key("reader")) })).status).toBe(200);
+
+  await streams[0]?.cut();
+  await until(async () => (await listenWith(greedy)).status === 200, {
+    ...WAIT,
+    what: "there is room again",
+  });
+  expect((await readFigures(engine.url)).value("sentinel_change_streams")).toBeLessThan(LIMIT_STREAMS);
+});
