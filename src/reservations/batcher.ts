@@ -12,6 +12,7 @@ import type { SeatMemory } from "../seats/seat-memory.ts";
 import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import {
+  answerBusy,
   claimsOf,
   type HoldOrder,
   type HoldRequest,
@@ -239,7 +240,7 @@ export class Batcher {
       isSettled: (answer) => answer !== "away",
       giveUp: () => {
         observer.unresolved(sold, "began");
-        for (const order of batch) this.resolveBusy(order, "unavailable");
+        for (const order of batch) answerBusy(order, "unavailable");
         return true;
       },
     });
@@ -294,12 +295,7 @@ export class Batcher {
 
   private turnAway(order: Order, reason: BusyReason): void {
     this.land(order);
-    this.resolveBusy(order, reason);
-  }
-
-  private resolveBusy(order: Order, reason: BusyReason): void {
-    if (order.kind === "reserve") order.resolve({ kind: "busy", seatId: order.seatIds[0], reason });
-    else order.resolve({ kind: "busy", reason });
+    answerBusy(order, reason);
   }
 
   private land(order: Order): void {

@@ -3,7 +3,7 @@ import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
-import type { HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
+import type { BusyReason, HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
 
 /** One seat for good: the reserve route. */
 export interface ReserveOrder {
@@ -139,4 +139,9 @@ function takenReasonOf(seat: SeatAnswer | undefined): TakenReason | undefined {
 export function resolved<Result>(order: { resolve(outcome: Result): void }, outcome: Result): Result {
   order.resolve(outcome);
   return outcome;
+}
+
+export function answerBusy(order: Order, reason: BusyReason): void {
+  if (order.kind === "reserve") order.resolve({ kind: "busy", seatId: order.seatIds[0], reason });
+  else order.resolve({ kind: "busy", reason });
 }
