@@ -6,9 +6,9 @@ import type {
   TakeResult,
 } from "../dispatch/messages.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
-import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { BatchObserver } from "./batch-observer.ts";
 import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import {
@@ -40,17 +40,6 @@ export interface BatcherOptions {
   batchLimitSeats: number;
   queueLimitSeats: number;
   observer: BatchObserver;
-}
-
-/** Hears what happens to batches, for metrics, the change feed and the database's gate. */
-interface BatchObserver {
-  decided(batch: DecidedBatch): void;
-  /** These seats have changed, and memory knows. */
-  changed(news: SeatNews[]): void;
-  /** Before their buyers are told to try again though it is not known whether these are committed; and when it is. */
-  unresolved(doubt: DoubtfulSeats, state: "began" | "ended"): void;
-  /** The answer was lost, or the database cannot be asked. */
-  trouble(kind: "doubtful" | "away"): void;
 }
 
 export interface DecidedBatch {
