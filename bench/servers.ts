@@ -42,7 +42,10 @@ export interface StartedEngine {
   published: () => Promise<number>;
 }
 
-/** Starts an engine with its default settings, but without the limit of requests an address; it is not ready yet. */
+/**
+ * Starts an engine with its default settings, but without the limit of requests an address, and ending without a
+ * delay; it is not ready yet.
+ */
 export async function startEngine(
   closes: AsyncDisposableStack,
   parts: Parts,
@@ -52,7 +55,7 @@ export async function startEngine(
   const dataDir = await tempDir("bench-engine");
   closes.defer(dataDir.remove);
   const started = await startServer(closes, "engine", ["src/main.ts"], {
-    ...{ NODE_NO_WARNINGS: "1", RATE_LIMIT_ADDRESS_REQUESTS: "0" },
+    ...{ NODE_NO_WARNINGS: "1", RATE_LIMIT_ADDRESS_REQUESTS: "0", DRAIN_DELAY_MS: "0" },
     ...{ DATA_DIR: dataDir.path, DATABASE_URL: database.url, REDIS_URL: parts.redis.url },
     ...(parts.kafka && { KAFKA_BROKERS: parts.kafka.brokers }),
     ...env,

@@ -4,6 +4,7 @@ import { type AnyElysia, Elysia } from "elysia";
 import { securitySchemes } from "./access/openapi.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
 import { documentedPaths } from "./http/document.ts";
+import type { LastResponses } from "./http/last-responses.ts";
 import { jsonResponse } from "./http/openapi.ts";
 import { problem } from "./http/problem.ts";
 import { requestIdOf } from "./http/request-id.ts";
@@ -47,12 +48,13 @@ export interface AppOptions {
   version: string;
   /** Each controller is an Elysia instance of its own. */
   controllers: AnyElysia[];
+  lastResponses: LastResponses;
   log: Logger;
   metrics: Metrics;
 }
 
 /** All of HTTP put together: the controllers, the API's document, and one answer for what goes wrong. */
-export function createApp({ version, controllers, log, metrics }: AppOptions) {
+export function createApp({ version, controllers, lastResponses, log, metrics }: AppOptions) {
   const paths: ReturnType<typeof documentedPaths> = {};
   const routes = controllers.flatMap((controller) => controller.routes);
   const usedTags = new Set(["Operations", ...routes.flatMap(({ hooks }) => hooks?.detail?.tags ?? [])]);
@@ -105,7 +107,7 @@ export function createApp({ version, controllers, log, metrics }: AppOptions) {
     .get(`${DOCS_PATH}/swagger-ui-bundle.js`, () => Bun.file(`${SWAGGER_FOLDER}/swagger-ui-bundle.js`));
   for (const controller of controllers) app.use(controller);
   Object.assign(paths, documentedPaths(app.routes));
-  return app;
+  return lastResponses.around(app);
 }
 
 function noRoute(routes: AnyElysia["routes"], request: Request, headers: Record<string, string>): Response {

@@ -5,6 +5,7 @@ import { databaseUrlFault, pgSslModeFault, withVerifiedTls } from "./credentials
 import { readSecret } from "./credentials/files.ts";
 import { credentialKnobs } from "./credentials/knobs.ts";
 import { credentialFault } from "./credentials/relations.ts";
+import { endingKnobs, fitEndingTimes } from "./ending-knobs.ts";
 import { broker, flag, integer, listOf, urlOf } from "./setting-types.ts";
 
 /** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
@@ -208,16 +209,7 @@ const knobs = {
     meaning:
       "percent of CHANGE_STREAM_LIMIT that one API key, or without one a client network, may have (two streams at least); one more is answered 429",
   },
-  drainDelayMs: {
-    type: integer(0, 60_000),
-    fallback: "500",
-    meaning: "on SIGTERM: how long readiness is 503 before the port closes, for load balancers to notice",
-  },
-  shutdownTimeoutMs: {
-    type: integer(500, 120_000),
-    fallback: "10000",
-    meaning: "on SIGTERM: everything is closed within this, or the process exits 1",
-  },
+  ...endingKnobs,
 } as const satisfies Record<
   string,
   { type: z.ZodType; fallback: string | undefined; meaning: string; shown?: string; secret?: true }
@@ -264,7 +256,10 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     }),
   ) as Omit<Config, "lockTtlMs">;
   const fault =
-    pgSslModeFault(environment["PGSSLMODE"]) ?? credentialFault(settings) ?? managementFault(settings);
+    pgSslModeFault(environment["PGSSLMODE"]) ??
+    credentialFault(settings) ??
+    managementFault(settings) ??
+    fitEndingTimes(settings, environment);
   if (fault !== undefined) throw new ConfigError(fault);
   if (!environment["RESERVATION_WORKERS"])
     settings.reservationWorkers = workersOfEach(availableParallelism(), settings.webConcurrency);

@@ -26,6 +26,7 @@ import {
   keyPrefixOf,
   openSale,
   PROBE_CONNECTIONS,
+  type Sale,
   SWEEPER_CONNECTIONS,
 } from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
@@ -51,10 +52,13 @@ export interface OneOfSeveral {
   figuresOfAll: FiguresOfAll;
 }
 
-export interface Engine extends Serving {
+export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
   parts: Parts;
-  /** Turns readiness off and refuses new work, then resolves when everything accepted is answered. */
-  drain(): Promise<void>;
+  /**
+   * Ends the sale so that no client notices; resolves when everything that was accepted is answered.
+   * @param delayMs how long selling goes on while readiness is 503.
+   */
+  drain(delayMs: number): Promise<void>;
 }
 
 /**
@@ -149,7 +153,23 @@ export async function openEngine(
   const serving = serve(opening, apps);
   // Before it, which waits for every answer to end.
   lifecycle.onClose("streams of seat changes", () => live.close());
-  return { ...serving, parts, drain: sale.drain };
+  return { ...serving, parts, drain: (delayMs) => endSale({ sale, serving, live }, delayMs) };
+}
+
+/**
+ * Load balancers learn from readiness that this engine is ending, clients from `Connection: close`; both are served
+ * until the delay is over. Nobody is refused before the port is closed.
+ */
+async function endSale(
+  { sale, serving, live }: { sale: Sale; serving: Serving; live: { close(): void } },
+  delayMs: number,
+): Promise<void> {
+  sale.announceEnd();
+  serving.announceEnd();
+  await Bun.sleep(delayMs);
+  live.close();
+  await serving.stopSelling();
+  await sale.drain();
 }
 
 function openReads({ config, parts, log, lifecycle }: Opening): pg.Pool {

@@ -8,6 +8,7 @@ import { type Engine, openEngine } from "./engine.ts";
 import { openTopicReader } from "./kafka/topic-reader.ts";
 import { VERIFY_USAGE, verifyCommand } from "./ledger/verify/command.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { Ending } from "./processes/ending.ts";
 import { ENGINE_PROCESS } from "./processes/messages.ts";
 import { joinPrimary } from "./processes/one-of-several.ts";
 import { openProcesses } from "./processes/primary.ts";
@@ -57,14 +58,16 @@ async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel, "main");
   const lifecycle = new Lifecycle();
+  const ending = new Ending({ config, log, lifecycle });
+  ending.heedSignals();
   try {
-    const { webConcurrency, shutdownTimeoutMs } = config;
+    const { webConcurrency } = config;
     const engine =
       webConcurrency === 1
         ? await openEngine(config, version, log, lifecycle)
         : await openProcesses(config, log, lifecycle);
-    endOnSignals(engine, shutdownTimeoutMs, log, lifecycle);
-    // The first of several processes answers requests before all are ready: a signal is heeded by now.
+    // The first of several processes answers requests before all are ready: it ends in order by now.
+    ending.opened(engine);
     if ("ready" in engine) await engine.ready;
     announce(engine, webConcurrency, log);
   } catch (error) {
@@ -83,47 +86,24 @@ async function verifyAndExit(args: string[]): Promise<void> {
 
 /** An engine process of several (WEB_CONCURRENCY): it says to its primary what one alone says to people. */
 async function beOneOfSeveral(): Promise<void> {
-  const { number, ports, parts, figuresOfAll, tell } = await joinPrimary();
+  // A terminal interrupts every process; how this one ends is for its primary to say.
+  process.on("SIGINT", () => undefined);
+  const { number, ports, parts, figuresOfAll, tell, onEnd } = await joinPrimary();
   try {
     const config = { ...readConfig(process.env), ...ports };
     const log = createLog(config.logLevel, "main").child({ process: number });
     const lifecycle = new Lifecycle();
     const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
-    endOnSignals(engine, config.shutdownTimeoutMs, log, lifecycle, { isOneOfSeveral: true });
+    const ending = new Ending({ config, log, lifecycle });
+    ending.opened(engine);
+    // As systemd does it: every process is told, and the primary tells its own once more.
+    process.on("SIGTERM", (signal) => ending.begin(config.drainDelayMs, { signal }));
+    onEnd((delayMs) => ending.begin(delayMs));
     tell({ kind: "ready" });
   } catch (error) {
     tell({ kind: "failed", message: messageOf(error) });
     process.exit(1);
   }
-}
-
-/** SIGTERM or SIGINT ends in order and within the bound; a second one ends at once. */
-function endOnSignals(
-  engine: Engine,
-  timeoutMs: number,
-  log: Logger,
-  lifecycle: Lifecycle,
-  { isOneOfSeveral = false } = {},
-): void {
-  let ending = false;
-  const end = async (signal: NodeJS.Signals) => {
-    // A terminal or systemd signals every process, and the primary does once more: both mean one ending.
-    if (ending && isOneOfSeveral) return;
-    if (ending) process.exit(130);
-    ending = true;
-    log.info({ signal }, "ending: what was accepted is finished first");
-    setTimeout(() => {
-      log.fatal({ timeoutMs }, "SHUTDOWN_TIMEOUT_MS is over: ending with something still open");
-      process.exit(1);
-    }, timeoutMs);
-    const fault = await engine.drain().catch(messageOf);
-    await lifecycle.close(log);
-    if (fault === undefined) log.info("ended");
-    else log.fatal({ fault }, "ended, with something left undone");
-    process.exit(fault === undefined ? 0 : 1);
-  };
-  process.on("SIGTERM", end);
-  process.on("SIGINT", end);
 }
 
 function announce({ url, managementUrl, parts }: Engine, processCount: number, log: Logger): void {

@@ -48,6 +48,9 @@ export interface Sale {
   ready(): boolean;
   /** Brings the sale's gauges up to date. */
   refresh(): void;
+  /** Turns readiness off; selling goes on. */
+  announceEnd(): void;
+  /** Refuses new requests, then resolves when every request that was accepted is answered. */
   drain(): Promise<void>;
 }
 
@@ -127,6 +130,7 @@ export function openSale(
     })
     .catch((error: unknown) => log.error({ error: messageOf(error) }, "DATA_DIR cannot be read"));
 
+  let ending = false;
   let draining = false;
   const { keeper, feed } = openMemory(opening, { memory, reads, publisher, tail });
   const gate = openGate(opening, {
@@ -150,7 +154,7 @@ export function openSale(
     batcher,
     changes,
     databaseUp: () => gate.isUp,
-    ready: () => gate.isUp && !draining && keeper.isFilled,
+    ready: () => gate.isUp && !ending && keeper.isFilled,
     refresh: () => {
       metrics.queueSeats.set(batcher.queueSeats);
       metrics.queueLimitSeats.set(config.queueLimitSeats);
@@ -162,11 +166,13 @@ export function openSale(
         Math.min(batcher.busySlots + changes.busySlots, threads.threadCount),
       );
     },
+    announceEnd: () => {
+      ending = true;
+    },
     drain: async () => {
       draining = true;
       batcher.refuse("draining");
       changes.refuse("draining");
-      await Bun.sleep(config.drainDelayMs);
       await Promise.all([batcher.drained(), changes.drained()]);
     },
   };

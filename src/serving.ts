@@ -1,6 +1,7 @@
 import type { AnyElysia } from "elysia";
 import { createApp } from "./app.ts";
 import { ConnectionLimit, connectionLimitOf } from "./http/connection-limit.ts";
+import { LastResponses } from "./http/last-responses.ts";
 import { type HttpServer, listen } from "./http/listen.ts";
 import { managementAddress } from "./http/port.ts";
 import { openServerSockets } from "./http/server-sockets.ts";
@@ -19,15 +20,21 @@ export interface Controllers {
 export interface Serving {
   url: string;
   managementUrl: string;
+  /** From now on every response, on every port, carries `Connection: close`. */
+  announceEnd(): void;
+  /** Takes no new connections for the sale; resolves when every request under way is answered, or within a bound. */
+  stopSelling(): Promise<void>;
 }
 
 /** The apps of the ports, before they listen: routes ask them where a request comes from. */
 export function createApps({ config, log, metrics }: Opening, version: string, controllers: Controllers) {
   const { selling, managing, probes } = controllers;
-  const appOf = (list: AnyElysia[]) => createApp({ ...{ version, log, metrics }, controllers: list });
+  const lastResponses = new LastResponses();
+  const appOf = (list: AnyElysia[]) =>
+    createApp({ ...{ version, log, metrics, lastResponses }, controllers: list });
   const hasPort = config.managementPort !== undefined;
   const app = appOf([...selling, probes(), ...(hasPort ? [] : managing)]);
-  return { app, management: hasPort ? appOf([probes(), ...managing]) : undefined };
+  return { app, management: hasPort ? appOf([probes(), ...managing]) : undefined, lastResponses };
 }
 
 /**
@@ -36,7 +43,7 @@ export function createApps({ config, log, metrics }: Opening, version: string, c
  */
 export function serve(
   { config, lifecycle, ...opening }: Opening,
-  { app, management }: ReturnType<typeof createApps>,
+  { app, management, lastResponses }: ReturnType<typeof createApps>,
 ): Serving {
   const limit = connectionLimitOf(config);
   const address = managementAddress(config);
@@ -51,7 +58,12 @@ export function serve(
   lifecycle.onClose("HTTP server", () => selling.close());
   const ports = managing ? [selling.port, managing.port] : [selling.port];
   lifecycle.onClose("connection limit", limitConnections(opening, ports, limit));
-  return { url: selling.url, managementUrl: managing?.url ?? selling.url };
+  return {
+    url: selling.url,
+    managementUrl: managing?.url ?? selling.url,
+    announceEnd: () => lastResponses.begin(),
+    stopSelling: () => selling.stop(),
+  };
 }
 
 function limitConnections(

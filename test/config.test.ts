@@ -129,6 +129,20 @@ describe("the configuration", () => {
     expect(readConfig(asShown)).toEqual(readConfig({}));
   });
 
+  test("the two times of an ending fit together: one that is not set follows the other", () => {
+    const times = (environment: Record<string, string>) => {
+      const { drainDelayMs, shutdownTimeoutMs } = readConfig(environment);
+      return [drainDelayMs, shutdownTimeoutMs];
+    };
+    expect(times({})).toEqual([7000, 20_000]);
+    expect(times({ DRAIN_DELAY_MS: "30000" })).toEqual([30_000, 43_000]);
+    expect(times({ SHUTDOWN_TIMEOUT_MS: "5000" })).toEqual([2500, 5000]);
+    expect(times({ DRAIN_DELAY_MS: "4500", SHUTDOWN_TIMEOUT_MS: "5000" })).toEqual([4500, 5000]);
+    expect(refusal({ DRAIN_DELAY_MS: "4501", SHUTDOWN_TIMEOUT_MS: "5000" })).toMatch(
+      /^DRAIN_DELAY_MS: 4501 leaves less than 500 ms of SHUTDOWN_TIMEOUT_MS, 5000, .*: lower it or raise/,
+    );
+  });
+
   test("the table has a row for every variable, in the order of the schema", () => {
     const variables = describeConfig().map(({ variable }) => variable);
     expect(variables.slice(0, 7)).toEqual([

@@ -1,8 +1,13 @@
 import type { AnyElysia } from "elysia";
 import type { Config } from "../config.ts";
+import { dropNewConnections } from "./new-connections.ts";
 import { type Address, portFault, urlOf } from "./port.ts";
 import { problem } from "./problem.ts";
 
+/** Requests under way when the server stops get this long; the slowest statement takes less (STATEMENT_TIMEOUT_MS). */
+const STOP_TIMEOUT_MS = 2000;
+/** The last connections that were made have time to be accepted and to send their request: Bun resets them otherwise. */
+const LAST_CONNECTIONS_MS = 100;
 /** Answers that are on their way when the server closes get this long to leave. */
 const LAST_ANSWERS_TIMEOUT_MS = 1000;
 const LAST_ANSWERS_POLL_MS = 10;
@@ -10,6 +15,8 @@ const LAST_ANSWERS_POLL_MS = 10;
 export interface HttpServer {
   url: string;
   port: number;
+  /** Takes no new connections; resolves when the requests under way are answered, or after STOP_TIMEOUT_MS. */
+  stop(): Promise<void>;
   /** Takes no new connections, lets the answers under way leave, then closes what is still open. */
   close(): Promise<void>;
 }
@@ -46,6 +53,11 @@ export function listen(
   return {
     url: urlOf(host, server.port ?? port),
     port: server.port ?? port,
+    stop: async () => {
+      dropNewConnections(server.port ?? port);
+      await Bun.sleep(LAST_CONNECTIONS_MS);
+      await Promise.race([server.stop(), Bun.sleep(STOP_TIMEOUT_MS)]);
+    },
     close: async () => {
       void server.stop();
       const deadline = performance.now() + LAST_ANSWERS_TIMEOUT_MS;

@@ -44,25 +44,10 @@ export interface ServerSockets {
 
 /** @throws where the system has no such calls: only Linux has them. */
 export function openServerSockets(ports: readonly number[]): ServerSockets {
-  const { symbols: c } = loadLibrary();
-  const addressBytes = new Uint8Array(new ArrayBuffer(ADDRESS_BYTES));
-  const infoBytes = new Uint8Array(new ArrayBuffer(INFO_BYTES));
-  const address = new DataView(addressBytes.buffer);
-  const info = new DataView(infoBytes.buffer);
-  const size = new Uint32Array(1);
-
-  const isOnPorts = (descriptor: number) => {
-    size[0] = ADDRESS_BYTES;
-    if (c.getsockname(descriptor, addressBytes, size) !== 0) return false;
-    const family = address.getUint16(0, true);
-    const isInternet = family === AF_INET || family === AF_INET6;
-    return isInternet && ports.includes(address.getUint16(ADDRESS_PORT));
-  };
+  const { c, isOnPorts, readInfo, readPeer } = openSystemCalls(ports);
   const look = (descriptor: number): Connection | undefined => {
-    if (!isOnPorts(descriptor)) return undefined;
-    size[0] = INFO_BYTES;
-    if (c.getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, infoBytes, size) !== 0) return undefined;
-    if (info.getUint8(INFO_STATE) === TCP_LISTEN) return undefined;
+    const info = isOnPorts(descriptor) ? readInfo(descriptor) : undefined;
+    if (!info || info.getUint8(INFO_STATE) === TCP_LISTEN) return undefined;
     return {
       descriptor,
       bytesReceived: Number(info.getBigUint64(INFO_BYTES_RECEIVED, true)),
@@ -72,22 +57,56 @@ export function openServerSockets(ports: readonly number[]): ServerSockets {
   };
   return {
     look,
-    isConnection: (descriptor) => {
-      if (!isOnPorts(descriptor)) return false;
-      size[0] = ADDRESS_BYTES;
-      return c.getpeername(descriptor, addressBytes, size) === 0;
-    },
+    isConnection: (descriptor) => isOnPorts(descriptor) && readPeer(descriptor),
     end: (descriptor) => void c.shutdown(descriptor, SHUT_RDWR),
   };
 }
 
-function loadLibrary() {
+/** Of several descriptors those on which this process listens on one of the ports. @throws as `openServerSockets`. */
+export function listenersAmong(descriptors: readonly number[], ports: readonly number[]): number[] {
+  const { isOnPorts, readInfo } = openSystemCalls(ports);
+  return descriptors.filter(
+    (descriptor) => isOnPorts(descriptor) && readInfo(descriptor)?.getUint8(INFO_STATE) === TCP_LISTEN,
+  );
+}
+
+/** Reads of sockets into memory that the next read overwrites. */
+function openSystemCalls(ports: readonly number[]) {
+  const { symbols: c } = loadLibrary();
+  const addressBytes = new Uint8Array(new ArrayBuffer(ADDRESS_BYTES));
+  const infoBytes = new Uint8Array(new ArrayBuffer(INFO_BYTES));
+  const address = new DataView(addressBytes.buffer);
+  const info = new DataView(infoBytes.buffer);
+  const size = new Uint32Array(1);
+  return {
+    c,
+    isOnPorts: (descriptor: number) => {
+      size[0] = ADDRESS_BYTES;
+      if (c.getsockname(descriptor, addressBytes, size) !== 0) return false;
+      const family = address.getUint16(0, true);
+      const isInternet = family === AF_INET || family === AF_INET6;
+      return isInternet && ports.includes(address.getUint16(ADDRESS_PORT));
+    },
+    readInfo: (descriptor: number) => {
+      size[0] = INFO_BYTES;
+      return c.getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, infoBytes, size) === 0 ? info : undefined;
+    },
+    readPeer: (descriptor: number) => {
+      size[0] = ADDRESS_BYTES;
+      return c.getpeername(descriptor, addressBytes, size) === 0;
+    },
+  };
+}
+
+/** @throws where the system is not Linux. */
+export function loadLibrary() {
   if (process.platform !== "linux") throw new Error("only Linux tells which connections a process has");
   const load = (library: string) =>
     dlopen(library, {
       getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
       getpeername: { args: ["i32", "ptr", "ptr"], returns: "i32" },
       getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+      setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
       shutdown: { args: ["i32", "i32"], returns: "i32" },
     });
   for (const library of C_LIBRARIES) {

@@ -77,8 +77,12 @@ export class EngineProcess {
     }
   }
 
-  /** SIGTERM: it finishes what it has accepted, then ends. SIGKILL: it ends. */
-  end(signal: "SIGTERM" | "SIGKILL"): void {
-    this.child.kill(signal);
+  /** It goes on selling for the delay, finishes what it has accepted, then ends. */
+  end(delayMs: number): void {
+    this.tell({ kind: "end", delayMs });
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
   }
 }

@@ -24,6 +24,8 @@ export interface Start {
 
 export type ToProcess =
   | Start
+  /** It goes on selling for the delay, finishes what it has accepted, then ends. */
+  | { kind: "end"; delayMs: number }
   /** Each process has at most one of these unanswered. */
   | { kind: "figures-wanted" }
   | { kind: "figures-of-all"; scrape: number; text: string };

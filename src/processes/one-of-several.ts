@@ -8,6 +8,8 @@ const FIGURES_TIMEOUT_MS = 3000;
 export interface Membership extends Start {
   figuresOfAll: FiguresOfAll;
   tell(message: ToPrimary): void;
+  /** Told once, by the primary; a process that is told before it asks for this ends at once. */
+  onEnd(end: (delayMs: number) => void): void;
 }
 
 /**
@@ -21,6 +23,7 @@ export async function joinPrimary(): Promise<Membership> {
   const tell = (message: ToPrimary) => void process.send?.(message);
   const scrapes = new Map<number, (text: string) => void>();
   let scrapeCount = 0;
+  let end: (delayMs: number) => void = () => process.exit(0);
   let readOwn: Parameters<FiguresOfAll["onWanted"]>[0] | undefined;
 
   const start = await new Promise<Start>((resolve) => {
@@ -28,6 +31,8 @@ export async function joinPrimary(): Promise<Membership> {
       switch (message.kind) {
         case "start":
           return resolve(message);
+        case "end":
+          return end(message.delayMs);
         case "figures-wanted":
           readOwn?.().then(
             (figures) => tell({ kind: "figures", figures }),
@@ -44,17 +49,20 @@ export async function joinPrimary(): Promise<Membership> {
   const read = () =>
     new Promise<string | undefined>((resolve) => {
       const scrape = ++scrapeCount;
-      const end = (text?: string) => {
+      const answer = (text?: string) => {
         clearTimeout(timer);
         scrapes.delete(scrape);
         resolve(text);
       };
-      const timer = setTimeout(end, FIGURES_TIMEOUT_MS);
-      scrapes.set(scrape, end);
+      const timer = setTimeout(answer, FIGURES_TIMEOUT_MS);
+      scrapes.set(scrape, answer);
       tell({ kind: "scraped", scrape });
     });
   const onWanted: FiguresOfAll["onWanted"] = (given) => {
     readOwn = given;
   };
-  return { ...start, tell, figuresOfAll: { read, onWanted } };
+  const onEnd: Membership["onEnd"] = (given) => {
+    end = given;
+  };
+  return { ...start, tell, onEnd, figuresOfAll: { read, onWanted } };
 }

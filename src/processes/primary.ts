@@ -40,7 +40,7 @@ export async function openProcesses(
   const ready = primary.start();
   const url = urlOf(config.host, port);
   const managementUrl = management && managing ? urlOf(management.host, managing.port) : url;
-  return { parts, url, managementUrl, ready, drain: () => primary.drain() };
+  return { parts, url, managementUrl, ready, drain: (delayMs) => primary.drain(delayMs) };
 }
 
 class Primary {
@@ -80,14 +80,14 @@ class Primary {
   }
 
   /**
-   * Each finishes what it has accepted; resolves when all have ended.
+   * Each goes on selling for the delay and finishes what it has accepted; resolves when all have ended.
    * @throws when one of them has not ended in order.
    */
-  async drain(): Promise<void> {
+  async drain(delayMs: number): Promise<void> {
     this.state = "ending";
     const ends = [...this.processes].map(async (each) => {
       const { isReady } = each;
-      each.end("SIGTERM");
+      each.end(delayMs);
       const { code, how } = await each.ended;
       return isReady && code !== 0
         ? `engine process ${each.number} did not end in order (${how})`
@@ -99,7 +99,7 @@ class Primary {
 
   async kill(): Promise<void> {
     this.state = "ending";
-    for (const each of this.processes) each.end("SIGKILL");
+    for (const each of this.processes) each.kill();
     await Promise.all([...this.processes].map(({ ended }) => ended));
   }
 

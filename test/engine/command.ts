@@ -38,7 +38,7 @@ export const engineCommand = [process.execPath, "src/main.ts"];
 /** As `startEngine` gives it: nothing of the test's own, a free port, loopback only. */
 export async function engineEnvironment(env: Record<string, string>) {
   const { PATH = "", HOME = "" } = process.env;
-  return { PATH, HOME, HOST: "127.0.0.1", PORT: String(await freePort()), ...env };
+  return { PATH, HOME, HOST: "127.0.0.1", PORT: String(await freePort()), DRAIN_DELAY_MS: "100", ...env };
 }
 
 /**

@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "../engine/buyers.ts";
+import { histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
+import { freePort } from "../support/free-port.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { findRedis } from "../support/redis.ts";
@@ -52,11 +53,11 @@ describe("an engine that is told to end", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     test(`by ${signal} turns unready, answers what it has accepted, publishes all and ends with 0 in time`, async () => {
       // Batches of 10, one at a time and slow, and an even slower publisher: at the signal most of the crowd
-      // still waits, and when the last of it is answered most of the events do. Without a delay the port
-      // closes as soon as the engine believes that it may, so nothing hides an answer that is cut off.
+      // still waits, and when the last of it is answered most of the events do. The delay is over long before
+      // that, so nothing hides an answer that is cut off.
       const { engine, events } = await open({
         ...{ RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "1", BATCH_LIMIT_SEATS: "10" },
-        ...{ DRAIN_DELAY_MS: "0", SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS) },
+        ...{ DRAIN_DELAY_MS: "300", SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS) },
       });
       await slowDown();
       let signalledAt: number;
@@ -106,49 +107,85 @@ describe("an engine that is told to end", () => {
     const sale = openSale(engine.url, seats, 48);
     await until(() => sale.won() >= 300, { ...WAIT, what: "300 seats are sold" });
     process.kill(engine.pid, "SIGTERM");
-    // In the same turn: who asks now had begun before the signal.
+    await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
     const answers = await sale.stop();
     expect((await fetch(`${engine.url}/health/live`)).status).toBe(200);
-    const { 201: won = 0, 503: refused = 0 } = histogram(answers);
-    expect(won + refused).toBe(answers.length);
-    for (const answer of answers.filter(({ status }) => status === 503)) {
-      expect(bodyOf(answer)).toMatchObject({ status: "RETRY", reason: "draining" });
-    }
+    const { 201: won = 0 } = histogram(answers);
+    expect(won).toBe(answers.length);
     expect(await exitCodeOf(engine)).toBe(0);
     await facts.expectSound();
     const published = await readEvents(events, { ...WAIT, atLeast: won });
     await expectPublished(facts, published);
   });
 
-  describe("and has its reasons to linger", () => {
+  describe("while load balancers have not noticed", () => {
     let engine: Engine;
+    let managementUrl: string;
+    let signalledAt: number;
 
     beforeAll(async () => {
-      ({ engine } = await open({ DRAIN_DELAY_MS: "60000", SHUTDOWN_TIMEOUT_MS: "120000" }));
+      const managementPort = String(await freePort());
+      managementUrl = `http://127.0.0.1:${managementPort}`;
+      ({ engine } = await open({
+        ...{ DRAIN_DELAY_MS: "60000", SHUTDOWN_TIMEOUT_MS: "120000", MANAGEMENT_PORT: managementPort },
+      }));
+      signalledAt = performance.now();
       process.kill(engine.pid, "SIGTERM");
       await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
     });
 
-    test("tells new buyers to try again elsewhere while its port is still open", async () => {
+    test("sells on, and says with every response on every port that it closes the connection", async () => {
       const [seatId = 0] = take(1);
-      const refused = await reserve(engine.url, seatId);
-      expect(refused.status).toBe(503);
-      expect(refused.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
-      expect(bodyOf(refused)).toMatchObject({ status: "RETRY", reason: "draining" });
-      expect((await facts.seats()).get(seatId)?.status).toBe("available");
+      const won = await reserve(engine.url, seatId);
+      expect([won.status, won.headers.get("connection")]).toEqual([201, "close"]);
+      const again = await reserve(engine.url, seatId);
+      expect([again.status, again.headers.get("connection")]).toEqual([409, "close"]);
+      const others: [string, number][] = [
+        [`${engine.url}/api/v1/events`, 200],
+        [`${engine.url}/api/v1/seats/x`, 400],
+        [`${engine.url}/no/such/route`, 404],
+        [`${engine.url}/docs/swagger-ui.css`, 200],
+        [`${engine.url}/health/ready`, 503],
+        [`${managementUrl}/metrics`, 200],
+        [`${managementUrl}/health/ready`, 503],
+      ];
+      for (const [address, status] of others) {
+        const { socket, response } = await rawRequest(address, "GET");
+        expect([address, response.split(" ")[1], /^connection: close\r$/im.test(response)]).toEqual([
+          ...[address, String(status), true],
+        ]);
+        await until(() => socket.destroyed, { ...WAIT, what: `the connection for ${address} is closed` });
+      }
     });
 
-    test("ends at once when it is told a second time, with a code that says so", async () => {
+    test("takes signals that follow within milliseconds as the same one", async () => {
+      process.kill(engine.pid, "SIGINT");
+      process.kill(engine.pid, "SIGTERM");
+      expect(await ready(engine)).toBe(503);
+      expect(engine.exitCode()).toBeUndefined();
+    });
+
+    test("ends at once when it is told again a second later, with a code that says so", async () => {
+      await until(() => performance.now() > signalledAt + 1000, { ...WAIT, what: "a second is over" });
       process.kill(engine.pid, "SIGTERM");
       expect(await exitCodeOf(engine, 5000)).toBe(130);
     });
   });
 
   test("and cannot finish ends with 1 when SHUTDOWN_TIMEOUT_MS is over", async () => {
-    const { engine } = await open({ DRAIN_DELAY_MS: "60000", SHUTDOWN_TIMEOUT_MS: "700" });
-    process.kill(engine.pid, "SIGTERM");
-    expect(await exitCodeOf(engine, 5000)).toBe(1);
-    expect(engine.output()).toContain("SHUTDOWN_TIMEOUT_MS");
+    const { engine } = await open({ DRAIN_DELAY_MS: "0", SHUTDOWN_TIMEOUT_MS: "500" });
+    await facts.query("begin");
+    try {
+      await facts.query("lock table seat_events in access exclusive mode");
+      const crowd = await reserveAtOnce([{ url: engine.url, seatId: take(1)[0] ?? 0 }]);
+      await crowd.sent;
+      process.kill(engine.pid, "SIGTERM");
+      expect(await exitCodeOf(engine, 5000)).toBe(1);
+      expect(engine.output()).toContain("SHUTDOWN_TIMEOUT_MS");
+      await crowd.answers;
+    } finally {
+      await facts.query("rollback");
+    }
   });
 });
 
@@ -187,6 +224,19 @@ describe("the Postgres and Redis that an engine has embedded", () => {
     return [Number(postgres), ...(port ? [await redisProcess(Number(port))] : [])];
   }
 });
+
+/** One request on a connection of its own that asks for nothing special. */
+async function rawRequest(address: string, method: string) {
+  const { hostname, port, host, pathname } = new URL(address);
+  const socket = connect(Number(port), hostname);
+  let response = "";
+  socket.on("data", (bytes) => {
+    response += bytes.toString();
+  });
+  socket.write(`${method} ${pathname} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+  await until(() => response.includes("\r\n\r\n"), { ...WAIT, what: `a response to ${address}` });
+  return { socket, response };
+}
 
 function redisProcess(port: number): Promise<number> {
   return new Promise((resolve, reject) => {

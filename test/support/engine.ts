@@ -36,6 +36,8 @@ export async function startEngine(env: Record<string, string> = {}): Promise<Eng
     // As the start script has it: kafkajs has Bun warn of a negative timeout, and the heap is kept small.
     ...{ PATH, HOME, NODE_NO_WARNINGS: "1", BUN_JSC_minEdenToOldGenerationRatio: "0.6" },
     ...{ HOST: "127.0.0.1", PORT: String(await freePort()) },
+    // No load balancer has to notice, except where a test puts one in front.
+    DRAIN_DELAY_MS: "100",
     ...(ownDataDir && { DATA_DIR: ownDataDir.path }),
     ...env,
   };

@@ -9,6 +9,8 @@ export type Part =
   | "toxiproxy"
   | "openssl"
   | "postgres-tools"
+  | "haproxy"
+  | "nginx"
   | "small-disks"
   | "linux"
   | "setpriv"

@@ -1,0 +1,42 @@
+import { integer } from "./setting-types.ts";
+
+/** What ending takes beside the delay for load balancers, at least; some seconds where the database is slow. */
+const ENDING_NEEDS_MS = 500;
+const ENDING_DEFAULT_MS = 13_000;
+
+/** How long an end may take. */
+export const endingKnobs = {
+  drainDelayMs: {
+    type: integer(0, 60_000),
+    // haproxy's default checks (`inter 2s fall 3`) take 6 s to notice; `docker stop` kills after 10 s.
+    fallback: "7000",
+    shown: "7000, or half of a SHUTDOWN_TIMEOUT_MS below 14000",
+    meaning:
+      "on SIGTERM: how long selling goes on while readiness is 503, for load balancers to notice; Ctrl-C does not wait",
+  },
+  shutdownTimeoutMs: {
+    type: integer(ENDING_NEEDS_MS, 120_000),
+    fallback: "20000",
+    shown: "DRAIN_DELAY_MS + 13000",
+    meaning: "on SIGTERM: everything is closed within this, or the process exits 1",
+  },
+} as const;
+
+/**
+ * Fits the two times together: where only one is set, the other follows it.
+ * @returns what is wrong, where both are set and do not fit.
+ */
+export function fitEndingTimes(
+  settings: { drainDelayMs: number; shutdownTimeoutMs: number },
+  environment: Record<string, string | undefined>,
+): string | undefined {
+  const { drainDelayMs, shutdownTimeoutMs } = settings;
+  if (!environment["SHUTDOWN_TIMEOUT_MS"]) {
+    settings.shutdownTimeoutMs = drainDelayMs + ENDING_DEFAULT_MS;
+  } else if (!environment["DRAIN_DELAY_MS"]) {
+    settings.drainDelayMs = Math.min(drainDelayMs, Math.floor(shutdownTimeoutMs / 2));
+  } else if (drainDelayMs + ENDING_NEEDS_MS > shutdownTimeoutMs) {
+    return `DRAIN_DELAY_MS: ${drainDelayMs} leaves less than ${ENDING_NEEDS_MS} ms of SHUTDOWN_TIMEOUT_MS, ${shutdownTimeoutMs}, to finish in: lower it or raise SHUTDOWN_TIMEOUT_MS`;
+  }
+  return undefined;
+}

@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Agent, request } from "node:http";
+import { reservePath } from "../engine/buyers.ts";
+import { type Engine, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { listen } from "../live/listener.ts";
+import { freePort } from "../support/free-port.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { findHaproxy, findNginx, startHaproxy, startNginx } from "../support/proxies.ts";
+import { until } from "../support/until.ts";
+
+// Row 13 of README.md: one engine after the other is restarted behind the proxies of docs/operations/restarts.md.
+
+setDefaultTimeout(120_000);
+
+const haproxy = await partOrSkip("haproxy", findHaproxy);
+const nginx = await partOrSkip("nginx", findNginx);
+
+const SEATS = 100_000;
+const CLIENTS_OF_A_PROXY = 12;
+const THINK_MS = 4;
+const WAIT = { deadlineMs: 30_000 };
+/** Longer than haproxy's three checks, as the page says how to choose it. */
+const DRAIN_DELAY_MS = 2500;
+
+describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () => {
+  const stack = new AsyncDisposableStack();
+  const ports = { one: 0, two: 0 };
+  const engines: Partial<Record<keyof typeof ports, Engine>> = {};
+  let facts: Facts;
+  let databaseUrl: string;
+  let seatId = 0;
+
+  const open = async (name: keyof typeof ports) => {
+    const engine = await openEngine(stack, {
+      ...{ DATABASE_URL: databaseUrl, PORT: String(ports[name]), RATE_LIMIT_ADDRESS_REQUESTS: "0" },
+      ...{ DRAIN_DELAY_MS: String(DRAIN_DELAY_MS), WEB_CONCURRENCY: name === "two" ? "2" : "1" },
+    });
+    engines[name] = engine;
+    return engine;
+  };
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    databaseUrl = database.url;
+    facts = await openFacts(stack, databaseUrl);
+    await facts.fill(SEATS);
+    Object.assign(ports, { one: await freePort(), two: await freePort() });
+    await Promise.all([open("one"), open("two")]);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  test("are restarted in turn and no client of either proxy sees an error", async () => {
+    const proxyPorts = [await freePort(), await freePort()];
+    const [first = 0, second = 0] = proxyPorts;
+    await startHaproxy(stack, haproxy ?? "", { ...ports, listen: first });
+    await startNginx(stack, nginx ?? "", { ...ports, listen: second });
+    const crowds = proxyPorts.map((port) => openCrowd(port, () => ++seatId));
+    const takesPart = async ({ url }: Engine) => {
+      const upAt = performance.now();
+      // nginx asks it again a second after it was refused.
+      await until(
+        async () =>
+          performance.now() > upAt + 1500 &&
+          (await readFigures(url)).sum("sentinel_reservations_total", { outcome: "won" }) > 50,
+        { ...WAIT, what: "both proxies send it buyers" },
+      );
+    };
+    for (const name of ["one", "two"] as const) {
+      const engine = engines[name];
+      if (!engine) throw new Error(`engine ${name} is not open`);
+      await takesPart(engine);
+      const listener = await listen(engine.url, { eventId: 1 });
+      expect(await engine.stop()).toBe(0);
+      expect(listener.heard.at(-1)).toMatchObject({ event: "closing" });
+      await takesPart(await open(name));
+    }
+    const seen = await Promise.all(crowds.map((crowd) => crowd.stop()));
+    for (const counts of seen) {
+      expect(Object.keys(counts).sort()).toEqual(["GET 200", "POST 201"]);
+      expect(counts["POST 201"]).toBeGreaterThan(500);
+    }
+    expect(await facts.ledger()).toHaveLength(
+      seen.reduce((sum, counts) => sum + (counts["POST 201"] ?? 0), 0),
+    );
+    await facts.expectSound();
+  });
+});
+
+/** Clients that keep their connections: one half reads, the other half reserves a new seat each time. */
+function openCrowd(port: number, nextSeat: () => number) {
+  const agent = new Agent({ keepAlive: true });
+  const counts: Record<string, number> = {};
+  let stopped = false;
+  const ask = (method: string, path: string) =>
+    new Promise<string>((resolve) => {
+      const broken = (error: NodeJS.ErrnoException) => resolve(`${method} ${error.code ?? error.message}`);
+      const asked = request({
+        host: "127.0.0.1",
+        port,
+        method,
+        path,
+        agent,
+        headers: { "content-length": "0" },
+      });
+      asked.on("error", broken).on("response", (response) => {
+        response.on("error", broken).on("end", () => resolve(`${method} ${response.statusCode}`));
+        response.resume();
+      });
+      asked.end();
+    });
+  const client = async (reads: boolean) => {
+    while (!stopped) {
+      const seen = reads ? await ask("GET", "/api/v1/events") : await ask("POST", reservePath(nextSeat()));
+      counts[seen] = (counts[seen] ?? 0) + 1;
+      await Bun.sleep(THINK_MS);
+    }
+  };
+  const ended = Promise.all(
+    Array.from({ length: CLIENTS_OF_A_PROXY }, (_, index) => client(index % 2 === 0)),
+  );
+  return {
+    stop: async () => {
+      stopped = true;
+      await ended;
+      agent.destroy();
+      return counts;
+    },
+  };
+}
