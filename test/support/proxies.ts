@@ -24,7 +24,7 @@ export const findHaproxy = () => findServer("haproxy");
 export const findNginx = () => findServer("nginx");
 
 /** The page's own settings, so that they cannot rot: the one block in this language. */
-export function settingsFor(language: "haproxy" | "nginx" | "yaml"): string {
+function settingsFor(language: "haproxy" | "nginx"): string {
   const [, block] = new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, "s").exec(readFileSync(PAGE, "utf8")) ?? [];
   if (block === undefined) throw new Error(`${PAGE} has no settings for ${language}`);
   return block;
