@@ -7,6 +7,7 @@ import { until } from "./until.ts";
 
 const START_DEADLINE_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 1_000;
 
 export interface Redis {
   url: string;
@@ -37,9 +38,9 @@ export async function startRedis(port?: number): Promise<Redis> {
     await dir.remove();
   };
   try {
-    await until(() => child.exitCode() !== undefined || answersPing(listen), {
+    await until(async () => child.exitCode() !== undefined || (await processAt(listen)) === child.pid, {
       deadlineMs: START_DEADLINE_MS,
-      what: `Redis answers PING on port ${listen}`,
+      what: `Redis answers on port ${listen} as process ${child.pid}`,
     });
     if (child.exitCode() !== undefined) throw new Error("Redis ended at its start");
   } catch (error) {
@@ -50,13 +51,19 @@ export async function startRedis(port?: number): Promise<Redis> {
   return { url: `redis://127.0.0.1:${listen}`, port: listen, pid, pause, resume, kill, stop };
 }
 
-function answersPing(port: number): Promise<boolean> {
+/**
+ * The process id of the Redis that answers on the port. Another server that has the port answers a PING just as well:
+ * this one could then not listen, end by itself, and leave the other to nobody.
+ */
+function processAt(port: number): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write("PING\r\n"));
+    const socket = connect(port, "127.0.0.1", () => socket.write("INFO server\r\n"));
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy());
     socket.once("data", (answer) => {
+      resolve(Number(/process_id:(\d+)/.exec(answer.toString())?.[1]));
       socket.destroy();
-      resolve(answer.toString().startsWith("+PONG"));
     });
-    socket.once("error", () => resolve(false));
+    socket.once("error", () => resolve(undefined));
+    socket.once("close", () => resolve(undefined));
   });
 }

@@ -61,6 +61,7 @@ export async function openLane(
   const dataDir = await tempDir("lane");
   stack.defer(dataDir.remove);
   let redis = await startRedis();
+  let replaced = Promise.resolve();
   stack.defer(() => redis.stop());
   const kafka = withKafka ? await openKafka(stack, toxiproxy) : undefined;
 
@@ -78,10 +79,13 @@ export async function openLane(
     get redis() {
       return redis;
     },
-    replaceRedis: async () => {
-      const { port } = redis;
-      await redis.stop();
-      redis = await startRedis(port);
+    replaceRedis: () => {
+      // One after another: two faults of a seed may kill Redis at the same moment, and only one server can have the port.
+      replaced = replaced.then(async () => {
+        await redis.stop();
+        redis = await startRedis(redis.port);
+      });
+      return replaced;
     },
     events: kafka ? { brokers: kafka.brokers } : { file: join(dataDir.path, "booking-events.jsonl") },
     freshSeats: (isFinal) => {
