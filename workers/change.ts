@@ -1,6 +1,5 @@
 import type { ChangeAnswer, ChangeBatch, ChangeResult } from "../src/dispatch/messages.ts";
 import { commitChanges, commitGuardedChanges } from "../src/postgres/change.ts";
-import { awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**
@@ -38,13 +37,7 @@ export async function change(transactions: Transactions, batch: ChangeBatch): Pr
     if (changes[position]?.verdict !== "claimed") changes[position] = { verdict: "undecided" };
   }
   answer.transactionMs = performance.now() - startedAt;
-  const mayTell =
-    !batch.isRepeated ||
-    (await awaitStandbysOf(transactions.pool).then(
-      () => true,
-      () => false,
-    ));
-  return mayTell ? answer : "doubtful";
+  return answer;
 }
 
 /** One transaction for these; one by one when the statement itself was refused. */
@@ -57,7 +50,11 @@ async function commit(
 ): Promise<"decided" | "doubtful"> {
   if (positions.length === 0) return "decided";
   const at = <T>(list: T[]) => positions.map((position) => list[position] as T);
-  const chosen = { reservationIds: at(batch.reservationIds), actions: at(batch.actions) };
+  const chosen = {
+    reservationIds: at(batch.reservationIds),
+    actions: at(batch.actions),
+    changeIds: at(batch.changeIds),
+  };
   const ids = new Set(chosen.reservationIds);
   const guards = batch.guards.filter(({ reservationId }) => ids.has(reservationId));
   const rows = await transact(transactions, (client) =>

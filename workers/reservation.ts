@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type {
   ChangeResult,
+  RecallResult,
   ReservationSettings,
   ReservationTask,
   SettleResult,
@@ -9,6 +10,7 @@ import type {
 } from "../src/dispatch/messages.ts";
 import { commitChanges } from "../src/postgres/change.ts";
 import { openPool } from "../src/postgres/connect.ts";
+import { recallChanges } from "../src/postgres/recall.ts";
 import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
 import { awaitStandbysOf } from "../src/postgres/standbys.ts";
@@ -51,7 +53,7 @@ async function warmUp(): Promise<void> {
   for (const client of clients) {
     if (!client) continue;
     await commitReservations(client, { seatIds: [], versions: [], reservationIds: [], holds: [] })
-      .then(() => commitChanges(client, { reservationIds: [], actions: [] }))
+      .then(() => commitChanges(client, { reservationIds: [], actions: [], changeIds: [] }))
       .then(
         () => client.release(),
         () => client.release(true),
@@ -59,17 +61,32 @@ async function warmUp(): Promise<void> {
   }
 }
 
-/** One Piscina task: a batch of seats to take, of reservations to change, or of seats whose first answer was lost. */
-export default function run(task: ReservationTask): Promise<TakeResult | ChangeResult | SettleResult> {
+/** One Piscina task: a batch of seats to take, of reservations to change, or of either whose first answer was lost. */
+export default function run(
+  task: ReservationTask,
+): Promise<TakeResult | ChangeResult | RecallResult | SettleResult> {
   switch (task.kind) {
     case "take":
       return take(transactions, locks, task);
     case "change":
       return change(transactions, task);
+    case "recall":
+      return recall(task);
     case "settle":
       return settleDoubt(task);
     default:
       throw new Error(`unknown task ${task satisfies never}`);
+  }
+}
+
+async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promise<RecallResult> {
+  try {
+    const changes = await recallChanges(drizzle(pool), task);
+    await awaitStandbysOf(pool);
+    return { changes };
+  } catch (error) {
+    log.debug({ error: messageOf(error) }, "changes whose answers were lost cannot be looked up yet");
+    return "away";
   }
 }
 

@@ -1,6 +1,7 @@
 import type { TlsFiles } from "../credentials/files.ts";
 import type { KafkaSecurity } from "../credentials/relations.ts";
 import type { ChangeGuard, ChangeRequests, ChangeRow } from "../postgres/change.ts";
+import type { LostChanges, Recalled } from "../postgres/recall.ts";
 import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 
@@ -24,6 +25,8 @@ export interface ReservationSettings {
 export type ReservationTask =
   | ({ kind: "take" } & TakeBatch)
   | ({ kind: "change" } & ChangeBatch)
+  /** Find out what became of changes whose answers were lost. */
+  | ({ kind: "recall" } & LostChanges)
   /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
   | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
 
@@ -35,8 +38,6 @@ export interface TakeBatch extends SeatRequests {
 /** Reservations to change. */
 export interface ChangeBatch extends ChangeRequests {
   guards: ChangeGuard[];
-  /** They were asked for before, and the answer was lost: what is found done is told as done here. */
-  isRepeated: boolean;
 }
 
 /**
@@ -67,10 +68,13 @@ export type TakeResult = BatchAnswer | "doubtful";
 /** Nothing was changed: the database could not decide, or somebody else is deciding on the key or the buyer. */
 export type ChangeAnswer = ChangeRow | { verdict: "undecided" | "claimed" };
 
-/** `doubtful`: what was lost may have been done, and may be asked for again. */
+/** `doubtful`: what was lost may have been done, and must be recalled before it is asked for again. */
 export type ChangeResult =
   | { changes: ChangeAnswer[]; databaseAway: boolean; transactionMs: number }
   | "doubtful";
+
+/** What became of each lost change; `away`: the database could not say. */
+export type RecallResult = { changes: Recalled[] } | "away";
 
 /** For each seat the version that was committed, or null when it never will be. */
 export type SettleResult = { versions: (number | null)[] } | "away";

@@ -23,7 +23,7 @@ const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
 /**
  * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
  * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row a seat.
- * Parameters, one a reservation: its id and the action; a reservation stands in a batch at most once.
+ * Parameters, one a reservation: its id, the action, and the id of the change; a reservation stands in a batch at most once.
  *
  * The reservation's row is locked first, so that what two callers ask of one reservation happens one after
  * the other; then its seats. Nothing is waited for: who finds a lock taken is told `again`.
@@ -31,15 +31,18 @@ const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
  * A hold that is over and confirmed takes back those of its seats that are still free, in the same
  * transaction: all of them, or none. Expiry frees the seats that are still the reservation's; others may
  * have taken some over.
+ *
+ * The change's id goes into its ledger rows. An attempt whose answer was lost is found by it, or its id is fenced off in
+ * the reservation's row, where this statement looks under the lock (`recall.ts`).
  */
 export const changeStatement = (guarded: Guarded) => sql`
 with requested as materialized (
-  select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[])
-    with ordinality as q(id, action, position)
+  select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[], ${sql.placeholder("changeIds")}::uuid[])
+    with ordinality as q(id, action, change_id, position)
 ), epoch as materialized (
   select max(epoch) as current from ledger_epochs
 ), known as materialized (
-  select q.position, q.action, r.*, e.cancellable, e.buyer_limit_seats,
+  select q.position, q.action, q.change_id, r.*, e.cancellable, e.buyer_limit_seats,
          least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
          e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
            and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
@@ -49,17 +52,18 @@ with requested as materialized (
 )${guarded.guards}, seen as materialized (
   select n.*, ${allows("n", guarded)} as allowed from known n
 ), owners as materialized (
-  select r.id, r.event_id, r.seat_ids, r.seat_count, r.prices_minor, n.position, n.action, not n.cancellable as final,
+  select r.id, r.event_id, r.seat_ids, r.seat_count, r.prices_minor, n.position, n.action, n.change_id, not n.cancellable as final,
          case when n.action = 'extend' then n.extended_to else r.expires_at end as expires_at
   from seen n
   join reservations r on r.id = n.id
   where n.allowed and ${allows("r", guarded)}${guarded.barred}
+    and (r.fenced_change_ids is null or n.change_id <> all(r.fenced_change_ids))
   order by r.id
   for no key update of r skip locked
 ), wanted as materialized (
   select o.*, seat_id from owners o cross join lateral unnest(o.seat_ids) as seat_id
 ), locked as materialized (
-  select s.id, w.id as reservation_id, w.position, w.action, w.expires_at, nullif(s.reservation_id, w.id) as replaced
+  select s.id, w.id as reservation_id, w.position, w.action, w.change_id, w.expires_at, nullif(s.reservation_id, w.id) as replaced
   from wanted w
   join seats s on s.id = w.seat_id
   where (s.last_epoch, s.last_txid) <= ((select current from epoch), pg_current_xact_id())
@@ -88,7 +92,7 @@ with requested as materialized (
       last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
   from taken t
   where s.id = t.id
-  returning s.id, s.version, s.event_id, t.reservation_id, t.replaced, t.action, t.position
+  returning s.id, s.version, s.event_id, s.hold_expires_at, t.reservation_id, t.replaced, t.action, t.change_id, t.position
 ), reservation_rows as (
   update reservations r
   set status = case w.action when 'confirm' then 'confirmed'::reservation_status when 'extend' then 'held'
@@ -97,11 +101,11 @@ with requested as materialized (
   from whole w
   where r.id = w.id
 )${guarded.keys}, ledger_rows as (
-  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
+  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id, change_id, hold_expires_at)
   select (select current from epoch), id, version, event_id,
          case action when 'confirm' then 'RESERVED'::ledger_status when 'extend' then 'EXTENDED' when 'release' then 'RELEASED'
            when 'cancel' then 'CANCELLED' else 'EXPIRED' end,
-         reservation_id, replaced
+         reservation_id, replaced, change_id, hold_expires_at
   from updated
 ), changed as (
   select position, json_agg(json_build_array(id, version)) as seats from updated group by position

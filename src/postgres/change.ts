@@ -48,6 +48,8 @@ export interface ChangeRow {
 export interface ChangeRequests {
   reservationIds: string[];
   actions: ChangeAction[];
+  /** Made anew for each attempt, before it is sent: an answer that was lost is looked up by it. */
+  changeIds: string[];
 }
 
 export interface ChangeGuard {
@@ -99,6 +101,7 @@ export async function commitGuardedChanges(
     {
       reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
       actions: open.map((position) => requests.actions[position] ?? "expire"),
+      changeIds: open.map((position) => requests.changeIds[position] ?? ""),
     },
     {
       keys: JSON.stringify(
@@ -143,12 +146,13 @@ function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): 
 function execute(
   client: pg.Client | pg.PoolClient,
   statement: Prepared,
-  { reservationIds, actions }: ChangeRequests,
+  { reservationIds, actions, changeIds }: ChangeRequests,
   more: Record<string, unknown>,
 ): Promise<ChangeRow[]> {
   return executePrepared<ChangeRow>(client, statement, {
     reservationIds: arrayOf(reservationIds),
     actions: arrayOf(actions),
+    changeIds: arrayOf(changeIds),
     ...more,
   });
 }

@@ -92,11 +92,13 @@ const FIRST_FORM_COLUMNS = 10;
 /**
  * A seat row as one text, all its columns: what is hashed, and what the rest is taken from. No column's text can have a
  * `|` or a line's end, so that no two rows have the same. A column that is newer than the first ledgers is appended as
- * `name=value` where it is not null (`concat_ws` leaves nulls out), so that older rows keep their texts and hashes.
+ * `name=value` where it is not null; the `|` before these is there without any, so that no value can be added to a row
+ * whose checkpoint is then said to be of the first form, which leaves them out.
  * To a client a row costs 0.9 µs in this form and 2.2 µs column by column; the database does not notice.
  */
 export const ledgerRowText = sql`concat_ws('|', epoch, txid, id, seat_id, version, event_id, status, reservation_id,
-  coalesce(replaces_reservation_id::text, ''), extract(epoch from occurred_at), 'act=' || act_id)`;
+  coalesce(replaces_reservation_id::text, ''), extract(epoch from occurred_at)) || '|'
+  || concat_ws('|', 'act=' || act_id, 'change=' || change_id, 'hold_ends=' || extract(epoch from hold_expires_at))`;
 
 /** An act of an administrator as such a text. Its JSON stands last, because it may contain a `|`; it has no line's end. */
 const actText = sql`concat_ws('|', epoch, txid, id, 'act', kind, actor, extract(epoch from occurred_at),
@@ -154,6 +156,10 @@ export function inForm(form: number, rowText: string): string | undefined {
   if (isAct(rowText)) return undefined;
   return rowText.split("|", FIRST_FORM_COLUMNS).join("|");
 }
+
+/** Whether the form leaves out something that the row has a value for. */
+export const isShortened = (form: number, rowText: string): boolean =>
+  !isAct(rowText) && inForm(form, rowText) !== rowText && !rowText.endsWith("|");
 
 /** The row of such a text. */
 export function parseLedgerRow(rowText: string): LedgerRow {

@@ -154,6 +154,11 @@ export const reservations = pgTable(
     caller: text(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
     expiresAt: timestamp("expires_at", { withTimezone: true }),
+    /**
+     * Ids of changes that may no longer happen: they were sent, their answers were lost, and the ledger did not have
+     * them. As `void` for a reservation's own id: what arrives late finds itself fenced off under the row's lock.
+     */
+    fencedChangeIds: uuid("fenced_change_ids").array(),
   },
   (reservation) => [
     // All are partial: what the reserve route writes is in none.
@@ -223,6 +228,14 @@ export const seatEvents = pgTable(
     /** The act of an administrator that made the change (`admin_log.id`). */
     actId: bigint("act_id", { mode: "number" }),
     occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
+    /**
+     * The change that wrote the row, the same in all rows of one change; made before it is sent, so that an attempt
+     * whose answer was lost is found by it. Null where the reservation's own id does that (RESERVED and HELD of
+     * seats that were just taken), and in rows of versions before it was kept.
+     */
+    changeId: uuid("change_id"),
+    /** When the hold ends after an extension; null for every other change. */
+    holdExpiresAt: timestamp("hold_expires_at", { withTimezone: true }),
   },
   (row) => [
     primaryKey({ columns: [row.seatId, row.version] }),

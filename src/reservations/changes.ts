@@ -1,4 +1,4 @@
-import type { ChangeAnswer, ChangeResult, ReservationTask } from "../dispatch/messages.ts";
+import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../dispatch/messages.ts";
 import type { ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
@@ -10,8 +10,8 @@ import { newsOf, type SeatNews } from "./seat-news.ts";
 export interface ChangesOptions {
   memory: SeatMemory;
   /** Hands a batch to a worker thread; rejects when the thread died. */
-  run(task: ReservationTask): Promise<ChangeResult>;
-  /** Seats of these reservations as the database has them, after changes whose answer was lost. */
+  run<Result>(task: ReservationTask): Promise<Result>;
+  /** Seats of these reservations as the database has them, after changes whose clients were given up. */
   readSeats(reservationIds: string[]): Promise<SeatNews[]>;
   /** Batches under way at once. */
   slotCount: number;
@@ -39,14 +39,10 @@ export type OwnerAction = Exclude<ChangeAction, "expire">;
 
 interface Pending extends ChangeRequest {
   claims: string[];
+  /** Its attempts whose answers were lost, as far as it is not known what became of them. */
+  lostChangeIds: string[];
   resolve(outcome: ChangeOutcome): void;
 }
-
-/**
- * The status that an action leaves behind and that nothing else does, as `refused` tells it: found after a
- * lost answer, it was done.
- */
-const DONE_STATUS = { confirm: "confirmed", extend: undefined, release: "released", cancel: "cancelled" };
 
 /**
  * Changes reservations: confirm, release, extend and cancel go in batches to the worker threads. A
@@ -79,7 +75,7 @@ export class Changes {
     if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
     return new Promise((resolve) => {
       for (const claim of claims) this.inFlight.add(claim);
-      this.gatherer.add({ ...request, claims, resolve });
+      this.gatherer.add({ ...request, claims, lostChangeIds: [], resolve });
     });
   }
 
@@ -92,55 +88,122 @@ export class Changes {
     return this.gatherer.drained();
   }
 
-  /**
-   * An answer that was lost is asked for again: every action ends in a state that does not allow it once
-   * more, but for an extension, which may be repeated. So what is found done then was asked for here. Once
-   * the clients were told to try again, nothing is done for them any more.
-   */
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
-    const { observer, run } = this.options;
-    const task = {
-      kind: "change" as const,
-      reservationIds: batch.map(({ reservationId }) => reservationId),
-      actions: batch.map(({ action }) => action),
-      guards: batch.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : [])),
-    };
-    const ask = (isRepeated: boolean) => run({ ...task, isRepeated }).catch((): ChangeResult => "doubtful");
-    let result = await ask(false);
+    const result = await this.attempt(batch);
     answered();
-    const wasLost = result === "doubtful";
-    if (wasLost) {
-      observer.trouble("doubtful");
-      const settled = await untilSettled<ChangeResult>({
-        ask: () => ask(true),
-        isSettled: (answer) => answer !== "doubtful" && !answer.databaseAway && !isHeldUp(answer),
-        giveUp: () => {
-          for (const pending of batch) this.answer(pending, { kind: "busy", reason: "unavailable" });
-          return false;
-        },
-      });
-      result = settled.result ?? "doubtful";
+    if (result !== "doubtful") return this.tell(batch, result);
+    this.options.observer.trouble("doubtful");
+    await this.settle(batch);
+  }
+
+  /** Asks for the changes once, under ids that nobody has used before. */
+  private async attempt(batch: Pending[]): Promise<ChangeResult> {
+    const changeIds = batch.map(() => Bun.randomUUIDv7());
+    const result = await this.options
+      .run<ChangeResult>({
+        kind: "change",
+        reservationIds: batch.map(({ reservationId }) => reservationId),
+        actions: batch.map(({ action }) => action),
+        changeIds,
+        guards: batch.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : [])),
+      })
+      .catch((): ChangeResult => "doubtful");
+    if (result === "doubtful") {
+      for (const [index, pending] of batch.entries()) pending.lostChangeIds.push(changeIds[index] ?? "");
     }
-    if (result === "doubtful") return this.hear(task.reservationIds);
+    return result;
+  }
+
+  /**
+   * Each change whose answer was lost is looked up by its id: one that was committed is told as its own success,
+   * whatever has happened to the reservation since. The others can never be committed afterwards, and are asked for
+   * again. Past the deadline the clients are told to try again, and nothing more is done for them, but what became of
+   * the lost attempts is still found out.
+   */
+  private async settle(batch: Pending[]): Promise<void> {
+    let open = batch;
+    const { told } = await untilSettled<Pending[]>({
+      ask: async (isTold) => {
+        open = await this.recall(open, isTold);
+        if (!isTold) open = await this.repeat(open);
+        return open;
+      },
+      isSettled: (left) => left.length === 0,
+      giveUp: () => {
+        for (const pending of open) this.answer(pending, { kind: "busy", reason: "unavailable" });
+        return true;
+      },
+    });
+    if (told) await this.hear(batch.map(({ reservationId }) => reservationId));
+  }
+
+  /**
+   * Looks up the lost attempts of these.
+   * @returns those that need more: another look, or, where their clients still wait, another attempt.
+   */
+  private async recall(open: Pending[], isTold: boolean): Promise<Pending[]> {
+    const lost = open.flatMap((pending) => pending.lostChangeIds.map((changeId) => ({ pending, changeId })));
+    if (lost.length === 0) return isTold ? [] : open;
+    const result = await this.options
+      .run<RecallResult>({
+        kind: "recall",
+        reservationIds: lost.map(({ pending }) => pending.reservationId),
+        changeIds: lost.map(({ changeId }) => changeId),
+      })
+      .catch((): RecallResult => "away");
+    if (result === "away") return open;
+    const done = new Set<Pending>();
+    const news: SeatNews[] = [];
+    for (const [index, { pending, changeId }] of lost.entries()) {
+      const change = result.changes[index];
+      if (change === undefined || change.kind === "running") continue;
+      pending.lostChangeIds = pending.lostChangeIds.filter((id) => id !== changeId);
+      if (change.kind === "never") continue;
+      done.add(pending);
+      news.push(...newsOf(pending.action, change));
+      if (!isTold) this.answer(pending, { kind: "done", facts: change.facts });
+    }
+    this.spread(news);
+    return open.filter((pending) => !done.has(pending) && (!isTold || pending.lostChangeIds.length > 0));
+  }
+
+  /** Asks again for those that have no attempt in doubt. @returns those that are still without an answer. */
+  private async repeat(open: Pending[]): Promise<Pending[]> {
+    const ready = open.filter(({ lostChangeIds }) => lostChangeIds.length === 0);
+    if (ready.length === 0) return open;
+    const result = await this.attempt(ready);
+    if (result === "doubtful") return open;
+    // The lost attempt may run in the server still, with its locks and claims: they are nobody else's.
+    const heldUp = new Set(ready.filter((_, index) => isHeldUp(result.changes[index])));
+    const told = ready.flatMap((pending, index) => (heldUp.has(pending) ? [] : [{ pending, index }]));
+    this.tell(
+      told.map(({ pending }) => pending),
+      { ...result, changes: told.flatMap(({ index }) => result.changes[index] ?? []) },
+    );
+    return open.filter((pending) => heldUp.has(pending) || pending.lostChangeIds.length > 0);
+  }
+
+  private tell(batch: Pending[], result: Exclude<ChangeResult, "doubtful">): void {
+    const { observer } = this.options;
     if (result.databaseAway) observer.trouble("away");
     const news: SeatNews[] = [];
     for (const [index, pending] of batch.entries()) {
       const change = result.changes[index];
       if (change && "seats" in change) news.push(...newsOf(pending.action, change));
-      this.answer(pending, outcomeOf(pending, change, wasLost));
+      this.answer(pending, outcomeOf(change));
     }
-    for (const change of news) this.options.memory.learn(...change);
-    if (news.length > 0) observer.changed(news);
+    this.spread(news);
     observer.decided(batch.length, result.transactionMs);
-    // What was done before the answer was lost is told as refused or replayed, without the seats.
-    if (wasLost) await this.hear(task.reservationIds);
+  }
+
+  private spread(news: SeatNews[]): void {
+    for (const change of news) this.options.memory.learn(...change);
+    if (news.length > 0) this.options.observer.changed(news);
   }
 
   /** Memory and others hear what became of these, whatever the clients were told; the slot stays taken until then. */
   private async hear(reservationIds: string[]): Promise<void> {
-    const news = await untilRead(() => this.options.readSeats(reservationIds));
-    for (const change of news) this.options.memory.learn(...change);
-    if (news.length > 0) this.options.observer.changed(news);
+    this.spread(await untilRead(() => this.options.readSeats(reservationIds)));
   }
 
   private answer(pending: Pending, outcome: ChangeOutcome): void {
@@ -149,15 +212,10 @@ export class Changes {
   }
 }
 
-/** Asked for again while the first one still runs in the server, with its locks and claims: nobody else's. */
-const isHeldUp = ({ changes }: Exclude<ChangeResult, "doubtful">) =>
-  changes.some(({ verdict }) => verdict === "claimed" || verdict === "undecided");
+const isHeldUp = (change: ChangeAnswer | undefined) =>
+  change === undefined || change.verdict === "claimed" || change.verdict === "undecided";
 
-function outcomeOf(
-  { action, key }: ChangeRequest,
-  change: ChangeAnswer | undefined,
-  wasLost: boolean,
-): ChangeOutcome {
+function outcomeOf(change: ChangeAnswer | undefined): ChangeOutcome {
   switch (change?.verdict) {
     case "done":
       return change.facts ? { kind: "done", facts: change.facts } : { kind: "busy", reason: "unavailable" };
@@ -168,9 +226,6 @@ function outcomeOf(
       return { kind: change.verdict };
     case "refused":
       if (change.status === null || change.status === "void") return { kind: "missing" };
-      // With a key it would be told as replayed: this is another's doing. (Seen: a confirmation of what was reserved at once.)
-      if (wasLost && !key && change.facts && change.status === DONE_STATUS[action])
-        return { kind: "done", facts: change.facts };
       if (change.status === "expired" && change.gone) return { kind: "gone", seatIds: change.gone };
       return { kind: "refused", status: change.status };
     case "gone":

@@ -46,7 +46,10 @@ const SEATS_AFTER: Record<ChangeAction, SeatStatus> = {
 };
 
 /** The seats that a change of their reservation has changed. */
-export function newsOf(action: ChangeAction, { seats, final }: ChangeRow): SeatNews[] {
+export function newsOf(
+  action: ChangeAction,
+  { seats, final }: Pick<ChangeRow, "seats" | "final">,
+): SeatNews[] {
   const status = SEATS_AFTER[action];
   return seats.map(([seatId, version]) => [seatId, version, status, final && status === "reserved"]);
 }

@@ -136,7 +136,11 @@ export class Sweeper {
 
   private async expire(client: pg.Client, due: string[]): Promise<ChangeRow[]> {
     try {
-      const rows = await commitChanges(client, { reservationIds: due, actions: due.map(() => "expire") });
+      const rows = await commitChanges(client, {
+        reservationIds: due,
+        actions: due.map(() => "expire"),
+        changeIds: due.map(() => Bun.randomUUIDv7()),
+      });
       this.limitHolds = Math.min(ROUND_LIMIT_SEATS, 2 * this.limitHolds);
       return rows;
     } catch (error) {

@@ -86,7 +86,11 @@ async function openBuyers() {
       // What is sold is cancelled where that can be, else nothing would be left to fight for.
       const courses = isHold ? HOLD_COURSES : [["cancel" as const]];
       for (const each of any(courses) ?? []) {
-        const [row] = await commitChanges(session, { reservationIds: [reservationId], actions: [each] });
+        const [row] = await commitChanges(session, {
+          reservationIds: [reservationId],
+          actions: [each],
+          changeIds: [Bun.randomUUIDv7()],
+        });
         if (!row) continue;
         counts.changes += row.seats.length;
         for (const news of newsOf(each, row)) memory.learn(...news);

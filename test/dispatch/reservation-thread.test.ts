@@ -48,7 +48,7 @@ beforeEach(async () => {
     onRestart: () => restarts++,
   });
   const idle = `select from pg_stat_activity
-    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, position)%'
+    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, change_id, position)%'
       and datname = current_database() and backend_start > $1`;
   await until(async () => (await sale.rows(idle, [now])).length === CONNECTIONS, {
     deadlineMs: DEADLINE_MS,
@@ -161,7 +161,12 @@ const change = (reservationId: string | undefined, action: "confirm" | "release"
   threads.run<ChangeResult>(
     {
       kind: "change",
-      ...{ reservationIds: [reservationId ?? ""], actions: [action], guards: [], isRepeated: false },
+      ...{
+        reservationIds: [reservationId ?? ""],
+        actions: [action],
+        changeIds: [Bun.randomUUIDv7()],
+        guards: [],
+      },
     },
     DEADLINE_MS,
   );

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
+import { CHAIN_START, crcsOf, linkRows } from "../../src/ledger/chain.ts";
 import { Sealer } from "../../src/ledger/sealer.ts";
 import { proveChain } from "../../src/ledger/verify/chain-proof.ts";
+import { appendCheckpoint } from "../../src/postgres/checkpoints.ts";
+import { LEDGER_START, placeOf, readLedger } from "../../src/postgres/ledger.ts";
 import { farthest, readCursors } from "../../src/postgres/published.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
@@ -191,6 +194,54 @@ describe("the chain", () => {
     expect(epochs).toEqual([{ epoch: 1 }, { epoch: 2 }]);
     expect(await verdict()).toBe("proven");
   });
+});
+
+describe("rows with columns that an earlier version does not know", () => {
+  /** As the version before `change_id` seals everything there is, in one window. */
+  const sealAsBefore = async () => {
+    const session = drizzle(ledger.sale.pool);
+    const texts = (await readLedger(session, LEDGER_START, 100)).map((text) =>
+      text.split("|").slice(0, 10).join("|"),
+    );
+    await appendCheckpoint(session, {
+      ...placeOf(texts.at(-1) ?? ""),
+      ...{ number: 1, rowCount: texts.length, rowsTotal: texts.length, rowForm: 1 },
+      ...{ digest: linkRows(CHAIN_START, texts), rowDigests: crcsOf(texts) },
+    });
+  };
+  const proof = async () =>
+    (await proveChain(drizzle(ledger.sale.pool), { published: undefined, anchors: [] })).proof;
+
+  test("are proven where that version has sealed them, and are named as not wholly sealed", async () => {
+    await ledger.sell(3);
+    await ledger.sale.rows("update seat_events set change_id = gen_random_uuid() where id < 3");
+    await sealAsBefore();
+    expect(await proof()).toMatchObject({
+      verdict: "proven",
+      note: "the newest columns of 2 rows are not sealed: an engine of an older version published then",
+    });
+    await ledger.sell(2);
+    await ledger.openRelay("relay", { batchLimitRows: 2 }).round();
+    expect(await windows()).toEqual([3, 1, 1]);
+    expect((await proof()).verdict).toBe("proven");
+    await ledger.sale.rows("update seat_events set occurred_at = now() where id = 2");
+    const { verdict, findings } = await proof();
+    expect([verdict, findings.map(({ version, what }) => [version, what])]).toEqual([
+      "damaged",
+      [[1, "a ledger row was changed after it was sealed"]],
+    ]);
+  });
+
+  test.each([2, 1])(
+    "are found where a value was added to a row that was sealed without one, in a checkpoint of form %d",
+    async (form) => {
+      await ledger.sell(3);
+      await ledger.openRelay().round();
+      await ledger.sale.rows("update seat_events set change_id = gen_random_uuid() where id = 2");
+      await ledger.sale.rows("update ledger_checkpoints set row_form = $1", [form]);
+      expect((await proof()).findings.length).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe("of two that seal", () => {

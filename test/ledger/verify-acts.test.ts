@@ -105,7 +105,9 @@ describe("a ledger row that names an act", () => {
     ]);
     expect(chainOf(published)).toMatchObject({
       verdict: "proven",
-      note: "1 acts of administrators are not sealed: an engine of an older version published then",
+      note: expect.stringContaining(
+        "1 acts of administrators are not sealed: an engine of an older version published then",
+      ),
     });
   });
 });

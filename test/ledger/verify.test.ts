@@ -81,6 +81,9 @@ describe("one column of one sealed ledger row that was changed", () => {
     ["reservation", "reservation_id = gen_random_uuid()"],
     ["replaced reservation", "replaces_reservation_id = gen_random_uuid()"],
     ["time, by a microsecond", "occurred_at = occurred_at + interval '1 microsecond'"],
+    ["change", "change_id = gen_random_uuid()"],
+    ["change, taken away or given", "change_id = case when change_id is null then gen_random_uuid() end"],
+    ["end of the hold, given", "hold_expires_at = now()"],
   ])("is found, and the row named: %s", async (_column, change) => {
     const verification = await sealed.verifyDamaged([
       "alter table seat_events alter id drop identity",
@@ -341,6 +344,9 @@ test("whatever bit of a sealed ledger row is turned, it is found and the row is 
     (turned) => `occurred_at = occurred_at + (1::bigint << ${turned % 20}) * interval '1 microsecond'`,
     uuidBit("reservation_id"),
     uuidBit("replaces_reservation_id"),
+    uuidBit("change_id"),
+    (turned) =>
+      `hold_expires_at = coalesce(hold_expires_at, now()) + (1::bigint << ${turned % 20}) * interval '1 microsecond'`,
   ];
   await fc.assert(
     fc.asyncProperty(

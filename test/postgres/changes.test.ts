@@ -203,6 +203,7 @@ describe("a batch of changes", () => {
     const rows = await commitChanges(await sale.session(), {
       reservationIds: [ended, busy, Bun.randomUUIDv7(), mine],
       actions: ["release", "confirm", "extend", "confirm"],
+      changeIds: Array.from({ length: 4 }, () => Bun.randomUUIDv7()),
     });
     expect(rows.map(({ verdict }) => verdict)).toEqual(["refused", "again", "missing", "done"]);
   });
@@ -211,7 +212,7 @@ describe("a batch of changes", () => {
     const refusals = new FaultLog(createLog("silent", "test"), "the database refuses what it is asked");
     const answer = await changeBatch(
       { pool: sale.pool, refusals },
-      { reservationIds, actions, guards: [], isRepeated: false },
+      { reservationIds, actions, changeIds: actions.map(() => Bun.randomUUIDv7()), guards: [] },
     );
     if (answer === "doubtful") throw new Error("the batch is in doubt");
     return answer.changes.map(({ verdict }) => verdict);

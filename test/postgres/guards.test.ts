@@ -231,7 +231,11 @@ describe("a buyer's limit", () => {
     await age(sale, one);
     await taken(sale, await freeSeats(3), { buyerId, reservationId: two });
     await age(sale, two);
-    const requests = { reservationIds: [one, two], actions: ["confirm" as const, "confirm" as const] };
+    const requests = {
+      reservationIds: [one, two],
+      actions: ["confirm" as const, "confirm" as const],
+      changeIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
+    };
     const rows = await commitGuardedChanges(await sale.session(), requests, []);
     expect(rows.map((row) => row?.verdict)).toEqual(["done", "again"]);
     expect(await changeGuarded(await sale.session(), two, "confirm")).toMatchObject({

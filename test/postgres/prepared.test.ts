@@ -32,15 +32,20 @@ test("a statement that was planned while a table was known to be empty does not 
   try {
     await client.query("vacuum analyze reservations");
     await commitReservations(client, { seatIds: [], versions: [], reservationIds: [], holds: [] });
-    await commitChanges(client, { reservationIds: [], actions: [] });
+    await commitChanges(client, { reservationIds: [], actions: [], changeIds: [] });
     await client.query(
       `insert into reservations (id, event_id, status, seat_count, expires_at)
        select gen_random_uuid(), 1, 'held', 1, now() + interval '1 hour' from generate_series(1, $1)`,
       [HOLDS],
     );
-    for (let use = 1; use < USES; use++) await commitChanges(client, { reservationIds: [], actions: [] });
+    for (let use = 1; use < USES; use++)
+      await commitChanges(client, { reservationIds: [], actions: [], changeIds: [] });
     const before = await rowsRead(client);
-    await commitChanges(client, { reservationIds: [Bun.randomUUIDv7()], actions: ["confirm"] });
+    await commitChanges(client, {
+      reservationIds: [Bun.randomUUIDv7()],
+      actions: ["confirm"],
+      changeIds: [Bun.randomUUIDv7()],
+    });
     expect((await rowsRead(client)) - before).toBeLessThan(HOLDS);
   } finally {
     client.release();

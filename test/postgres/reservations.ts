@@ -119,8 +119,15 @@ export async function change(
   session: pg.PoolClient,
   reservationId: string,
   action: ChangeAction,
+  changeId: string = Bun.randomUUIDv7(),
 ): Promise<ChangeRow> {
-  return only(await commitChanges(session, { reservationIds: [reservationId], actions: [action] }));
+  return only(
+    await commitChanges(session, {
+      reservationIds: [reservationId],
+      actions: [action],
+      changeIds: [changeId],
+    }),
+  );
 }
 
 /** Changes one reservation in the way that counts the buyer's seats and keeps the key. */
@@ -130,7 +137,7 @@ export async function changeGuarded(
   action: ChangeAction,
   key: KeyClaim | null = null,
 ): Promise<ChangeRow | "claimed"> {
-  const requests = { reservationIds: [reservationId], actions: [action] };
+  const requests = { reservationIds: [reservationId], actions: [action], changeIds: [Bun.randomUUIDv7()] };
   return (await commitGuardedChanges(session, requests, [{ reservationId, key }]))[0] ?? "claimed";
 }
 

@@ -1,17 +1,20 @@
 import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { Recalled } from "../../src/postgres/recall.ts";
 import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
 import type { SeatNews } from "../../src/reservations/seat-news.ts";
 import { SeatMemory } from "../../src/seats/seat-memory.ts";
 import { factsOf, turn } from "./worker.ts";
 
-type ChangeTask = Extract<ReservationTask, { kind: "change" }>;
+type Task = Extract<ReservationTask, { kind: "change" | "recall" }>;
 
 interface Sent {
-  task: ChangeTask;
-  /** The worker's answer, one a reservation. */
+  task: Task;
+  /** The worker's answer to changes, one a reservation. */
   answers(changes: ChangeAnswer[] | "doubtful" | "away"): Promise<void>;
+  /** The worker's answer to lost attempts that are looked up, one each. */
+  recalls(changes: Recalled[] | "away"): Promise<void>;
   dies(): Promise<void>;
 }
 
@@ -57,9 +60,10 @@ export function openChanges({
       decided: (count) => decided.push(count),
       trouble: (kind) => troubles.push(kind),
     },
-    run: (task) =>
-      new Promise((resolve, reject) => {
-        if (task.kind !== "change") throw new Error("only changes were expected");
+    run: <Result>(task: ReservationTask) =>
+      new Promise<Result>((resolveAs, reject) => {
+        if (task.kind !== "change" && task.kind !== "recall") throw new Error("only changes were expected");
+        const resolve = (result: unknown) => resolveAs(result as Result);
         sent.push({
           task,
           answers: (changes) => {
@@ -68,6 +72,10 @@ export function openChanges({
             else if (changes === "away")
               resolve({ changes: undecided, databaseAway: true, transactionMs: 1 });
             else resolve({ changes, databaseAway: false, transactionMs: 1 });
+            return turn();
+          },
+          recalls: (changes) => {
+            resolve(changes === "away" ? changes : { changes });
             return turn();
           },
           dies: () => {

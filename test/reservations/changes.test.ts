@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import type { ChangeAnswer } from "../../src/dispatch/messages.ts";
+import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
+import type { Recalled } from "../../src/postgres/recall.ts";
 import type { OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
 import { done, openChanges, row } from "./changer.ts";
@@ -21,8 +22,8 @@ describe("a change", () => {
     expect(sent).toHaveLength(1);
     expect(last().task).toEqual({
       ...{ kind: "change", reservationIds: ["a", "b", "c"], actions: ["confirm", "release", "cancel"] },
+      changeIds: [expect.any(String), expect.any(String), expect.any(String)],
       guards: [{ reservationId: "b", key: KEY }],
-      isRepeated: false,
     });
   });
 
@@ -183,90 +184,120 @@ describe("changes whose answer was lost", () => {
     return { ...opened, asked, task };
   }
 
-  test.each(["doubtful", "dies"] as const)(
-    "(%s) are asked for once more, before anybody is told",
-    async (how) => {
-      const { asked, sent, task, troubles } = await openDoubt("confirm", how);
-      expect(sent.map((each) => each.task)).toEqual([task, { ...task, isRepeated: true }]);
-      expect([asked.outcome, troubles]).toEqual([undefined, ["doubtful"]]);
-    },
-  );
+  const changeIdsOf = (sent: { task: ReservationTask } | undefined): string[] =>
+    sent && "changeIds" in sent.task ? sent.task.changeIds : [];
+  const own: Recalled = { kind: "done", facts: factsOf("a", [1]), seats: [[1, 2]], final: false };
 
-  test.each<[OwnerAction, "confirmed" | "released" | "cancelled"]>([
-    ["confirm", "confirmed"],
-    ["release", "released"],
-    ["cancel", "cancelled"],
-  ])("count as done when %s finds the reservation %s then: it was asked for here", async (action, status) => {
-    const { asked, last } = await openDoubt(action);
-    const facts = factsOf("a", [1]);
-    await last().answers([row("refused", { status, facts })]);
-    expect(asked.outcome).toEqual({ kind: "done", facts });
+  test.each(["doubtful", "dies"] as const)("(%s) are looked up, before anybody is told", async (how) => {
+    const { asked, sent, task, troubles } = await openDoubt("confirm", how);
+    const { changeIds } = task as { changeIds: string[] };
+    expect(sent.map((each) => each.task)).toEqual([
+      task,
+      { kind: "recall", reservationIds: ["a"], changeIds },
+    ]);
+    expect([asked.outcome, troubles]).toEqual([undefined, ["doubtful"]]);
   });
 
-  test("are refused with a key that was not answered, whoever left the reservation as it is", async () => {
-    const { ask, last } = openChanges();
-    const asked = ask("a", "confirm", KEY);
-    await turn();
-    await last().answers("doubtful");
-    await last().answers([row("refused", { status: "confirmed", facts: factsOf("a", [1]) })]);
-    expect(asked.outcome).toEqual({ kind: "refused", status: "confirmed" });
+  test.each<[OwnerAction, string]>([
+    ["confirm", "reserved"],
+    ["extend", "held"],
+    ["release", "available"],
+    ["cancel", "available"],
+  ])("are done where %s is found by its id, and its seats are told as %s", async (action, status) => {
+    const { asked, changes, last, news, sent } = await openDoubt(action);
+    await last().recalls([own]);
+    expect(asked.outcome).toEqual({ kind: "done", facts: factsOf("a", [1]) });
+    expect<unknown>([news, sent.length, changes.busySlots]).toEqual([[[1, 2, status, false]], 2, 0]);
   });
 
-  test("are refused when another's state is found", async () => {
-    const { asked, last } = await openDoubt("confirm");
-    await last().answers([row("refused", { status: "released", facts: factsOf("a", [1]) })]);
+  test("are asked for again, under another id, where the first did nothing and never will", async () => {
+    const { asked, last, sent } = await openDoubt();
+    await last().recalls([{ kind: "never" }]);
+    expect(last().task.kind).toBe("change");
+    expect(changeIdsOf(last())).not.toEqual(changeIdsOf(sent[0]));
+    await last().answers([row("refused", { status: "released" })]);
     expect(asked.outcome).toEqual({ kind: "refused", status: "released" });
   });
 
-  test("are refused for their own state where no answer was lost", async () => {
+  test("are told one by one: what one of them waits for, its neighbours do not", async () => {
     const { ask, last } = openChanges();
-    const asked = ask("a", "confirm");
+    const asked = ["a", "b", "c"].map((id) => ask(id));
     await turn();
-    await last().answers([row("refused", { status: "confirmed", facts: factsOf("a", [1]) })]);
-    expect(asked.outcome).toEqual({ kind: "refused", status: "confirmed" });
+    await last().answers("doubtful");
+    await last().recalls([own, { kind: "never" }, { kind: "running" }]);
+    expect(asked.map(({ outcome }) => outcome?.kind)).toEqual(["done", undefined, undefined]);
+    expect(last().task.reservationIds).toEqual(["b"]);
+    await last().answers([done("b", [[2, 3]])]);
+    expect(asked.map(({ outcome }) => outcome?.kind)).toEqual(["done", "done", undefined]);
+    jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+    await turn();
+    expect(last().task).toMatchObject({ kind: "recall", reservationIds: ["c"] });
   });
 
-  test("are done by the second asking where the first did nothing", async () => {
-    const { asked, last, news } = await openDoubt();
-    await last().answers([done("a", [[1, 2]])]);
-    expect([asked.outcome?.kind, news[0]]).toEqual(["done", [1, 2, "reserved", false]]);
+  test("are looked up under every id that is in doubt where the second answer is lost, too", async () => {
+    const { asked, last, sent } = await openDoubt();
+    await last().recalls([{ kind: "never" }]);
+    await last().answers("doubtful");
+    jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+    await turn();
+    expect(last().task.kind).toBe("recall");
+    expect(changeIdsOf(last())).toEqual(changeIdsOf(sent[2]));
+    await last().recalls([own]);
+    expect(asked.outcome?.kind).toBe("done");
   });
 
-  test.each<[string, "away" | "doubtful" | ChangeAnswer[]]>([
-    ["away", "away"],
-    ["doubtful", "doubtful"],
-    ["that the first asking has its claim still", [{ verdict: "claimed" }]],
-    ["that the first asking has its locks still", [{ verdict: "undecided" }]],
-  ])("are asked for again and again while the answer is %s, and stay in flight", async (_answer, how) => {
-    const { ask, asked, changes, last, sent } = await openDoubt();
-    for (let time = 1; time <= 3; time++) {
-      await last().answers(how);
-      expect(sent).toHaveLength(1 + time);
-      jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
-      await turn();
-    }
-    expect([ask("a").outcome, changes.busySlots]).toEqual([{ kind: "running" }, 1]);
-    await last().answers([done("a", [])]);
-    expect([asked.outcome?.kind, changes.busySlots]).toEqual(["done", 0]);
-  });
+  test.each<["away" | Recalled[]]>([["away"], [[{ kind: "running" }]]])(
+    "are looked up again and again while the answer is %j, and stay in flight",
+    async (answer) => {
+      const { ask, asked, changes, last, sent } = await openDoubt();
+      for (let time = 1; time <= 3; time++) {
+        await last().recalls(answer);
+        expect(sent).toHaveLength(1 + time);
+        jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+        await turn();
+      }
+      expect([ask("a").outcome, changes.busySlots]).toEqual([{ kind: "running" }, 1]);
+      await last().recalls([own]);
+      expect([asked.outcome?.kind, changes.busySlots]).toEqual(["done", 0]);
+    },
+  );
 
-  test("are refused when extend finds the reservation held then: that may be all it was", async () => {
-    const { asked, last } = await openDoubt("extend");
-    await last().answers([row("refused", { status: "held", facts: factsOf("a", [1]) })]);
-    expect(asked.outcome).toEqual({ kind: "refused", status: "held" });
-  });
+  test.each<ChangeAnswer["verdict"]>(["claimed", "undecided"])(
+    "are asked for again while the second answer is %s: the first attempt has its claims or locks still",
+    async (verdict) => {
+      const { asked, last } = await openDoubt();
+      await last().recalls([{ kind: "never" }]);
+      for (let time = 1; time <= 3; time++) {
+        await last().answers([{ verdict } as ChangeAnswer]);
+        expect(asked.outcome).toBeUndefined();
+        jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+        await turn();
+        expect(last().task.kind).toBe("change");
+      }
+      await last().answers([done("a", [])]);
+      expect(asked.outcome?.kind).toBe("done");
+    },
+  );
 
-  test("are told as unavailable past the deadline, and nothing is done for them any more; memory hears what became of them", async () => {
+  test("are told as unavailable past the deadline; what became of them is found out, and nothing more is done", async () => {
     const { ask, asked, changes, database, last, news, sent } = await openDoubt("release");
     database.isAway = true;
     jest.advanceTimersByTime(DOUBT_DEADLINE_MS + 1);
-    await last().answers("away");
+    await last().recalls("away");
     expect([asked.outcome, sent.length, news]).toEqual([unavailable, 2, []]);
-    expect(changes.busySlots).toBe(1);
+    expect([changes.busySlots, ask("a").atOnce]).toEqual([1, false]);
+    jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
+    await turn();
+    await last().recalls([{ kind: "never" }]);
+    expect([sent.map(({ task }) => task.kind), changes.busySlots]).toEqual([
+      ["change", "recall", "recall"],
+      1,
+    ]);
     database.isAway = false;
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
     await turn();
-    expect([news, sent.length, changes.busySlots]).toEqual([[[1, 9, "reserved", false]], 2, 0]);
-    expect(ask("a").atOnce).toBe(false);
+    expect(news).toEqual([[1, 9, "reserved", false]]);
+    // The slot goes to the one who asked meanwhile.
+    expect(last().task.kind).toBe("change");
   });
 });

@@ -1,6 +1,6 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { ChangeResult, ReservationTask } from "../../src/dispatch/messages.ts";
+import type { ReservationTask } from "../../src/dispatch/messages.ts";
 import { commitChanges } from "../../src/postgres/change.ts";
 import { readDueHolds, removeOldKeys } from "../../src/postgres/due.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
@@ -49,7 +49,7 @@ export function openProcess(pool: pg.Pool) {
   });
   const changes = new Changes({
     memory,
-    run: (task) => run(task) as Promise<ChangeResult>,
+    run: <Result>(task: ReservationTask) => run(task) as Promise<Result>,
     readSeats: () => Promise.resolve([]),
     ...{ slotCount: SLOTS, batchLimitReservations: 64, queueLimitReservations: 64 },
     observer: { changed, decided: () => undefined, trouble: () => undefined },
@@ -59,7 +59,11 @@ export function openProcess(pool: pg.Pool) {
     const client = await pool.connect();
     try {
       const due = await readDueHolds(drizzle(client), LIMIT_ROWS);
-      const rows = await commitChanges(client, { reservationIds: due, actions: due.map(() => "expire") });
+      const rows = await commitChanges(client, {
+        reservationIds: due,
+        actions: due.map(() => "expire"),
+        changeIds: due.map(() => Bun.randomUUIDv7()),
+      });
       const freed = rows.flatMap((row) => newsOfChange("expire", row));
       for (const change of freed) memory.learn(...change);
       changed(freed);

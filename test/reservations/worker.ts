@@ -9,7 +9,7 @@ import { SeatMemory } from "../../src/seats/seat-memory.ts";
 
 /** A task that a batcher has handed over, and its fate in the test's hands. */
 export interface Sent {
-  task: Exclude<ReservationTask, { kind: "change" }>;
+  task: Extract<ReservationTask, { kind: "take" | "settle" }>;
   answers(result: unknown): Promise<void>;
   dies(): Promise<void>;
 }
@@ -101,7 +101,8 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
     readFacts: async (reservationId) => committed.get(reservationId),
     run: <Result>(task: ReservationTask) =>
       new Promise<Result>((resolve, reject) => {
-        if (task.kind === "change") throw new Error("a batcher changes no reservations");
+        if (task.kind === "change" || task.kind === "recall")
+          throw new Error("a batcher changes no reservations");
         sent.push({
           task,
           answers: (result) => {

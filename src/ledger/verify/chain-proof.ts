@@ -57,12 +57,17 @@ export async function proveChain(
   return { proof, head: number > 0 && proof.verdict !== "damaged" ? end : undefined };
 }
 
-function noteOf({ unsealedCount, leftOutCount }: ChainWalk): string | undefined {
+function noteOf({ unsealedCount, leftOutCount, shortenedCount }: ChainWalk): string | undefined {
   const notes = [
     ...(unsealedCount > 0 ? [`the newest ${unsealedCount} rows are not sealed yet`] : []),
     ...(leftOutCount > 0
       ? [
           `${leftOutCount} acts of administrators are not sealed: an engine of an older version published then`,
+        ]
+      : []),
+    ...(shortenedCount > 0
+      ? [
+          `the newest columns of ${shortenedCount} rows are not sealed: an engine of an older version published then`,
         ]
       : []),
   ];
@@ -77,6 +82,8 @@ class ChainWalk {
   unsealedCount = 0;
   /** Acts among rows that an engine sealed which did not know of acts. */
   leftOutCount = 0;
+  /** Rows with a value in a column that the engine which sealed them did not know of. */
+  shortenedCount = 0;
   /** What the digest should be by the rows: another than `end`'s where that, or a row, was changed. */
   private computed = CHAIN_START;
   private readonly rows: RowStream;
@@ -223,7 +230,9 @@ class ChainWalk {
   }
 
   private skip(count: number, rowForm: number): void {
-    this.leftOutCount += this.rows.skip(count, rowForm);
+    const { leftOut, shortened } = this.rows.skip(count, rowForm);
+    this.leftOutCount += leftOut;
+    this.shortenedCount += shortened;
   }
 
   private blame({ number }: Checkpoint, what: string): void {

@@ -2,6 +2,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import {
   type Cursor,
   inForm,
+  isShortened,
   LEDGER_START,
   placeOf,
   ROW_FORM,
@@ -33,11 +34,18 @@ export class RowStream {
     }
   }
 
-  /** Skips rows that were peeked at. @returns how many rows before or between them the form leaves out. */
-  skip(count: number, form = ROW_FORM): number {
+  /**
+   * Skips rows that were peeked at.
+   * @returns how many rows before or between them the form leaves out, and of how many it leaves out a column's value.
+   */
+  skip(count: number, form = ROW_FORM): { leftOut: number; shortened: number } {
     const { rowTexts, passed } = this.look(count, form);
+    const skipped = form === ROW_FORM ? [] : this.buffer.slice(this.start, this.start + passed);
     this.start += passed;
-    return passed - rowTexts.length;
+    return {
+      leftOut: passed - rowTexts.length,
+      shortened: skipped.filter((text) => isShortened(form, text)).length,
+    };
   }
 
   private look(count: number, form: number): { rowTexts: string[]; passed: number } {

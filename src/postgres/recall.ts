@@ -1,0 +1,81 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { arrayOf } from "./arrays.ts";
+import type { ChangeRow, ReservationFacts } from "./change.ts";
+
+/** Attempts whose answers were lost: one a place; a reservation may stand here with several. */
+export interface LostChanges {
+  reservationIds: string[];
+  changeIds: string[];
+}
+
+/** What became of an attempt whose answer was lost. */
+export type Recalled =
+  /** It was committed: its own result, whatever was done to the reservation since. */
+  | { kind: "done"; facts: ReservationFacts; seats: ChangeRow["seats"]; final: boolean }
+  /** It was not, and can never be. */
+  | { kind: "never" }
+  /** Something has a lock on the reservation at this moment, perhaps the attempt itself: ask again. */
+  | { kind: "running" };
+
+/**
+ * Ids that a reservation's row keeps. Each is of an attempt that was lost and not found; a message is on its way for
+ * seconds at most, so that the oldest of so many is not.
+ */
+const FENCED_LIMIT = 64;
+
+/**
+ * Finds out, for good, what became of changes whose answers were lost.
+ *
+ * Each reservation's row is locked and gets the ids into its fence. From then on none of the attempts can begin to take
+ * effect: the statement looks at the fence under that lock (as `void` does for a reservation that is being made). One that
+ * had taken effect before has its rows in the ledger, and the second statement, whose snapshot is newer than the lock,
+ * sees them. Nothing is waited for: a row whose lock somebody has is told as `running`.
+ */
+export function recallChanges(database: NodePgDatabase, lost: LostChanges): Promise<Recalled[]> {
+  const requested = sql`unnest(${arrayOf(lost.reservationIds)}::uuid[], ${arrayOf(lost.changeIds)}::uuid[])
+    with ordinality as q(reservation_id, change_id, position)`;
+  return database.transaction(async (tx) => {
+    const { rows: locked } = await tx.execute<{ id: string }>(sql`
+      with locked as materialized (
+        select r.id, (select array_agg(q.change_id) from ${requested} where q.reservation_id = r.id) as change_ids
+        from reservations r
+        where r.id = any(${arrayOf(lost.reservationIds)}::uuid[])
+        order by r.id
+        for no key update of r skip locked
+      )
+      update reservations r
+      set fenced_change_ids = (l.change_ids || coalesce(r.fenced_change_ids, '{}'))[1:${sql.raw(String(FENCED_LIMIT))}]
+      from locked l
+      where r.id = l.id
+      returning r.id`);
+    const { rows } = await tx.execute<Found>(sql`
+      select r.id is null or r.id = any(${arrayOf(locked.map(({ id }) => id))}::uuid[]) as known, own.seats, own.facts,
+             coalesce(not e.cancellable, false) as final
+      from ${requested}
+      left join reservations r on r.id = q.reservation_id
+      left join events e on e.id = r.event_id
+      left join lateral (
+        select json_agg(json_build_array(l.seat_id, l.version)) as seats, json_build_object(
+          'reservationId', r.id, 'eventId', r.event_id, 'seatIds', r.seat_ids, 'pricesMinor', r.prices_minor,
+          'expiresAtMs', floor(extract(epoch from coalesce(min(l.hold_expires_at), r.expires_at)) * 1000)) as facts
+        from unnest(r.seat_ids) as seat(id)
+        join seat_events l on l.seat_id = seat.id and l.change_id = q.change_id
+      ) own on true
+      order by q.position`);
+    return rows.map(recalledOf);
+  });
+}
+
+type Found = Record<string, unknown> & {
+  /** Whether the row is fenced, or there is none: then what is not found never was. */
+  known: boolean;
+  seats: ChangeRow["seats"] | null;
+  facts: ReservationFacts;
+  final: boolean;
+};
+
+function recalledOf({ known, seats, facts, final }: Found): Recalled {
+  if (!known) return { kind: "running" };
+  return seats === null ? { kind: "never" } : { kind: "done", facts, seats, final };
+}
