@@ -2,6 +2,10 @@ import { defineConfig } from "drizzle-kit";
 
 export default defineConfig({
   dialect: "postgresql",
-  schema: ["./src/postgres/schema.ts", "./src/postgres/admin-schema.ts"],
+  schema: [
+    "./src/postgres/schema.ts",
+    "./src/postgres/admin-schema.ts",
+    "./src/postgres/compatibility-schema.ts",
+  ],
   out: "./drizzle",
 });

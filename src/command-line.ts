@@ -6,12 +6,12 @@ import { meantBy } from "./spelling.ts";
 export const RUN = `npx -y ${packageJson.packageManager}`;
 export const START = `${RUN} start`;
 
-const COMMANDS = ["keys", "verify", "help"] as const;
+const COMMANDS = ["keys", "migrate", "verify", "help"] as const;
 const OPTIONS = ["--help", "--version", "--config-table"] as const;
 
 export type Command =
   | { kind: "start" | "help" | "version" | "config-table" }
-  | { kind: "keys" | "verify" | "process"; args: string[] };
+  | { kind: "keys" | "migrate" | "verify" | "process"; args: string[] };
 
 /**
  * What the arguments ask for.
@@ -23,6 +23,7 @@ export function readCommand([subject, ...args]: string[], process: string): Comm
     case undefined:
       return { kind: "start" };
     case "keys":
+    case "migrate":
     case "verify":
       return { kind: subject, args };
     case process:

@@ -18,17 +18,12 @@ import { LIVE_CONNECTIONS, openLive } from "./live/open.ts";
 import type { Opening } from "./opening.ts";
 import { ADMIN_CONNECTIONS, adminSessions } from "./postgres/admin-session.ts";
 import { openPool } from "./postgres/connect.ts";
+import type { ConnectionLimit } from "./postgres/server-facts.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
+import { PROBE_CONNECTIONS } from "./reservations/gate.ts";
 import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
 import { reservationRoutes } from "./reservations/routes.ts";
-import {
-  CHANGE_BATCHES_PER_WORKER,
-  keyPrefixOf,
-  openSale,
-  PROBE_CONNECTIONS,
-  type Sale,
-  SWEEPER_CONNECTIONS,
-} from "./sale.ts";
+import { CHANGE_BATCHES_PER_WORKER, keyPrefixOf, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
 import { createApps, type Serving, serve } from "./serving.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";
@@ -74,6 +69,7 @@ export async function openEngine(
 ): Promise<Engine> {
   const parts = several?.parts ?? (await openParts(config, lifecycle));
   assertConnections(config, parts.database.connectionLimit);
+  if (parts.database.notice !== undefined && !several) log.warn(parts.database.notice);
   const metrics = createMetrics();
   metrics.buildInfo.set({ version, bun: Bun.version }, 1);
   metrics.processes.set(config.webConcurrency);
@@ -117,6 +113,7 @@ export async function openEngine(
   const events = catalogueRoutes({
     database: drizzle(reads),
     isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
+    answers: sale.databaseAnswers,
     keeper: catalogue,
     memory,
     runAsAdmin: adminSessions({
@@ -179,6 +176,7 @@ function openReads({ config, parts, log, lifecycle }: Opening): pg.Pool {
       connectTimeoutMs: config.connectTimeoutMs,
       statementTimeoutMs: config.statementTimeoutMs,
       name: "sentinel-reads",
+      mayBeReadOnly: true,
       connectionLimit: READ_CONNECTIONS,
     },
     (error) => log.debug({ error: error.message }, "an idle database connection was lost"),
@@ -220,7 +218,7 @@ function openPublisher({ config, parts, figures, lifecycle }: Opening): Publishe
  * The connections of all threads must fit into what Postgres gives, or the busiest moment fails.
  * @throws {ConfigError} when those of all processes together do not.
  */
-export function assertConnections(config: Config, connectionLimit: number): void {
+export function assertConnections(config: Config, { connections, setBy }: ConnectionLimit): void {
   const { reservationWorkers, batchesPerWorker, webConcurrency } = config;
   const ofEach =
     reservationWorkers * (batchesPerWorker + CHANGE_BATCHES_PER_WORKER) +
@@ -233,13 +231,13 @@ export function assertConnections(config: Config, connectionLimit: number): void
     PUBLISHER_CONNECTIONS +
     ADMIN_CONNECTIONS;
   const needed = ofEach * webConcurrency;
-  if (needed <= connectionLimit) return;
+  if (needed <= connections) return;
   if (webConcurrency > 1) {
     throw new ConfigError(
-      `WEB_CONCURRENCY: ${webConcurrency} processes of ${ofEach} connections need ${needed}, Postgres gives ${connectionLimit}: lower it, RESERVATION_WORKERS or BATCHES_PER_WORKER, or raise max_connections`,
+      `WEB_CONCURRENCY: ${webConcurrency} processes of ${ofEach} connections need ${needed}, Postgres gives ${connections}: lower it, RESERVATION_WORKERS or BATCHES_PER_WORKER, or raise ${setBy}`,
     );
   }
   throw new ConfigError(
-    `RESERVATION_WORKERS: ${reservationWorkers} threads of ${batchesPerWorker} batches need ${needed} connections, Postgres gives ${connectionLimit}: lower it or BATCHES_PER_WORKER, or raise max_connections`,
+    `RESERVATION_WORKERS: ${reservationWorkers} threads of ${batchesPerWorker} batches need ${needed} connections, Postgres gives ${connections}: lower it or BATCHES_PER_WORKER, or raise ${setBy}`,
   );
 }

@@ -1,6 +1,7 @@
 import "./preflight.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
+import { MIGRATE_USAGE, migrateCommand } from "./access/migrate-command.ts";
 import { misspelt, readCommand, START } from "./command-line.ts";
 import { describeConfig, readConfig } from "./config.ts";
 import { kafkaSecurityOf } from "./credentials/relations.ts";
@@ -18,6 +19,7 @@ const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 
 Usage: ${START} [help | --version | --config-table]
        ${KEYS_USAGE}
+       ${MIGRATE_USAGE}
        ${VERIFY_USAGE}
 
 Everything is set by environment variables:
@@ -31,6 +33,9 @@ async function main(): Promise<void> {
     case "keys":
       tellMisspelt();
       return keysCommand(command.args, () => readConfig(process.env));
+    case "migrate":
+      tellMisspelt();
+      return migrateCommand(command.args, () => readConfig(process.env));
     case "verify":
       tellMisspelt();
       return verifyAndExit(command.args);

@@ -7,18 +7,15 @@ import { redisTlsOf } from "./credentials/relations.ts";
 import type { ReservationSettings } from "./dispatch/messages.ts";
 import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
-import { DatabaseGate } from "./health/database-gate.ts";
 import type { LedgerTail } from "./live/ledger-tail.ts";
 import type { Opening } from "./opening.ts";
-import { readPulse } from "./postgres/catalogue.ts";
-import { openPool } from "./postgres/connect.ts";
 import { findReservation } from "./postgres/reservations.ts";
 import { readSeatsOf } from "./postgres/seats.ts";
-import { awaitStandbysOf } from "./postgres/standbys.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher } from "./reservations/batcher.ts";
 import { Changes } from "./reservations/changes.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
+import { openGate } from "./reservations/gate.ts";
 import { MemoryKeeper } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
 import { Sweeper } from "./reservations/sweeper.ts";
@@ -26,10 +23,6 @@ import { SweeperLoop } from "./reservations/sweeper-loop.ts";
 import { giveBackLeft, UnresolvedReservations } from "./reservations/unresolved.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
 import { FaultLog, messageOf } from "./telemetry/log.ts";
-
-/** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
-export const PROBE_CONNECTIONS = 1;
-const PROBE_TIMEOUT_MS = 1000;
 
 /** Confirmations and the like have batches and connections of their own, so that they never wait behind takers. */
 export const CHANGE_BATCHES_PER_WORKER = 2;
@@ -44,7 +37,10 @@ const BATCH_DEADLINE_MS = 15_000;
 export interface Sale {
   batcher: Batcher;
   changes: Changes;
+  /** Whether seats can be sold. */
   databaseUp(): boolean;
+  /** Whether the database can at least be read. */
+  databaseAnswers(): boolean;
   ready(): boolean;
   /** Brings the sale's gauges up to date. */
   refresh(): void;
@@ -80,7 +76,7 @@ export function openSale(
   };
   const trouble = (kind: "doubtful" | "away") => {
     if (kind === "doubtful") metrics.doubtfulBatches.inc();
-    gate.suspect();
+    gate.suspect(kind === "doubtful" ? "lost" : "failed");
   };
   const unresolved = new UnresolvedReservations(join(config.dataDir, "unresolved.jsonl"), log);
   const batcher = new Batcher({
@@ -92,7 +88,10 @@ export function openSale(
     batchLimitSeats: config.batchLimitSeats,
     queueLimitSeats: config.queueLimitSeats,
     observer: {
-      decided: (batch) => reservationFigures.decided(batch),
+      decided: (batch) => {
+        if (!batch.answer.databaseAway) gate.proven();
+        reservationFigures.decided(batch);
+      },
       changed,
       unresolved: (doubt, state) => {
         if (doubt.reservationIds.length === 0) return;
@@ -134,12 +133,13 @@ export function openSale(
   let draining = false;
   const { keeper, feed } = openMemory(opening, { memory, reads, publisher, tail });
   const gate = openGate(opening, {
-    onChange: (up) => {
-      figures.databaseChanged(up);
+    onChange: (state, reason) => {
+      figures.databaseChanged(state, reason);
       if (draining) return;
-      batcher.refuse(up ? undefined : "unavailable");
-      changes.refuse(up ? undefined : "unavailable");
+      batcher.refuse(state === "up" ? undefined : "unavailable");
+      changes.refuse(state === "up" ? undefined : "unavailable");
     },
+    rehearse: () => threads.run({ kind: "rehearse" }, BATCH_DEADLINE_MS),
     // Commits may have been lost on the way here: what memory knows of them is not so any more.
     onNewEpoch: () => {
       memory.clear();
@@ -154,6 +154,7 @@ export function openSale(
     batcher,
     changes,
     databaseUp: () => gate.isUp,
+    databaseAnswers: () => gate.answers,
     ready: () => gate.isUp && !ending && keeper.isFilled,
     refresh: () => {
       metrics.queueSeats.set(batcher.queueSeats);
@@ -221,38 +222,6 @@ function openSweeper(
     onFreed(freed);
   });
   lifecycle.onClose("sweeper", () => loop.stop());
-}
-
-interface GateEvents {
-  onChange(up: boolean): void;
-  onNewEpoch(): void;
-  /** Told at every probe. */
-  onCatalogue(revision: number): void;
-}
-
-function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents): DatabaseGate {
-  const probes = openPool(
-    {
-      databaseUrl: parts.databaseUrl,
-      connectTimeoutMs: config.connectTimeoutMs,
-      statementTimeoutMs: PROBE_TIMEOUT_MS,
-      name: "sentinel-probe",
-      connectionLimit: PROBE_CONNECTIONS,
-    },
-    (error) => log.debug({ error: error.message }, "the probe's database connection was lost"),
-  );
-  lifecycle.onClose("probe pool", () => probes.end());
-  let epoch: number | undefined;
-  const probe = async () => {
-    const now = await readPulse(drizzle(probes));
-    await awaitStandbysOf(probes);
-    if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
-    epoch = now.epoch;
-    events.onCatalogue(now.catalogueRevision);
-  };
-  const gate = new DatabaseGate(probe, events.onChange);
-  lifecycle.onClose("database gate", () => gate.close());
-  return gate;
 }
 
 interface FeedNeighbours {

@@ -3,13 +3,16 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type {
   ChangeResult,
   RecallResult,
+  RehearsalResult,
+  RehearsalTask,
   ReservationSettings,
   ReservationTask,
   SettleResult,
   TakeResult,
 } from "../src/dispatch/messages.ts";
 import { commitChanges } from "../src/postgres/change.ts";
-import { openPool } from "../src/postgres/connect.ts";
+import { onFresh, openPool } from "../src/postgres/connect.ts";
+import { probeFaultOf, rehearseSale } from "../src/postgres/readiness.ts";
 import { recallChanges } from "../src/postgres/recall.ts";
 import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
@@ -63,8 +66,8 @@ async function warmUp(): Promise<void> {
 
 /** One Piscina task: a batch of seats to take, of reservations to change, or of either whose first answer was lost. */
 export default function run(
-  task: ReservationTask,
-): Promise<TakeResult | ChangeResult | RecallResult | SettleResult> {
+  task: ReservationTask | RehearsalTask,
+): Promise<TakeResult | ChangeResult | RecallResult | SettleResult | RehearsalResult> {
   switch (task.kind) {
     case "take":
       return take(transactions, locks, task);
@@ -74,6 +77,8 @@ export default function run(
       return recall(task);
     case "settle":
       return settleDoubt(task);
+    case "rehearse":
+      return onFresh(pool, rehearseSale).then(() => undefined, probeFaultOf);
     default:
       throw new Error(`unknown task ${task satisfies never}`);
   }

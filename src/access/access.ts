@@ -34,6 +34,7 @@ export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours)
       connectTimeoutMs: config.connectTimeoutMs,
       statementTimeoutMs: config.statementTimeoutMs,
       name: "sentinel-keys",
+      mayBeReadOnly: true,
       connectionLimit: KEY_CONNECTIONS,
     },
     (error) => log.debug({ error: error.message }, "the database connection for API keys was lost"),

@@ -22,7 +22,7 @@ const wire = ({ occurredAt, ...act }: Act) => ({ ...act, occurredAt: occurredAt.
 
 /** Administrators read what administrators did. */
 export function logRoutes({ guard, database, metrics, log }: AccessRoutesOptions) {
-  const inDatabase = fromDatabase(log, "what is asked about the administration log");
+  const inDatabase = fromDatabase({ log, what: "what is asked about the administration log" });
   return new Elysia({ name: "administration log" }).get(
     ...observed(
       metrics,

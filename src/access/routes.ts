@@ -36,7 +36,7 @@ export interface AccessRoutesOptions extends Access {
 
 /** Administrators make and revoke API keys; a key is shown once, in the answer that makes it. */
 export function accessRoutes({ keys, guard, database, metrics, log }: AccessRoutesOptions) {
-  const inDatabase = fromDatabase(log, "what is done with API keys");
+  const inDatabase = fromDatabase({ log, what: "what is done with API keys" });
   return new Elysia({ name: "access" })
     .post(
       ...observed(

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { plainText } from "../http/plain-text.ts";
+import { time } from "../http/time.ts";
 import { PRICE_TIER_LIMIT } from "../seats/layout.ts";
 import type { EventDraft, EventFacts } from "./catalogue.ts";
 import { isCurrency } from "./money.ts";
@@ -21,14 +22,10 @@ const HOLD_LIMIT_MOST_SECONDS = 7 * 86_400;
 /** No event may allow more; a reservation's seats share one row, one batch and one answer. */
 const RESERVATION_LIMIT_SEATS = 20;
 const BUYER_LIMIT_MOST_SEATS = 100_000;
-/** What Postgres keeps as `integer`. */
-const AMOUNT_LIMIT_MINOR = 2 ** 31 - 1;
+/** Beyond it a JSON number is not exact. */
+const AMOUNT_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
 const DEFAULTS = { holdTtlSeconds: 600, holdLimitSeconds: 1800 };
-
-const TIME = "must be an ISO 8601 time with its zone, such as 2026-12-01T10:00:00+01:00";
-/** In milliseconds since 1970. */
-const time = z.iso.datetime({ offset: true, error: TIME }).transform((text) => Date.parse(text));
 
 const changeable = {
   name: plainText(NAME_LIMIT_CHARACTERS),

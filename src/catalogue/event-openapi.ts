@@ -36,7 +36,12 @@ const summaryProperties: Record<string, object> = {
       properties: {
         name: { type: "string" },
         price: { type: "string", description: "In units of the currency, with its decimals." },
-        amountMinor: { type: "integer", description: "In its minor unit." },
+        amountMinor: {
+          type: "integer",
+          minimum: 0,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: "In its minor unit.",
+        },
       },
     },
   },

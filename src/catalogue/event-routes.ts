@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
+import type { FromDatabase } from "../health/from-database.ts";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
@@ -32,15 +33,24 @@ const seatsQuery = z.strictObject({
 });
 
 /** Events and their sections, from this process's memory; their seats, from the database. */
-export function eventRoutes({ database, ask, keeper, maps, guard, metrics }: CatalogueNeighbours) {
+export function eventRoutes({
+  database,
+  ask,
+  askDatabase,
+  keeper,
+  maps,
+  guard,
+  metrics,
+}: CatalogueNeighbours) {
   /** Answers about an event, or that there is none. */
   const ofEvent = (
     text: string | undefined,
     answer: (event: CatalogueEvent) => unknown,
+    asking: FromDatabase = ask,
   ): Response | Promise<unknown> => {
     const eventId = readEventId(text);
     if ("problem" in eventId) return eventId.problem;
-    return ask(async () => {
+    return asking(async () => {
       const event = await keeper.find(eventId.value);
       return event ? answer(event) : eventNotFound(eventId.value);
     });
@@ -96,11 +106,12 @@ export function eventRoutes({ database, ask, keeper, maps, guard, metrics }: Cat
         guard.guarded("reader", ({ params, query }) => {
           const read = readQuery(query, seatsQuery);
           if ("problem" in read) return read.problem;
-          return ofEvent(params.eventId, async (event) => {
+          const seatsOf = async (event: CatalogueEvent) => {
             const filter = filterOf(event, read.value);
             if (filter instanceof Response) return filter;
             return seatPage(await listSeats(database, filter), keeper);
-          });
+          };
+          return ofEvent(params.eventId, seatsOf, askDatabase);
         }),
       ),
       { detail: eventSeatsDetail },

@@ -1,6 +1,7 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
 import { problem } from "../http/problem.ts";
+import { timeOf } from "../http/time.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
 import { observed } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
@@ -21,17 +22,13 @@ const OF_JUST_NOW = "no-store";
 const SETTLED_AFTER_MS = 60_000;
 
 const mapQuery = z.strictObject({
-  at: z.iso
-    .datetime({
-      offset: true,
-      error: "must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)",
-    })
-    .transform((text) => Date.parse(text))
-    .optional(),
+  at: timeOf(
+    "must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)",
+  ).optional(),
 });
 
 /** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
-export function mapRoutes({ database, ask, keeper, maps, guard, metrics }: CatalogueNeighbours) {
+export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, metrics }: CatalogueNeighbours) {
   const showPast = async (event: CatalogueEvent, atMs: number, request: Request) => {
     const nowMs = await readDatabaseTimeMs(database);
     if (atMs > nowMs) {
@@ -60,7 +57,7 @@ export function mapRoutes({ database, ask, keeper, maps, guard, metrics }: Catal
         const { at } = read.value;
         const known = keeper.catalogue.event(eventId.value);
         if (known && at === undefined) return answerOf(maps.mapOf(known), request, OF_NOW);
-        return ask(async () => {
+        return (at === undefined ? ask : askDatabase)(async () => {
           const event = await keeper.find(eventId.value);
           if (!event) return eventNotFound(eventId.value);
           return at === undefined

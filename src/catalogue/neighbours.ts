@@ -12,6 +12,8 @@ export interface CatalogueOptions {
   database: NodePgDatabase;
   /** Whether enough readers wait for a connection. */
   isBusy(): boolean;
+  /** False while it is known that the database does not answer. */
+  answers(): boolean;
   keeper: CatalogueKeeper;
   memory: SeatMemory;
   runAsAdmin: RunAsAdmin;
@@ -21,7 +23,9 @@ export interface CatalogueOptions {
 }
 
 /** What the routes of the catalogue have in common. */
-export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "memory" | "log"> {
+export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "answers" | "memory" | "log"> {
   ask: FromDatabase;
+  /** For what memory cannot answer. */
+  askDatabase: FromDatabase;
   maps: MapCache;
 }

@@ -8,10 +8,12 @@ import type { CatalogueOptions } from "./neighbours.ts";
 import { seatRoutes } from "./seat-routes.ts";
 
 /** Events, sections and seats: to look at (`looking`), and for administrators to make (`administration`). */
-export function catalogueRoutes({ isBusy, memory, log, ...same }: CatalogueOptions) {
+export function catalogueRoutes({ isBusy, answers, memory, log, ...same }: CatalogueOptions) {
+  const what = "what the catalogue asks";
   const neighbours = {
     ...same,
-    ask: fromDatabase(log, "what the catalogue asks", isBusy),
+    ask: fromDatabase({ log, what, isBusy }),
+    askDatabase: fromDatabase({ log, what, isBusy, answers }),
     maps: new MapCache(memory),
   };
   const looking = new Elysia({ name: "catalogue" })

@@ -25,7 +25,7 @@ const historyQuery = z.strictObject({
 });
 
 /** Seats as they are in the database at this moment, and what has happened to them. */
-export function seatRoutes({ database, ask, keeper, guard, metrics }: CatalogueNeighbours) {
+export function seatRoutes({ database, askDatabase: ask, keeper, guard, metrics }: CatalogueNeighbours) {
   /** Answers about a seat that there is. */
   const ofSeat = (text: string | undefined, answer: (seatId: SeatId) => Promise<unknown>) => {
     const seatId = parseSeatId(text ?? "");

@@ -30,6 +30,11 @@ export type ReservationTask =
   /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
   | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
 
+/** Real transactions have failed: would one succeed now? */
+export interface RehearsalTask {
+  kind: "rehearse";
+}
+
 /** Seats to take, for reservations of one seat or several; those with a key or a buyer have a guard. */
 export interface TakeBatch extends SeatRequests {
   guards: TakeGuard[];
@@ -78,6 +83,9 @@ export type RecallResult = { changes: Recalled[] } | "away";
 
 /** For each seat the version that was committed, or null when it never will be. */
 export type SettleResult = { versions: (number | null)[] } | "away";
+
+/** Undefined when a sale would succeed. */
+export type RehearsalResult = { kind: "unsellable" | "away" | "slow"; reason: string } | undefined;
 
 /** What the publisher's thread is told once. */
 export interface PublisherSettings {

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { type Config, ConfigError } from "../config.ts";
 import type { Lifecycle } from "../lifecycle.ts";
+import { codeOf, SQLSTATE } from "../postgres/faults.ts";
 import { type DatabaseFacts, ensureDatabase, prepareDatabase } from "../postgres/migrate.ts";
+import { UnusableDatabase } from "../postgres/unusable-database.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
 import { EMBEDDED_DATABASE, startEmbeddedPostgres, urlOfRunningPostgres } from "./postgres.ts";
 import { startEmbeddedRedis } from "./redis.ts";
@@ -55,9 +57,7 @@ export async function findRunningPostgres({
 export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: Config, lifecycle: Lifecycle) {
   if (databaseUrl) {
     const facts = await prepareDatabase(databaseUrl, connectTimeoutMs).catch((error: unknown) => {
-      throw new ConfigError(
-        `DATABASE_URL: ${originOf(databaseUrl)} cannot be used (${reasonOf(error)}): start that Postgres or correct the URL`,
-      );
+      throw new ConfigError(`DATABASE_URL: ${originOf(databaseUrl)} ${reasonOf(error)}`);
     });
     return { url: databaseUrl, facts, description: `real, ${facts.version} at ${originOf(databaseUrl)}` };
   }
@@ -92,8 +92,13 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
 
 /** Some refusals have an empty message and only a code, one for each address that was tried. */
 function reasonOf(error: unknown): string {
+  if (error instanceof UnusableDatabase) return error.message;
   const first = error instanceof AggregateError ? error.errors[0] : error;
-  return (
-    messageOf(first) || (first instanceof Error && "code" in first ? String(first.code) : "no reason given")
-  );
+  const reason =
+    messageOf(first) || (first instanceof Error && "code" in first ? String(first.code) : "no reason given");
+  const advice =
+    codeOf(first) === SQLSTATE.tooManyConnections
+      ? "raise that limit (max_connections, alter role or alter database ... connection limit) or end other connections"
+      : "start that Postgres or correct the URL";
+  return `cannot be used (${reason}): ${advice}`;
 }

@@ -1,32 +1,73 @@
 const PROBE_UP_INTERVAL_MS = 1000;
-const PROBE_DOWN_INTERVAL_MS = 250;
+const PROBE_AGAIN_INTERVAL_MS = 250;
+
+/** So many slow probes in a row, with no transaction answered meanwhile, are more than a busy machine. */
+const SLOW_LIMIT = 3;
 
 /**
- * Whether the database can be asked. Down: requests are refused at once instead of each waiting for a
- * connection to fail. It opens only when a probe has passed, and closes when a probe fails or somebody
- * who met trouble asks for one that fails.
+ * - `up`: seats can be sold;
+ * - `unsellable`: the database answers, but nothing can be sold (read-only, locked, without privileges): reading works;
+ * - `away`: it does not answer.
+ */
+export type DatabaseState = "up" | "unsellable" | "away";
+
+/** What a probe that failed says. `slow`: there was no answer in time, which a busy machine may be the cause of. */
+export interface ProbeFault {
+  kind: "unsellable" | "away" | "slow";
+  reason: string;
+}
+
+export interface DatabaseGateOptions {
+  /** Undefined when seats can be sold. */
+  probe(): Promise<ProbeFault | undefined>;
+  /** As `probe`, the way a sale goes; asked only after real transactions have failed, until it succeeds. */
+  rehearse(): Promise<ProbeFault | undefined>;
+  onChange(state: DatabaseState, reason: string | undefined): void;
+}
+
+/**
+ * Whether seats can be sold. While they cannot, requests are refused at once instead of each waiting for its failure.
+ *
+ * - `up` ends at once with a fault that the server or the network has named. After slow probes it ends when a
+ *   transaction was lost too, or when there were `SLOW_LIMIT` in a row and no transaction was answered meanwhile.
+ * - `unsellable` and `away` end when a probe has passed, and after a failed transaction a rehearsal too.
  */
 export class DatabaseGate {
-  private up = true;
+  private state: DatabaseState = "up";
   private timer: ReturnType<typeof setTimeout> | undefined;
   private probing = false;
   private closed = false;
+  private slowCount = 0;
+  /** A transaction has failed since the last one that went as it should. */
+  private suspected = false;
+  /** One of those has got no answer at all. */
+  private wasLost = false;
 
-  /** @param probe rejects when the database does not answer in time. */
-  constructor(
-    private readonly probe: () => Promise<unknown>,
-    private readonly onChange: (up: boolean) => void,
-  ) {
+  constructor(private readonly options: DatabaseGateOptions) {
     this.plan();
   }
 
+  /** Whether seats can be sold. */
   get isUp(): boolean {
-    return this.up;
+    return this.state === "up";
   }
 
-  /** Somebody met trouble: look now. */
-  suspect(): void {
+  /** Whether it can be read. */
+  get answers(): boolean {
+    return this.state !== "away";
+  }
+
+  /** A transaction has failed: look now. `lost`: it got no answer. */
+  suspect(kind: "failed" | "lost"): void {
+    this.suspected = true;
+    if (kind === "lost") this.wasLost = true;
     void this.look();
+  }
+
+  /** A transaction went as it should. On the way of every batch: it must cost nothing. */
+  proven(): void {
+    this.slowCount = 0;
+    this.wasLost = false;
   }
 
   close(): void {
@@ -37,21 +78,38 @@ export class DatabaseGate {
   private plan(): void {
     clearTimeout(this.timer);
     if (this.closed) return;
-    this.timer = setTimeout(() => void this.look(), this.up ? PROBE_UP_INTERVAL_MS : PROBE_DOWN_INTERVAL_MS);
+    const isCalm = this.isUp && this.slowCount === 0;
+    this.timer = setTimeout(() => void this.look(), isCalm ? PROBE_UP_INTERVAL_MS : PROBE_AGAIN_INTERVAL_MS);
   }
 
   private async look(): Promise<void> {
     if (this.probing || this.closed) return;
     this.probing = true;
-    const up = await this.probe().then(
-      () => true,
-      () => false,
-    );
+    const fault =
+      (await this.options.probe()) ?? (this.suspected ? await this.options.rehearse() : undefined);
     this.probing = false;
-    if (up !== this.up && !this.closed) {
-      this.up = up;
-      this.onChange(up);
-    }
+    if (this.closed) return;
+    this.heed(fault);
     this.plan();
+  }
+
+  private heed(fault: ProbeFault | undefined): void {
+    if (!fault) {
+      this.slowCount = 0;
+      this.suspected = false;
+      this.wasLost = false;
+      this.become("up", undefined);
+    } else if (fault.kind !== "slow") {
+      this.become(fault.kind, fault.reason);
+    } else {
+      this.slowCount++;
+      if (this.wasLost || this.slowCount >= SLOW_LIMIT) this.become("away", fault.reason);
+    }
+  }
+
+  private become(state: DatabaseState, reason: string | undefined): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.options.onChange(state, reason);
   }
 }

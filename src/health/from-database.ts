@@ -1,5 +1,5 @@
 import { problem } from "../http/problem.ts";
-import { faultOf } from "../postgres/faults.ts";
+import { faultOf, isFaultOfData } from "../postgres/faults.ts";
 import { FaultLog, type Logger } from "../telemetry/log.ts";
 
 const RETRY_AFTER = { "retry-after": "1" };
@@ -7,14 +7,29 @@ const RETRY_AFTER = { "retry-after": "1" };
 /** Asks the database for an answer, or answers 503. */
 export type FromDatabase = <Answer>(ask: () => Promise<Answer>) => Promise<Answer | Response>;
 
+export interface FromDatabaseOptions {
+  log: Logger;
+  /** What is asked there, as the log's sentence ends: "the database refuses ...". */
+  what: string;
+  /** Whether enough wait for a connection. */
+  isBusy?: () => boolean;
+  /** False while it is known that the database does not answer: nobody waits for that. */
+  answers?: () => boolean;
+}
+
 /**
- * That the database is away is told once, by its gate; what it refuses is a fault of ours, and logged.
- * @param what is asked there, as the log's sentence ends: "the database refuses ..."
- * @param isBusy whether enough wait for a connection.
+ * That the database is away is told once, by its gate; what it refuses is a fault of ours, and logged. A value that it
+ * cannot keep is the caller's: every field is checked before, and this is the net below that.
  */
-export function fromDatabase(log: Logger, what: string, isBusy: () => boolean = () => false): FromDatabase {
+export function fromDatabase({
+  log,
+  what,
+  isBusy = () => false,
+  answers = () => true,
+}: FromDatabaseOptions): FromDatabase {
   const refusals = new FaultLog(log, `the database refuses ${what}`);
   return async (ask) => {
+    if (!answers()) return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
     if (isBusy()) return problem("unavailable", "Too many are reading now.", RETRY_AFTER);
     try {
       const answer = await ask();
@@ -22,6 +37,11 @@ export function fromDatabase(log: Logger, what: string, isBusy: () => boolean = 
       return answer;
     } catch (error) {
       if (faultOf(error) !== "doubtful") refusals.met(error);
+      if (isFaultOfData(error))
+        return problem(
+          "invalid-request",
+          "A value of this request is not one that can be stored or searched for.",
+        );
       return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
     }
   };

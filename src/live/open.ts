@@ -26,6 +26,7 @@ export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
       connectTimeoutMs: config.connectTimeoutMs,
       statementTimeoutMs: config.statementTimeoutMs,
       name: "sentinel-live",
+      mayBeReadOnly: true,
       connectionLimit: LIVE_CONNECTIONS,
     },
     (error) => log.debug({ error: error.message }, "the database connection for seat changes was lost"),

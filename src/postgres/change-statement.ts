@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { keyIsAlive, liveSeatsOf } from "./guards.ts";
+import { reservationPrices } from "./prices.ts";
 
 /**
  * Whether a reservation's state allows an action. `row` is the reservation: as it was seen, or the newest
@@ -52,7 +53,7 @@ with requested as materialized (
 )${guarded.guards}, seen as materialized (
   select n.*, ${allows("n", guarded)} as allowed from known n
 ), owners as materialized (
-  select r.id, r.event_id, r.seat_ids, r.seat_count, r.prices_minor, n.position, n.action, n.change_id, not n.cancellable as final,
+  select r.id, r.event_id, r.seat_ids, r.seat_count, n.position, n.action, n.change_id, not n.cancellable as final,
          case when n.action = 'extend' then n.extended_to else r.expires_at end as expires_at
   from seen n
   join reservations r on r.id = n.id
@@ -120,7 +121,7 @@ select
   end as verdict,
   case when seen.status = 'held' and seen.expires_at <= statement_timestamp() then 'expired' else seen.status::text end as status,
   case when seen.id is not null and requested.action <> 'expire' then json_build_object(
-    'reservationId', seen.id, 'eventId', seen.event_id, 'seatIds', seen.seat_ids, 'pricesMinor', seen.prices_minor,
+    'reservationId', seen.id, 'eventId', seen.event_id, 'seatIds', seen.seat_ids, 'pricesMinor', ${reservationPrices("seen")},
     'expiresAtMs', floor(extract(epoch from coalesce(whole.expires_at, seen.expires_at)) * 1000)) end as facts,
   coalesce(changed.seats, '[]') as seats,
   coalesce(whole.final, false) as final,

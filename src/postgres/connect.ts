@@ -1,6 +1,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { enterEpoch } from "./epoch.ts";
+import { isLost } from "./faults.ts";
+import { pinSettings } from "./session-settings.ts";
 import { watchCommits } from "./standbys.ts";
 
 /** Beyond the server's own limit for a statement, so that the server's clear answer comes first. */
@@ -23,8 +25,12 @@ export interface PoolOptions {
   connectionLimit: number;
   statementTimeoutMs: number;
   connectTimeoutMs: number;
+  /** Longest wait for a lock; without it the statement timeout bounds that too. */
+  lockTimeoutMs?: number;
   /** False where losing the last commits in a crash is harmless: they need not wait for the disk. */
   durable?: boolean;
+  /** True where reads alone are worth having: a connection to a database that is read-only now is used too. */
+  mayBeReadOnly?: boolean;
 }
 
 /**
@@ -43,6 +49,32 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
   // with an event that nobody listens to.
   pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
+}
+
+/**
+ * Works on a connection of the pool that is given up when the work fails: the next one begins as the server is then.
+ * A connection that had broken while it was idle says nothing about the server, so the work is tried once more.
+ */
+export async function onFresh<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
+  const run = async () => {
+    const client = await pool.connect();
+    try {
+      const result = await work(client);
+      client.release();
+      return result;
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+  };
+  const hadIdle = pool.idleCount > 0;
+  return run().catch((error: unknown) => {
+    if (hadIdle && isLost(error)) return run();
+    throw error;
+  });
 }
 
 /** One connection of its own, checked like those of a pool; for sessions that hold an advisory lock. */
@@ -80,8 +112,12 @@ export async function openSnapshot(
   try {
     await client.connect();
     await client.query(
-      `select set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false),
-              set_config('jit', 'off', false), set_config('work_mem', '${SNAPSHOT_WORK_MEM}', false)`,
+      `select ${pinSettings({
+        statement_timeout: "$1",
+        idle_in_transaction_session_timeout: "$1",
+        jit: "'off'",
+        work_mem: `'${SNAPSHOT_WORK_MEM}'`,
+      })}`,
       [String(options.statementTimeoutMs)],
     );
     await client.query("begin transaction isolation level repeatable read read only");
@@ -89,6 +125,28 @@ export async function openSnapshot(
       const exported = await sameAs.query<{ id: string }>("select pg_export_snapshot() as id");
       await client.query(`set transaction snapshot ${client.escapeLiteral(exported.rows[0]?.id ?? "")}`);
     }
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A session that waits as long as it takes, for preparing a database that may be empty yet. Whoever opens it ends it. */
+export async function openUnpooled(
+  options: Pick<PoolOptions, "databaseUrl" | "name" | "connectTimeoutMs">,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: options.databaseUrl,
+    application_name: options.name,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query(
+      `select ${pinSettings({ statement_timeout: "'0'", idle_in_transaction_session_timeout: "'0'" })}`,
+    );
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
@@ -107,30 +165,40 @@ function clientOptions(options: Omit<PoolOptions, "connectionLimit">): pg.Client
 }
 
 /**
- * `synchronous_commit` is raised where it is too low, never lowered. Each statement sees what was committed
- * before it, whatever the database's default is: keys and limits leak otherwise. The prepared statements keep
- * one generic plan by index: planning each batch anew cost 0.8 ms of its 2.5 ms, and a plan made while the
- * table was small (a sequential scan) must not outlive its growth.
+ * `synchronous_commit` is raised where it is too low, never lowered. The prepared statements keep one generic plan
+ * by index: planning each batch anew cost 0.8 ms of its 2.5 ms, and a plan made while the table was small (a
+ * sequential scan) must not outlive its growth.
  */
+const PREPARE = `select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
+       ${pinSettings({
+         statement_timeout: "$1",
+         idle_in_transaction_session_timeout: "$1",
+         lock_timeout: "$3",
+         plan_cache_mode: "'force_generic_plan'",
+         enable_seqscan: "'off'",
+         synchronous_commit: `case
+           when not $2 then 'off'
+           when current_setting('synchronous_commit') in ('off', 'local') then 'on'
+           else current_setting('synchronous_commit') end`,
+       })}`;
+
 async function prepareConnection(
   client: pg.Client,
-  { statementTimeoutMs, durable = true }: Pick<PoolOptions, "statementTimeoutMs" | "durable">,
+  {
+    statementTimeoutMs,
+    durable = true,
+    mayBeReadOnly = false,
+    lockTimeoutMs = 0,
+  }: Omit<PoolOptions, "connectionLimit">,
 ): Promise<void> {
   watchCommits(client);
-  const found = await client.query<{ standby: boolean }>(
-    `select pg_is_in_recovery() as standby,
-            set_config('statement_timeout', $1, false),
-            set_config('idle_in_transaction_session_timeout', $1, false),
-            set_config('plan_cache_mode', 'force_generic_plan', false),
-            set_config('default_transaction_isolation', 'read committed', false),
-            set_config('enable_seqscan', 'off', false),
-            set_config('client_min_messages', 'warning', false),
-            set_config('synchronous_commit', case
-              when not $2 then 'off'
-              when current_setting('synchronous_commit') in ('off', 'local') then 'on'
-              else current_setting('synchronous_commit') end, false)`,
-    [String(statementTimeoutMs), durable],
-  );
-  if (found.rows[0]?.standby) throw new Error("this Postgres is a standby: writes are not possible here");
+  const { rows } = await client.query<{ standby: boolean; readOnly: boolean }>(PREPARE, [
+    String(statementTimeoutMs),
+    durable,
+    String(lockTimeoutMs),
+  ]);
+  if (rows[0]?.standby) throw new Error("this Postgres is a standby: writes are not possible here");
+  if (rows[0]?.readOnly && !mayBeReadOnly)
+    throw new Error("this database is read-only: default_transaction_read_only is on");
   await enterEpoch(drizzle(client));
 }

@@ -32,7 +32,7 @@ export async function enterEpoch(database: NodePgDatabase): Promise<void> {
   await database.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.epoch})`);
     // Whoever still writes rows of the older epoch is waited for: they would come behind the ledger's reader.
-    await tx.execute(sql`lock table seat_events, admin_log in share mode`);
+    await tx.execute(sql`select sentinel_lock_ledger()`);
     await tx.execute(sql`
       with here as (${here}), newest as (select * from ledger_epochs order by epoch desc limit 1)
       insert into ledger_epochs (epoch, system_identifier, timeline, place)

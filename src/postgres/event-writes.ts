@@ -6,6 +6,7 @@ import { arrayOf } from "./arrays.ts";
 import { factsOf } from "./catalogue.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 import type { Transaction } from "./kept-answers.ts";
+import { storedPrice } from "./prices.ts";
 import { events, sections } from "./schema.ts";
 
 /** Seats of one insert: their texts are a few hundred KiB, and making them holds up other work for a few ms. */
@@ -106,7 +107,7 @@ async function insertSection(
     .values({ eventId: event.id, name, kind: layout.kind, firstSeatId, seatCount, layout })
     .returning({ id: sections.id });
   if (!section) throw new Error("the section was not inserted");
-  const prices = sql`(select array_agg((tier->>'amountMinor')::int order by position)
+  const prices = sql`(select array_agg((tier->>'amountMinor')::bigint order by position)
     from jsonb_array_elements(${JSON.stringify(event.priceTiers)}::jsonb) with ordinality as t(tier, position))`;
   for (let first = 0; first < seatCount; first += INSERT_LIMIT_SEATS) {
     const places = Array.from({ length: Math.min(INSERT_LIMIT_SEATS, seatCount - first) }, (_, index) =>
@@ -114,10 +115,10 @@ async function insertSection(
     );
     await tx.execute(sql`
       with prices as materialized (select ${prices} as of_tier)
-      insert into seats (id, event_id, section_id, row_label, seat_number, price_minor, price_tier, accessible, restricted_view)
+      insert into seats (id, event_id, section_id, row_label, seat_number, price_minor, price_minor_large, price_tier, accessible, restricted_view)
       select ${firstSeatId + first} + position - 1, ${event.id}, ${section.id}, row_label, seat_number,
-             (select of_tier[price_tier + 1] from prices), price_tier, accessible, restricted_view
-      from unnest(
+             ${storedPrice(sql`of_tier[price_tier + 1]`)}, price_tier, accessible, restricted_view
+      from prices, unnest(
         ${sql.param(places.map((place) => place.rowLabel))}::text[], ${sql.param(places.map((place) => place.seatNumber))}::text[],
         ${arrayOf(places.map((place) => place.priceTier))}::smallint[], ${arrayOf(places.map((place) => place.accessible))}::boolean[],
         ${arrayOf(places.map((place) => place.restrictedView))}::boolean[]

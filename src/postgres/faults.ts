@@ -14,9 +14,46 @@ const REFUSED = /^2[23]/;
 /** 08 connection exception, 57P operator intervention, 58 and XX system and internal errors: the session ended with it. */
 const LOST = /^(08|57P|58|XX)/;
 
+/** The codes that the engine acts on by themselves. */
+export const SQLSTATE = {
+  divisionByZero: "22012",
+  tooManyConnections: "53300",
+  undefinedTable: "42P01",
+  insufficientPrivilege: "42501",
+  readOnlyTransaction: "25006",
+  lockNotAvailable: "55P03",
+  deadlockDetected: "40P01",
+  queryCanceled: "57014",
+} as const;
+
+/** The server's code for an error, also where a library has wrapped it; undefined where the server said nothing. */
+export function codeOf(error: unknown): string | undefined {
+  const cause = error instanceof Error && error.cause instanceof pg.DatabaseError ? error.cause : error;
+  return cause instanceof pg.DatabaseError ? cause.code : undefined;
+}
+
 /** By code, not by severity, whose words come in the server's language. */
 export function faultOf(error: unknown): Fault {
-  const cause = error instanceof Error && error.cause instanceof pg.DatabaseError ? error.cause : error;
-  if (!(cause instanceof pg.DatabaseError) || !cause.code || LOST.test(cause.code)) return "doubtful";
-  return REFUSED.test(cause.code) ? "refused" : "away";
+  const code = codeOf(error);
+  if (!code || LOST.test(code)) return "doubtful";
+  return REFUSED.test(code) ? "refused" : "away";
+}
+
+/** What node-postgres says when there was no answer in time; these errors have no code. */
+const TIMED_OUT = /timeout/i;
+
+/** Whether there was no answer in time, which a busy machine may be the cause of. */
+export function isSlow(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code !== undefined) return code === SQLSTATE.queryCanceled;
+  return error instanceof Error && !("code" in error) && TIMED_OUT.test(error.message);
+}
+
+/** Whether the connection broke, rather than that the server said something or nothing in time. */
+export const isLost = (error: unknown): boolean => faultOf(error) === "doubtful" && !isSlow(error);
+
+/** Whether a value was refused (class 22); the division by zero is the tripwire of a statement of ours. */
+export function isFaultOfData(error: unknown): boolean {
+  const code = codeOf(error);
+  return code?.startsWith("22") === true && code !== SQLSTATE.divisionByZero;
 }

@@ -1,19 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { eq, sql } from "drizzle-orm";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import { migrate } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
 import type { EventDraft } from "../catalogue/catalogue.ts";
 import { ensureCallerIndex } from "./caller-index.ts";
+import { openUnpooled } from "./connect.ts";
 import { ADVISORY_LOCKS, enterEpoch } from "./epoch.ts";
 import { createEvent } from "./event-writes.ts";
+import { codeOf, SQLSTATE } from "./faults.ts";
+import { applyMigrations, MIGRATION_TIMEOUT_MS, readMigrationState } from "./migrations.ts";
+import { refusePooledTransactions } from "./pooler.ts";
 import { events, secrets } from "./schema.ts";
-
-const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
-
-/** A rival that migrates at the same moment is waited for this long. */
-const MIGRATION_TIMEOUT_MS = 60_000;
+import { readServerFacts, type ServerFacts } from "./server-facts.ts";
+import { UnusableDatabase } from "./unusable-database.ts";
 
 /** The event that an empty database begins with; the contract names its seats, `S-1` to `S-1000`, and their price. */
 const DEMO: EventDraft = {
@@ -51,63 +50,100 @@ const DEMO: EventDraft = {
 /** As many bits as the hash that is made with it. */
 const TOKEN_SECRET_BYTES = 32;
 
-/** Who this database is, and how many connections it can give; `id` keeps its Redis keys apart from others'. */
-export interface DatabaseFacts {
-  id: string;
-  version: string;
-  connectionLimit: number;
+export interface DatabaseFacts extends ServerFacts {
   /** What reservation tokens are signed with, by every process of this database. */
   tokenSecret: string;
+  /** What an operator should hear of at the start, in one line. */
+  notice?: string;
 }
 
 /**
  * Brings the schema up to date, enters the epoch and seeds an empty database. Several processes may do
- * this at once: an advisory lock lets them pass one by one.
- * @throws when the database cannot be reached or is older than Postgres 15.
+ * this at once: an advisory lock lets them pass one by one. Where nothing is to be done, nothing is written.
+ * @throws {UnusableDatabase} when the engine cannot work with this database; otherwise when it cannot be reached.
  */
 export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: number): Promise<DatabaseFacts> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: connectTimeoutMs,
-    application_name: "sentinel-migrations",
-  });
-  client.on("error", () => undefined);
-  await client.connect();
+  const open = () => openUnpooled({ databaseUrl, connectTimeoutMs, name: "sentinel-migrations" });
+  const client = await open();
   try {
+    const facts = await readServerFacts(client);
+    await refusePooledTransactions(client, open);
     const database = drizzle(client);
-    const facts = await database.execute<{
-      id: string;
-      version: string;
-      number: number;
-      connection_limit: number;
-    }>(sql`
-      select system_identifier || '-' || (select oid from pg_database where datname = current_database()) as id,
-             current_setting('server_version') as version, current_setting('server_version_num')::int as number,
-             current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as connection_limit
-      from pg_control_system()`);
-    const [row] = facts.rows;
-    if (!row || row.number < 150_000)
-      throw new Error(`Postgres ${row?.version} is too old: 15 or newer is needed`);
     await database.execute(sql.raw(`set lock_timeout = ${MIGRATION_TIMEOUT_MS}`));
     await database.execute(sql`select pg_advisory_lock(${ADVISORY_LOCKS.migrations})`);
-    await migrate(database, { migrationsFolder: MIGRATIONS_FOLDER });
-    await enterEpoch(database);
-    const existing = await database.select({ id: events.id }).from(events).limit(1);
-    if (existing.length === 0) await createEvent(database, DEMO);
-    const tokenSecret = await ensureTokenSecret(database);
+    const notice = await explained(facts, () => migrateWhereBehind(database));
+    const prepared = await explained(facts, async () => {
+      await enterEpoch(database);
+      const existing = await database.select({ id: events.id }).from(events).limit(1);
+      if (existing.length === 0) await createEvent(database, DEMO);
+      const tokenSecret = await ensureTokenSecret(database);
+      return { ...facts, tokenSecret, ...(notice !== undefined && { notice }) };
+    });
     await database.execute(sql`select pg_advisory_unlock(${ADVISORY_LOCKS.migrations})`);
     await ensureCallerIndex(database);
-    return { id: row.id, version: row.version, connectionLimit: row.connection_limit, tokenSecret };
+    return prepared;
   } finally {
     await client.end();
   }
 }
 
+/** @returns what is worth telling about the migrations. */
+async function migrateWhereBehind(database: NodePgDatabase): Promise<string | undefined> {
+  const state = await readMigrationState(database);
+  switch (state.kind) {
+    case "current":
+      return undefined;
+    case "ahead":
+      return `a newer version has migrated the database (${state.unknownCount} of its migrations are unknown here) and says that this one may go on using it`;
+    case "behind":
+      await applyMigrations(database);
+      return undefined;
+    default:
+      throw new Error(`unknown state ${state satisfies never}`);
+  }
+}
+
+/** Runs what needs privileges, and says what is missing where the role does not have them. */
+async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    switch (codeOf(error)) {
+      case SQLSTATE.insufficientPrivilege:
+        throw new UnusableDatabase(
+          `does not let role "${facts.role}" do what is needed (${reasonOf(error)}): run the command "migrate --grant ${facts.role}" with the URL of the role that owns the tables (docs/operations/postgres.md)`,
+          { cause: error },
+        );
+      case SQLSTATE.readOnlyTransaction:
+        throw new UnusableDatabase(
+          "is read-only and has to be migrated or seeded first: make it writable (default_transaction_read_only)",
+          { cause: error },
+        );
+      case SQLSTATE.lockNotAvailable:
+        throw new UnusableDatabase(
+          `could not be migrated within ${MIGRATION_TIMEOUT_MS / 1000} s, since others keep its tables locked: end long transactions (pg_stat_activity) and start again`,
+          { cause: error },
+        );
+      default:
+        throw error;
+    }
+  }
+}
+
+/** What the server said; Drizzle wraps it in an error whose message is the statement. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /** Made once; under the lock of the migrations, so that all processes get the same. */
 async function ensureTokenSecret(database: NodePgDatabase): Promise<string> {
+  const find = () => database.select().from(secrets).where(eq(secrets.name, "token"));
+  const [kept] = await find();
+  if (kept) return kept.value;
   const value = randomBytes(TOKEN_SECRET_BYTES).toString("base64url");
   await database.insert(secrets).values({ name: "token", value }).onConflictDoNothing();
-  const [found] = await database.select().from(secrets).where(eq(secrets.name, "token"));
+  const [found] = await find();
   if (!found) throw new Error("the token secret was not inserted");
   return found.value;
 }

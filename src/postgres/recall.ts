@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { arrayOf } from "./arrays.ts";
 import type { ChangeRow, ReservationFacts } from "./change.ts";
+import { reservationPrices } from "./prices.ts";
 
 /** Attempts whose answers were lost: one a place; a reservation may stand here with several. */
 export interface LostChanges {
@@ -57,7 +58,7 @@ export function recallChanges(database: NodePgDatabase, lost: LostChanges): Prom
       left join events e on e.id = r.event_id
       left join lateral (
         select json_agg(json_build_array(l.seat_id, l.version)) as seats, json_build_object(
-          'reservationId', r.id, 'eventId', r.event_id, 'seatIds', r.seat_ids, 'pricesMinor', r.prices_minor,
+          'reservationId', r.id, 'eventId', r.event_id, 'seatIds', r.seat_ids, 'pricesMinor', ${reservationPrices("r")},
           'expiresAtMs', floor(extract(epoch from coalesce(min(l.hold_expires_at), r.expires_at)) * 1000)) as facts
         from unnest(r.seat_ids) as seat(id)
         join seat_events l on l.seat_id = seat.id and l.change_id = q.change_id

@@ -69,7 +69,7 @@ export function proveReservations(session: NodePgDatabase): Promise<Found> {
       },
       {
         what: "the reservation miscounts its seats or prices",
-        isBroken: sql`seat_count <> cardinality(seat_ids) or seat_count <> cardinality(prices_minor)`,
+        isBroken: sql`seat_count <> cardinality(seat_ids) or seat_count <> cardinality(coalesce(prices_minor_large, prices_minor::bigint[]))`,
       },
       {
         what: "the reservation is of another event than its ledger rows",

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { ReservationFacts } from "./change.ts";
 import { type KeyClaim, keyIsAlive, liveSeatsOf } from "./guards.ts";
+import { reservationPrices } from "./prices.ts";
 
 /** A reservation as its owner sees it. */
 export interface ReservationView extends ReservationFacts {
@@ -11,8 +12,8 @@ export interface ReservationView extends ReservationFacts {
 }
 
 const factsOf = (expiresAt: string) =>
-  sql.raw(`r.id as "reservationId", r.event_id::float8 as "eventId", array_to_json(r.seat_ids) as "seatIds",
-    array_to_json(r.prices_minor) as "pricesMinor", floor(extract(epoch from ${expiresAt}) * 1000)::float8 as "expiresAtMs"`);
+  sql`r.id as "reservationId", r.event_id::float8 as "eventId", array_to_json(r.seat_ids) as "seatIds",
+    ${reservationPrices("r")} as "pricesMinor", floor(extract(epoch from ${sql.raw(expiresAt)}) * 1000)::float8 as "expiresAtMs"`;
 
 export async function findReservation(
   database: NodePgDatabase,

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { keyIsAlive, liveSeatsOf } from "./guards.ts";
+import { seatPrice } from "./prices.ts";
 
 /** Whether the event of `e` sells at this moment, by the database's clock. */
 const onSale = sql`e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
@@ -48,9 +49,9 @@ with requested as materialized (
       last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
   from taken t
   where s.id = t.id
-  returning s.id, s.version, s.event_id, s.price_minor, s.reservation_id, s.hold_expires_at, t.replaced, t.position, t.final
+  returning s.id, s.version, s.event_id, s.price_minor, s.price_minor_large, s.reservation_id, s.hold_expires_at, t.replaced, t.position, t.final
 ), reservation_rows as (
-  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, expires_at, buyer_id)
+  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, prices_minor_large, expires_at, buyer_id)
   ${wishes.rows(buyer)}
 )${keys}, ledger_rows as (
   insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
@@ -108,7 +109,8 @@ export const singles: Wishes = {
   select * from locked
 )`,
   rows: () =>
-    sql`select reservation_id, event_id, 'confirmed', 1, array[id], array[price_minor], null, null from updated`,
+    sql`select reservation_id, event_id, 'confirmed', 1, array[id], case when price_minor is null then '{}' else array[price_minor] end,
+         case when price_minor is null then array[price_minor_large] end, null, null from updated`,
   tooMany: sql``,
   free: sql``,
   wonHold: sql``,
@@ -131,15 +133,17 @@ export const several: Wishes = {
   rows: (
     buyer,
   ) => sql`select reservation_id, min(event_id), case when min(hold_expires_at) is null then 'confirmed'::reservation_status else 'held' end,
-         count(*), array_agg(id order by position), array_agg(price_minor order by position), min(hold_expires_at), ${buyer}
+         count(*), array_agg(id order by position),
+         case when bool_or(price_minor is null) then '{}' else array_agg(price_minor order by position) end,
+         case when bool_or(price_minor is null) then array_agg(${seatPrice("updated")} order by position) end, min(hold_expires_at), ${buyer}
   from updated group by reservation_id`,
   tooMany: sql`
       when r.seat_count > e.reservation_limit_seats then 'too_many'`,
   free: sql`
       when exists (select from locked where locked.position = r.position) then 'free'`,
   wonHold: sql`, case when hold_expires_at is not null then json_build_array(
-    event_id, price_minor, floor(extract(epoch from hold_expires_at) * 1000)) end as hold`,
-  otherHold: sql`, case when r.is_hold and s.id is not null then json_build_array(s.event_id, s.price_minor, null) end as hold`,
+    event_id, ${seatPrice("updated")}, floor(extract(epoch from hold_expires_at) * 1000)) end as hold`,
+  otherHold: sql`, case when r.is_hold and s.id is not null then json_build_array(s.event_id, ${seatPrice("s")}, null) end as hold`,
   holds: sql`json_agg(hold order by position)`,
 };
 

@@ -117,7 +117,10 @@ export const seats = pgTable(
     rowLabel: text("row_label"),
     /** Null in general admission. */
     seatNumber: text("seat_number"),
-    priceMinor: integer("price_minor").notNull(),
+    /** Null where the price is beyond an `integer`. */
+    priceMinor: integer("price_minor"),
+    /** The price in those cases only. Widening `price_minor` would rewrite the table and stop the sale meanwhile. */
+    priceMinorLarge: bigint("price_minor_large", { mode: "number" }),
     priceTier: smallint("price_tier").notNull().default(0),
     accessible: boolean().notNull().default(false),
     restrictedView: boolean("restricted_view").notNull().default(false),
@@ -149,6 +152,8 @@ export const reservations = pgTable(
     /** In the order of the request, and the price of each when it was taken. */
     seatIds: bigint("seat_ids", { mode: "number" }).array().notNull().default([]),
     pricesMinor: integer("prices_minor").array().notNull().default([]),
+    /** All prices, where one is beyond an `integer`; `prices_minor` is empty then. */
+    pricesMinorLarge: bigint("prices_minor_large", { mode: "number" }).array(),
     buyerId: text("buyer_id"),
     /** Who made the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
     caller: text(),
@@ -166,6 +171,8 @@ export const reservations = pgTable(
     index("reservations_buyer").on(reservation.buyerId, reservation.eventId).where(sql`buyer_id is not null`),
     // Made after the migrations, concurrently (src/postgres/caller-index.ts): a migration would stop the sale for it.
     index("reservations_caller").on(reservation.caller).where(sql`status = 'held' and caller is not null`),
+    // An engine from before `price_minor_large` would sell such a seat without its price: it is refused instead.
+    check("reservations_prices_known", sql`array_position(${reservation.pricesMinor}, null) is null`),
   ],
 );
 

@@ -1,5 +1,6 @@
 import { and, asc, eq, gt, lt, lte } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { seatPriceOf } from "./prices.ts";
 import { seats } from "./schema.ts";
 
 const view = {
@@ -9,7 +10,7 @@ const view = {
   seatNumber: seats.seatNumber,
   status: seats.status,
   version: seats.version,
-  priceMinor: seats.priceMinor,
+  priceMinor: seatPriceOf(seats),
   priceTier: seats.priceTier,
   accessible: seats.accessible,
   restrictedView: seats.restrictedView,
@@ -18,15 +19,8 @@ const view = {
 /** A seat's row, as far as clients may see it; its section is found by its id. */
 export type SeatView = Pick<
   typeof seats.$inferSelect,
-  | "eventId"
-  | "seatNumber"
-  | "status"
-  | "version"
-  | "priceMinor"
-  | "priceTier"
-  | "accessible"
-  | "restrictedView"
-> & { seatId: number; row: string | null };
+  "eventId" | "seatNumber" | "status" | "version" | "priceTier" | "accessible" | "restrictedView"
+> & { seatId: number; row: string | null; priceMinor: number };
 
 export async function findSeat(database: NodePgDatabase, seatId: number): Promise<SeatView | undefined> {
   const found = await database.select(view).from(seats).where(eq(seats.id, seatId));

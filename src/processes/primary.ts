@@ -26,6 +26,7 @@ export async function openProcesses(
 ): Promise<Engine & { ready: Promise<void> }> {
   const parts = await openParts(config, lifecycle);
   assertConnections(config, parts.database.connectionLimit);
+  if (parts.database.notice !== undefined) log.warn(parts.database.notice);
   connectionLimitOf(config);
   const { port, release } = await reservePort(config);
   lifecycle.onClose("reservation of the port", release);

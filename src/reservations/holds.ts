@@ -6,6 +6,7 @@ import type { Batcher } from "./batcher.ts";
 import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
 import type { HoldOutcome } from "./outcome.ts";
 import type { Search, SeatFinder } from "./seat-finder.ts";
+import { quantityFault, seatsFault } from "./totals.ts";
 
 /** Races for seats that were chosen here which one request may lose before it is told so. */
 const ATTEMPT_LIMIT = 8;
@@ -85,6 +86,8 @@ export class Holds {
     const quantity = wish.bestAvailable?.quantity ?? wish.quantity ?? 1;
     const field = wish.bestAvailable ? "bestAvailable.quantity" : "quantity";
     if (quantity > event.reservationLimitSeats) return { kind: "unfit", detail: tooMany(field, event) };
+    const dear = quantityFault(event, { field, quantity, tiers: wish.bestAvailable?.priceTiers });
+    if (dear !== undefined) return { kind: "unfit", detail: dear };
     const search = this.options.finder.searchFor(event, wish);
     return "detail" in search ? { kind: "unfit", ...search } : { search, event };
   }
@@ -133,7 +136,8 @@ export class Holds {
     if (!event) return undefined;
     if (eventId !== undefined && event.id !== eventId)
       return `seatIds: are seats of event ${event.id}, not of eventId ${eventId}.`;
-    return seatIds.length > event.reservationLimitSeats ? tooMany("seatIds", event) : undefined;
+    if (seatIds.length > event.reservationLimitSeats) return tooMany("seatIds", event);
+    return seatsFault(event, seatIds);
   }
 }
 

@@ -45,6 +45,8 @@ export class MemoryKeeper {
   /** One more, for all who ask while one is under way. */
   private following: Promise<void> | undefined;
   private filled = false;
+  /** Nothing was read since the start or a new epoch: a feed that is live does not make up for that. */
+  private isCold = true;
 
   constructor(
     private readonly database: NodePgDatabase,
@@ -78,6 +80,7 @@ export class MemoryKeeper {
   /** The marks are of another epoch now; the next catch-up reads everything. */
   forget(): void {
     this.marks = [undefined, undefined];
+    this.isCold = true;
   }
 
   close(): void {
@@ -101,6 +104,7 @@ export class MemoryKeeper {
     } else await this.readAll();
     this.marks = [now, undefined];
     this.filled = true;
+    this.isCold = false;
   }
 
   /** Both halves at once, each on a connection and so on a core of the database: 10 million seats in 6 s instead of 11. */
@@ -118,10 +122,10 @@ export class MemoryKeeper {
 
   /**
    * Takes a mark while the feed is heard, and catches up while it is not, so that memory without a feed is
-   * seconds old at most; called by itself every 5 s.
+   * seconds old at most. A first read that has failed is tried again here. Called by itself every 5 s.
    */
   async mark(): Promise<void> {
-    if (!this.isFeedLive()) return this.catchUp().catch(() => undefined);
+    if (this.isCold || !this.isFeedLive()) return this.catchUp().catch(() => undefined);
     const moment = await readMoment(this.database).catch(() => undefined);
     if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];
   }

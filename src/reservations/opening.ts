@@ -45,6 +45,7 @@ export function openReservations(
       connectTimeoutMs: config.connectTimeoutMs,
       statementTimeoutMs: config.statementTimeoutMs,
       name: "sentinel-reservation-reads",
+      mayBeReadOnly: true,
       connectionLimit: RESERVATION_READ_CONNECTIONS,
     },
     (error) => log.debug({ error: error.message }, "an idle database connection was lost"),

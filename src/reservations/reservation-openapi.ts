@@ -29,7 +29,10 @@ const reservationProperties = {
   total: {
     type: "object",
     required: ["amountMinor", "currency"],
-    properties: { amountMinor: { type: "integer" }, currency: { type: "string", description: "ISO 4217." } },
+    properties: {
+      amountMinor: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      currency: { type: "string", description: "ISO 4217." },
+    },
   },
   expiresAt: {
     type: "string",

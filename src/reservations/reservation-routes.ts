@@ -65,7 +65,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
   const { holds, changes, tokens, keeper, guard, metrics, log } = options;
   const { catalogue } = keeper;
 
-  const orBusy = fromDatabase(log, "what is asked about reservations");
+  const orBusy = fromDatabase({ log, what: "what is asked about reservations" });
 
   const hold = ({ request }: { request: Request }, caller: Caller) =>
     orBusy(async () => {

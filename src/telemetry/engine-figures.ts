@@ -99,9 +99,22 @@ export class EngineFigures {
     metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
   }
 
-  databaseChanged(up: boolean): void {
-    if (up) this.options.log.info("the database is back");
-    else this.options.log.error("the database is away: requests are answered 503 until it is back");
+  /** @param reason why nothing can be sold. */
+  databaseChanged(state: "up" | "unsellable" | "away", reason: string | undefined): void {
+    const { log } = this.options;
+    switch (state) {
+      case "up":
+        log.info("the database is back");
+        break;
+      case "unsellable":
+        log.error({ reason }, "the database takes no sales: requests are answered 503 until it does");
+        break;
+      case "away":
+        log.error({ reason }, "the database is away: requests are answered 503 until it is back");
+        break;
+      default:
+        throw new Error(`unknown state ${state satisfies never}`);
+    }
   }
 
   /** What the process that publishes audits beside. */

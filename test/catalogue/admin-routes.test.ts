@@ -151,7 +151,7 @@ describe("a description that cannot be made", () => {
       house({ priceTiers: Array.from({ length: 65 }, (_, i) => ({ name: `${i}`, amountMinor: 1 })) }),
     ],
     ["priceTiers.0.amountMinor", house({ priceTiers: [{ name: "Front", amountMinor: -1 }] })],
-    ["priceTiers.0.amountMinor", house({ priceTiers: [{ name: "Front", amountMinor: 2 ** 31 }] })],
+    ["priceTiers.0.amountMinor", house({ priceTiers: [{ name: "Front", amountMinor: 2 ** 53 }] })],
     [
       "priceTiers.1.name",
       house({ priceTiers: [...SMALL_HOUSE.priceTiers.slice(0, 1), ...SMALL_HOUSE.priceTiers] }),

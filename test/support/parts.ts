@@ -8,6 +8,7 @@ export type Part =
   | "schemathesis"
   | "toxiproxy"
   | "openssl"
+  | "pgbouncer"
   | "postgres-tools"
   | "haproxy"
   | "nginx"

@@ -6,6 +6,7 @@ import { type Config, ConfigError } from "../../config.ts";
 import { findRunningPostgres } from "../../embedded/parts.ts";
 import { EMBEDDED_DATABASE, hasEmbeddedPostgres, startEmbeddedPostgres } from "../../embedded/postgres.ts";
 import { openSnapshot } from "../../postgres/connect.ts";
+import { codeOf, SQLSTATE } from "../../postgres/faults.ts";
 import { messageOf, originOf } from "../../telemetry/log.ts";
 import type { Anchor } from "./chain-proof.ts";
 import type { EventStore } from "./event-store.ts";
@@ -139,8 +140,7 @@ function jsonOf({ verdict, proofs, head }: Verification, seconds: number): strin
 }
 
 function faultOf(error: unknown): string {
-  const fault = messageOf(error);
-  return /relation "ledger_checkpoints" does not exist/.test(fault)
-    ? "the database is not one of this version: start an engine on it once"
-    : fault;
+  return codeOf(error) === SQLSTATE.undefinedTable
+    ? `the database is not one of this version (${messageOf(error)}): start an engine on it once`
+    : messageOf(error);
 }

@@ -1,0 +1,102 @@
+import { join } from "node:path";
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { migrate } from "drizzle-orm/node-postgres/migrator";
+import journal from "../../drizzle/meta/_journal.json" with { type: "json" };
+import { schemaCompatibility } from "./compatibility-schema.ts";
+import { codeOf, SQLSTATE } from "./faults.ts";
+import { UnusableDatabase } from "./unusable-database.ts";
+
+const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
+
+/**
+ * An engine that knows this migration may use a database that this version has migrated. Raise it to the newest
+ * migration whenever an older engine would answer wrongly beside this one; migrations that only add leave it as it is
+ * (docs/operations/upgrades.md). Engines from before this one do not look.
+ */
+const OLDEST_USABLE_MIGRATION = "0008_large_prices";
+
+/**
+ * How long one attempt waits for a table's lock. Every sale queues behind it meanwhile: a migration that waited for a
+ * long reader (a dump, `verify`) would stop the sale for as long as that reads.
+ */
+const LOCK_TIMEOUT_MS = 300;
+const RETRY_PAUSE_MS = 700;
+
+/** How long a migration tries to get its locks, and how long a second process waits for the first one's migrations. */
+export const MIGRATION_TIMEOUT_MS = 60_000;
+
+/** A migration is known by the time when it was made, in ms since 1970. */
+const own = journal.entries.map(({ when }) => when);
+const newestOwn = Math.max(...own);
+const oldestUsable = journal.entries.find(({ tag }) => tag === OLDEST_USABLE_MIGRATION)?.when ?? newestOwn;
+
+/** How the migrations of a database compare with those of this version. */
+export type MigrationState =
+  | { kind: "current" }
+  /** Some of ours are not applied. */
+  | { kind: "behind"; pendingCount: number }
+  /** A newer version has migrated it, and says that this version may go on using it. */
+  | { kind: "ahead"; unknownCount: number };
+
+/**
+ * Reads which migrations were applied.
+ * @throws {UnusableDatabase} when a newer version has migrated the database and this one must not use it.
+ */
+export async function readMigrationState(database: NodePgDatabase): Promise<MigrationState> {
+  const applied = await readApplied(database);
+  const unknown = applied.filter((migration) => !own.includes(migration));
+  const pending = own.filter((migration) => !applied.includes(migration));
+  if (unknown.length === 0)
+    return pending.length === 0 ? { kind: "current" } : { kind: "behind", pendingCount: pending.length };
+  if (pending.length === 0 && (await mayGoOn(database, Math.max(...unknown))))
+    return { kind: "ahead", unknownCount: unknown.length };
+  throw new UnusableDatabase(
+    `was migrated by a newer version (${unknown.length} of its migrations are unknown here): start that version, or restore a backup from before its migrations`,
+  );
+}
+
+/**
+ * Applies the migrations that are missing, beside engines that sell: each attempt gives up its locks soon, and the
+ * next one follows a moment later.
+ * @throws when they cannot be applied within a minute.
+ */
+export async function applyMigrations(database: NodePgDatabase): Promise<void> {
+  const deadline = Date.now() + MIGRATION_TIMEOUT_MS;
+  await database.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
+  for (;;) {
+    try {
+      await migrate(database, { migrationsFolder: MIGRATIONS_FOLDER });
+      break;
+    } catch (error) {
+      const code = codeOf(error);
+      const isLocked = code === SQLSTATE.lockNotAvailable || code === SQLSTATE.deadlockDetected;
+      if (!isLocked || Date.now() > deadline) throw error;
+      await Bun.sleep(RETRY_PAUSE_MS);
+    }
+  }
+  const row = { newestMigrationMs: newestOwn, oldestUsableMigrationMs: oldestUsable };
+  await database
+    .insert(schemaCompatibility)
+    .values(row)
+    .onConflictDoUpdate({ target: schemaCompatibility.id, set: row });
+}
+
+async function readApplied(database: NodePgDatabase): Promise<number[]> {
+  const known = await database.execute<{ known: boolean }>(
+    sql`select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations') as known`,
+  );
+  if (!known.rows[0]?.known) return [];
+  const { rows } = await database.execute<{ created_at: string }>(
+    sql`select created_at from drizzle.__drizzle_migrations order by created_at`,
+  );
+  return rows.map((row) => Number(row.created_at));
+}
+
+async function mayGoOn(database: NodePgDatabase, newestUnknown: number): Promise<boolean> {
+  const [row] = await database.select().from(schemaCompatibility);
+  return (
+    row !== undefined && row.newestMigrationMs >= newestUnknown && row.oldestUsableMigrationMs <= newestOwn
+  );
+}

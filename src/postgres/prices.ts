@@ -1,0 +1,23 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { seats } from "./schema.ts";
+
+/**
+ * Prices are whole minor units up to 2^53 - 1. One that fits into an `integer` is in `price_minor`, as engines of
+ * earlier versions read it; a larger one is in `price_minor_large` alone.
+ */
+const INTEGER_LIMIT = 2 ** 31 - 1;
+
+/** A seat's price, where `row` is its row of `seats` or what a statement returned of it. */
+export const seatPrice = (row: string) => sql.raw(`coalesce(${row}.price_minor, ${row}.price_minor_large)`);
+
+/** It as a column of a Drizzle query. */
+export const seatPriceOf = (seat: typeof seats): SQL<number> =>
+  sql<number>`coalesce(${seat.priceMinor}, ${seat.priceMinorLarge})`.mapWith(Number);
+
+/** The prices of a reservation's seats as a JSON array. */
+export const reservationPrices = (row: string) =>
+  sql.raw(`coalesce(array_to_json(${row}.prices_minor_large), array_to_json(${row}.prices_minor))`);
+
+/** What the two columns of a seat take for a price in `amount`, which is a `bigint`. */
+export const storedPrice = (amount: SQL) =>
+  sql`case when ${amount} <= ${sql.raw(String(INTEGER_LIMIT))} then ${amount}::int end, case when ${amount} > ${sql.raw(String(INTEGER_LIMIT))} then ${amount} end`;

@@ -1,0 +1,76 @@
+import { sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+import { type Pulse, readPulse } from "./catalogue.ts";
+import { codeOf, faultOf, isSlow, SQLSTATE } from "./faults.ts";
+import { SALE_PRIVILEGES } from "./privileges.ts";
+import { awaitStandbys } from "./standbys.ts";
+
+/**
+ * How long the probe waits for a table's lock; a sale would wait as long. Longer than a migration holds one up
+ * (`LOCK_TIMEOUT_MS` in migrations.ts), and short enough that a lock is known within 2 s, with the probe's interval.
+ */
+export const PROBE_LOCK_TIMEOUT_MS = 500;
+
+/** The database answers, but nothing can be sold; the message says why. */
+class Unsellable extends Error {}
+
+const NEEDED = SALE_PRIVILEGES.map(([table, privilege]) => `('${table}', '${privilege}')`).join(", ");
+
+/** `seats` stands in it without being read: whoever keeps others from reading it is met here, not by the first reader. */
+const CONDITIONS = sql.raw(`
+  select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
+         (select string_agg(lower(privilege) || ' on ' || needed, ', ') from (values ${NEEDED}) as n(needed, privilege)
+          where not has_any_column_privilege(needed, privilege)) as missing,
+         exists (select from seats where false) as "isSeen"`);
+
+/** The locks of a sale, taken and let go: nothing is written. */
+const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_keys in row exclusive mode; rollback`;
+
+/**
+ * Finds out whether seats can be sold, without writing anything.
+ * @throws {Unsellable} when the database answers and they cannot; otherwise when it does not answer.
+ */
+export async function probeSale(client: pg.PoolClient): Promise<Pulse> {
+  const database = drizzle(client);
+  const pulse = await readPulse(database);
+  const { rows } = await database.execute<{ standby: boolean; readOnly: boolean; missing: string | null }>(
+    CONDITIONS,
+  );
+  const [found] = rows;
+  if (found?.standby) throw new Unsellable("this Postgres is a standby");
+  if (found?.readOnly)
+    throw new Unsellable("the database is read-only (default_transaction_read_only is on)");
+  if (found?.missing) throw new Unsellable(`the engine's role has lost privileges: ${found.missing}`);
+  await client.query(LOCKS).catch((error: unknown) => {
+    if (codeOf(error) !== SQLSTATE.lockNotAvailable) throw error;
+    throw new Unsellable("somebody keeps a table of the sale locked (pg_locks)");
+  });
+  await awaitStandbys(client);
+  return pulse;
+}
+
+/**
+ * A sale that is undone: it needs the connection, the privileges, the triggers and the room on the disk that a real
+ * one needs, and touches no seat.
+ */
+const REHEARSAL = `begin;
+  insert into reservations (id, status, seat_count) values (gen_random_uuid(), 'void', 0);
+  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
+  values (0, -1 - floor(random() * 1e15)::bigint, 0, 0, 'RESERVED', gen_random_uuid());
+  rollback`;
+
+/** @throws when a sale would fail. */
+export async function rehearseSale(client: pg.PoolClient): Promise<void> {
+  await client.query(REHEARSAL);
+}
+
+/** What a probe or a rehearsal that failed says about the database. */
+export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "slow"; reason: string } {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof Unsellable) return { kind: "unsellable", reason };
+  if (isSlow(error)) return { kind: "slow", reason };
+  // Somebody keeps even readers from a table of the sale.
+  if (codeOf(error) === SQLSTATE.lockNotAvailable) return { kind: "away", reason };
+  return { kind: faultOf(error) === "doubtful" ? "away" : "unsellable", reason };
+}

@@ -1,0 +1,90 @@
+import type pg from "pg";
+import { UnusableDatabase } from "./unusable-database.ts";
+
+const OLDEST_VERSION_NUMBER = 150_000;
+
+/** How many connections there are for us, and which setting says so. */
+export interface ConnectionLimit {
+  connections: number;
+  /** The setting, as it follows "raise". */
+  setBy: string;
+}
+
+/** Who this database is and what it gives; `id` keeps its Redis keys apart from others'. */
+export interface ServerFacts {
+  id: string;
+  version: string;
+  role: string;
+  connectionLimit: ConnectionLimit;
+}
+
+/** A superuser passes the limits of roles and databases. Reserved connections are left alone even then. */
+const FACTS = `
+  select system_identifier || '-' || d.oid as id, current_setting('server_version') as version,
+         current_setting('server_version_num')::int as number, session_user as role, d.datname as database,
+         pg_encoding_to_char(d.encoding) as encoding, pg_is_in_recovery() as standby,
+         current_setting('max_connections')::int as "serverLimit",
+         current_setting('superuser_reserved_connections')::int as "forSuperusers",
+         case when exists (select from pg_roles p where p.rolname = 'pg_use_reserved_connections' and pg_has_role(p.oid, 'usage'))
+           then 0 else coalesce(current_setting('reserved_connections', true)::int, 0) end as "forOthers",
+         case when r.rolsuper then -1 else r.rolconnlimit end as "roleLimit",
+         case when r.rolsuper then -1 else d.datconnlimit end as "databaseLimit"
+  from pg_control_system(), pg_database d, pg_roles r
+  where d.datname = current_database() and r.rolname = session_user`;
+
+interface FactsRow {
+  id: string;
+  version: string;
+  number: number;
+  role: string;
+  database: string;
+  encoding: string;
+  standby: boolean;
+  serverLimit: number;
+  forSuperusers: number;
+  forOthers: number;
+  roleLimit: number;
+  databaseLimit: number;
+}
+
+/** @throws {UnusableDatabase} when the engine cannot work with this server or database. */
+export async function readServerFacts(client: pg.Client): Promise<ServerFacts> {
+  const { rows } = await client.query<FactsRow>(FACTS);
+  const [row] = rows;
+  if (!row) throw new Error("the database does not say who it is");
+  const { id, version, role, encoding } = row;
+  if (row.number < OLDEST_VERSION_NUMBER)
+    throw new UnusableDatabase(`is Postgres ${version}, which is too old: use Postgres 15 or newer`);
+  if (row.standby)
+    throw new UnusableDatabase("is a standby, where nothing can be sold: use the URL of the primary");
+  if (encoding !== "UTF8")
+    throw new UnusableDatabase(
+      `has the encoding ${encoding}, which cannot hold every name: use a database made with encoding 'UTF8' (create database ... encoding 'UTF8' template template0)`,
+    );
+  return { id, version, role, connectionLimit: connectionLimitOf(row) };
+}
+
+function connectionLimitOf(row: FactsRow): ConnectionLimit {
+  const { serverLimit, forSuperusers, forOthers, roleLimit, databaseLimit, role, database } = row;
+  const reserved = [
+    ...(forSuperusers > 0 ? [`superuser_reserved_connections takes ${forSuperusers}`] : []),
+    ...(forOthers > 0 ? [`reserved_connections takes ${forOthers}`] : []),
+  ];
+  const limits: ConnectionLimit[] = [
+    {
+      connections: serverLimit - forSuperusers - forOthers,
+      setBy: `max_connections, which is ${serverLimit}${reserved.length > 0 ? ` (${reserved.join(", ")})` : ""}`,
+    },
+    {
+      connections: roleLimit,
+      setBy: `the limit of the role (alter role "${role}" connection limit ${roleLimit})`,
+    },
+    {
+      connections: databaseLimit,
+      setBy: `the limit of the database (alter database "${database}" connection limit ${databaseLimit})`,
+    },
+  ];
+  return limits
+    .filter(({ connections }) => connections >= 0)
+    .reduce((least, limit) => (limit.connections < least.connections ? limit : least));
+}

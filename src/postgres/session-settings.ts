@@ -1,0 +1,53 @@
+/**
+ * Settings of a session that the engine's statements and parsers rely on. A role, a database or the server may have
+ * others as its default (`alter role ... set`), so every connection pins these before its first use. They travel in
+ * the one statement that each new connection runs anyway, not in the startup packet: PgBouncer refuses unknown
+ * startup parameters.
+ *
+ * `default_transaction_read_only` is left alone on purpose: hosting companies set it when a disk is full.
+ */
+const PINNED = {
+  // node-postgres parses ISO dates only, and a zone offset with seconds (local mean time, before 1900) not at all.
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  bytea_output: "hex",
+  extra_float_digits: "1",
+  standard_conforming_strings: "on",
+  quote_all_identifiers: "off",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  // Each statement sees what was committed before it: keys and limits leak otherwise.
+  default_transaction_isolation: "read committed",
+  default_transaction_deferrable: "off",
+  client_min_messages: "warning",
+  // The statement timeout bounds every wait. A shorter one of the role would turn waits into faults.
+  lock_timeout: "0",
+  idle_session_timeout: "0",
+} as const;
+
+/**
+ * The schema where the tables are: `public`, unless an earlier version was started with another schema first in its
+ * search path and has put them there. Their types are in `public` in any case.
+ */
+const SEARCH_PATH = `coalesce((
+  select nullif(quote_ident(n.nspname), 'public') || ', public' from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.oid = coalesce(to_regclass('public.seat_events'), to_regclass('seat_events'))), 'public')`;
+
+/** In Postgres 17 and newer; an unknown setting would be an error. */
+const TRANSACTION_TIMEOUT = `case when current_setting('server_version_num')::int >= 170000
+  then set_config('transaction_timeout', '0', false) end`;
+
+/**
+ * A select list that pins the settings for the session, and those of the caller beside them.
+ * @param own values as SQL expressions, such as `'64MB'` or `$1`.
+ */
+export function pinSettings(own: Record<string, string> = {}): string {
+  const literals = Object.entries(PINNED)
+    .filter(([name]) => !(name in own))
+    .map(([name, value]): [string, string] => [name, `'${value}'`]);
+  return [["search_path", SEARCH_PATH], ...literals, ...Object.entries(own)]
+    .map(([name, value]) => `set_config('${name}', ${value}, false)`)
+    .concat(TRANSACTION_TIMEOUT)
+    .join(",\n       ");
+}

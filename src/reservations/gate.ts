@@ -1,0 +1,48 @@
+import { DatabaseGate, type DatabaseState, type ProbeFault } from "../health/database-gate.ts";
+import type { Opening } from "../opening.ts";
+import { onFresh, openPool } from "../postgres/connect.ts";
+import { PROBE_LOCK_TIMEOUT_MS, probeFaultOf, probeSale } from "../postgres/readiness.ts";
+
+/** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
+export const PROBE_CONNECTIONS = 1;
+const PROBE_TIMEOUT_MS = 1000;
+
+interface GateEvents {
+  onChange(state: DatabaseState, reason: string | undefined): void;
+  onNewEpoch(): void;
+  /** Told at every probe. */
+  onCatalogue(revision: number): void;
+  /** A sale that is undone, on a connection of those that sell. */
+  rehearse(): Promise<ProbeFault | undefined>;
+}
+
+/** Opens the probe of the database and the gate that heeds it. */
+export function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents): DatabaseGate {
+  const probes = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: PROBE_TIMEOUT_MS,
+      lockTimeoutMs: PROBE_LOCK_TIMEOUT_MS,
+      name: "sentinel-probe",
+      mayBeReadOnly: true,
+      connectionLimit: PROBE_CONNECTIONS,
+    },
+    (error) => log.debug({ error: error.message }, "the probe's database connection was lost"),
+  );
+  lifecycle.onClose("probe pool", () => probes.end());
+  let epoch: number | undefined;
+  const probe = async () => {
+    const now = await onFresh(probes, probeSale);
+    if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
+    epoch = now.epoch;
+    events.onCatalogue(now.catalogueRevision);
+  };
+  const gate = new DatabaseGate({
+    probe: () => probe().then(() => undefined, probeFaultOf),
+    rehearse: () => events.rehearse().catch(probeFaultOf),
+    onChange: events.onChange,
+  });
+  lifecycle.onClose("database gate", () => gate.close());
+  return gate;
+}
