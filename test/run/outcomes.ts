@@ -10,6 +10,8 @@ export interface Outcomes {
 
 const FILE = /^(\S+\.test\.ts):$/;
 const RESULT = /^\((pass|fail|skip|todo)\) /;
+/** At the end of a long report Bun lists the failed and skipped tests once more. */
+const REPEATED = /^\d+ tests? (failed|skipped|todo):$/;
 /** Bun prints this where a file throws outside of its tests, or a hook after the last test does. */
 const OUTSIDE = "# Unhandled error between tests";
 const SHOWN_LINES = 60;
@@ -27,6 +29,7 @@ export function collectOutcomes(report: string, exitCode: number): Outcomes {
     outcomes.failures.push([`--- ${file}`, ...lines.slice(-SHOWN_LINES)].join("\n"));
   };
   for (const line of report.split("\n")) {
+    if (REPEATED.test(line)) break;
     const named = FILE.exec(line)?.[1];
     const result = RESULT.exec(line)?.[1];
     if (named === undefined && result === undefined) {
