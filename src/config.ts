@@ -6,7 +6,7 @@ import { readSecret } from "./credentials/files.ts";
 import { credentialKnobs } from "./credentials/knobs.ts";
 import { credentialFault } from "./credentials/relations.ts";
 import { endingKnobs, fitEndingTimes } from "./ending-knobs.ts";
-import { broker, flag, integer, listOf, urlOf } from "./setting-types.ts";
+import { broker, flag, integer, listOf, origins, urlOf } from "./setting-types.ts";
 
 /** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
 export const LOOPBACK = "127.0.0.1";
@@ -179,6 +179,13 @@ const knobs = {
     fallback: undefined,
     shown: "that of HOST",
     meaning: "address the management port listens on",
+  },
+  corsOrigins: {
+    type: origins.optional(),
+    fallback: undefined,
+    shown: "no other origin",
+    meaning:
+      "comma-separated origins whose pages may read and, with what each route asks for, act; `*` is every origin",
   },
   bodyLimitBytes: {
     type: integer(1024, 1_048_576),

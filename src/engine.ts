@@ -22,7 +22,7 @@ import type { ConnectionLimit } from "./postgres/server-facts.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
 import { PROBE_CONNECTIONS } from "./reservations/gate.ts";
 import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
-import { reservationRoutes } from "./reservations/routes.ts";
+import { RESERVE_PATH, reservationRoutes } from "./reservations/routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, keyPrefixOf, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
 import { createApps, type Serving, serve } from "./serving.ts";
@@ -121,6 +121,7 @@ export async function openEngine(
       connectTimeoutMs: config.connectTimeoutMs,
     }),
     guard: access.guard,
+    bodyLimitBytes: config.bodyLimitBytes,
     metrics,
     log,
   });
@@ -138,8 +139,9 @@ export async function openEngine(
         findRevoked: (keyIds) => access.keys.findRevoked(keyIds),
       }),
     ],
+    direct: [RESERVE_PATH],
     managing: [
-      accessRoutes({ ...access, metrics, log }),
+      accessRoutes({ ...access, bodyLimitBytes: config.bodyLimitBytes, metrics, log }),
       logRoutes({ ...access, metrics, log }),
       events.administration,
       healthRoutes({ components }, metrics),

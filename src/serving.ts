@@ -11,6 +11,8 @@ import { FaultLog, messageOf } from "./telemetry/log.ts";
 export interface Controllers {
   /** For everybody. */
   selling: AnyElysia[];
+  /** Paths among them that Elysia prepares nothing for. */
+  direct: readonly string[];
   /** For those who run the engine: with a MANAGEMENT_PORT only there. */
   managing: AnyElysia[];
   /** On every port; made anew for each. */
@@ -31,7 +33,10 @@ export function createApps({ config, log, metrics }: Opening, version: string, c
   const { selling, managing, probes } = controllers;
   const lastResponses = new LastResponses();
   const appOf = (list: AnyElysia[]) =>
-    createApp({ ...{ version, log, metrics, lastResponses }, controllers: list });
+    createApp({
+      ...{ version, config, log, metrics, lastResponses },
+      ...{ controllers: list, direct: controllers.direct },
+    });
   const hasPort = config.managementPort !== undefined;
   const app = appOf([...selling, probes(), ...(hasPort ? [] : managing)]);
   return { app, management: hasPort ? appOf([probes(), ...managing]) : undefined, lastResponses };

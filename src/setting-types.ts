@@ -33,3 +33,22 @@ export const broker = z
     (value) => /^[\w.-]+:\d{1,5}$/.test(value) && Number(value.split(":")[1]) <= 65535,
     "must be a comma-separated list of host:port",
   );
+
+/** Far more than any shop has. */
+const ORIGIN_LIMIT = 100;
+const ORIGIN = "must be * or a comma-separated list of origins such as https://shop.example, without a path";
+/** As a browser sends it: http(s) in its shortest form, or the scheme of an app's own pages. */
+const isOrigin = (text: string) =>
+  /^https?:/i.test(text)
+    ? URL.canParse(text) && new URL(text).origin === text
+    : /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(:\d+)?$/.test(text);
+
+/** Origins of pages, or every origin. */
+export const origins = z.string().transform((text, context): string[] | "*" => {
+  if (text.trim() === "*") return "*";
+  const list = text.split(",").map((part) => part.trim());
+  const wrong = list.find((each) => !isOrigin(each));
+  if (wrong !== undefined || list.length > ORIGIN_LIMIT)
+    context.addIssue({ code: "custom", message: ORIGIN });
+  return list;
+});

@@ -1,4 +1,5 @@
 import { requestIdOf } from "../http/request-id.ts";
+import { BEARER } from "../http/request-rules.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { mayAct, type Role } from "./api-key.ts";
 import type { ApiKeys, FoundKey } from "./api-keys.ts";
@@ -33,7 +34,6 @@ interface Admitted {
 }
 
 const ANONYMOUS: Caller = { kind: "anonymous" };
-const BEARER = /^Bearer +(\S+) *$/i;
 
 /** The checks before a route: whose key it is, whether its role is enough, and whether it comes too often. */
 export class Guard {

@@ -66,7 +66,7 @@ export const logDetail: DocumentDecoration = {
         next: null,
       },
     ),
-    400: problemResponse("A parameter is not valid; the detail names it."),
-    503: problemResponse("The database cannot be asked now."),
+    400: problemResponse("A parameter is not valid; the detail names it.", ["invalid-request"]),
+    503: problemResponse("The database cannot be asked now.", ["unavailable"]),
   },
 };

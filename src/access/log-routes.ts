@@ -21,7 +21,7 @@ const page = z.strictObject({
 const wire = ({ occurredAt, ...act }: Act) => ({ ...act, occurredAt: occurredAt.toISOString() });
 
 /** Administrators read what administrators did. */
-export function logRoutes({ guard, database, metrics, log }: AccessRoutesOptions) {
+export function logRoutes({ guard, database, metrics, log }: Omit<AccessRoutesOptions, "bodyLimitBytes">) {
   const inDatabase = fromDatabase({ log, what: "what is asked about the administration log" });
   return new Elysia({ name: "administration log" }).get(
     ...observed(

@@ -26,12 +26,12 @@ const wholeNumber = (description: string) => ({ description, schema: { type: "in
 /** What the checks before a route may answer instead of it. */
 export const guardResponses = {
   401: {
-    ...problemResponse("The API key is missing, not known or revoked."),
+    ...problemResponse("The API key is missing, not known or revoked.", ["unauthorized"]),
     headers: { "WWW-Authenticate": { schema: { type: "string" } } },
   },
-  403: problemResponse("The role of the API key is not enough."),
+  403: problemResponse("The role of the API key is not enough.", ["forbidden"]),
   429: {
-    ...problemResponse("Too many requests in this window."),
+    ...problemResponse("Too many requests in this window.", ["rate-limited"]),
     headers: {
       "Retry-After": wholeNumber("Seconds until the window ends."),
       RateLimit: { description: 'As `"address";r=0;t=7`.', schema: { type: "string" } },
@@ -72,7 +72,7 @@ const example = {
 };
 
 const keySchema = { type: "object", required: Object.keys(properties), properties };
-const away = problemResponse("The database cannot be asked now.");
+const away = problemResponse("The database cannot be asked now.", ["unavailable"]);
 
 export const createDetail: DocumentDecoration = {
   operationId: "createApiKey",
@@ -106,8 +106,8 @@ export const createDetail: DocumentDecoration = {
       },
       { ...example, key: `sentinel_${example.keyId.replaceAll("-", "")}_${"…".repeat(3)}` },
     ),
-    400: problemResponse("A field is not valid; the detail names it."),
-    415: problemResponse("The body is not JSON."),
+    400: problemResponse("A field is not valid; the detail names it.", ["invalid-request"]),
+    415: problemResponse("The body is not JSON.", ["unsupported-media-type"]),
     503: away,
   },
 };
@@ -145,7 +145,7 @@ export const listDetail: DocumentDecoration = {
       },
       { apiKeys: [example], next: null },
     ),
-    400: problemResponse("A parameter is not valid; the detail names it."),
+    400: problemResponse("A parameter is not valid; the detail names it.", ["invalid-request"]),
     503: away,
   },
 };
@@ -162,6 +162,7 @@ export const revokeDetail: DocumentDecoration = {
       name: "keyId",
       in: "path",
       required: true,
+      example: "019a9d0e-8a53-7000-a1b2-c3d4e5f60718",
       description: "The key's id, not the key.",
       schema: { type: "string", format: "uuid" },
     },
@@ -170,8 +171,8 @@ export const revokeDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     204: { description: "It is revoked." },
-    400: problemResponse("A header is not valid; the detail names it."),
-    404: problemResponse("There is no such API key."),
+    400: problemResponse("A header is not valid; the detail names it.", ["invalid-request"]),
+    404: problemResponse("There is no such API key.", ["api-key-not-found"]),
     503: away,
   },
 };

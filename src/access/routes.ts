@@ -30,12 +30,13 @@ const wire = ({ createdAt, revokedAt, ...key }: ApiKeyView) => ({
 });
 
 export interface AccessRoutesOptions extends Access {
+  bodyLimitBytes: number;
   metrics: Metrics;
   log: Logger;
 }
 
 /** Administrators make and revoke API keys; a key is shown once, in the answer that makes it. */
-export function accessRoutes({ keys, guard, database, metrics, log }: AccessRoutesOptions) {
+export function accessRoutes({ keys, guard, database, bodyLimitBytes, metrics, log }: AccessRoutesOptions) {
   const inDatabase = fromDatabase({ log, what: "what is done with API keys" });
   return new Elysia({ name: "access" })
     .post(
@@ -50,7 +51,7 @@ export function accessRoutes({ keys, guard, database, metrics, log }: AccessRout
               "Idempotency-Key: is not taken here, since a key is shown once; revoke one whose answer was lost.",
             );
           }
-          const body = await readJson(request, newKey);
+          const body = await readJson(request, newKey, bodyLimitBytes);
           if (body.problem) return body.problem;
           const origin = actOriginOf(request, caller);
           if (origin instanceof Response) return origin;

@@ -25,9 +25,12 @@ const bodyOf = (schema: z.ZodType, example: object) => {
 const shared = { tags: ["Administration"], security: keyNeeded };
 const invalid = problemResponse(
   "A field is not valid; the detail begins with its path. Nothing was changed.",
+  ["invalid-request"],
 );
-const notJson = problemResponse("The body is not JSON by its Content-Type.");
-const busy = problemResponse("The database cannot be asked now, or other changes are under way.");
+const notJson = problemResponse("The body is not JSON by its Content-Type.", ["unsupported-media-type"]);
+const busy = problemResponse("The database cannot be asked now, or other changes are under way.", [
+  "unavailable",
+]);
 const event = (description: string) => jsonResponse(description, eventSchema, eventExample);
 
 export const createDetail: DocumentDecoration = {
@@ -76,7 +79,7 @@ export const createDetail: DocumentDecoration = {
 const changeResponses = {
   ...guardResponses,
   200: event("The event as it is now."),
-  404: problemResponse("There is no such event."),
+  404: problemResponse("There is no such event.", ["event-not-found"]),
   503: busy,
 };
 
@@ -98,7 +101,7 @@ const switchDetail = (operationId: string, summary: string): DocumentDecoration 
   parameters: [eventIdParameter, idempotencyKeyParameter, reasonParameter],
   responses: {
     ...changeResponses,
-    400: problemResponse("The event id or a header is not valid."),
+    400: problemResponse("The event id or a header is not valid.", ["invalid-request"]),
     422: keyReusedResponse,
   },
 });

@@ -26,7 +26,15 @@ class Refused extends Error {
 }
 
 /** Administrators make events and change them; what is answered is in the database and in this process's catalogue. */
-export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: CatalogueNeighbours) {
+export function adminRoutes({
+  ask,
+  keeper,
+  maps,
+  runAsAdmin,
+  guard,
+  bodyLimitBytes,
+  metrics,
+}: CatalogueNeighbours) {
   /** One transaction under the catalogue's lock; with a key it is done once, and its answer kept in it. */
   const inTransaction = (
     key: KeyClaim | null,
@@ -51,7 +59,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
     });
 
   const create = async ({ request }: { request: Request }, caller: Caller) => {
-    const body = await readJson(request, eventDescription);
+    const body = await readJson(request, eventDescription, bodyLimitBytes);
     if (body.problem) return body.problem;
     const origin = actOriginOf(request, caller);
     if (origin instanceof Response) return origin;
@@ -110,7 +118,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, metrics }: C
         metrics,
         `${EVENTS}/:eventId`,
         guard.guarded("admin", async (context, caller) => {
-          const body = await readJson(context.request, eventChange);
+          const body = await readJson(context.request, eventChange, bodyLimitBytes);
           return body.problem ?? change(context, caller, "event.changed", body.value);
         }),
       ),

@@ -7,6 +7,7 @@ export const eventIdParameter = {
   name: "eventId",
   in: "path",
   required: true,
+  example: 1,
   description: "In decimal digits, without sign or leading zero.",
   schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 } as const;
@@ -120,9 +121,9 @@ export const eventExample = {
 const shared = { tags: ["Events"], security: keyWelcome };
 const eventResponses = {
   ...guardResponses,
-  400: problemResponse("The event id or a parameter is not valid; the detail names it."),
-  404: problemResponse("There is no such event."),
-  503: problemResponse("The database cannot be asked now."),
+  400: problemResponse("The event id or a parameter is not valid; the detail names it.", ["invalid-request"]),
+  404: problemResponse("There is no such event.", ["event-not-found"]),
+  503: problemResponse("The database cannot be asked now.", ["unavailable"]),
 };
 
 export const eventsDetail: DocumentDecoration = {
@@ -141,7 +142,7 @@ export const eventsDetail: DocumentDecoration = {
       },
       { events: [summaryExample], next: null },
     ),
-    400: problemResponse("A parameter is not valid; the detail names it."),
+    400: problemResponse("A parameter is not valid; the detail names it.", ["invalid-request"]),
   },
 };
 

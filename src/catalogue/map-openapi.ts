@@ -83,8 +83,10 @@ export const mapDetail: DocumentDecoration = {
       },
     },
     304: { description: "It is as the client has it.", headers },
-    400: problemResponse("The event id or `at` is not valid, in the future, or before the event was made."),
-    404: problemResponse("There is no such event."),
-    503: problemResponse("The database would have to be asked, and cannot be now."),
+    400: problemResponse("The event id or `at` is not valid, in the future, or before the event was made.", [
+      "invalid-request",
+    ]),
+    404: problemResponse("There is no such event.", ["event-not-found"]),
+    503: problemResponse("The database would have to be asked, and cannot be now.", ["unavailable"]),
   },
 };

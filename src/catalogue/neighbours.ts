@@ -18,6 +18,7 @@ export interface CatalogueOptions {
   memory: SeatMemory;
   runAsAdmin: RunAsAdmin;
   guard: Pick<Guard, "guarded" | "identityOf">;
+  bodyLimitBytes: number;
   metrics: Metrics;
   log: Logger;
 }

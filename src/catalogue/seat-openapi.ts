@@ -70,7 +70,7 @@ export const statusParameter = {
 } as const;
 
 const shared = { tags: ["Seats"], security: keyWelcome };
-const away = problemResponse("The database cannot be asked now.");
+const away = problemResponse("The database cannot be asked now.", ["unavailable"]);
 
 export const seatDetail: DocumentDecoration = {
   ...shared,
@@ -80,8 +80,8 @@ export const seatDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     200: jsonResponse("The seat as it is now.", seatSchema, seatExample),
-    400: problemResponse("The seat id is not a positive integer."),
-    404: problemResponse("There is no such seat."),
+    400: problemResponse("The seat id is not a positive integer.", ["invalid-seat-id"]),
+    404: problemResponse("There is no such seat.", ["seat-not-found"]),
     503: away,
   },
 };
@@ -98,7 +98,7 @@ export const seatsDetail: DocumentDecoration = {
       seatListSchema,
       { seats: [seatExample], next: null },
     ),
-    400: problemResponse("A parameter is not valid; the detail names it."),
+    400: problemResponse("A parameter is not valid; the detail names it.", ["invalid-request"]),
     503: away,
   },
 };
@@ -169,8 +169,11 @@ export const historyDetail: DocumentDecoration = {
         next: null,
       },
     ),
-    400: problemResponse("The seat id or a parameter is not valid; the detail names it."),
-    404: problemResponse("There is no such seat."),
+    400: problemResponse("The seat id or a parameter is not valid; the detail names it.", [
+      "invalid-seat-id",
+      "invalid-request",
+    ]),
+    404: problemResponse("There is no such seat.", ["seat-not-found"]),
     503: away,
   },
 };

@@ -3,8 +3,7 @@ export function allowedMethods(
   routes: readonly { method: string; path: string }[],
   path: string,
 ): string | undefined {
-  // As the router does it: a slash at the end is nothing.
-  const asked = (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path).split("/");
+  const asked = path.split("/");
   const methods = new Set<string>();
   for (const route of routes) {
     const parts = route.path.split("/");

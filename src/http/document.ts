@@ -1,9 +1,12 @@
 import type { AnyElysia } from "elysia";
-import { requestIdHeader, requestIdParameter, tooLarge } from "./openapi.ts";
+import { againstTheRules, requestIdHeader, requestIdParameter, tooLarge } from "./openapi.ts";
 
 type Routes = AnyElysia["routes"];
 
 interface Operation {
+  summary?: string;
+  description?: string;
+  security?: readonly object[];
   parameters?: object[];
   responses?: Record<string, { description?: string; headers?: Record<string, object> }>;
 }
@@ -16,14 +19,20 @@ const WITHOUT_BODY = ["get", "head"];
  * what is true of every route. The plugin's own paths put one text parameter a place in the path instead of the
  * detail's parameters, and so lose every header, query and bound of such a route.
  */
-export function documentedPaths(routes: Routes): Record<string, Record<string, Operation>> {
+export function documentedPaths(
+  routes: Routes,
+  { requireApiKey }: { requireApiKey: boolean },
+): Record<string, Record<string, Operation>> {
   const paths: Record<string, Record<string, Operation>> = {};
   for (const { path, method, hooks } of routes) {
     const detail: Operation | undefined = hooks?.detail;
     if (!detail?.responses) continue;
     const documented = path.replace(/:(\w+)/g, "{$1}");
     paths[documented] ??= {};
-    paths[documented][method.toLowerCase()] = withShared(detail, method.toLowerCase());
+    paths[documented][method.toLowerCase()] = withKey(
+      withShared(detail, method.toLowerCase()),
+      requireApiKey,
+    );
   }
   return paths;
 }
@@ -33,6 +42,19 @@ function withShared(detail: Operation, method: string): Operation {
   for (const [status, response] of Object.entries(detail.responses ?? {})) {
     responses[status] = { ...response, headers: { ...requestIdHeader, ...response.headers } };
   }
+  responses[400] ??= againstTheRules;
   if (!WITHOUT_BODY.includes(method)) responses[413] = tooLarge;
   return { ...detail, parameters: [...(detail.parameters ?? []), requestIdParameter], responses };
+}
+
+/** Marks an operation that this engine refuses without a key, where a reader of the list sees it. */
+function withKey(operation: Operation, requireApiKey: boolean): Operation {
+  const { security, summary = "", description } = operation;
+  if (!security) return operation;
+  const asked = requireApiKey ? security.filter((scheme) => Object.keys(scheme).length > 0) : security;
+  if (asked.length < security.length || asked.every((scheme) => Object.keys(scheme).length > 0)) {
+    const told = ["Needs an API key.", ...(description ? [description] : [])].join(" ");
+    return { ...operation, security: asked, summary: `${summary} (needs an API key)`, description: told };
+  }
+  return operation;
 }

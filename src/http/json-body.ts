@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { invalidField } from "./invalid-field.ts";
 import { problem } from "./problem.ts";
+import { bodyTooLarge, DISCARDED_LIMIT_BYTES } from "./request-rules.ts";
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
@@ -11,11 +12,12 @@ export type Read<Value> = { value: Value; problem?: never } | { value?: never; p
 /**
  * The JSON object in a request's body, checked. Its route says `parse: "none"`, so that Elysia leaves the body
  * alone whatever it makes of the handler's text.
- * @returns the value, or the problem to answer with: 415 for another content type, 400 naming the field.
+ * @returns the value, or the problem to answer with: 415 for another content type, 413, or 400 naming the field.
  */
 export async function readJson<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
+  limitBytes: number,
 ): Promise<Read<z.output<Schema>>> {
   if (!JSON_TYPE.test(request.headers.get("content-type") ?? "")) {
     return { problem: problem("unsupported-media-type", "Content-Type: must be application/json.") };
@@ -23,7 +25,9 @@ export async function readJson<Schema extends z.ZodType>(
   const refuse = (detail: string) => ({ problem: problem("invalid-request", detail) });
   let text: string;
   try {
-    text = utf8.decode(await request.arrayBuffer());
+    const bytes = await bytesOf(request, limitBytes);
+    if (bytes === undefined) return { problem: bodyTooLarge(limitBytes) };
+    text = utf8.decode(bytes);
   } catch {
     return refuse("body: must be UTF-8, and sent whole.");
   }
@@ -39,4 +43,19 @@ export async function readJson<Schema extends z.ZodType>(
   }
   const parsed = schema.safeParse(body, { error: invalidField.message });
   return parsed.success ? { value: parsed.data } : refuse(invalidField.detail(parsed.error));
+}
+
+/** Undefined where there are more than the limit: only as many are kept, even where no length was announced. */
+async function bytesOf(request: Request, limitBytes: number): Promise<ArrayBuffer | Uint8Array | undefined> {
+  // An announced length over the limit is refused before any route.
+  if (request.headers.has("content-length")) return request.arrayBuffer();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > limitBytes + DISCARDED_LIMIT_BYTES) break;
+    if (size > limitBytes) chunks.length = 0;
+    else chunks.push(chunk);
+  }
+  return size > limitBytes ? undefined : Buffer.concat(chunks);
 }

@@ -1,6 +1,4 @@
-import type { AnyElysia } from "elysia";
-
-type Handler = (request: Request) => Response | Promise<Response>;
+import type { Handler } from "./request-rules.ts";
 
 const CLOSE = /(?:^|,)\s*close\s*(?:,|$)/i;
 
@@ -18,17 +16,13 @@ export class LastResponses {
     this.isEnding = true;
   }
 
-  /**
-   * Puts this around every handler, the one for unknown paths included. Not a hook: with any hook Elysia prepares
-   * its whole context for the reserve route too.
-   */
-  around(app: AnyElysia): AnyElysia {
-    return app.wrap(((handler: Handler, request: Request) =>
-      this.isEnding || asksToClose(request) ? announcing(handler) : handler) as never);
+  /** The handler that answers the request: the one given, or one that announces the end of the connection too. */
+  handlerOf(handler: Handler, request: Request): Handler {
+    return this.isEnding || asksToClose(request) ? announcing(handler) : handler;
   }
 }
 
-function asksToClose({ headers }: Request): boolean {
+export function asksToClose({ headers }: Request): boolean {
   const connection = headers.get("connection");
   return connection !== null && CLOSE.test(connection);
 }

@@ -29,14 +29,16 @@ export interface HttpServer {
 export function listen(
   app: AnyElysia,
   address: Address,
-  { bodyLimitBytes, idleTimeoutSeconds, webConcurrency }: Config,
+  { idleTimeoutSeconds, webConcurrency }: Config,
 ): HttpServer {
   const { host, port } = address;
   try {
     app.listen({
       port,
       hostname: host,
-      maxRequestBodySize: bodyLimitBytes,
+      // Bun's own refusal has no body and resets the connection, which a proxy tells its client as 502. What is over
+      // BODY_LIMIT_BYTES is refused before any route; Bun throws away the rest of it as it comes, without keeping it.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       idleTimeout: idleTimeoutSeconds,
       // Elysia's default is true: a second engine would silently take half of the connections. Several
       // processes of one engine want just that, and their primary has seen to it that no other does.

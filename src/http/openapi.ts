@@ -16,16 +16,43 @@ const problemSchema: object = {
 /** Examples by their types: the detail, or that and the type's own members. */
 type ProblemExamples = Partial<Record<ProblemSlug, string | [detail: string, members: object]>>;
 
-/** An error answer (RFC 9457) in a list of responses. */
-export const problemResponse = (description: string, shown: ProblemExamples = {}) => {
+/** Details of problems as routes send them, where an operation shows none of its own. */
+const DETAILS = {
+  "invalid-request": "limit: must be a whole number from 1 to 1000.",
+  "invalid-seat-id": "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
+  unauthorized: "Authorization: send `Bearer <API key>`, or the key as X-API-Key.",
+  forbidden: "Authorization: the role of this API key is reader, and seller is needed here.",
+  "not-on-sale": "The event is not on sale now.",
+  "seat-not-found": "There is no seat 1001.",
+  "event-not-found": "There is no event 7.",
+  "reservation-not-found": "There is no such reservation, or X-Reservation-Token is not its token.",
+  "api-key-not-found": "keyId: there is no such API key.",
+  "unsupported-media-type": "Content-Type: must be application/json.",
+  "cross-site":
+    "Origin: a page of https://shop.example may change nothing here; add its origin to CORS_ORIGINS to allow it.",
+  "idempotency-key-reused": "Idempotency-Key: was sent with another request before; choose a new one.",
+  "rate-limited": "The limit is 1000 requests in 10 s; wait 7 s.",
+  unavailable: "The database cannot be asked now.",
+} satisfies ProblemExamples;
+
+/**
+ * An error answer (RFC 9457) in a list of responses.
+ * @param given its examples, or the types whose usual ones are shown
+ */
+export const problemResponse = (
+  description: string,
+  given: ProblemExamples | (keyof typeof DETAILS)[] = {},
+) => {
+  const shown: ProblemExamples = Array.isArray(given)
+    ? Object.fromEntries(given.map((slug) => [slug, DETAILS[slug]]))
+    : given;
   const examples = Object.fromEntries(
     Object.entries(shown).map(([slug, given]) => {
       const [detail, members] = typeof given === "string" ? [given, {}] : given;
       return [slug, { value: problemBody(slug as ProblemSlug, detail, { ...members }) }];
     }),
   );
-  const hasExamples = Object.keys(examples).length > 0;
-  const content = { schema: problemSchema, ...(hasExamples && { examples }) };
+  const content = { schema: problemSchema, examples };
   return { description, content: { "application/problem+json": content } };
 };
 
@@ -38,6 +65,7 @@ export const seatIdParameter = {
   name: "seatId",
   in: "path",
   required: true,
+  example: 2,
   description: "In decimal digits, without sign or leading zero.",
   schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 } as const;
@@ -58,9 +86,17 @@ export const requestIdHeader = {
   },
 } as const;
 
-export const tooLarge = {
-  description: "The body is larger than BODY_LIMIT_BYTES; refused before any route, without a body.",
-} as const;
+/** A request that breaks a rule of all routes: two keys, a parameter sent twice, a Host that is none. */
+export const againstTheRules = problemResponse(
+  "The request breaks a rule of all routes; the detail names it.",
+  {
+    "invalid-request": "Authorization: a Bearer key and X-API-Key were both sent; send one of them.",
+  },
+);
+
+export const tooLarge = problemResponse("The body has more than BODY_LIMIT_BYTES.", {
+  "body-too-large": "body: must have at most 65536 bytes (BODY_LIMIT_BYTES).",
+});
 
 export const idempotencyKeyParameter = {
   name: "Idempotency-Key",
@@ -71,4 +107,7 @@ export const idempotencyKeyParameter = {
   schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,255}$" },
 } as const;
 
-export const keyReusedResponse = problemResponse("The Idempotency-Key was sent with another request before.");
+export const keyReusedResponse = problemResponse(
+  "The Idempotency-Key was sent with another request before.",
+  ["idempotency-key-reused"],
+);

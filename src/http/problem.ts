@@ -1,9 +1,11 @@
 /** The error types of the API; clients may rely on `urn:sentinel:problem:<slug>`. */
 const PROBLEMS = {
+  moved: { status: 308, title: "The address is written without the slash at its end" },
   "invalid-request": { status: 400, title: "The request is not valid" },
   "invalid-seat-id": { status: 400, title: "The seat id is not a positive integer" },
   unauthorized: { status: 401, title: "An API key is needed here" },
   forbidden: { status: 403, title: "The API key may not do this" },
+  "cross-site": { status: 403, title: "A page of another origin may change nothing here" },
   "not-found": { status: 404, title: "There is nothing here" },
   "not-on-sale": { status: 403, title: "The event is not on sale" },
   "buyer-needed": { status: 403, title: "The event sells to named buyers only" },

@@ -36,6 +36,7 @@ export const changesDetail = {
       name: "eventId",
       in: "path" as const,
       required: true,
+      example: 1,
       description: "In decimal digits, without sign or leading zero.",
       schema: { type: "integer" as const, minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     },
@@ -61,12 +62,16 @@ export const changesDetail = {
       description: "The stream; it ends only when one of the two closes it.",
       content: { "text/event-stream": { schema: { type: "string" as const }, example } },
     },
-    400: problemResponse("The event id, or the last event id, is none; the detail names it."),
-    404: problemResponse("There is no such event."),
+    400: problemResponse("The event id, or the last event id, is none; the detail names it.", [
+      "invalid-request",
+    ]),
+    404: problemResponse("There is no such event.", ["event-not-found"]),
     429: {
       ...guardResponses[429],
       description: "Too many requests in this window, or the client listens too often (`too-many-streams`).",
     },
-    503: problemResponse("Too many are listening, the server ends, or the database cannot be asked now."),
+    503: problemResponse("Too many are listening, the server ends, or the database cannot be asked now.", [
+      "unavailable",
+    ]),
   },
 };

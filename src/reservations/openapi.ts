@@ -38,9 +38,15 @@ export const reserveDetail: DocumentDecoration = {
       },
     ),
     ...guardResponses,
-    400: problemResponse("The seat id is not a positive integer."),
-    403: problemResponse("The event is not on sale; or the role of the API key is not enough."),
-    404: problemResponse("There is no such seat."),
+    400: problemResponse(
+      "The seat id is not a positive integer, or the request breaks a rule of all routes.",
+      ["invalid-seat-id", "invalid-request"],
+    ),
+    403: problemResponse(
+      "The event is not on sale; the role of the API key is not enough; or a page of another origin sent it.",
+      ["not-on-sale", "forbidden"],
+    ),
+    404: problemResponse("There is no such seat.", ["seat-not-found"]),
     409: jsonResponse(
       "The seat is reserved, held by another, or being decided at this moment.",
       answer("TAKEN", { reason: { type: "string", enum: ["reserved", "held", "contended"] } }),

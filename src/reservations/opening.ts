@@ -87,6 +87,7 @@ export function openReservations(
     tokens: new ReservationTokens(config.tokenSecret ?? parts.database.tokenSecret),
     keeper,
     guard,
+    bodyLimitBytes: config.bodyLimitBytes,
     findReservation: (reservationId) => findReservation(database, reservationId),
     findReplay: replayOf,
     findEarliestHoldEnd: (seatIds) => findEarliestHoldEnd(database, seatIds),

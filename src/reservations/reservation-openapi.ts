@@ -57,7 +57,10 @@ const example = {
 const { expiresAt: _, ...ended } = example;
 
 const retryLater = { "Retry-After": { schema: { type: "integer" as const } } };
-const away = { ...problemResponse("Nothing is known to have changed; send it again."), headers: retryLater };
+const away = {
+  ...problemResponse("Nothing is known to have changed; send it again.", ["unavailable"]),
+  headers: retryLater,
+};
 const conflict = (...described: Parameters<typeof problemResponse>) => ({
   ...problemResponse(...described),
   headers: retryLater,
@@ -75,13 +78,16 @@ const endedOtherwise = {
 const over = problemResponse("The hold is over.", {
   "reservation-expired": ["The hold is over.", { gone: [] }],
 });
-const notYours = problemResponse("There is no such reservation, or it is not the caller's.");
-const invalid = problemResponse("A field or header is not valid; the detail names it.");
+const notYours = problemResponse("There is no such reservation, or it is not the caller's.", [
+  "reservation-not-found",
+]);
+const invalid = problemResponse("A field or header is not valid; the detail names it.", ["invalid-request"]);
 
 const idParameter = {
   name: "reservationId",
   in: "path",
   required: true,
+  example: "019a9d0e-8a53-7000-a1b2-c3d4e5f60718",
   description: "From the answer to the hold or the reservation.",
   schema: { type: "string", format: "uuid" },
 } as const;
@@ -122,8 +128,9 @@ export const holdDetail: DocumentDecoration = {
     400: invalid,
     403: problemResponse(
       "The event is not on sale, or sells to named buyers only, or the key's role is not enough.",
+      ["not-on-sale", "forbidden", "cross-site"],
     ),
-    404: problemResponse("There is no such seat or event."),
+    404: problemResponse("There is no such seat or event.", ["seat-not-found", "event-not-found"]),
     409: conflict(
       "Not free (`seats` with reasons, `alternatives` near them), nothing left that fits, the buyer's limit, or the same is being decided.",
       {
@@ -139,7 +146,7 @@ export const holdDetail: DocumentDecoration = {
         ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
       },
     ),
-    415: problemResponse("The body is not JSON."),
+    415: problemResponse("The body is not JSON.", ["unsupported-media-type"]),
     422: keyReusedResponse,
     503: away,
   },

@@ -47,6 +47,7 @@ export interface ReservationRoutesOptions {
   tokens: ReservationTokens;
   keeper: CatalogueKeeper;
   guard: Guard;
+  bodyLimitBytes: number;
   /** Reads; each rejects when the database cannot be asked. */
   findReservation(reservationId: string): Promise<ReservationView | undefined>;
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
@@ -69,7 +70,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
 
   const hold = ({ request }: { request: Request }, caller: Caller) =>
     orBusy(async () => {
-      const { value: body, problem: refusal } = await readJson(request, holdSchema);
+      const { value: body, problem: refusal } = await readJson(request, holdSchema, options.bodyLimitBytes);
       if (refusal) return refusal;
       const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
       const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body, least);
@@ -123,8 +124,12 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
     orBusy(async () => {
       const reservationId = ownedBy(context, caller);
       if (!reservationId) return reservationNotFound();
-      if (Number(context.request.headers.get("content-length") ?? 0) > 0) {
-        const { problem: refusal } = await readJson(context.request, z.strictObject({}));
+      if (context.request.body !== null) {
+        const { problem: refusal } = await readJson(
+          context.request,
+          z.strictObject({}),
+          options.bodyLimitBytes,
+        );
         if (refusal) return refusal;
       }
       const key = claimIn(

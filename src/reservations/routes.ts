@@ -7,7 +7,7 @@ import type { Batcher } from "./batcher.ts";
 import type { ReservationFigures } from "./figures.ts";
 import { reserveDetail } from "./openapi.ts";
 
-const PATH = "/api/v1/bookings/reserve/:seatId";
+export const RESERVE_PATH = "/api/v1/bookings/reserve/:seatId";
 
 interface ReserveContext {
   params: { seatId: string };
@@ -23,22 +23,15 @@ export type ReserveGuard = (
 
 /**
  * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
- *
- * Elysia reads the handler's text: a call right behind `return` makes it compile an asynchronous route for
- * every answer, also for those from memory. Hence the answer is assigned first.
  */
 export function reservationRoutes(batcher: Batcher, figures: ReservationFigures, guard?: ReserveGuard) {
   const handler = ({ params, request }: ReserveContext) => {
     const seatId = parseSeatId(params.seatId);
-    let answer: Response | Promise<Response>;
-    if (seatId === undefined) answer = refuse(request);
-    else answer = reserve(seatId, request);
-    return answer;
+    return seatId === undefined ? refuse(request) : reserve(seatId, request);
   };
-  // Takes apart what it needs: given the whole context, Elysia would read the body.
   const guarded = ({ params, request }: ReserveContext) =>
-    guard?.(PATH, request, () => handler({ params, request }));
-  return new Elysia({ name: "reservations" }).post(PATH, guard ? guarded : handler, {
+    guard?.(RESERVE_PATH, request, () => handler({ params, request }));
+  return new Elysia({ name: "reservations" }).post(RESERVE_PATH, guard ? guarded : handler, {
     detail: reserveDetail,
   });
 

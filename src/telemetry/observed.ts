@@ -1,3 +1,4 @@
+import { queryOf } from "../http/query.ts";
 import { requestIdOf } from "../http/request-id.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -17,8 +18,10 @@ interface Context {
  */
 export function observed(metrics: Metrics, path: string, handler: (context: Context) => unknown) {
   // Takes apart what it needs: given the whole context, Elysia would prepare all of it (78 instead of 70 µs a hold).
-  const observing = async ({ request, params, query, server }: Context): Promise<Response> => {
-    const answer = await handler({ request, params, query, server });
+  // Not Elysia's `query` either: it looks for the first `?` after the eleventh character of the whole address.
+  const observing = async ({ request, params, server }: Omit<Context, "query">): Promise<Response> => {
+    const query = queryOf(request.url);
+    const answer = "problem" in query ? query.problem : await handler({ request, params, ...query, server });
     const response = answer instanceof Response ? answer : Response.json(answer);
     response.headers.set("x-request-id", requestIdOf(request));
     metrics.httpRequests.inc({ route: path, method: request.method, status: response.status });

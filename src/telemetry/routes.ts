@@ -13,7 +13,10 @@ const detail = {
   summary: "Metrics in the Prometheus text format",
   responses: {
     200: { description: "All metrics.", content: { "text/plain": { schema: { type: "string" as const } } } },
-    503: problemResponse("Of several processes on one port, the one that puts their figures together hangs."),
+    503: problemResponse(
+      "Of several processes on one port, the one that puts their figures together hangs.",
+      ["unavailable"],
+    ),
   },
 };
 

@@ -156,9 +156,8 @@ describe("reserving a seat", () => {
     expect((await askFor(seatId, { body: "x".repeat(BODY_LIMIT_BYTES) })).status).toBe(201);
   });
 
-  test("answers that 413 without a body: the HTTP server refuses before any route is asked", async () => {
-    const tooLarge = await askFor(nextSeat++, { body: "x".repeat(BODY_LIMIT_BYTES + 1) });
-    expect([tooLarge.status, tooLarge.body]).toEqual([413, ""]);
+  test("answers that 413 with a problem, and the connection goes on", async () => {
+    expectProblem(await askFor(nextSeat++, { body: "x".repeat(BODY_LIMIT_BYTES + 1) }), 413);
   });
 
   test("reads a percent-encoded digit as the digit it is", async () => {
@@ -331,7 +330,7 @@ describe("the documents", () => {
     for (const path of [...assets, document]) {
       const answer = await fetch(new URL(path, `${engine.url}/docs`));
       expect([path, answer.status]).toEqual([path, 200]);
-      expect((await answer.text()).length).toBeGreaterThan(1000);
+      expect((await answer.text()).length).toBeGreaterThan(100);
     }
   });
 
@@ -349,6 +348,7 @@ describe("the documents", () => {
       "get /actuator/health",
       "get /actuator/prometheus",
       "get /api/v1/admin/api-keys",
+      "get /api/v1/admin/log",
       "get /api/v1/events",
       "get /api/v1/events/{eventId}",
       "get /api/v1/events/{eventId}/changes",

@@ -237,6 +237,7 @@ describe("any body", () => {
           const read = await readJson(
             new Request("http://localhost/", { method: "POST", headers, body }),
             schema,
+            65_536,
           );
           if (read.problem) {
             const { type, detail } = (await read.problem.json()) as Record<string, string>;

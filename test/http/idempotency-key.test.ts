@@ -26,6 +26,7 @@ async function claimOfBody(text: string): Promise<KeyClaim> {
       ...{ method: "POST", body: text, headers: { "content-type": "application/json" } },
     }),
     holdSchema,
+    65_536,
   );
   if (!value) throw new Error(`not a hold: ${text}`);
   return claimOf("k", { payload: value });

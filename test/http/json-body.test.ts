@@ -16,7 +16,7 @@ async function read(body: string | Uint8Array<ArrayBuffer>, type: string | null 
   const headers = new Headers(type === null ? {} : { "content-type": type });
   const request = new Request("http://localhost/", { method: "POST", body, headers });
   if (type === null) request.headers.delete("content-type");
-  const { value, problem } = await readJson(request, schema);
+  const { value, problem } = await readJson(request, schema, 65_536);
   if (!problem) return value;
   const { status, detail } = (await problem.json()) as { status: number; detail: string };
   return `${status} ${detail}`;

@@ -7,7 +7,7 @@ async function read(body: unknown) {
   const request = new Request("http://shop/", {
     ...{ method: "POST", body: text, headers: { "content-type": "application/json" } },
   });
-  return readJson(request, holdSchema);
+  return readJson(request, holdSchema, 65_536);
 }
 
 /** The refusal of a body: its status and the field that its detail begins with. */

@@ -1,0 +1,21 @@
+import { problem } from "./problem.ts";
+
+type Read = { query: Record<string, string> } | { problem: Response };
+
+const NONE: Read = { query: {} };
+const SHOWN_NAME_LIMIT = 60;
+
+/** The query of an address, each parameter once; or the problem that names what cannot be read. */
+export function queryOf(url: string): Read {
+  const start = url.indexOf("?");
+  if (start === -1) return NONE;
+  const query: Record<string, string> = {};
+  for (const [name, value] of new URLSearchParams(url.slice(start + 1).split("#", 1)[0])) {
+    if (Object.hasOwn(query, name)) {
+      const detail = `${name.slice(0, SHOWN_NAME_LIMIT)}: must be sent once.`;
+      return { problem: problem("invalid-request", detail) };
+    }
+    Object.defineProperty(query, name, { value, enumerable: true });
+  }
+  return { query };
+}

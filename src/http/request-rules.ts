@@ -1,0 +1,108 @@
+import type { CrossOrigin } from "./cross-origin.ts";
+import { asksToClose } from "./last-responses.ts";
+import { problem } from "./problem.ts";
+import { requestIdOf } from "./request-id.ts";
+
+/** Other schemes are the business of a proxy in front. */
+const BEARER_SCHEME = /^bearer(?: |$)/i;
+export const BEARER = /^Bearer +(\S+) *$/i;
+
+export type Handler = (request: Request) => Response | Promise<Response>;
+
+/** A host name or address, with a port where it has one. Two Host headers are joined with a comma. */
+const HOST = /^[\w.:~%!$&'()*+;=[\]-]*$/;
+const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
+export interface RequestRulesOptions {
+  crossOrigin: CrossOrigin;
+  bodyLimitBytes: number;
+  onRefused(request: Request, response: Response): void;
+}
+
+/**
+ * The rules that every request has to keep, whatever its route. They run before each route's handler, the reserve
+ * route's too, so each header is looked up once (40 to 70 ns): all of them together take 0.3 µs.
+ */
+export class RequestRules {
+  constructor(private readonly options: RequestRulesOptions) {}
+
+  /** The handler that answers the request: the route's own, or a refusal; with CORS_ORIGINS each shares its response. */
+  readonly handlerOf = (handler: Handler, request: Request): Handler => {
+    const refusal = this.refusalOf(request);
+    const { crossOrigin } = this.options;
+    if (!refusal) return crossOrigin.isConfigured ? this.sharing(handler) : handler;
+    refusal.headers.set("x-request-id", requestIdOf(request));
+    this.options.onRefused(request, refusal);
+    const shared = crossOrigin.isConfigured ? crossOrigin.share(request, refusal) : refusal;
+    return refusal.status === 413 && asksToClose(request) ? () => afterBody(request, shared) : () => shared;
+  };
+
+  private sharing(handler: Handler): Handler {
+    const { crossOrigin } = this.options;
+    return (request) => {
+      const response = handler(request);
+      if (!(response instanceof Promise)) return crossOrigin.share(request, response);
+      return response.then((decided) => crossOrigin.share(request, decided));
+    };
+  }
+
+  private refusalOf(request: Request): Response | undefined {
+    const { headers } = request;
+    if (!HOST.test(headers.get("host") ?? ""))
+      return invalid("Host: must be sent once, as a host name with an optional port.");
+    const authorization = headers.get("authorization");
+    if (authorization !== null && BEARER_SCHEME.test(authorization)) {
+      if (headers.has("x-api-key"))
+        return invalid("Authorization: a Bearer key and X-API-Key were both sent; send one of them.");
+      if (!BEARER.test(authorization))
+        return invalid("Authorization: must be `Bearer <API key>`, sent once.");
+    }
+    return SAFE_METHODS.has(request.method) ? undefined : this.refusalOfChange(request);
+  }
+
+  private refusalOfChange(request: Request): Response | undefined {
+    const { crossOrigin, bodyLimitBytes } = this.options;
+    const refusal = crossOrigin.refusalOf(request);
+    if (refusal) return refusal;
+    if (Number(request.headers.get("content-length")) > bodyLimitBytes) return bodyTooLarge(bodyLimitBytes);
+    const parameter = firstParameterOf(request.url);
+    if (parameter !== undefined)
+      return invalid(`${parameter}: a request that changes something has no query parameters.`);
+    return undefined;
+  }
+}
+
+const invalid = (detail: string) => problem("invalid-request", detail);
+
+export const bodyTooLarge = (limitBytes: number) =>
+  problem("body-too-large", `body: must have at most ${limitBytes} bytes (BODY_LIMIT_BYTES).`);
+
+/** More than any proxy lets through whose own limit was not lifted (nginx: 1 MiB). */
+export const DISCARDED_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The response when the body has come, none of which is kept. Closing a connection with bytes unread resets it: the
+ * response is then lost, and a proxy answers 502. Where the connection stays open, Bun throws the bytes away itself.
+ */
+async function afterBody(request: Request, response: Response): Promise<Response> {
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > DISCARDED_LIMIT_BYTES) break;
+  }
+  return response;
+}
+
+const SHOWN_NAME_LIMIT = 60;
+
+/** The name of the first query parameter, as it was written; undefined where the query is empty. */
+function firstParameterOf(url: string): string | undefined {
+  const start = url.indexOf("?");
+  if (start === -1) return undefined;
+  const first = url
+    .slice(start + 1)
+    .split("#", 1)[0]
+    ?.split("&")
+    .find((each) => each !== "");
+  return first === undefined ? undefined : first.split("=", 1)[0]?.slice(0, SHOWN_NAME_LIMIT) || "query";
+}
