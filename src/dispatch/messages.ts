@@ -130,6 +130,8 @@ export interface ThreadSample {
   heapUsedBytes: number;
   heapSizeBytes: number;
   eventLoopLagSeconds: number;
+  /** Since the sample before. */
+  logLinesDropped: number;
   pool?: { total: number; idle: number; waiting: number };
   lockDegraded?: boolean;
 }

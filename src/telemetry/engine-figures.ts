@@ -47,6 +47,7 @@ export class EngineFigures {
     metrics.threadHeapUsed.set({ thread }, sample.heapUsedBytes);
     metrics.threadHeapTotal.set({ thread }, sample.heapSizeBytes);
     metrics.eventLoopLag.set({ thread }, sample.eventLoopLagSeconds);
+    metrics.logLinesDropped.inc(sample.logLinesDropped);
     if (sample.pool) {
       for (const [state, count] of Object.entries(sample.pool))
         metrics.dbPoolConnections.set({ thread, state }, count);

@@ -1,21 +1,30 @@
 import pino, { type Logger } from "pino";
 import type PinoPretty from "pino-pretty";
+import { LogOutput, openStandardOutput } from "./log-output.ts";
 
 export type { Logger };
 
 /**
- * JSON lines on stdout; readable ones where stdout is a terminal. Each thread makes its own: writes are
- * synchronous, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by `origin`.
+ * JSON lines on stdout; readable ones where stdout is a terminal. Each thread makes its own: a line is written at
+ * once where that is possible, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by
+ * `origin`.
  */
 export function createLog(level: string, thread: string): Logger {
   const base = { name: "sentinel", thread };
-  if (!process.stdout.isTTY) return pino({ level, base, timestamp: pino.stdTimeFunctions.isoTime });
-  // Loaded here only: a process without a terminal has 3 MB more for other things.
-  const pretty: typeof PinoPretty = require("pino-pretty");
-  return pino(
-    { level, base },
-    pretty({ sync: true, ignore: "name,pid,hostname", translateTime: "HH:MM:ss.l" }),
+  const output = new LogOutput(openStandardOutput(), (lines) =>
+    log.warn({ lines }, "log lines were dropped while nobody read the log or its disk was full"),
   );
+  const log = process.stdout.isTTY
+    ? pino({ level, base }, prettyTo(output))
+    : pino({ level, base, timestamp: pino.stdTimeFunctions.isoTime }, output);
+  return log;
+}
+
+function prettyTo(output: LogOutput) {
+  // Loaded here only: a process without a terminal has 3 MB more for other things.
+  const { prettyFactory }: typeof PinoPretty = require("pino-pretty");
+  const format = prettyFactory({ ignore: "name,pid,hostname", translateTime: "HH:MM:ss.l" });
+  return { write: (line: string) => output.write(format(line)) };
 }
 
 /** Where a URL leads, without the user and password in it. */

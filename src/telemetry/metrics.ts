@@ -11,6 +11,11 @@ export const PROCESS_RESTARTS = {
   help: "Engine processes that ended unasked and were replaced (WEB_CONCURRENCY).",
 };
 
+export const LOG_LINES_DROPPED = {
+  name: "sentinel_log_lines_dropped_total",
+  help: "Log lines that were dropped because nobody read the log or its disk was full.",
+};
+
 /**
  * What a gauge says of several processes on one port: their sum, the lowest or the highest, or of each apart,
  * with a label `process`, where it is held against a limit that each process has for itself.
@@ -248,6 +253,7 @@ export function createMetrics() {
       "sum",
     ),
     processRestarts: new Counter({ ...PROCESS_RESTARTS, registers }),
+    logLinesDropped: new Counter({ ...LOG_LINES_DROPPED, registers }),
     buildInfo: gauge("build_info", "Always 1; the labels tell what runs.", "max", ["version", "bun"]),
   };
 }

@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { threadId } from "node:worker_threads";
 import type { ThreadSample } from "../dispatch/messages.ts";
+import { takeDroppedLogLines } from "./log-output.ts";
 
 const SAMPLE_INTERVAL_MS = 1000;
 const LAG_RESOLUTION_MS = 100;
@@ -28,6 +29,7 @@ export function sampleThread(
       heapUsedBytes: heapUsed,
       heapSizeBytes: heapTotal,
       eventLoopLagSeconds: overdueMs / 1000,
+      logLinesDropped: takeDroppedLogLines(),
       ...extra(),
     });
   }, SAMPLE_INTERVAL_MS);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { connect } from "node:net";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
 import { bodyOf, reserve, reservePath } from "./buyers.ts";
@@ -198,6 +199,38 @@ describe("X-Request-Id", () => {
     );
     expect(new Set(ids).size).toBe(20);
   });
+});
+
+describe("a request that asks to close its connection", () => {
+  test("is answered with Connection: close, whatever the answer", async () => {
+    const paths = [
+      "POST /api/v1/bookings/reserve/7",
+      "POST /api/v1/bookings/reserve/7",
+      "GET /no/such/route",
+    ];
+    for (const path of [...paths, "GET /api/v1/events", "GET /docs/swagger-ui.css", "HEAD /health/ready"]) {
+      for (const connection of ["close", "Close", "keep-alive, close"]) {
+        const head = await rawHead(`${path} HTTP/1.1\r\nhost: a.example\r\nconnection: ${connection}`);
+        expect([path, connection, /^connection: close\r?$/im.test(head)]).toEqual([path, connection, true]);
+      }
+      const head = await rawHead(`${path} HTTP/1.1\r\nhost: a.example`);
+      expect([path, /^connection:/im.test(head)]).toEqual([path, false]);
+    }
+  });
+
+  /** The head of the response to a request without a body. */
+  async function rawHead(head: string): Promise<string> {
+    const { hostname, port } = new URL(engine.url);
+    const socket = connect(Number(port), hostname);
+    let response = "";
+    socket.on("data", (bytes) => {
+      response += bytes.toString("latin1");
+    });
+    socket.write(`${head}\r\ncontent-length: 0\r\n\r\n`);
+    await until(() => response.includes("\r\n\r\n"), { deadlineMs: 10_000, what: `a response to ${head}` });
+    socket.destroy();
+    return response.slice(0, response.indexOf("\r\n\r\n"));
+  }
 });
 
 describe("an unknown route", () => {

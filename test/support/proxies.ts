@@ -51,9 +51,21 @@ ${backend}`;
   return start(stack, "haproxy", settings, (file) => [program, "-db", "-f", file], ports.listen);
 }
 
-/** nginx with the settings of the page; it asks an engine again sooner after a refusal than by its default. */
-export function startNginx(stack: AsyncDisposableStack, program: string, ports: ProxyPorts) {
-  const server = onPorts(settingsFor("nginx"), ports).replaceAll(/(server 127\S+);/g, "$1 fail_timeout=1s;");
+/**
+ * nginx with the settings of the page; it asks an engine again sooner after a refusal than by its default.
+ * @param protocol by its own default it speaks HTTP/1.0 with `Connection: close`, and uses a pool all the same.
+ */
+export function startNginx(
+  stack: AsyncDisposableStack,
+  program: string,
+  ports: ProxyPorts,
+  protocol: "1.1" | "default" = "1.1",
+) {
+  const page = onPorts(settingsFor("nginx"), ports).replaceAll(/(server 127\S+);/g, "$1 fail_timeout=1s;");
+  const server =
+    protocol === "1.1"
+      ? page
+      : page.replace(/proxy_http_version .*;\s*|proxy_set_header Connection .*;/g, "");
   const settings = `daemon off;
 pid nginx.pid;
 error_log stderr;

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { reserve } from "../engine/buyers.ts";
+import { engineEnvironment } from "../engine/command.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { processesOf, scrape } from "../engine/processes.ts";
+import { type Child, startChild } from "../support/child.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { type Proxy as Network, startProxy } from "../support/proxy.ts";
+import { findSmallDisks, openSmallDisks } from "../support/small-disk.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+
+// Nobody reads the log, or its disk is full. Selling does not depend on a log line.
+
+setDefaultTimeout(60_000);
+
+const disksFound = await partOrSkip("small-disks", findSmallDisks);
+
+const ROOT = resolve(import.meta.dir, "../..");
+const WAIT = { deadlineMs: 20_000 };
+const STOP_TIMEOUT_MS = 15_000;
+const DROPPED = "sentinel_log_lines_dropped_total";
+
+describe("an engine whose log nobody takes", () => {
+  const stack = new AsyncDisposableStack();
+  let database: Network;
+  let facts: Facts;
+  let seatId = 0;
+
+  beforeAll(async () => {
+    const own = await createDatabase();
+    stack.defer(own.drop);
+    facts = await openFacts(stack, own.url);
+    await facts.fill(1000);
+    database = await startProxy(own.url);
+    stack.defer(database.stop);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  /** Ready, with its standard output in `path`. */
+  const openInto = async (path: string, env: Record<string, string> = {}, inside: string[] = []) => {
+    const dataDir = await tempDir("log");
+    stack.defer(dataDir.remove);
+    const environment = await engineEnvironment({
+      ...{ DATABASE_URL: database.url, DATA_DIR: dataDir.path, ...env },
+    });
+    const script = 'cd "$1" && exec "$0" src/main.ts >>"$2"';
+    const command = ["sh", "-c", script, process.execPath, ROOT, path];
+    const child = startChild("the engine", [...inside, ...command], { env: environment });
+    stack.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));
+    const url = `http://127.0.0.1:${environment.PORT}`;
+    await until(async () => (await fetch(`${url}/health/ready`)).status === 200, {
+      ...WAIT,
+      what: "the engine is ready",
+    });
+    return { url, child };
+  };
+  const pipe = async () => {
+    const folder = await tempDir("pipe");
+    stack.defer(folder.remove);
+    const path = join(folder.path, "log");
+    expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+    return path;
+  };
+  const reader = (path: string): Child => {
+    const child = startChild("the reader", ["cat", path]);
+    stack.defer(child.kill);
+    return child;
+  };
+  const sells = (url: string) =>
+    until(async () => (await reserve(url, ++seatId)).status === 201, { ...WAIT, what: "it sells" });
+  const becomes = (url: string, up: number) =>
+    until(async () => (await scrape(url)).value("sentinel_component_up", { component: "db" }) === up, {
+      ...WAIT,
+      what: `the database is ${up ? "up" : "down"} by the metrics`,
+    });
+  /** Two lines: the database goes and is back. */
+  const haveItLog = async (url: string) => {
+    database.cut();
+    await becomes(url, 0);
+    database.heal();
+    await becomes(url, 1);
+    await sells(url);
+  };
+
+  test("sells on while the reader stands still, while it is gone, and says later how much is lost", async () => {
+    const path = await pipe();
+    const first = reader(path);
+    const { url, child } = await openInto(path);
+    await until(() => first.output().includes('"ready"'), { ...WAIT, what: "the log is read" });
+
+    first.pause();
+    fill(path);
+    await haveItLog(url);
+    first.resume();
+    await until(() => first.output().includes("the database is back"), {
+      ...WAIT,
+      what: "the lines that waited are read",
+    });
+    expect(first.output()).not.toContain("were dropped");
+    expect((await readFigures(url)).value(DROPPED)).toBe(0);
+
+    await first.kill();
+    await haveItLog(url);
+    await until(async () => ((await readFigures(url)).value(DROPPED) ?? 0) >= 2, {
+      ...WAIT,
+      what: "lost lines are counted",
+    });
+    const second = reader(path);
+    await until(() => hasReader(path), { ...WAIT, what: "the log is read again" });
+    await haveItLog(url);
+    await until(() => second.output().includes("log lines were dropped"), {
+      ...WAIT,
+      what: "the log tells of them",
+    });
+    expect(second.output()).toMatch(/"lines":[1-9]\d*,"msg":"log lines were dropped/);
+    expect(second.output().match(/were dropped/g)).toHaveLength(1);
+    expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
+  });
+
+  test("in two processes loses neither of them nor their primary when the reader goes", async () => {
+    const path = await pipe();
+    const only = reader(path);
+    const { url, child } = await openInto(path, { WEB_CONCURRENCY: "2" });
+    await until(() => only.output().includes('"ready"'), { ...WAIT, what: "the log is read" });
+    const before = await processesOf(child);
+    await only.kill();
+    process.kill(before.get(1) ?? 0, "SIGKILL");
+    await until(async () => (await scrape(url)).value("sentinel_process_restarts_total") === 1, {
+      ...WAIT,
+      what: "the primary replaces it and logs that",
+    });
+    await haveItLog(url);
+    await until(async () => (await scrape(url)).value("sentinel_processes_answering") === 2, {
+      ...WAIT,
+      what: "both answer",
+    });
+    expect((await processesOf(child)).get(2)).toBe(before.get(2));
+    expect((await scrape(url)).sum(DROPPED)).toBeGreaterThan(0);
+    expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
+  });
+
+  test.skipIf(!disksFound)(
+    "sells on while the disk of its log is full, and logs when it has room",
+    async () => {
+      const [disk] = await openSmallDisks(stack, [2]);
+      if (!disk) throw new Error("there is no disk");
+      const path = join(disk.path, "sentinel.log");
+      const { url, child } = await openInto(path, {}, disk.inside);
+      const readLog = () => Bun.spawnSync([...disk.inside, "cat", path]).stdout.toString();
+      await disk.fill();
+      await haveItLog(url);
+      await haveItLog(url);
+      await disk.free();
+      await until(() => readLog().includes("the database is back"), {
+        ...WAIT,
+        what: "the lines that waited are in the file",
+      });
+      expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
+    },
+  );
+});
+
+function hasReader(path: string): boolean {
+  closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+  return true;
+}
+
+/** Nobody can write another byte to the pipe, as when its reader has stood still for long. */
+function fill(path: string): void {
+  const descriptor = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  try {
+    for (const line of [`${" ".repeat(4095)}\n`, "\n"]) while (writeSync(descriptor, line) > 0);
+  } catch {
+    // It is full; a single line end may still fit.
+    try {
+      while (writeSync(descriptor, "\n") > 0);
+    } catch {
+      // Now it is.
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
