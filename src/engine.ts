@@ -1,6 +1,7 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { KEY_CONNECTIONS, openAccess } from "./access/access.ts";
+import { denialRoutes } from "./access/denial-routes.ts";
 import { logRoutes } from "./access/log-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { openAudit } from "./audit/open.ts";
@@ -21,6 +22,8 @@ import { openPool } from "./postgres/connect.ts";
 import type { ConnectionLimit } from "./postgres/server-facts.ts";
 import { ReservationFigures } from "./reservations/figures.ts";
 import { PROBE_CONNECTIONS } from "./reservations/gate.ts";
+import { holdAdminRoutes } from "./reservations/hold-admin-routes.ts";
+import { HoldRelease } from "./reservations/hold-release.ts";
 import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
 import { RESERVE_PATH, reservationRoutes } from "./reservations/routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, keyPrefixOf, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
@@ -110,16 +113,19 @@ export async function openEngine(
     connectionOf: (request): string | undefined =>
       (apps.app.server?.requestIP(request) ?? apps.management?.server?.requestIP(request))?.address,
   });
+  const { beforeReserving } = access.guard;
+  const administration = { ...access, bodyLimitBytes: config.bodyLimitBytes, metrics, log };
+  const runAsAdmin = adminSessions({
+    databaseUrl: parts.databaseUrl,
+    connectTimeoutMs: config.connectTimeoutMs,
+  });
   const events = catalogueRoutes({
     database: drizzle(reads),
     isBusy: () => reads.waitingCount >= READERS_WAITING_LIMIT,
     answers: sale.databaseAnswers,
     keeper: catalogue,
     memory,
-    runAsAdmin: adminSessions({
-      databaseUrl: parts.databaseUrl,
-      connectTimeoutMs: config.connectTimeoutMs,
-    }),
+    runAsAdmin,
     guard: access.guard,
     bodyLimitBytes: config.bodyLimitBytes,
     metrics,
@@ -127,7 +133,9 @@ export async function openEngine(
   });
   const apps = createApps(opening, version, {
     selling: [
-      reservationRoutes(sale.batcher, reservationFigures, access.guard.beforeReserving),
+      reservationRoutes(sale.batcher, reservationFigures, beforeReserving, (path, request) =>
+        beforeReserving ? undefined : access.guard.deniedReserving(path, request),
+      ),
       openReservations(opening, {
         ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
         guard: access.guard,
@@ -141,9 +149,14 @@ export async function openEngine(
     ],
     direct: [RESERVE_PATH],
     managing: [
-      accessRoutes({ ...access, bodyLimitBytes: config.bodyLimitBytes, metrics, log }),
-      logRoutes({ ...access, metrics, log }),
+      accessRoutes(administration),
+      logRoutes(administration),
+      denialRoutes(administration),
       events.administration,
+      holdAdminRoutes({
+        ...{ runAsAdmin, release: new HoldRelease({ runAsAdmin, changes: sale.changes }) },
+        ...{ ...administration, keeper: catalogue },
+      }),
       healthRoutes({ components }, metrics),
       metricsRoutes(metrics, refresh, several?.figuresOfAll),
     ],

@@ -54,6 +54,7 @@ async function commit(
     reservationIds: at(batch.reservationIds),
     actions: at(batch.actions),
     changeIds: at(batch.changeIds),
+    ...(batch.actIds && { actIds: at(batch.actIds) }),
   };
   const ids = new Set(chosen.reservationIds);
   const guards = batch.guards.filter(({ reservationId }) => ids.has(reservationId));

@@ -148,6 +148,7 @@ function pick(batch: TakeBatch, positions: number[]): TakeBatch {
     versions: at(batch.versions),
     reservationIds,
     holds: at(batch.holds),
+    ...(batch.callers && { callers: at(batch.callers) }),
     guards: batch.guards.filter(({ reservationId }) => chosen.has(reservationId)),
   };
 }

@@ -3,10 +3,13 @@ import { redisTlsOf } from "../credentials/relations.ts";
 import type { Opening } from "../opening.ts";
 import { findApiKeys } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
+import { readDenials } from "../postgres/denials.ts";
 import { faultOf } from "../postgres/faults.ts";
 import { SharedCounts } from "../redis/rate-limits.ts";
 import { FaultLog } from "../telemetry/log.ts";
 import { ApiKeys } from "./api-keys.ts";
+import { CallerIds } from "./caller-ids.ts";
+import { Denials } from "./denials.ts";
 import { Guard } from "./guard.ts";
 import { RateLimits } from "./rate-limits.ts";
 
@@ -21,6 +24,8 @@ export interface AccessNeighbours {
 export interface Access {
   keys: ApiKeys;
   guard: Guard;
+  denials: Denials;
+  callerIds: CallerIds;
   /** Where keys are kept. */
   database: NodePgDatabase;
 }
@@ -59,6 +64,9 @@ export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours)
   };
   const isLimited = Object.values(limits).some((limit) => limit > 0);
   const shared = isLimited ? openSharedCounts(opening) : undefined;
+  const callerIds = new CallerIds(parts.database.callerSalt);
+  const denials = new Denials(() => readDenials(database), callerIds);
+  lifecycle.onClose("denials", () => denials.stop());
   const guard = new Guard({
     keys,
     limits: new RateLimits({
@@ -69,9 +77,11 @@ export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours)
     requireApiKey: config.requireApiKey,
     trustedProxyCount: config.trustedProxyCount,
     connectionOf,
+    callerIds,
+    denials,
     metrics,
   });
-  return { keys, guard, database };
+  return { keys, guard, denials, callerIds, database };
 }
 
 function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCounts | undefined {

@@ -7,7 +7,7 @@ import type { Caller } from "./guard.ts";
 const REASON_HEADER = "x-admin-reason";
 export const REASON_LIMIT_CHARACTERS = 500;
 
-const reasonText = plainText(REASON_LIMIT_CHARACTERS);
+export const reasonText = plainText(REASON_LIMIT_CHARACTERS);
 
 /** Who acts and why, for the administration log; or the problem with the header that says why. */
 export function actOriginOf(request: Request, caller: Caller, reasonInBody?: string): ActOrigin | Response {

@@ -1,9 +1,11 @@
 import { requestIdOf } from "../http/request-id.ts";
 import { BEARER } from "../http/request-rules.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { mayAct, type Role } from "./api-key.ts";
+import { idOfApiKey, mayAct, type Role } from "./api-key.ts";
 import type { ApiKeys, FoundKey } from "./api-keys.ts";
+import type { CallerIds } from "./caller-ids.ts";
 import { clientAddress, networkOf } from "./client-address.ts";
+import type { Denials } from "./denials.ts";
 import { type Count, type PolicyName, type RateLimits, rateLimitHeaders } from "./rate-limits.ts";
 import { Refusals } from "./refusals.ts";
 
@@ -20,6 +22,9 @@ export interface GuardOptions {
   trustedProxyCount: number;
   /** Where the request's connection comes from. */
   connectionOf(request: Request): string | undefined;
+  callerIds: CallerIds;
+  /** Not there where nobody can be denied. */
+  denials?: Pick<Denials, "isEmpty" | "ofKey" | "ofAddress">;
   metrics: Metrics;
 }
 
@@ -54,7 +59,7 @@ export class Guard {
   ): (context: Context) => unknown {
     return (context) => {
       const { request } = context;
-      if (keyIn(request) === undefined && !this.options.limits.has("address")) {
+      if (keyIn(request) === undefined && !this.options.limits.has("address") && !this.hasDenials) {
         return this.entitled(ANONYMOUS, role) ?? handler(context, ANONYMOUS);
       }
       return this.admit(request, role, { anonymous: "address", key: "key" }).then(async (admitted) => {
@@ -81,9 +86,41 @@ export class Guard {
     };
   }
 
+  /**
+   * What a denied caller is told on the contract's route where no other check is before it: whether by the client's
+   * network, or by a key that it sends without need.
+   */
+  deniedReserving(path: string, request: Request): Response | undefined {
+    if (!this.hasDenials) return undefined;
+    const keyId = idOfApiKey(keyIn(request) ?? "");
+    const denied =
+      (keyId && this.denialOf(request, { kind: "key", keyId, role: "seller" })) ||
+      this.denialOf(request, ANONYMOUS);
+    if (!denied) return undefined;
+    this.options.metrics.httpRequests.inc({ route: path, method: request.method, status: denied.status });
+    denied.headers.set("x-request-id", requestIdOf(request));
+    return denied;
+  }
+
+  private get hasDenials(): boolean {
+    return this.options.denials?.isEmpty === false;
+  }
+
+  private denialOf(request: Request, caller: Caller): Response | undefined {
+    const { denials } = this.options;
+    const seconds =
+      caller.kind === "key" ? denials?.ofKey(caller.keyId) : denials?.ofAddress(this.addressOf(request));
+    return seconds === undefined ? undefined : this.refusals.denied(seconds);
+  }
+
   /** Whose the request is, in words: its key's, or its client network's. */
   identityOf(request: Request, caller: Caller): string {
     return caller.kind === "key" ? `key:${caller.keyId}` : `address:${this.networkOf(request)}`;
+  }
+
+  /** Whose the request is, as reservations keep it. */
+  callerIdOf(request: Request, caller: Caller): string {
+    return this.options.callerIds.of(caller, () => this.networkOf(request));
   }
 
   /**
@@ -106,6 +143,9 @@ export class Guard {
     found = await found;
     const caller = found === undefined ? ANONYMOUS : this.toCaller(found);
     if (caller instanceof Response) return withHeaders(caller, count);
+    // Administrators end denials: nobody can keep them from it.
+    const denied = role === "admin" || !this.hasDenials ? undefined : this.denialOf(request, caller);
+    if (denied) return withHeaders(denied, count);
     if (caller.kind === "key") {
       count = await this.options.limits.count(policies.key, () => caller.keyId);
       if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
@@ -136,9 +176,13 @@ export class Guard {
   }
 
   private networkOf(request: Request): string {
+    return networkOf(this.addressOf(request));
+  }
+
+  private addressOf(request: Request): string {
     const { connectionOf, trustedProxyCount } = this.options;
     const forwardedFor = trustedProxyCount > 0 ? request.headers.get("x-forwarded-for") : null;
-    return networkOf(clientAddress(connectionOf(request), forwardedFor, trustedProxyCount));
+    return clientAddress(connectionOf(request), forwardedFor, trustedProxyCount);
   }
 }
 

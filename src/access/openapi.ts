@@ -29,7 +29,10 @@ export const guardResponses = {
     ...problemResponse("The API key is missing, not known or revoked.", ["unauthorized"]),
     headers: { "WWW-Authenticate": { schema: { type: "string" } } },
   },
-  403: problemResponse("The role of the API key is not enough.", ["forbidden"]),
+  403: problemResponse("The role of the API key is not enough, or the caller is denied for a time.", [
+    "forbidden",
+    "caller-denied",
+  ]),
   429: {
     ...problemResponse("Too many requests in this window.", ["rate-limited"]),
     headers: {
@@ -48,6 +51,13 @@ export const reasonParameter = {
   description: "Why this is done; the administration log keeps it with the key's id and the time.",
   schema: { type: "string", minLength: 1, maxLength: REASON_LIMIT_CHARACTERS },
 } as const;
+
+/** Who made a hold. */
+export const callerSchema: object = {
+  type: "string",
+  pattern: "^(key:[0-9a-f-]{36}|net:[A-Za-z0-9_-]{22})$",
+  description: "Who made the hold: `key:<id>`, or `net:<salted hash of the network>`.",
+};
 
 const name = plainTextSchema(NAME_LIMIT_CHARACTERS);
 const role: object = {

@@ -4,7 +4,7 @@ import type { Role } from "./api-key.ts";
 import type { Count } from "./rate-limits.ts";
 
 /** Why a request went no further. */
-const REASONS = ["unauthorized", "forbidden", "rate_limited", "unavailable"] as const;
+const REASONS = ["unauthorized", "forbidden", "rate_limited", "denied", "unavailable"] as const;
 
 /** The answers to those who are refused before their route; each is counted. None repeats a key. */
 export class Refusals {
@@ -33,6 +33,11 @@ export class Refusals {
     const detail = `The limit is ${limit} requests in ${windowSeconds} s; wait ${resetSeconds} s.`;
     const headers = { "retry-after": String(resetSeconds) };
     return this.counted("rate_limited", problem("rate-limited", detail, headers));
+  }
+
+  denied(seconds: number): Response {
+    const detail = `An administrator has denied this caller; the denial ends in ${seconds} s.`;
+    return this.counted("denied", problem("caller-denied", detail, { "retry-after": String(seconds) }));
   }
 
   keysAway(): Response {

@@ -22,6 +22,7 @@ const DETAILS = {
   "invalid-seat-id": "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
   unauthorized: "Authorization: send `Bearer <API key>`, or the key as X-API-Key.",
   forbidden: "Authorization: the role of this API key is reader, and seller is needed here.",
+  "caller-denied": "An administrator has denied this caller; the denial ends in 600 s.",
   "not-on-sale": "The event is not on sale now.",
   "seat-not-found": "There is no seat 1001.",
   "event-not-found": "There is no event 7.",

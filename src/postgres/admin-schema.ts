@@ -41,7 +41,7 @@ export const denials = pgTable("denials", {
   actId: bigint("act_id", { mode: "number" }).primaryKey(),
   /** As `reservations.caller`; of a wider network, the hash of its prefix. */
   caller: text().notNull(),
-  /** The length of the network's prefix; null for an API key. */
+  /** The length of the prefix of a network that is wider than one client's; else null. */
   prefixBits: smallint("prefix_bits"),
   reason: text().notNull(),
   deniedUntil: timestamp("denied_until", { withTimezone: true }).notNull(),

@@ -24,7 +24,8 @@ const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
 /**
  * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
  * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row a seat.
- * Parameters, one a reservation: its id, the action, and the id of the change; a reservation stands in a batch at most once.
+ * Parameters, one a reservation: its id, the action, the id of the change, and the administrator's act
+ * that it is of, if any; a reservation stands in a batch at most once.
  *
  * The reservation's row is locked first, so that what two callers ask of one reservation happens one after
  * the other; then its seats. Nothing is waited for: who finds a lock taken is told `again`.
@@ -38,8 +39,8 @@ const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
  */
 export const changeStatement = (guarded: Guarded) => sql`
 with requested as materialized (
-  select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[], ${sql.placeholder("changeIds")}::uuid[])
-    with ordinality as q(id, action, change_id, position)
+  select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[], ${sql.placeholder("changeIds")}::uuid[],
+    ${sql.placeholder("actIds")}::bigint[]) with ordinality as q(id, action, change_id, act_id, position)
 ), epoch as materialized (
   select max(epoch) as current from ledger_epochs
 ), known as materialized (
@@ -102,12 +103,12 @@ with requested as materialized (
   from whole w
   where r.id = w.id
 )${guarded.keys}, ledger_rows as (
-  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id, change_id, hold_expires_at)
+  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id, change_id, hold_expires_at, act_id)
   select (select current from epoch), id, version, event_id,
          case action when 'confirm' then 'RESERVED'::ledger_status when 'extend' then 'EXTENDED' when 'release' then 'RELEASED'
            when 'cancel' then 'CANCELLED' else 'EXPIRED' end,
-         reservation_id, replaced, change_id, hold_expires_at
-  from updated
+         reservation_id, replaced, change_id, hold_expires_at, acts.act_id
+  from updated join (select position as place, act_id from requested) acts on acts.place = updated.position
 ), changed as (
   select position, json_agg(json_build_array(id, version)) as seats from updated group by position
 )

@@ -50,6 +50,8 @@ export interface ChangeRequests {
   actions: ChangeAction[];
   /** Made anew for each attempt, before it is sent: an answer that was lost is looked up by it. */
   changeIds: string[];
+  /** The acts of administrators (`admin_log.id`) that the changes are of; not there where none is of one. */
+  actIds?: (number | null)[];
 }
 
 export interface ChangeGuard {
@@ -102,6 +104,7 @@ export async function commitGuardedChanges(
       reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
       actions: open.map((position) => requests.actions[position] ?? "expire"),
       changeIds: open.map((position) => requests.changeIds[position] ?? ""),
+      ...(requests.actIds && { actIds: open.map((position) => requests.actIds?.[position] ?? null) }),
     },
     {
       keys: JSON.stringify(
@@ -146,13 +149,15 @@ function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): 
 function execute(
   client: pg.Client | pg.PoolClient,
   statement: Prepared,
-  { reservationIds, actions, changeIds }: ChangeRequests,
+  { reservationIds, actions, changeIds, actIds = [] }: ChangeRequests,
   more: Record<string, unknown>,
 ): Promise<ChangeRow[]> {
   return executePrepared<ChangeRow>(client, statement, {
     reservationIds: arrayOf(reservationIds),
     actions: arrayOf(actions),
     changeIds: arrayOf(changeIds),
+    // A shorter array is filled up with nulls.
+    actIds: arrayOf(actIds.map((actId) => actId ?? "NULL")),
     ...more,
   });
 }

@@ -9,6 +9,7 @@ export const ADVISORY_LOCKS = {
   catalogue: 7_310_004,
   sweeper: 7_310_005,
   callerIndex: 7_310_010,
+  denials: 7_310_011,
 } as const;
 
 /**

@@ -48,11 +48,13 @@ const DEMO: EventDraft = {
 };
 
 /** As many bits as the hash that is made with it. */
-const TOKEN_SECRET_BYTES = 32;
+const SECRET_BYTES = 32;
 
 export interface DatabaseFacts extends ServerFacts {
   /** What reservation tokens are signed with, by every process of this database. */
   tokenSecret: string;
+  /** What the networks of callers are hashed with. */
+  callerSalt: string;
   /** What an operator should hear of at the start, in one line. */
   notice?: string;
 }
@@ -76,8 +78,9 @@ export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: num
       await enterEpoch(database);
       const existing = await database.select({ id: events.id }).from(events).limit(1);
       if (existing.length === 0) await createEvent(database, DEMO);
-      const tokenSecret = await ensureTokenSecret(database);
-      return { ...facts, tokenSecret, ...(notice !== undefined && { notice }) };
+      const tokenSecret = await ensureSecret(database, "token");
+      const callerSalt = await ensureSecret(database, "caller");
+      return { ...facts, tokenSecret, callerSalt, ...(notice !== undefined && { notice }) };
     });
     await database.execute(sql`select pg_advisory_unlock(${ADVISORY_LOCKS.migrations})`);
     await ensureCallerIndex(database);
@@ -137,14 +140,14 @@ function reasonOf(error: unknown): string {
 }
 
 /** Made once; under the lock of the migrations, so that all processes get the same. */
-async function ensureTokenSecret(database: NodePgDatabase): Promise<string> {
-  const find = () => database.select().from(secrets).where(eq(secrets.name, "token"));
+async function ensureSecret(database: NodePgDatabase, name: "token" | "caller"): Promise<string> {
+  const find = () => database.select().from(secrets).where(eq(secrets.name, name));
   const [kept] = await find();
   if (kept) return kept.value;
-  const value = randomBytes(TOKEN_SECRET_BYTES).toString("base64url");
-  await database.insert(secrets).values({ name: "token", value }).onConflictDoNothing();
+  const value = randomBytes(SECRET_BYTES).toString("base64url");
+  await database.insert(secrets).values({ name, value }).onConflictDoNothing();
   const [found] = await find();
-  if (!found) throw new Error("the token secret was not inserted");
+  if (!found) throw new Error(`the secret ${name} was not inserted`);
   return found.value;
 }
 

@@ -49,9 +49,9 @@ with requested as materialized (
       last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
   from taken t
   where s.id = t.id
-  returning s.id, s.version, s.event_id, s.price_minor, s.price_minor_large, s.reservation_id, s.hold_expires_at, t.replaced, t.position, t.final
+  returning s.id, s.version, s.event_id, s.price_minor, s.price_minor_large, s.reservation_id, s.hold_expires_at, t.replaced, t.position, t.final${wishes.updated}
 ), reservation_rows as (
-  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, prices_minor_large, expires_at, buyer_id)
+  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, prices_minor_large, expires_at, buyer_id${wishes.rowColumns})
   ${wishes.rows(buyer)}
 )${keys}, ledger_rows as (
   insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
@@ -91,6 +91,8 @@ interface Wishes {
   locked: SQL;
   fits: SQL;
   taken: SQL;
+  updated: SQL;
+  rowColumns: SQL;
   rows(buyer: SQL): SQL;
   tooMany: SQL;
   free: SQL;
@@ -108,6 +110,8 @@ export const singles: Wishes = {
   taken: sql`taken as not materialized (
   select * from locked
 )`,
+  updated: sql``,
+  rowColumns: sql``,
   rows: () =>
     sql`select reservation_id, event_id, 'confirmed', 1, array[id], case when price_minor is null then '{}' else array[price_minor] end,
          case when price_minor is null then array[price_minor_large] end, null, null from updated`,
@@ -120,9 +124,9 @@ export const singles: Wishes = {
 
 export const several: Wishes = {
   arrays: sql`,
-    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[]`,
-  columns: sql`is_hold, seat_count, `,
-  locked: sql`, r.is_hold, r.seat_count, case when r.is_hold then now() + e.hold_ttl_seconds * interval '1 second' end as expires_at`,
+    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[], ${sql.placeholder("callers")}::text[]`,
+  columns: sql`is_hold, seat_count, caller, `,
+  locked: sql`, r.is_hold, r.seat_count, r.caller, case when r.is_hold then now() + e.hold_ttl_seconds * interval '1 second' end as expires_at`,
   fits: sql` and r.seat_count <= e.reservation_limit_seats`,
   taken: sql`whole as materialized (
   select reservation_id from locked group by reservation_id
@@ -130,12 +134,14 @@ export const several: Wishes = {
 ), taken as materialized (
   select locked.* from locked join whole using (reservation_id)
 )`,
+  updated: sql`, t.caller`,
+  rowColumns: sql`, caller`,
   rows: (
     buyer,
   ) => sql`select reservation_id, min(event_id), case when min(hold_expires_at) is null then 'confirmed'::reservation_status else 'held' end,
          count(*), array_agg(id order by position),
          case when bool_or(price_minor is null) then '{}' else array_agg(price_minor order by position) end,
-         case when bool_or(price_minor is null) then array_agg(${seatPrice("updated")} order by position) end, min(hold_expires_at), ${buyer}
+         case when bool_or(price_minor is null) then array_agg(${seatPrice("updated")} order by position) end, min(hold_expires_at), ${buyer}, min(caller)
   from updated group by reservation_id`,
   tooMany: sql`
       when r.seat_count > e.reservation_limit_seats then 'too_many'`,

@@ -50,6 +50,8 @@ export interface SeatRequests {
   versions: number[];
   reservationIds: string[];
   holds: boolean[];
+  /** Who holds each; needed for holds only. */
+  callers?: (string | null)[];
 }
 
 const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
@@ -90,6 +92,7 @@ export async function commitGuardedReservations(
     versions: at(requests.versions),
     reservationIds: at(requests.reservationIds),
     holds: at(requests.holds),
+    ...(requests.callers && { callers: at(requests.callers) }),
   };
   const rows = await execute(client, holdSeatsGuarded, chosen, {
     guards: JSON.stringify(
@@ -105,7 +108,7 @@ export async function commitGuardedReservations(
 async function execute(
   client: pg.PoolClient,
   statement: Prepared,
-  { seatIds, versions, reservationIds, holds }: SeatRequests,
+  { seatIds, versions, reservationIds, holds, callers = [] }: SeatRequests,
   more: Record<string, unknown>,
 ): Promise<SeatRow[]> {
   const [decided] = await executePrepared<Decided>(client, statement, {
@@ -114,6 +117,8 @@ async function execute(
     reservationIds: arrayOf(reservationIds),
     holds: arrayOf(holds),
     seatCounts: arrayOf(countsOf(reservationIds)),
+    // Unquoted: an id has none of the characters that end a value, and a shorter array is filled up with nulls.
+    callers: arrayOf(callers.map((caller) => caller ?? "NULL")),
     ...more,
   });
   return seatRows(decided);

@@ -14,6 +14,7 @@ import { Gatherer } from "./gatherer.ts";
 import {
   answerBusy,
   claimsOf,
+  columnsOf,
   type HoldOrder,
   type HoldRequest,
   holdOutcomeOf,
@@ -134,7 +135,7 @@ export class Batcher {
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     const refusal = this.refusalOf(request);
     if (refusal) return refusal;
-    const { seatIds, buyerId, isLimited = true, key } = request;
+    const { seatIds, buyerId, isLimited = true, key, caller = null } = request;
     const claims = claimsOf(request);
     return new Promise((resolve) => {
       for (const claim of [...claims, ...seatIds]) this.inFlight.add(claim);
@@ -144,6 +145,7 @@ export class Batcher {
         reservationId,
         seatIds,
         claims,
+        caller,
         guard: key || buyerId !== null ? { reservationId, buyerId, isLimited, key } : undefined,
         arrivedAt: performance.now(),
         resolve,
@@ -164,23 +166,14 @@ export class Batcher {
   private async decide(batch: Order[], answered: () => void): Promise<void> {
     const { memory, observer } = this.options;
     const sentAt = performance.now();
-    const seatIds: SeatId[] = [];
-    const reservationIds: string[] = [];
-    const holds: boolean[] = [];
-    for (const order of batch) {
-      for (const seatId of order.seatIds) {
-        seatIds.push(seatId);
-        reservationIds.push(order.reservationId);
-        holds.push(order.kind === "hold");
-      }
-    }
+    const { seatIds, reservationIds, ...columns } = columnsOf(batch);
     const result = await this.options
       .run<TakeResult>({
         kind: "take",
         seatIds,
         versions: seatIds.map((seatId) => memory.versionOf(seatId)),
         reservationIds,
-        holds,
+        ...columns,
         guards: batch.flatMap((order) => (order.kind === "hold" && order.guard ? [order.guard] : [])),
       })
       .catch((): TakeResult => "doubtful");

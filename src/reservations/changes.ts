@@ -32,6 +32,8 @@ export interface ChangeRequest {
   reservationId: string;
   action: OwnerAction;
   key: KeyClaim | null;
+  /** The act of an administrator that it is of. */
+  actId?: number;
 }
 
 /** What a reservation's owner may ask for; expiry is the sweeper's. */
@@ -105,6 +107,9 @@ export class Changes {
         reservationIds: batch.map(({ reservationId }) => reservationId),
         actions: batch.map(({ action }) => action),
         changeIds,
+        ...(batch.some(({ actId }) => actId !== undefined) && {
+          actIds: batch.map(({ actId }) => actId ?? null),
+        }),
         guards: batch.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : [])),
       })
       .catch((): ChangeResult => "doubtful");

@@ -39,13 +39,19 @@ const MAY_BE_REPLAYED: HoldResult["kind"][] = ["taken", "none", "missing", "unfi
 /** A wish made ready: seats that were named, or a search for some. */
 type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent };
 
+/** Who asks, and with which key. */
+interface Asked {
+  key: KeyClaim | null;
+  caller: string | null;
+}
+
 /** Requests to hold seats: the first wish that can be had wins. */
 export class Holds {
   constructor(private readonly options: HoldsOptions) {}
 
   /** @throws when the database has to be read and cannot be. */
-  async hold(body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
-    const result = await this.firstOf(body, key);
+  async hold(body: HoldBody, key: KeyClaim | null, caller: string | null = null): Promise<HoldResult> {
+    const result = await this.firstOf(body, { key, caller });
     if (!key || !MAY_BE_REPLAYED.includes(result.kind)) return result;
     const facts = await this.options.findReplay(key);
     if (facts === "key_mismatch") return { kind: "key_mismatch" };
@@ -54,7 +60,7 @@ export class Holds {
   }
 
   /** Every wish must fit, whatever the first ones come to; the refusal of the first is told when none can be had. */
-  private async firstOf(body: HoldBody, key: KeyClaim | null): Promise<HoldResult> {
+  private async firstOf(body: HoldBody, asked: Asked): Promise<HoldResult> {
     const plans: Plan[] = [];
     for (const [index, wish] of wishesOf(body).entries()) {
       const plan = await this.plan(wish, body.eventId);
@@ -65,7 +71,7 @@ export class Holds {
     let refusal: HoldResult | undefined;
     for (const plan of plans) {
       const result =
-        "seatIds" in plan ? await this.take(plan.seatIds, body, key) : await this.choose(plan, body, key);
+        "seatIds" in plan ? await this.take(plan.seatIds, body, asked) : await this.choose(plan, body, asked);
       if (!MAY_FOLLOW.includes(result.kind)) return result;
       refusal ??= result;
     }
@@ -92,17 +98,17 @@ export class Holds {
     return "detail" in search ? { kind: "unfit", ...search } : { search, event };
   }
 
-  private take(seatIds: SeatId[], { buyerId }: HoldBody, key: KeyClaim | null) {
+  private take(seatIds: SeatId[], { buyerId }: HoldBody, asked: Asked) {
     const event = seatIds[0] && this.options.eventOf(seatIds[0]);
     const isLimited = !event || event.buyerLimitSeats !== null;
-    return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, key });
+    return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, ...asked });
   }
 
   /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
   private async choose(
     { search, event }: Extract<Plan, { search: Search }>,
     body: HoldBody,
-    key: KeyClaim | null,
+    asked: Asked,
   ): Promise<HoldOutcome> {
     let hasLooked = false;
     // Somebody else is after these: memory may not know it yet.
@@ -112,7 +118,7 @@ export class Holds {
       const seatIds = search.next(lost);
       if (seatIds) {
         attempt++;
-        outcome = await this.take(seatIds, body, key);
+        outcome = await this.take(seatIds, body, asked);
         if (outcome.kind !== "taken") return outcome;
         for (const { seatId } of outcome.seats) lost.add(seatId);
       } else if (hasLooked) {

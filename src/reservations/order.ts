@@ -21,6 +21,8 @@ export interface HoldRequest {
   /** False where the event is known to have no limit for its buyers. */
   isLimited?: boolean;
   key: KeyClaim | null;
+  /** Who asks, as `reservations.caller`. */
+  caller?: string | null;
 }
 
 /** What no two requests may have in flight at once, beside seats: the key, and the buyer whose seats are counted. */
@@ -42,11 +44,30 @@ export interface HoldOrder {
   /** Its buyer and key, while they are in flight. */
   claims: string[];
   guard: TakeGuard | undefined;
+  caller?: string | null;
   arrivedAt: number;
   resolve(outcome: HoldOutcome): void;
 }
 
 export type Order = ReserveOrder | HoldOrder;
+
+/** A batch in columns, one value a seat, as the statement takes it. */
+export function columnsOf(batch: Order[]) {
+  const seatIds: SeatId[] = [];
+  const reservationIds: string[] = [];
+  const holds: boolean[] = [];
+  const callers: (string | null)[] = [];
+  for (const order of batch) {
+    const isHold = order.kind === "hold";
+    for (const seatId of order.seatIds) {
+      seatIds.push(seatId);
+      reservationIds.push(order.reservationId);
+      holds.push(isHold);
+      callers.push(isHold ? (order.caller ?? null) : null);
+    }
+  }
+  return { seatIds, reservationIds, holds, ...(holds.includes(true) && { callers }) };
+}
 
 /** What would stay sold: a hold ends by itself. */
 export function soldIn(batch: Order[]): DoubtfulSeats {

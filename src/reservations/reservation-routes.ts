@@ -75,7 +75,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
       const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
       const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body, least);
       if (key instanceof Response) return key;
-      const result = await holds.hold(body, key);
+      const result = await holds.hold(body, key, guard.callerIdOf(request, caller));
       metrics.holds.inc({ outcome: result.kind });
       if (result.kind === "held" || result.kind === "replay")
         return created(result.facts, result.kind === "replay");

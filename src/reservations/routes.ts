@@ -24,10 +24,16 @@ export type ReserveGuard = (
 /**
  * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
  */
-export function reservationRoutes(batcher: Batcher, figures: ReservationFigures, guard?: ReserveGuard) {
+export function reservationRoutes(
+  batcher: Batcher,
+  figures: ReservationFigures,
+  guard?: ReserveGuard,
+  denied?: (path: string, request: Request) => Response | undefined,
+) {
   const handler = ({ params, request }: ReserveContext) => {
     const seatId = parseSeatId(params.seatId);
-    return seatId === undefined ? refuse(request) : reserve(seatId, request);
+    if (seatId === undefined) return refuse(request);
+    return denied?.(RESERVE_PATH, request) ?? reserve(seatId, request);
   };
   const guarded = ({ params, request }: ReserveContext) =>
     guard?.(RESERVE_PATH, request, () => handler({ params, request }));

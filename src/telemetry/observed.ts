@@ -5,7 +5,7 @@ import type { Metrics } from "./metrics.ts";
 /** What a handler off the hot path may ask of Elysia's context. */
 interface Context {
   request: Request;
-  params: { seatId?: string; keyId?: string; eventId?: string; reservationId?: string };
+  params: { seatId?: string; keyId?: string; eventId?: string; reservationId?: string; denialId?: string };
   query: Record<string, string>;
   /** Null where the app does not listen. */
   server: { timeout(request: Request, seconds: number): void } | null;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ApiKeys } from "../../src/access/api-keys.ts";
+import { CallerIds } from "../../src/access/caller-ids.ts";
 import { Guard } from "../../src/access/guard.ts";
 import { RateLimits } from "../../src/access/rate-limits.ts";
 import type { Batcher } from "../../src/reservations/batcher.ts";
@@ -15,6 +16,7 @@ function guardOf({ limits = OFF, requireApiKey = false } = {}): Guard {
     limits: new RateLimits({ windowSeconds: 60, limits }),
     requireApiKey,
     trustedProxyCount: 0,
+    callerIds: new CallerIds("salt"),
     connectionOf: () => "192.0.2.1",
     metrics: createMetrics(),
   });

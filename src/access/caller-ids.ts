@@ -1,0 +1,42 @@
+import { createHmac } from "node:crypto";
+import { z } from "zod";
+import type { Caller } from "./guard.ts";
+
+/** A caller as the administration names it. */
+export const callerText = z
+  .string()
+  .regex(
+    /^(key:[0-9a-f-]{36}|net:[\w-]{22})$/,
+    "must be a caller as the list of holds shows it: key:<id> or net:<hash>",
+  );
+
+/** Half of the hash: nobody finds two networks with one by trying. */
+const HASH_BYTES = 16;
+/** Networks whose ids are kept, so that a hold does not hash again; beyond that the oldest is forgotten. */
+const KEPT_LIMIT = 10_000;
+
+/**
+ * Names callers for the database: `key:<id>`, or `net:<salted hash of the network>`. The salt is a secret of the
+ * database: ids are the same in all processes and after restarts, and nobody without it can try addresses.
+ */
+export class CallerIds {
+  private readonly ofNetworks = new Map<string, string>();
+
+  constructor(private readonly salt: string) {}
+
+  /** @param network an IPv4 address or a prefix in the form of `networkOf`; asked for anonymous callers only. */
+  of(caller: Caller, network: () => string): string {
+    return caller.kind === "key" ? `key:${caller.keyId}` : this.ofNetwork(network());
+  }
+
+  ofNetwork(network: string): string {
+    const known = this.ofNetworks.get(network);
+    if (known !== undefined) return known;
+    const hash = createHmac("sha256", this.salt).update(network).digest().subarray(0, HASH_BYTES);
+    const id = `net:${hash.toString("base64url")}`;
+    this.ofNetworks.set(network, id);
+    const [oldest] = this.ofNetworks.size > KEPT_LIMIT ? this.ofNetworks.keys() : [];
+    if (oldest !== undefined) this.ofNetworks.delete(oldest);
+    return id;
+  }
+}

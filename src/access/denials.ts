@@ -1,0 +1,79 @@
+import type { Denial } from "../postgres/denials.ts";
+import type { CallerIds } from "./caller-ids.ts";
+import { networkOf } from "./client-address.ts";
+import { prefixOf } from "./network.ts";
+
+/** So that every process knows of a denial within 2 s. */
+const REFRESH_INTERVAL_MS = 1000;
+
+/**
+ * The denials in force, in memory. They are read once a second; where that fails, those that are known go on until
+ * their ends. Without any, nobody is looked up.
+ */
+export class Denials {
+  /** The end of each caller's denial, by the clock of this process. */
+  private endsAt = new Map<string, number>();
+  /** The lengths of the prefixes that are denied. */
+  private prefixBits: number[] = [];
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private isStopped = false;
+
+  /**
+   * @param read rejects when the database cannot be asked.
+   * @param now milliseconds of a clock that only goes forward.
+   */
+  constructor(
+    private readonly read: () => Promise<Denial[]>,
+    private readonly ids: CallerIds,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    void this.keepUp();
+  }
+
+  get isEmpty(): boolean {
+    return this.endsAt.size === 0;
+  }
+
+  /** The seconds that an API key is still denied; undefined for one that is not. */
+  ofKey(keyId: string): number | undefined {
+    return this.secondsLeft(`key:${keyId}`);
+  }
+
+  /** The seconds that an address is still denied, by itself or with a network around it. */
+  ofAddress(address: string): number | undefined {
+    const ofOwn = this.secondsLeft(this.ids.ofNetwork(networkOf(address)));
+    if (ofOwn !== undefined) return ofOwn;
+    for (const bits of this.prefixBits) {
+      const network = prefixOf(address, bits);
+      const seconds = network && this.secondsLeft(this.ids.ofNetwork(network.prefix));
+      if (seconds !== undefined) return seconds;
+    }
+    return undefined;
+  }
+
+  /** Takes in what the database has now. @throws when it cannot be asked. */
+  async refresh(): Promise<void> {
+    const denials = await this.read();
+    const now = this.now();
+    this.endsAt = new Map(denials.map(({ caller, secondsLeft }) => [caller, now + secondsLeft * 1000]));
+    this.prefixBits = [...new Set(denials.flatMap(({ prefixBits }) => prefixBits ?? []))];
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async keepUp(): Promise<void> {
+    // That the database is away is told once, by its gate.
+    await this.refresh().catch(() => undefined);
+    if (!this.isStopped) this.timer = setTimeout(() => void this.keepUp(), REFRESH_INTERVAL_MS);
+  }
+
+  private secondsLeft(caller: string): number | undefined {
+    const endsAt = this.endsAt.get(caller);
+    if (endsAt === undefined) return undefined;
+    const seconds = Math.ceil((endsAt - this.now()) / 1000);
+    return seconds > 0 ? seconds : undefined;
+  }
+}

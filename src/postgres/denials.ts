@@ -1,0 +1,67 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type ActOrigin, recordAct } from "./admin-log.ts";
+import { ADVISORY_LOCKS } from "./epoch.ts";
+
+/** Denials at once: every process reads them all each second. */
+export const DENIAL_LIMIT = 1000;
+
+export interface Denial {
+  /** That of the act that made it. */
+  denialId: number;
+  caller: string;
+  /** The length of the prefix of a network that is wider than one client's; else null. */
+  prefixBits: number | null;
+  reason: string;
+  /** By the database's clock. */
+  secondsLeft: number;
+  deniedUntilMs: number;
+}
+
+/** Those that are in force. */
+export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
+  const { rows } = await database.execute<Denial & Record<string, unknown>>(sql`
+    select act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
+           extract(epoch from denied_until - now())::float8 as "secondsLeft",
+           floor(extract(epoch from denied_until) * 1000)::float8 as "deniedUntilMs"
+    from denials where ended_at is null and denied_until > now()
+    order by act_id limit ${DENIAL_LIMIT}`);
+  return rows;
+}
+
+/**
+ * Denies a caller, in place of an earlier denial of the same one.
+ * @returns undefined where there are too many.
+ */
+export function denyCaller(
+  database: NodePgDatabase,
+  { caller, prefixBits, seconds }: { caller: string; prefixBits: number | null; seconds: number },
+  origin: ActOrigin & { reason: string },
+): Promise<Denial | undefined> {
+  return database.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.denials})`);
+    await tx.execute(sql`update denials set ended_at = now() where caller = ${caller} and ended_at is null`);
+    const { rows: active } = await tx.execute<{ count: number }>(
+      sql`select count(*)::int as count from denials where ended_at is null and denied_until > now()`,
+    );
+    if ((active[0]?.count ?? 0) >= DENIAL_LIMIT) return undefined;
+    const denialId = await recordAct(tx, origin, "caller.denied", { caller, prefixBits, seconds });
+    const { rows } = await tx.execute<{ deniedUntilMs: number }>(sql`
+      insert into denials (act_id, caller, prefix_bits, reason, denied_until)
+      values (${denialId}, ${caller}, ${prefixBits}, ${origin.reason}, now() + ${seconds} * interval '1 second')
+      returning floor(extract(epoch from denied_until) * 1000)::float8 as "deniedUntilMs"`);
+    const deniedUntilMs = rows[0]?.deniedUntilMs ?? 0;
+    return { denialId, caller, prefixBits, reason: origin.reason, secondsLeft: seconds, deniedUntilMs };
+  });
+}
+
+/** @returns whether there was such a denial; one that was over before stays as it is. */
+export function endDenial(database: NodePgDatabase, denialId: number, origin: ActOrigin): Promise<boolean> {
+  return database.transaction(async (tx) => {
+    const ended = await tx.execute(sql`
+      update denials set ended_at = now() where act_id = ${denialId} and ended_at is null and denied_until > now()`);
+    if (ended.rowCount) await recordAct(tx, origin, "denial.ended", { denialId });
+    const found = await tx.execute(sql`select from denials where act_id = ${denialId}`);
+    return (found.rowCount ?? 0) > 0;
+  });
+}
