@@ -448,6 +448,7 @@ const CONTENT_TYPES = [
 
 /** What each route is asked about. There is no such event: the stream of one that is there does not end. */
 const ID_OF: Record<string, string> = {
+  denialId: "1",
   seatId: "2",
   eventId: "999999999",
   reservationId: Bun.randomUUIDv7(),
