@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { invalidField } from "../http/invalid-field.ts";
 import { problem } from "../http/problem.ts";
 import { parseSeatId } from "../seats/seat-id.ts";
+import { integer } from "../setting-types.ts";
 
 /** The id of an event in an address, or the problem with it. */
 export function readEventId(text: string | undefined): { value: number } | { problem: Response } {
@@ -11,6 +12,9 @@ export function readEventId(text: string | undefined): { value: number } | { pro
 }
 
 export const eventNotFound = (eventId: number) => problem("event-not-found", `There is no event ${eventId}.`);
+
+/** A whole number in the query of an address. */
+export const wholeNumber = integer;
 
 /** The query of an address, checked, or the problem that names the parameter. */
 export function readQuery<Schema extends z.ZodType>(

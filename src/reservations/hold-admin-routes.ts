@@ -4,7 +4,7 @@ import { actOriginOf, reasonText } from "../access/act-origin.ts";
 import { callerText } from "../access/caller-ids.ts";
 import type { Caller, Guard } from "../access/guard.ts";
 import { PAGE_LIMIT } from "../access/openapi.ts";
-import { eventNotFound, readQuery } from "../catalogue/asking.ts";
+import { eventNotFound, readQuery, wholeNumber } from "../catalogue/asking.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import { fromDatabase } from "../health/from-database.ts";
 import { readJson } from "../http/json-body.ts";
@@ -12,7 +12,6 @@ import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import { type HoldFilter, type HoldView, listCallers, listHolds } from "../postgres/holds.ts";
-import { integer } from "../setting-types.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
@@ -27,8 +26,8 @@ const byText = {
   buyerId: plainText(BUYER_ID_LIMIT_CHARACTERS).optional(),
   section: plainText(NAME_LIMIT_CHARACTERS).optional(),
 };
-const eventInQuery = integer(1, Number.MAX_SAFE_INTEGER).optional();
-const pageSize = integer(1, PAGE_LIMIT).default(100);
+const eventInQuery = wholeNumber(1, Number.MAX_SAFE_INTEGER).optional();
+const pageSize = wholeNumber(1, PAGE_LIMIT).default(100);
 
 const listQuery = z.strictObject({
   eventId: eventInQuery,
