@@ -53,6 +53,10 @@ export function cpuByThread(root: number): Record<string, number> {
   return used;
 }
 
+/** The ids of a process and of all that descend from it. */
+export const familyPids = (root: number): number[] =>
+  canMeasure ? familyOf(root).map(({ pid }) => pid) : [root];
+
 /** The process and all that descend from it. */
 function familyOf(root: number): ProcessTimes[] {
   const all = readdirSync("/proc")

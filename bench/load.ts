@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { CpuGroup } from "./cpu-quota.ts";
 import type {
   GeneratorResult,
   GeneratorTask,
@@ -20,6 +21,8 @@ export interface LoadTask {
   idleConnections?: number;
   /** Not by wrk even where it could: what is compared with loads that it cannot send has to be sent alike. */
   isOwnGenerator?: boolean;
+  /** Where our own generator runs; with everything else, where it is not given. */
+  cpuGroup?: CpuGroup | undefined;
 }
 
 export interface LoadResult extends Latency {
@@ -30,6 +33,9 @@ export interface LoadResult extends Latency {
   refused: number;
   /** Requests without an answer: connection errors and timeouts. */
   lost: number;
+  /** Of an open loop: requests that began more than 10 ms after their time, and that never began; NaN for the others. */
+  late: number;
+  notSent: number;
   /** Of our own generator only: wrk does not tell. */
   statuses?: Record<string, number>;
   seatsWon?: number;
@@ -52,15 +58,16 @@ export async function runLoad(url: string, task: LoadTask): Promise<LoadResult> 
   if (wrk && !isOwnGenerator && plan.kind === "reserve" && pace.kind === "closed" && idleConnections === 0) {
     return runWrk(wrk, url, task, plan);
   }
-  const { connections, seconds } = task;
-  return runGenerator({ url, connections, seconds, plan, pace, idleConnections });
+  const { connections, seconds, cpuGroup } = task;
+  return runGenerator({ url, connections, seconds, plan, pace, idleConnections }, cpuGroup);
 }
 
 /** As `runLoad`, by our own generator even where wrk could: every answer is counted by its status. */
-export async function runGenerator(task: GeneratorTask): Promise<LoadResult> {
+export async function runGenerator(task: GeneratorTask, cpuGroup?: CpuGroup): Promise<LoadResult> {
   const command = [process.execPath, join(import.meta.dir, "generator/main.ts"), JSON.stringify(task)];
-  const { result, cpuMicroseconds } = await resultOf<GeneratorResult>(command);
-  const { latency, statuses, ...same } = result;
+  const { result, cpuMicroseconds } = await resultOf<GeneratorResult>(command, cpuGroup);
+  const { latency, statuses, late, notSent, ...same } = result;
+  const isOpen = task.pace.kind === "open";
   const count = (counts: (status: number) => boolean) =>
     Object.entries(statuses).reduce((sum, [status, times]) => sum + (counts(Number(status)) ? times : 0), 0);
   const accepted = count((status) => status < 400);
@@ -68,6 +75,7 @@ export async function runGenerator(task: GeneratorTask): Promise<LoadResult> {
   return {
     ...{ ...same, ...latency, statuses, accepted, refused, cpuMicroseconds },
     ...{ answers: accepted + refused, uncountedLimit: 0 },
+    ...{ late: isOpen ? late : Number.NaN, notSent: isOpen ? notSent : Number.NaN },
   };
 }
 
@@ -78,18 +86,27 @@ async function runWrk(
   { connections, seconds }: LoadTask,
   { firstSeatId, lastSeatId }: Extract<RequestPlan, { lastSeatId: number }>,
 ): Promise<LoadResult> {
-  const { result, cpuMicroseconds } = await resultOf<Latency & Omit<LoadResult, "accepted" | "samples">>([
+  const { result, cpuMicroseconds } = await resultOf<
+    Latency & Omit<LoadResult, "accepted" | "samples" | "late" | "notSent">
+  >([
     ...[program, "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
     ...["--timeout", `${ANSWER_TIMEOUT_SECONDS}s`],
     ...["--script", join(import.meta.dir, "wrk/distinct-seats.lua"), url, "--"],
     ...[String(firstSeatId), String(lastSeatId)],
   ]);
   const accepted = result.answers - result.refused;
-  return { ...result, accepted, samples: [], cpuMicroseconds, uncountedLimit: connections + 1 };
+  return {
+    ...{ ...result, accepted, samples: [], cpuMicroseconds, uncountedLimit: connections + 1 },
+    ...{ late: Number.NaN, notSent: Number.NaN },
+  };
 }
 
-async function resultOf<Result>(command: string[]): Promise<{ result: Result; cpuMicroseconds: number }> {
+async function resultOf<Result>(
+  command: string[],
+  cpuGroup?: CpuGroup,
+): Promise<{ result: Result; cpuMicroseconds: number }> {
   const spawned = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  await cpuGroup?.add([spawned.pid]);
   const [output, errors] = await Promise.all([
     new Response(spawned.stdout).text(),
     new Response(spawned.stderr).text(),

@@ -34,6 +34,9 @@ export interface Measurement extends Subject {
   /** Answers other than those that count. */
   others: number;
   lost: number;
+  /** Of an open loop: requests that began late (by more than 10 ms), and that never began; NaN for other loads. */
+  late: number;
+  notSent: number;
   p50Ms: number;
   p99Ms: number;
   p999Ms: number;
@@ -109,6 +112,7 @@ export async function measure(
       acceptedPerSecond: perSecond(server.sale ? result.accepted : 0),
       refusedPerSecond: perSecond(server.sale ? result.refused : 0),
       ...{ others: result.answers - result[counts], lost: result.lost },
+      ...{ late: result.late, notSent: result.notSent },
       ...{ p50Ms: result.p50Ms, p99Ms: result.p99Ms, p999Ms: result.p999Ms, maxMs: result.maxMs },
       residentBytes: residents.reduce((highest, bytes) => Math.max(highest, bytes), 0),
       cpu: mapParts(

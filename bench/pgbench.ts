@@ -142,6 +142,7 @@ async function run(
     ...{ scenario: "accepted", server: "pgbench", variant: `batches of ${batchSeats}`, round },
     ...{ comparedWith: constantAt(PEAK_CONNECTIONS), connections: slotsOfEngine() },
     ...{ perSecond, acceptedPerSecond: perSecond, refusedPerSecond: 0, others: 0, lost: 0 },
+    ...{ late: unknown, notSent: unknown },
     ...{ p50Ms: unknown, p99Ms: unknown, p999Ms: unknown, maxMs: unknown, residentBytes: unknown },
     cpu: mapParts((part) => {
       if (part === "load") return load / accepted;

@@ -14,6 +14,7 @@ interface Handlers {
 export class Connection {
   /** Whether a request waits for its answer. */
   isBusy = false;
+  isOpen = true;
   private closing = false;
   private readonly splitter: AnswerSplitter;
 
@@ -31,6 +32,7 @@ export class Connection {
   static async open(hostname: string, port: number, index: number, handlers: Handlers): Promise<Connection> {
     let connection: Connection | undefined;
     const gone = () => {
+      if (connection) connection.isOpen = false;
       if (connection && !connection.closing) handlers.lost(connection);
     };
     const socket = await Bun.connect<undefined>({

@@ -12,6 +12,8 @@ export interface Requests {
   next(): Request | undefined;
   /** For plans that go by the answers. */
   answered?(status: number, body: Buffer): void;
+  /** What is still to be done with what was answered, where the plan leaves nothing behind; undefined when it is done. */
+  rest?(): Request | undefined;
 }
 
 interface Hold {
@@ -111,6 +113,10 @@ function holdsThen(
       // The oldest first, so that none stays held until the walk comes by again.
       const held = waiting.shift();
       return held ? act(held, kind) : hold({ seatIds: [seatId()] });
+    },
+    rest: () => {
+      const held = waiting.shift();
+      return held && act(held, kind);
     },
     answered: (status, body) => {
       if (status !== 201) return;

@@ -20,6 +20,8 @@ export class Tally {
   private startedAt = 0;
   private lastAnswerAt = 0;
   lost = 0;
+  late = 0;
+  notSent = 0;
 
   start(now: number): void {
     this.startedAt = now;
@@ -47,7 +49,7 @@ export class Tally {
     return {
       durationMs: this.lastAnswerAt - this.startedAt,
       statuses: Object.fromEntries(this.statuses),
-      lost: this.lost,
+      ...{ lost: this.lost, late: this.late, notSent: this.notSent },
       latency: this.latency(),
       samples: this.samples,
       seatsWon: this.wins.size,

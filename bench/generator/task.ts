@@ -54,6 +54,9 @@ export interface GeneratorResult {
   statuses: Record<string, number>;
   /** Requests without an answer. */
   lost: number;
+  /** Of an open loop: requests that began more than 10 ms after their time, and that never began. */
+  late: number;
+  notSent: number;
   latency: Latency;
   samples: RateSample[];
   /** Seats for which two requests or more were answered 201; for `reserve` and `sale`. */

@@ -6,6 +6,18 @@
   const HEIGHT_PX = 260;
   const COLOURS = 8;
 
+  const rateText = (rate, unit) => `${Math.round(rate).toLocaleString("en-US")} ${unit}`;
+  const medianOf = (rates) => rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)];
+
+  /** Lines have samples of their own moments: where one has none, its nearest counts. */
+  const nearest = (values, index) => {
+    for (let away = 0; away < values.length; away++) {
+      const value = values[index - away] ?? values[index + away];
+      if (value != null) return value;
+    }
+    return undefined;
+  };
+
   const draw = () => {
     for (const { id, unit, series } of plots) {
       const element = document.getElementById(id);
@@ -25,15 +37,18 @@
           { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en-US")) },
         ],
         series: [
-          { label: "seconds", value: (_, value) => (value === null ? "" : value.toFixed(2)) },
-          ...series.map(({ name }, index) => ({
+          {
+            label: "at",
+            value: (_, value) => (value == null ? "any time (median)" : `${value.toFixed(2)} s`),
+          },
+          ...series.map(({ name, rates }, index) => ({
             label: name,
             stroke: colour(`--series-${index % COLOURS}`),
             width: 2,
             spanGaps: true,
             points: { show: false },
-            value: (_, value) =>
-              value === null ? "" : `${Math.round(value).toLocaleString("en-US")} ${unit}`,
+            value: (plot, _, line, at) =>
+              rateText(at == null ? medianOf(rates) : (nearest(plot.data[line], at) ?? 0), unit),
           })),
         ],
       };
@@ -41,11 +56,20 @@
     }
   };
 
+  const hint = () => {
+    for (const box of document.querySelectorAll(".scroll"))
+      box.previousElementSibling.hidden = box.scrollWidth <= box.clientWidth;
+  };
+
   draw();
+  hint();
   let waiting;
   addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(draw, 150);
+    waiting = setTimeout(() => {
+      draw();
+      hint();
+    }, 150);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();

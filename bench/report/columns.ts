@@ -37,6 +37,8 @@ export function columnsFor(rows: Row[], unit: string): Column[] {
     column("p99.9 ms", ({ p999Ms }) => figure(p999Ms)),
     column("max ms", ({ maxMs }) => figure(maxMs)),
     column("other or lost", ({ others, lost, p50Ms }) => (Number.isNaN(p50Ms) ? NONE : whole(others + lost))),
+    column("late", ({ late }) => whole(late)),
+    column("not sent", ({ notSent }) => whole(notSent)),
     column("RSS MB", ({ residentBytes }) => whole(residentBytes / 1e6)),
     column("batch", ({ batchSeats }) => figure(batchSeats)),
     column("commits each", ({ commitsPerAccepted }) => figure(commitsPerAccepted)),

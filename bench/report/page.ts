@@ -48,7 +48,7 @@ shows the median over the rounds. bench/README.md says what each scenario asks a
 <nav>${links.join("")}<a href="#counted">Counted afterwards</a></nav>
 ${sections.map(({ name, title, body }) => `<h2 id="${name}">${escapeHtml(title)}</h2>\n<div class="card">${body}</div>`).join("\n")}
 <h2 id="counted">Counted afterwards</h2>
-<div class="card scroll">${checksTable(report)}</div>
+<div class="card">${scrolling(checksTable(report), "the whole table")}</div>
 ${faults.length > 0 ? `<h2 class="bad">What went wrong</h2><ul>${faults.map((fault) => `<li class="bad">${escapeHtml(fault)}</li>`).join("")}</ul>` : ""}
 <script type="application/json" id="plots">${scriptJson(plots)}</script>
 <script type="application/json" id="report">${scriptJson(report)}</script>
@@ -66,12 +66,20 @@ function scenarioBody(rows: Row[], unit: string, plot: Plot | undefined): string
     plot ? `<h3>Answers a second, over time</h3><div class="plot" id="${plot.id}"></div>` : "",
     latencyRanges(rows),
     cpuBars(rows),
-    `<h3>All figures</h3><div class="scroll">${table(
-      columns.map(({ heading }) => heading),
-      cells,
-    )}</div>`,
+    "<h3>All figures</h3>",
+    scrolling(
+      table(
+        columns.map(({ heading }) => heading),
+        cells,
+      ),
+      `all ${columns.length} columns`,
+    ),
   ].join("\n");
 }
+
+/** A table that may be wider than the page; the hint, shown only then, says that it goes on. */
+const scrolling = (content: string, what: string) =>
+  `<p class="hint" hidden>Scroll sideways for ${what} \u2192</p><div class="scroll" tabindex="0">${content}</div>`;
 
 /** Of each row the round whose rate lies in the middle; what sells by what it sold, else what was answered. */
 function plotOf(id: string, rows: Row[]): Plot | undefined {
@@ -86,7 +94,8 @@ function plotOf(id: string, rows: Row[]): Plot | undefined {
       ] as const
     ).filter(([, kind]) => samples.some((sample) => sample[kind] > 0));
     return lines.map(([suffix, kind]) => ({
-      name: nameOf(row) + suffix,
+      // Where a row has one kind of answer only, the scenario's title says which.
+      name: nameOf(row) + (lines.length > 1 ? suffix : ""),
       times: samples.map(({ atSeconds }) => atSeconds),
       rates: samples.map((sample) => sample[kind]),
     }));

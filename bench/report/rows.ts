@@ -47,6 +47,8 @@ export function rowsOf(all: readonly Measurement[], scenario: Measurement["scena
       refusedPerSecond: middle(({ refusedPerSecond }) => refusedPerSecond),
       others: rounds.reduce((sum, { others }) => sum + others, 0),
       lost: rounds.reduce((sum, { lost }) => sum + lost, 0),
+      late: rounds.reduce((sum, { late }) => sum + late, 0),
+      notSent: rounds.reduce((sum, { notSent }) => sum + notSent, 0),
       p50Ms: middle(({ p50Ms }) => p50Ms),
       p99Ms: middle(({ p99Ms }) => p99Ms),
       p999Ms: middle(({ p999Ms }) => p999Ms),

@@ -1,3 +1,4 @@
+import type { LoadTask } from "../load.ts";
 import { type Measurement, measure, type Subject } from "../measure.ts";
 import { openPgbench } from "../pgbench.ts";
 import type { SellingServer } from "../servers.ts";
@@ -32,7 +33,7 @@ export async function sell(
   server: SellingServer,
   connections: number,
   round: number,
-  subject: Partial<Subject> = {},
+  { subject = {}, task = {} }: { subject?: Partial<Subject>; task?: Partial<LoadTask> } = {},
 ): Promise<Measurement> {
   const { sale, name } = server;
   const { measurement, result } = await measure(
@@ -46,6 +47,7 @@ export async function sell(
     {
       ...{ connections, seconds: stage.options.seconds },
       plan: { kind: "reserve", firstSeatId: sale.nextSeatId, lastSeatId: sale.database.seatCount },
+      ...task,
     },
     { counts: "accepted", ledgerRows: ({ accepted }) => accepted },
   );

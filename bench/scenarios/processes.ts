@@ -40,7 +40,7 @@ export const processes: Scenario = {
         cells.push(
           {
             connections,
-            measure: (round) => sell(stage, engine, connections, round, compared("accepted")),
+            measure: (round) => sell(stage, engine, connections, round, { subject: compared("accepted") }),
           },
           {
             connections,

@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { type Measurement, measure } from "../measure.ts";
 import { openSeatsDatabase } from "../seats-database.ts";
 import { openEngine, type SellingServer } from "../servers.ts";
@@ -11,6 +12,8 @@ const SHARE_OF_PEAK = 0.7;
 const SEATS = 100_000;
 const PEAK_SECONDS = 10;
 const PARTS = 10;
+/** Shorter than any soak, and far longer than a hold of it lives: one that is left behind expires within the measurement. */
+const HOLD_TTL_SECONDS = 15;
 /** What the last tenth may have more than the second: the first is still warming up. */
 const GROWTH_LIMIT = 1.1;
 
@@ -22,6 +25,7 @@ export const soak: Scenario = {
   async open(stage) {
     const { closes, parts } = stage;
     const database = await openSeatsDatabase(closes, parts.postgres.url, "soak", SEATS);
+    await database.session.execute(sql`update events set hold_ttl_seconds = ${HOLD_TTL_SECONDS}`);
     const engine = await openEngine(closes, parts, { database });
     const peak = await cycle(stage, engine, 0, { seconds: PEAK_SECONDS, pace: { kind: "closed" } });
     const perSecond = Math.round(peak.measurement.perSecond * SHARE_OF_PEAK);

@@ -51,6 +51,7 @@ async function startOnce(stage: Stage, database: SeatsDatabase, round: number): 
     ...{ scenario: "start", server: "engine", round, connections: 0 },
     variant: `${database.seatCount.toLocaleString("en-US")} seats`,
     ...{ perSecond: unknown, acceptedPerSecond: unknown, refusedPerSecond: unknown, others: 0, lost: 0 },
+    ...{ late: unknown, notSent: unknown },
     ...{ p50Ms: unknown, p99Ms: unknown, p999Ms: unknown, maxMs: unknown },
     ...{ residentBytes: residentBytes(child.pid), commitsPerAccepted: unknown, batchSeats: unknown },
     ...{ ledgerLagSeconds: unknown, samples: [], cpuByThread: {} },

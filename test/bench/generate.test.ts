@@ -96,6 +96,47 @@ describe("the load generator", () => {
     expect(result.lost).toBeGreaterThanOrEqual(1);
   });
 
+  test.each<GeneratorTask["pace"]>([{ kind: "closed" }, { kind: "open", perSecond: 400 }])(
+    "leaves no hold behind at the end of its time: %j",
+    async (pace) => {
+      const held = new Set<string>();
+      let made = 0;
+      const holding = Bun.serve({
+        ...{ port: 0, hostname: "127.0.0.1" },
+        fetch: async ({ method, url }) => {
+          await Bun.sleep(20);
+          if (method === "DELETE") {
+            const isHeld = held.delete(url.slice(url.lastIndexOf("/") + 1));
+            return Response.json({}, { status: isHeld ? 200 : 409 });
+          }
+          const reservationId = String(++made);
+          held.add(reservationId);
+          return Response.json({ reservationId, token: "t" }, { status: 201 });
+        },
+      });
+      try {
+        const plan = { kind: "cycle", firstSeatId: 1, lastSeatId: 1000 } as const;
+        const url = `http://127.0.0.1:${holding.port}`;
+        const { statuses, lost } = await generate(task({ url, plan, pace, connections: 9, seconds: 0.3 }));
+        expect(made).toBeGreaterThan(9);
+        expect({ statuses, lost, left: held.size }).toEqual({
+          ...{ statuses: { "200": made, "201": made }, lost: 0, left: 0 },
+        });
+      } finally {
+        await holding.stop(true);
+      }
+    },
+  );
+
+  test("tells how many requests of an open loop began late", async () => {
+    const asked = task({ pace: { kind: "open", perSecond: 200 }, seconds: 1, connections: 2 });
+    stalledUntil = performance.now() + STALL_MS;
+    const { late, notSent } = await generate(asked);
+    expect(late).toBeWithin(30, 150);
+    expect(notSent).toBe(0);
+    expect((await generate(task({ seconds: 0.1 }))).late).toBe(0);
+  });
+
   test("keeps idle connections open while others ask", async () => {
     const { statuses, lost } = await generate(task({ idleConnections: 20, seconds: 0.2 }));
     expect(Object.keys(statuses)).toEqual(["201"]);
