@@ -10,10 +10,12 @@ import { strike } from "./strike.ts";
 /** Between the end of the first holds and the clients who come after it. */
 const OUTLASTED_MS = 30;
 const HEALTHY_DEADLINE_MS = 20_000;
-/** The engine is in doubt for 5 s at most before it tells the client 503, and then finds out. */
-const SETTLED_DEADLINE_MS = 12_000;
+/** The engine is in doubt for 5 s at most before it tells the client 503, and then finds out; a look may take 20 s. */
+const SETTLED_DEADLINE_MS = 30_000;
 /** Before the engine is looked at again: it asks the database itself four times a second what is in doubt. */
 const UNSETTLED_PAUSE_MS = 200;
+/** Of each engine's log, where a seed could not be played to its end. */
+const LOG_SHOWN_CHARS = 3000;
 /** For a look at a seat when all is well. */
 const PATIENCE_MS = 5000;
 
@@ -32,6 +34,16 @@ export interface Played {
 
 /** Plays a seed on fresh seats of the lane, lets all be well again, and judges what clients and ledger say. */
 export async function playSeed(lane: Lane, seed: number): Promise<Played> {
+  try {
+    return await play(lane, seed);
+  } catch (error) {
+    const told = lane.machines.map(({ engine }) => engine.output().slice(-LOG_SHOWN_CHARS));
+    const why = error instanceof Error && error.cause ? `${error}, ${error.cause}` : String(error);
+    throw new Error(`seed ${seed}: ${why}\n${told.join("\n\n")}`, { cause: error });
+  }
+}
+
+async function play(lane: Lane, seed: number): Promise<Played> {
   const plan = planOf(seed);
   const seatIds = lane.freshSeats(plan.isFinal);
   const urlOf = (engine: number) => lane.machines[engine]?.clients.url ?? "";
