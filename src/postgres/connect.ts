@@ -1,7 +1,7 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { enterEpoch } from "./epoch.ts";
-import { isLost } from "./faults.ts";
+import { isLost, Unsellable } from "./faults.ts";
 import { pinSettings } from "./session-settings.ts";
 import { watchCommits } from "./standbys.ts";
 
@@ -197,8 +197,8 @@ async function prepareConnection(
     durable,
     String(lockTimeoutMs),
   ]);
-  if (rows[0]?.standby) throw new Error("this Postgres is a standby: writes are not possible here");
+  if (rows[0]?.standby) throw new Unsellable("this Postgres is a standby: writes are not possible here");
   if (rows[0]?.readOnly && !mayBeReadOnly)
-    throw new Error("this database is read-only: default_transaction_read_only is on");
+    throw new Unsellable("this database is read-only: default_transaction_read_only is on");
   await enterEpoch(drizzle(client));
 }

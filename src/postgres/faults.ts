@@ -32,6 +32,9 @@ export function codeOf(error: unknown): string | undefined {
   return cause instanceof pg.DatabaseError ? cause.code : undefined;
 }
 
+/** The database answers, but nothing can be sold; the message says why. */
+export class Unsellable extends Error {}
+
 /** By code, not by severity, whose words come in the server's language. */
 export function faultOf(error: unknown): Fault {
   const code = codeOf(error);
@@ -50,7 +53,8 @@ export function isSlow(error: unknown): boolean {
 }
 
 /** Whether the connection broke, rather than that the server said something or nothing in time. */
-export const isLost = (error: unknown): boolean => faultOf(error) === "doubtful" && !isSlow(error);
+export const isLost = (error: unknown): boolean =>
+  faultOf(error) === "doubtful" && !(error instanceof Unsellable) && !isSlow(error);
 
 /** Whether a value was refused (class 22); the division by zero is the tripwire of a statement of ours. */
 export function isFaultOfData(error: unknown): boolean {

@@ -63,7 +63,7 @@ export const SALE_PRIVILEGES: [table: Table, privilege: Privilege][] = [
 ];
 
 /** The statements that give a role what an engine needs; run by the owner of the tables, after each migration. */
-function grantsTo(role: string, tablesIn = "public"): string[] {
+export function grantsTo(role: string, tablesIn = "public"): string[] {
   const [to, at] = [quoted(role), quoted(tablesIn)];
   const schemas = [...new Set(["public", tablesIn, "drizzle"])].map(quoted).join(", ");
   return [

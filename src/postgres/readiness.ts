@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { type Pulse, readPulse } from "./catalogue.ts";
-import { codeOf, faultOf, isSlow, SQLSTATE } from "./faults.ts";
+import { codeOf, faultOf, isSlow, SQLSTATE, Unsellable } from "./faults.ts";
 import { SALE_PRIVILEGES } from "./privileges.ts";
 import { awaitStandbys } from "./standbys.ts";
 
@@ -11,9 +11,6 @@ import { awaitStandbys } from "./standbys.ts";
  * (`LOCK_TIMEOUT_MS` in migrations.ts), and short enough that a lock is known within 2 s, with the probe's interval.
  */
 export const PROBE_LOCK_TIMEOUT_MS = 500;
-
-/** The database answers, but nothing can be sold; the message says why. */
-class Unsellable extends Error {}
 
 const NEEDED = SALE_PRIVILEGES.map(([table, privilege]) => `('${table}', '${privilege}')`).join(", ");
 

@@ -135,6 +135,10 @@ describe("a description that cannot be made", () => {
     ["status", house({ status: "sold" })],
     ["onSaleAt", house({ onSaleAt: "2026-12-01T10:00:00" })],
     ["onSaleAt", house({ onSaleAt: "tomorrow" })],
+    ["onSaleAt", house({ onSaleAt: "0000-01-01T00:00:00Z" })],
+    ["onSaleAt", house({ onSaleAt: "0026-12-01T10:00:00Z" })],
+    ["onSaleAt", house({ onSaleAt: "0099-12-01T10:00:00Z" })],
+    ["offSaleAt", house({ offSaleAt: "9999-12-31T23:59:59-23:59" })],
     ["offSaleAt", house({ onSaleAt: "2026-12-01T10:00:00Z", offSaleAt: "2026-12-01T11:00:00+01:00" })],
     ["holdTtlSeconds", house({ holdTtlSeconds: 9 })],
     ["holdTtlSeconds", house({ holdTtlSeconds: 86_401 })],
@@ -237,6 +241,60 @@ describe("a description that cannot be made", () => {
   });
 });
 
+describe("prices beyond what an integer of the database holds", () => {
+  const LARGEST = Number.MAX_SAFE_INTEGER;
+  const PATH = "/api/v1/reservations";
+  const hold = async (body: object) => {
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    return (await (await fetch(shop.engine.url + PATH, init)).json()) as {
+      total: object;
+      detail: string;
+      seats: { price: string }[];
+    };
+  };
+
+  test("are kept, shown and added up exactly, up to 2^53 - 1; a total beyond is a 400 with its field", async () => {
+    const half = 2 ** 52;
+    const made = await shop.admin("POST", EVENTS, {
+      ...{ name: "Dear", currency: "JPY" },
+      priceTiers: [
+        { name: "Largest", amountMinor: LARGEST },
+        { name: "Half", amountMinor: half },
+        { name: "Rest", amountMinor: half - 1 },
+        { name: "Small", amountMinor: 7 },
+      ],
+      sections: ["Largest", "Half", "Rest", "Small"].map((name) => ({
+        ...{ name, kind: "assigned", rows: 1, seatsPerRow: 3, priceTier: name },
+      })),
+    });
+    expect([made.status, made.body.priceTiers[0].amountMinor]).toEqual([201, LARGEST]);
+    const { eventId, sections } = made.body;
+    const [largest, one, rest, small] = sections.map(
+      ({ firstSeatId }: { firstSeatId: number }) => firstSeatId,
+    );
+    expect((await shop.get(`/api/v1/seats/${largest}`)).body.price).toBe("9007199254740991");
+    const exact = await hold({ seatIds: [one, rest] });
+    expect([exact.total, exact.seats.map(({ price }) => price)]).toEqual([
+      { amountMinor: LARGEST, currency: "JPY" },
+      [String(half), String(half - 1)],
+    ]);
+    expect((await hold({ seatIds: [largest] })).total).toEqual({ amountMinor: LARGEST, currency: "JPY" });
+    for (const [field, body] of [
+      ["seatIds", { seatIds: [one + 1, one + 2] }],
+      ["seatIds", { seatIds: [largest + 1, small] }],
+      ["bestAvailable.quantity", { eventId, bestAvailable: { quantity: 2, priceTiers: ["Largest"] } }],
+      ["quantity", { eventId, section: "Half", quantity: 2 }],
+    ] as const)
+      expect((await hold(body)).detail).toMatch(new RegExp(`^${field}: the total of these seats`));
+    const cheap = await hold({ eventId, bestAvailable: { quantity: 2, priceTiers: ["Small"] } });
+    expect(cheap.total).toEqual({ amountMinor: 14, currency: "JPY" });
+  });
+});
+
 describe("an event that an admin changes", () => {
   const made = async () => (await shop.admin("POST", EVENTS, SMALL_HOUSE)).body;
 
@@ -269,6 +327,8 @@ describe("an event that an admin changes", () => {
     ["sections", { sections: [] }],
     ["holdLimitSeconds", { holdTtlSeconds: 3600 }],
     ["offSaleAt", { onSaleAt: "2026-12-01T10:00:00Z", offSaleAt: "2026-11-01T10:00:00Z" }],
+    ["onSaleAt", { onSaleAt: "0026-12-01T10:00:00Z" }],
+    ["offSaleAt", { offSaleAt: "9999-12-31T23:59:59-23:59" }],
     ["status", { status: "gone" }],
     ["name", { name: null }],
     ["price", { price: 1 }],

@@ -6,6 +6,7 @@ import { migrate } from "drizzle-orm/node-postgres/migrator";
 import { Client } from "pg";
 import drizzleConfig from "../../drizzle.config.ts";
 import { ensureDatabase, prepareDatabase } from "../../src/postgres/migrate.ts";
+import { grantsTo } from "../../src/postgres/privileges.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { only } from "./sale.ts";
@@ -193,6 +194,12 @@ test("the embedded database is made once and found again, with its odd name esca
   await cleaner.connect();
   await cleaner.query(`drop database ${cleaner.escapeIdentifier(name)}`);
   await cleaner.end();
+});
+
+test("the documented grants are those that the engine's role is given", async () => {
+  const page = await Bun.file(join(ROOT, "docs/operations/postgres.md")).text();
+  const documented = /<!-- grants -->\n```\n([\s\S]*?)\n```\n<!-- \/grants -->/.exec(page)?.[1];
+  expect(documented?.split("\n")).toEqual(grantsTo("sentinel_engine").map((statement) => `${statement};`));
 });
 
 test("the schema in code and the migrations say the same: generating finds nothing to do", async () => {

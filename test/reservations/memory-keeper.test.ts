@@ -38,6 +38,19 @@ const reserve = async (seatId: number) => reserveOne(await sale.session(), seatI
 const changeUnseen = (seatId: number) => sale.rows("update seats set version = 5 where id = $1", [seatId]);
 
 describe("catching up", () => {
+  test("is tried again after a first read that failed, though the feed is live", async () => {
+    await sale.addSeat();
+    const { keeper, memory, mark } = openKeeper();
+    await sale.rows("alter table seats rename to seats_away");
+    await expect(keeper.catchUp()).rejects.toThrow();
+    await mark();
+    expect(keeper.isFilled).toBe(false);
+    await sale.rows("alter table seats_away rename to seats");
+    await mark();
+    keeper.close();
+    expect([keeper.isFilled, memory.size]).toEqual([true, 1]);
+  });
+
   test("reads every seat at first, page by page, whatever its state and however large its id", async () => {
     const seatIds = await sale.addSeats(MANY_SEATS);
     const far = Number.MAX_SAFE_INTEGER;

@@ -9,6 +9,7 @@ export type Part =
   | "toxiproxy"
   | "openssl"
   | "pgbouncer"
+  | "previous-version"
   | "postgres-tools"
   | "haproxy"
   | "nginx"
