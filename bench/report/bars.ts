@@ -1,5 +1,5 @@
 import { CPU_PARTS, type CpuByPart } from "../measure.ts";
-import { figure } from "./columns.ts";
+import { figure, whole } from "./columns.ts";
 import { escapeHtml } from "./html.ts";
 import { NAMES, type Row } from "./rows.ts";
 
@@ -26,6 +26,10 @@ export const nameOf = ({ server, variant, connections, scenario }: Row) =>
     .filter(Boolean)
     .join(", ");
 
+/** Of an open loop, whether the load was put as it was meant: else its rate and latencies say less. */
+const pacing = ({ late, notSent }: Row) =>
+  Number.isNaN(late) ? "" : ` · ${whole(late)} late, ${whole(notSent)} not sent`;
+
 /** The rates, with their share of what they are compared with. */
 export function rateBars(rows: Row[], unit: string): string {
   const shown = rows.filter(({ perSecond }) => perSecond > 0);
@@ -37,7 +41,7 @@ export function rateBars(rows: Row[], unit: string): string {
       ? ""
       : ` · ${row.ratio.toFixed(3)} of ${row.comparedWith ?? "itself"}`;
     const track = `<div class="track"><i style="flex:0 0 ${width}%;background:var(--series-0)"></i></div>`;
-    return bar(row, `${figure(row.perSecond)}${row.yardstick ? "" : escapeHtml(ratio)}`, track);
+    return bar(row, `${figure(row.perSecond)}${row.yardstick ? "" : escapeHtml(ratio)}${pacing(row)}`, track);
   });
   return `<h3>${escapeHtml(unit)}</h3>\n<div class="bars">${bars.join("\n")}</div>`;
 }
@@ -86,7 +90,7 @@ export function latencyRanges(rows: Row[]): string {
     ];
     return bar(
       row,
-      `p50 ${figure(row.p50Ms)} · p99 ${figure(row.p99Ms)} ms`,
+      `p50 ${figure(row.p50Ms)} · p99 ${figure(row.p99Ms)} ms${pacing(row)}`,
       `<div class="range">${span}${dots.join("")}</div>`,
     );
   });
