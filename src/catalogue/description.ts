@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { plainText } from "../http/plain-text.ts";
+import { plainText, visibleForm } from "../http/plain-text.ts";
 import { time } from "../http/time.ts";
 import { PRICE_TIER_LIMIT } from "../seats/layout.ts";
 import type { EventDraft, EventFacts } from "./catalogue.ts";
@@ -139,8 +139,9 @@ export function contradictionIn(event: Related): Contradiction | undefined {
 function twiceNamed(field: string, entries: { name: string }[]): Contradiction | undefined {
   const names = new Set<string>();
   for (const [index, { name }] of entries.entries()) {
-    if (names.has(name)) return { path: [field, index, "name"], message: "must differ from all others" };
-    names.add(name);
+    if (names.has(visibleForm(name)))
+      return { path: [field, index, "name"], message: "must differ from all others" };
+    names.add(visibleForm(name));
   }
   return undefined;
 }

@@ -21,10 +21,13 @@ const page = z.strictObject({
   limit: integer(1, 1000).default(100),
 });
 
+/** As the names of the catalogue are kept. */
+const name = z.string().transform((text) => text.normalize("NFC"));
+
 const seatsQuery = z.strictObject({
   ...seatFilters,
-  section: z.string().optional(),
-  priceTier: z.string().optional(),
+  section: name.optional(),
+  priceTier: name.optional(),
   accessible: z
     .enum(["true", "false"])
     .transform((value) => value === "true")

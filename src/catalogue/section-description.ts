@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { plainText } from "../http/plain-text.ts";
+import { plainText, visibleForm } from "../http/plain-text.ts";
 import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../seats/layout.ts";
 
 /** Of all sections of one request together: about 10 s in one transaction, while which nothing is published. */
@@ -142,8 +142,9 @@ function rowsOf(
   if (seatsPerRow !== undefined) complain(["seatsPerRow"], "is not possible where rows is a list");
   const labels = new Set<string>();
   for (const [row, { label }] of rows.entries()) {
-    if (labels.has(label)) complain(["rows", row, "label"], "must differ from those of all other rows");
-    labels.add(label);
+    if (labels.has(visibleForm(label)))
+      complain(["rows", row, "label"], "must differ from those of all other rows");
+    labels.add(visibleForm(label));
   }
   return rows.map(({ label, seats }) => ({ label, seatCount: seats }));
 }

@@ -9,7 +9,17 @@ const SPACES = "\\s\\ufeff";
 /** The same rule, as the API's document tells it. */
 const PATTERN = `^[^${CONTROLS}${SPACES}]([^${CONTROLS}]*[^${CONTROLS}${SPACES}])?$`;
 
-/** Text in a request that may be stored and shown: of bounded length, without control characters or broken Unicode. */
+/** What no reader sees: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark. */
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
+const INVISIBLES =
+  "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\uffff";
+/** Only control characters, invisible ones and spaces are not enough. */
+const NAME_OF_ONE_PATTERN = `^[^${CONTROLS}]*[^${CONTROLS}${SPACES}${INVISIBLES}][^${CONTROLS}]*$`;
+
+/**
+ * Text in a request that may be stored and shown: of bounded length, without control characters or broken Unicode.
+ * What comes out is in the composed form (NFC), so that two ways to write the same text are one.
+ */
 export const plainText = (limitCharacters: number) =>
   z
     .string()
@@ -19,8 +29,33 @@ export const plainText = (limitCharacters: number) =>
       (text) => text.isWellFormed() && !CONTROL.test(text) && text.trim() === text,
       "must be plain text: no control characters, no half of a surrogate pair, no space around it",
     )
-    .meta({ pattern: PATTERN });
+    .meta({ pattern: PATTERN })
+    .transform((text) => text.normalize("NFC"));
 
-/** It in the API's document, where the schema that checks is not shown itself. */
+/**
+ * Text as its readers see it, in one form for all that look the same to Unicode: composed (NFC), without invisible
+ * characters, each run of spaces one space, none around it. Letters that look alike stay different.
+ */
+export const visibleForm = (text: string): string =>
+  text.replace(INVISIBLE, "").normalize("NFC").replace(/\s+/gu, " ").trim();
+
+/** The name of one person or account, whose variants would otherwise count as others: it comes out in its visible form. */
+export const nameOfOne = (limitCharacters: number) =>
+  z
+    .string()
+    .min(1)
+    .max(limitCharacters)
+    .refine(
+      (text) => text.isWellFormed() && !CONTROL.test(text),
+      "must be text without control characters or half of a surrogate pair",
+    )
+    .meta({ pattern: NAME_OF_ONE_PATTERN })
+    .transform(visibleForm)
+    .refine((text) => text !== "", "must have a character that can be seen")
+    .refine((text) => text.length <= limitCharacters, `must have at most ${limitCharacters} characters`);
+
+/** The two in the API's document, where the schema that checks is not shown itself. */
 export const plainTextSchema = (limitCharacters: number) =>
   ({ type: "string", minLength: 1, maxLength: limitCharacters, pattern: PATTERN }) as const;
+export const nameOfOneSchema = (limitCharacters: number) =>
+  ({ type: "string", minLength: 1, maxLength: limitCharacters, pattern: NAME_OF_ONE_PATTERN }) as const;

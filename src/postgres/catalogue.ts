@@ -23,7 +23,9 @@ export async function readCatalogue(
     .from(sections)
     .where(gt(sections.id, afterSectionId))
     .orderBy(asc(sections.id));
-  return { events: eventRows.map(factsOf), sections: sectionRows };
+  // Requests name them in the composed form; an older version kept them as they were sent.
+  const composed = sectionRows.map((row) => ({ ...row, name: row.name.normalize("NFC") }));
+  return { events: eventRows.map(factsOf), sections: composed };
 }
 
 /** What the database lives in now: the epoch, and how often the catalogue was changed. */
@@ -49,6 +51,7 @@ export function factsOf(row: typeof events.$inferSelect): EventFacts {
   const { onSaleAt, offSaleAt, createdAt, ...same } = row;
   return {
     ...same,
+    priceTiers: same.priceTiers.map((tier) => ({ ...tier, name: tier.name.normalize("NFC") })),
     onSaleAtMs: onSaleAt?.getTime() ?? null,
     offSaleAtMs: offSaleAt?.getTime() ?? null,
     createdAtMs: createdAt.getTime(),

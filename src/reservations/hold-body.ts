@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { plainText } from "../http/plain-text.ts";
+import { nameOfOne, plainText } from "../http/plain-text.ts";
 
 /** No reservation has more, whatever its event allows; a batch carries at least one of them whole. */
 export const RESERVATION_LIMIT_SEATS = 20;
@@ -42,7 +42,7 @@ export const holdSchema = z
     eventId: id.optional(),
     ...wish,
     preferences: z.array(wishSchema).min(1).max(PREFERENCE_LIMIT).optional(),
-    buyerId: plainText(BUYER_ID_LIMIT_CHARACTERS).optional(),
+    buyerId: nameOfOne(BUYER_ID_LIMIT_CHARACTERS).optional(),
   })
   .superRefine((given, context) => {
     const { eventId, preferences, ...own } = given;

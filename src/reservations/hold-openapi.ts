@@ -1,4 +1,4 @@
-import { plainTextSchema } from "../http/plain-text.ts";
+import { nameOfOneSchema, plainTextSchema } from "../http/plain-text.ts";
 import {
   BUYER_ID_LIMIT_CHARACTERS,
   NAME_LIMIT_CHARACTERS,
@@ -35,8 +35,9 @@ const byQuality = { bestAvailable: wish.bestAvailable };
 const ofWhat = { eventId: id };
 const forWhom = {
   buyerId: {
-    ...plainTextSchema(BUYER_ID_LIMIT_CHARACTERS),
-    description: "Needed where the event limits its buyers.",
+    ...nameOfOneSchema(BUYER_ID_LIMIT_CHARACTERS),
+    description:
+      "Needed where the event limits its buyers. Taken as it is seen: composed (NFC), trimmed, each run of spaces as one, without invisible characters. Letters that only look alike are different buyers.",
   },
 };
 const preferences = {

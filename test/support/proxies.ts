@@ -48,7 +48,7 @@ frontend sentinel
   bind 127.0.0.1:${ports.listen}
   default_backend sentinel
 ${backend}`;
-  return start(stack, "haproxy", settings, (file) => [program, "-db", "-f", file], ports.listen);
+  return startProxy(stack, "haproxy", settings, (file) => [program, "-db", "-f", file], ports.listen);
 }
 
 /**
@@ -79,7 +79,7 @@ http {
   scgi_temp_path scgi;
   ${server}
 }`;
-  return start(
+  return startProxy(
     stack,
     "nginx",
     settings,
@@ -88,7 +88,7 @@ http {
   );
 }
 
-async function start(
+export async function startProxy(
   stack: AsyncDisposableStack,
   name: string,
   settings: string,
