@@ -6,6 +6,7 @@ import { readSecret } from "./credentials/files.ts";
 import { credentialKnobs } from "./credentials/knobs.ts";
 import { credentialFault } from "./credentials/relations.ts";
 import { endingKnobs, fitEndingTimes } from "./ending-knobs.ts";
+import { holdLimitKnobs } from "./hold-limit-knobs.ts";
 import { broker, flag, integer, listOf, origins, urlOf } from "./setting-types.ts";
 
 /** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
@@ -150,6 +151,7 @@ const knobs = {
     meaning:
       "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
   },
+  ...holdLimitKnobs,
   trustedProxyCount: {
     type: integer(0, 10),
     fallback: "0",

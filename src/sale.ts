@@ -87,6 +87,8 @@ export function openSale(
     slotCount: config.reservationWorkers * config.batchesPerWorker,
     batchLimitSeats: config.batchLimitSeats,
     queueLimitSeats: config.queueLimitSeats,
+    callerLimitSeats: (caller) =>
+      caller.startsWith("key:") ? config.holdLimitKeySeats : config.holdLimitAddressSeats,
     observer: {
       decided: (batch) => {
         if (!batch.answer.databaseAway) gate.proven();
@@ -115,6 +117,10 @@ export function openSale(
     slotCount: config.reservationWorkers * CHANGE_BATCHES_PER_WORKER,
     batchLimitReservations: config.batchLimitSeats,
     queueLimitReservations: config.queueLimitSeats,
+    limitedCallers: [
+      ...(config.holdLimitKeySeats > 0 ? (["key"] as const) : []),
+      ...(config.holdLimitAddressSeats > 0 ? (["net"] as const) : []),
+    ],
     observer: { changed, decided: (count, ms) => reservationFigures.changed(count, ms), trouble },
   });
   const freed = (seats: [seatId: number, version: number][]) => {

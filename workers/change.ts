@@ -55,6 +55,7 @@ async function commit(
     actions: at(batch.actions),
     changeIds: at(batch.changeIds),
     ...(batch.actIds && { actIds: at(batch.actIds) }),
+    ...(batch.limitedCallers && { limitedCallers: batch.limitedCallers }),
   };
   const ids = new Set(chosen.reservationIds);
   const guards = batch.guards.filter(({ reservationId }) => ids.has(reservationId));

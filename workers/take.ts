@@ -88,7 +88,63 @@ async function commitAll(
     isGuarded(order) ? "withGuard" : "plain",
   );
   const first = await commit(transactions, { ...batch, guards: [] }, plain, answer);
-  return first === "doubtful" ? first : commit(transactions, batch, withGuard, answer);
+  if (first === "doubtful") return first;
+  const callers = batch.guards.flatMap(({ caller }) => caller?.id ?? []);
+  if (callers.length === 0) return commit(transactions, batch, withGuard, answer);
+  return inTurn(callers, () => commitCapped(transactions, batch, withGuard, answer));
+}
+
+/**
+ * A caller's claim that another process has is tried for again, each time in a new transaction, and so is what did not
+ * fit behind others of the batch that came to nothing. So many rounds in which nothing was decided are enough.
+ */
+const IDLE_ROUND_LIMIT = 5;
+
+async function commitCapped(
+  transactions: Transactions,
+  batch: TakeBatch,
+  orders: Order[],
+  answer: BatchAnswer,
+): Promise<"decided" | "doubtful"> {
+  const limited = new Set(batch.guards.flatMap((each) => (each.caller ? [each.reservationId] : [])));
+  const mayFollow = (order: Order) => {
+    const [position = 0] = order;
+    const verdict = answer.seats[position]?.verdict;
+    return (
+      limited.has(batch.reservationIds[position] ?? "") &&
+      (verdict === "claimed" || verdict === "caller_crowded")
+    );
+  };
+  let open = orders;
+  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !answer.databaseAway; ) {
+    if ((await commit(transactions, batch, open, answer)) === "doubtful") return "doubtful";
+    const rest = open.filter(mayFollow);
+    if (rest.length === open.length) idleRounds++;
+    open = rest;
+  }
+  return "decided";
+}
+
+/** The end of each caller's last transaction in this thread. */
+const turns = new Map<string, Promise<unknown>>();
+
+/**
+ * Runs work after all earlier work of this thread for one of the same callers, so that it finds their claims free. Turns
+ * are taken in one step, so nobody waits in a circle; at most the batches of the thread wait, for a commit each.
+ */
+async function inTurn<Result>(callers: string[], work: () => Promise<Result>): Promise<Result> {
+  const before = callers.map((caller) => turns.get(caller));
+  const turn = Promise.all(before).then(work);
+  const over = turn.then(
+    () => undefined,
+    () => undefined,
+  );
+  for (const caller of callers) turns.set(caller, over);
+  try {
+    return await turn;
+  } finally {
+    for (const caller of callers) if (turns.get(caller) === over) turns.delete(caller);
+  }
 }
 
 /** One transaction for these orders; one by one when the statement itself was refused. */

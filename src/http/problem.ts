@@ -14,6 +14,7 @@ const PROBLEMS = {
   "seats-taken": { status: 409, title: "Not all of these seats are free" },
   "no-seats-left": { status: 409, title: "No seats that would do are free" },
   "buyer-limit-reached": { status: 409, title: "The buyer would have too many seats" },
+  "hold-limit-reached": { status: 409, title: "The caller would hold too many seats" },
   "request-in-progress": { status: 409, title: "The same is being decided at this moment" },
   "already-confirmed": { status: 409, title: "The reservation is confirmed already" },
   "already-released": { status: 409, title: "The reservation was released" },

@@ -10,13 +10,13 @@ import { reservationPrices } from "./prices.ts";
  * needs the buyer's claim, and the clock as it is after the claim (`now()` is that of the transaction's
  * beginning): else the buyer could take others at the hold's end, and confirm it from just before. (Seen.)
  */
-const allows = (row: string, { isWithinLimit, isClaimed }: Guarded) => sql`
+const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guarded) => sql`
   case n.action
     when 'confirm' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp() and ${isClaimed}
       or ${sql.raw(row)}.status in ('held', 'expired') and n.on_sale and ${isWithinLimit}
     when 'release' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
     when 'extend' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
-      and n.extended_to > ${sql.raw(row)}.expires_at and ${isClaimed}
+      and n.extended_to > ${sql.raw(row)}.expires_at and ${isClaimed} and ${isCallerClaimed}
     when 'cancel' then ${sql.raw(row)}.status = 'confirmed' and n.cancellable
     else ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at <= statement_timestamp()
   end`;
@@ -146,11 +146,17 @@ interface Guarded {
   isWithinLimit: SQL;
   /** Whether nobody else decides on the buyer's seats meanwhile, or nobody need care. */
   isClaimed: SQL;
+  /** The same for the seats that the reservation's caller holds, where these are limited. */
+  isCallerClaimed: SQL;
   keys: SQL;
   verdict: SQL;
 }
 
 const isUnlimited = sql`(n.buyer_id is null or n.buyer_limit_seats is null)`;
+
+/** Whether the seats are limited that the reservation's caller holds; by the kind of caller, `key` or `net`. */
+const isOfLimitedCaller = (row: string) =>
+  sql`coalesce(left(${sql.raw(row)}.caller, 3) = any(${sql.placeholder("limitedCallers")}::text[]), false)`;
 
 /** Without the buyer's claim nobody may keep or take back seats whom a limit might forbid it. */
 export const plainChanges: Guarded = {
@@ -158,8 +164,10 @@ export const plainChanges: Guarded = {
   barred: sql``,
   isWithinLimit: isUnlimited,
   isClaimed: isUnlimited,
+  isCallerClaimed: sql`not (${isOfLimitedCaller("n")})`,
   keys: sql``,
   verdict: sql`
+    when not seen.allowed and seen.action = 'extend' and seen.status = 'held' and ${isOfLimitedCaller("seen")} then 'capped'
     when not seen.allowed and seen.action in ('confirm', 'extend') and seen.status in ('held', 'expired') and seen.buyer_id is not null
       and seen.buyer_limit_seats is not null then 'capped'`,
 };
@@ -177,6 +185,7 @@ export const guardedChanges: Guarded = {
   isWithinLimit: sql`(n.buyer_id is null or n.buyer_limit_seats is null
         or ${liveSeatsOf("n.buyer_id", "n.event_id", "n.id")} + n.seat_count <= n.buyer_limit_seats)`,
   isClaimed: sql`true`,
+  isCallerClaimed: sql`true`,
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
   select g.scope, g.key, g.fingerprint, w.id, w.expires_at from guards g join whole w on w.id = g."reservationId"

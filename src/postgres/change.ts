@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { arrayOf } from "./arrays.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
-import { claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 
 /** What may be done to a reservation that is there. `expire` is the sweeper's. */
@@ -52,7 +52,11 @@ export interface ChangeRequests {
   changeIds: string[];
   /** The acts of administrators (`admin_log.id`) that the changes are of; not there where none is of one. */
   actIds?: (number | null)[];
+  /** The kinds of callers whose held seats are limited, by the beginnings of `reservations.caller`. */
+  limitedCallers?: CallerKind[];
 }
+
+export type CallerKind = "key" | "net";
 
 export interface ChangeGuard {
   reservationId: string;
@@ -86,9 +90,11 @@ export async function commitGuardedChanges(
      where r.id = any($1::uuid[]) and r.buyer_id is not null and e.buyer_limit_seats is not null`,
     [requests.reservationIds],
   );
+  const callers = await callersToClaim(client, requests);
   const refused = await tryClaims(client, [
     ...guards.flatMap(({ reservationId, key }) => (key ? [{ reservationId, claim: claimOfKey(key) }] : [])),
     ...buyers.rows.map(({ id, claim }) => ({ reservationId: id, claim })),
+    ...callers,
   ]);
   const putOff = laterOfABuyer(
     requests.reservationIds,
@@ -104,6 +110,7 @@ export async function commitGuardedChanges(
       reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
       actions: open.map((position) => requests.actions[position] ?? "expire"),
       changeIds: open.map((position) => requests.changeIds[position] ?? ""),
+      ...(requests.limitedCallers && { limitedCallers: requests.limitedCallers }),
       ...(requests.actIds && { actIds: open.map((position) => requests.actIds?.[position] ?? null) }),
     },
     {
@@ -118,6 +125,23 @@ export async function commitGuardedChanges(
   );
   for (const [index, position] of open.entries()) answers[position] = rows[index];
   return answers;
+}
+
+/**
+ * An extension counts longer against its caller's limit: it needs the caller's claim, or another hold could be made at
+ * the end that it had before. Which is claimed stays so: nobody changes who made a hold.
+ */
+async function callersToClaim(
+  client: pg.PoolClient,
+  { reservationIds, actions, limitedCallers = [] }: ChangeRequests,
+): Promise<{ reservationId: string; claim: string }[]> {
+  const extended = reservationIds.filter((_, position) => actions[position] === "extend");
+  if (limitedCallers.length === 0 || extended.length === 0) return [];
+  const { rows } = await client.query<{ id: string; caller: string }>(
+    "select id, caller from reservations where id = any($1::uuid[]) and left(caller, 3) = any($2::text[])",
+    [extended, limitedCallers],
+  );
+  return rows.map(({ id, caller }) => ({ reservationId: id, claim: claimOfCaller(caller) }));
 }
 
 const PUT_OFF: ChangeRow = {
@@ -149,7 +173,7 @@ function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): 
 function execute(
   client: pg.Client | pg.PoolClient,
   statement: Prepared,
-  { reservationIds, actions, changeIds, actIds = [] }: ChangeRequests,
+  { reservationIds, actions, changeIds, actIds = [], limitedCallers = [] }: ChangeRequests,
   more: Record<string, unknown>,
 ): Promise<ChangeRow[]> {
   return executePrepared<ChangeRow>(client, statement, {
@@ -158,6 +182,7 @@ function execute(
     changeIds: arrayOf(changeIds),
     // A shorter array is filled up with nulls.
     actIds: arrayOf(actIds.map((actId) => actId ?? "NULL")),
+    limitedCallers: arrayOf(limitedCallers),
     ...more,
   });
 }

@@ -20,6 +20,8 @@ const CLAIM_SEED = 7_310;
 export const claimOfKey = ({ scope, key }: KeyClaim) => `key:${scope}:${key}`;
 export const claimOfBuyer = (buyerId: string) => `buyer:${buyerId}`;
 
+export const claimOfCaller = (caller: string) => `caller:${caller}`;
+
 /** Whether a row of `idempotency_keys` still counts. */
 export const keyIsAlive = (row: string) =>
   sql.raw(`${row}.created_at > now() - interval '${KEY_LIFETIME_HOURS} hours'`);

@@ -214,3 +214,29 @@ export const guarded: Guarded = {
       when exists (select from barred where barred.reservation_id = r.reservation_id)
         then (select reason from barred where barred.reservation_id = r.reservation_id limit 1)`,
 };
+
+/**
+ * As `guarded`, where the seats are limited that a caller has in live holds. They are counted once a caller. An order that
+ * would fit alone, but not behind others of its caller in the batch, is told so: these may come to nothing.
+ */
+export const capped: Guarded = {
+  ...guarded,
+  guards: sql`${guarded.guards}, caps as materialized (
+  select c.* from json_to_recordset(${sql.placeholder("caps")}::json)
+    as c("reservationId" uuid, caller text, "limitSeats" int, seats int, earlier int)
+), holding as materialized (
+  select d.caller, (select coalesce(sum(r.seat_count), 0) from reservations r
+    where r.caller = d.caller and r.status = 'held' and r.expires_at > now()) as seats
+  from (select distinct caller from caps) d
+), over_cap as materialized (
+  select c."reservationId" as reservation_id,
+         case when h.seats + c.seats > c."limitSeats" then 'caller_over_limit' else 'caller_crowded' end as reason
+  from caps c join holding h on h.caller = c.caller
+  where h.seats + c.earlier + c.seats > c."limitSeats"
+)`,
+  barred: sql`${guarded.barred}
+    and not exists (select from over_cap where over_cap.reservation_id = r.reservation_id)`,
+  verdict: sql`${guarded.verdict}
+      when exists (select from over_cap where over_cap.reservation_id = r.reservation_id)
+        then (select reason from over_cap where over_cap.reservation_id = r.reservation_id limit 1)`,
+};

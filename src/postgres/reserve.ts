@@ -1,8 +1,8 @@
 import type pg from "pg";
 import { arrayOf } from "./arrays.ts";
-import { claimOfBuyer, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
-import { guarded, several, singles, takeStatement, unguarded } from "./reserve-statement.ts";
+import { capped, guarded, several, singles, takeStatement, unguarded } from "./reserve-statement.ts";
 
 /** What the statement says of one seat. */
 export interface SeatRow {
@@ -26,7 +26,11 @@ export interface SeatRow {
     | "key_mismatch"
     /** Its event limits what a buyer may have: the reservation's buyer would have more, or it names none. */
     | "over_limit"
-    | "buyer_needed";
+    | "buyer_needed"
+    /** Its caller would have more seats in live holds than callers may. */
+    | "caller_over_limit"
+    /** It would fit into its caller's limit, were it not for orders before it in the batch: ask again. */
+    | "caller_crowded";
   /** The seat's version now; null when there is no such seat. */
   version: number | null;
   /** Whether `reserved` is for good, since the seat's event takes nothing back. */
@@ -42,6 +46,8 @@ export interface TakeGuard {
   /** False where the event is known to have no limit for its buyers: their seats are not counted. */
   isLimited?: boolean;
   key: KeyClaim | null;
+  /** Who asks, where the seats that the caller holds are limited. */
+  caller?: { id: string; limitSeats: number };
 }
 
 /** One a seat; the seats of a reservation are neighbours. */
@@ -57,6 +63,7 @@ export interface SeatRequests {
 const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
 const holdSeats = prepared("hold_seats", takeStatement(several, unguarded));
 const holdSeatsGuarded = prepared("hold_seats_guarded", takeStatement(several, guarded));
+const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, capped));
 
 /**
  * Commits one batch and says of each seat why. The statement is prepared once a connection.
@@ -80,7 +87,9 @@ export async function commitGuardedReservations(
   await client.query("begin");
   const refused = await tryClaims(
     client,
-    guards.flatMap(({ reservationId, buyerId, isLimited = true, key }) => [
+    guards.flatMap(({ reservationId, buyerId, isLimited = true, key, caller }) => [
+      // The same for all orders of a caller: the transaction has it once.
+      ...(caller ? [{ reservationId, claim: claimOfCaller(caller.id) }] : []),
       ...(key ? [{ reservationId, claim: claimOfKey(key) }] : []),
       ...(buyerId !== null && isLimited ? [{ reservationId, claim: claimOfBuyer(buyerId) }] : []),
     ]),
@@ -94,15 +103,31 @@ export async function commitGuardedReservations(
     holds: at(requests.holds),
     ...(requests.callers && { callers: at(requests.callers) }),
   };
-  const rows = await execute(client, holdSeatsGuarded, chosen, {
+  const isCapped = guards.some(({ caller }) => caller !== undefined);
+  const rows = await execute(client, isCapped ? holdSeatsCapped : holdSeatsGuarded, chosen, {
     guards: JSON.stringify(
       guards.map(({ reservationId, buyerId, key }) => ({ reservationId, buyerId, ...(key ?? {}) })),
     ),
+    ...(isCapped && { caps: JSON.stringify(capsOf(chosen.reservationIds, guards)) }),
   });
   await client.query("commit");
   const answers: (SeatRow | undefined)[] = requests.seatIds.map(() => undefined);
   for (const [index, position] of open.entries()) answers[position] = rows[index];
   return answers;
+}
+
+/** What each limited order wants, and what orders of its caller want that come before it. */
+function capsOf(reservationIds: string[], guards: TakeGuard[]) {
+  const seatCounts = new Map<string, number>();
+  for (const id of reservationIds) seatCounts.set(id, (seatCounts.get(id) ?? 0) + 1);
+  const before = new Map<string, number>();
+  return guards.flatMap(({ reservationId, caller }) => {
+    const seats = seatCounts.get(reservationId);
+    if (!caller || seats === undefined) return [];
+    const earlier = before.get(caller.id) ?? 0;
+    before.set(caller.id, earlier + seats);
+    return [{ reservationId, caller: caller.id, limitSeats: caller.limitSeats, seats, earlier }];
+  });
 }
 
 async function execute(

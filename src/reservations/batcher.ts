@@ -15,6 +15,7 @@ import {
   answerBusy,
   claimsOf,
   columnsOf,
+  guardOf,
   type HoldOrder,
   type HoldRequest,
   holdOutcomeOf,
@@ -37,6 +38,8 @@ export interface BatcherOptions {
   /** Reads what was committed, for a hold whose answer was lost. */
   readFacts(reservationId: string): Promise<ReservationFacts | undefined>;
   /** Batches under way at once: worker threads times batches per thread. */
+  /** The most seats that this caller may have in live holds; 0 is no limit. */
+  callerLimitSeats?(caller: string): number;
   slotCount: number;
   batchLimitSeats: number;
   queueLimitSeats: number;
@@ -135,7 +138,7 @@ export class Batcher {
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     const refusal = this.refusalOf(request);
     if (refusal) return refusal;
-    const { seatIds, buyerId, isLimited = true, key, caller = null } = request;
+    const { seatIds, caller = null } = request;
     const claims = claimsOf(request);
     return new Promise((resolve) => {
       for (const claim of [...claims, ...seatIds]) this.inFlight.add(claim);
@@ -146,7 +149,7 @@ export class Batcher {
         seatIds,
         claims,
         caller,
-        guard: key || buyerId !== null ? { reservationId, buyerId, isLimited, key } : undefined,
+        guard: guardOf(reservationId, request, this.options.callerLimitSeats?.(caller ?? "") ?? 0),
         arrivedAt: performance.now(),
         resolve,
       });

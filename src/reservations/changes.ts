@@ -1,5 +1,5 @@
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../dispatch/messages.ts";
-import type { ChangeAction } from "../postgres/change.ts";
+import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
@@ -16,6 +16,8 @@ export interface ChangesOptions {
   /** Batches under way at once. */
   slotCount: number;
   batchLimitReservations: number;
+  /** The kinds of callers whose held seats are limited. */
+  limitedCallers?: CallerKind[];
   queueLimitReservations: number;
   observer: ChangesObserver;
 }
@@ -107,6 +109,7 @@ export class Changes {
         reservationIds: batch.map(({ reservationId }) => reservationId),
         actions: batch.map(({ action }) => action),
         changeIds,
+        ...(this.options.limitedCallers && { limitedCallers: this.options.limitedCallers }),
         ...(batch.some(({ actId }) => actId !== undefined) && {
           actIds: batch.map(({ actId }) => actId ?? null),
         }),

@@ -32,7 +32,7 @@ export type HoldResult =
   | { kind: "no_event"; eventId: number };
 
 /** After these the next wish is tried. */
-const MAY_FOLLOW: HoldResult["kind"][] = ["taken", "none", "over_limit"];
+const MAY_FOLLOW: HoldResult["kind"][] = ["taken", "none", "over_limit", "caller_over_limit"];
 /** Before these are told, the key is looked up: it may have been answered before the seats were gone, or the event changed. */
 const MAY_BE_REPLAYED: HoldResult["kind"][] = ["taken", "none", "missing", "unfit", "no_event", "replayed"];
 

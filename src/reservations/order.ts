@@ -31,6 +31,17 @@ export const claimsOf = ({ buyerId, isLimited = true, key }: HoldRequest): strin
   ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
 ];
 
+/** What must be sure beyond the seats of a hold; undefined where nothing must. */
+export function guardOf(
+  reservationId: string,
+  { buyerId, isLimited = true, key, caller }: HoldRequest,
+  limitSeats: number,
+): TakeGuard | undefined {
+  const isCapped = limitSeats > 0 && caller != null;
+  if (!key && buyerId === null && !isCapped) return undefined;
+  return { reservationId, buyerId, isLimited, key, ...(isCapped && { caller: { id: caller, limitSeats } }) };
+}
+
 export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome => ({
   kind: "taken",
   seats: seatIds.map((seatId) => ({ seatId, reason })),
@@ -115,7 +126,10 @@ export function holdOutcomeOf(order: HoldOrder, seats: SeatAnswer[]): HoldOutcom
     case "replayed":
     case "key_mismatch":
     case "over_limit":
+    case "caller_over_limit":
       return { kind: first };
+    case "caller_crowded":
+      return { kind: "running" };
     default:
   }
   const having = (verdict: SeatAnswer["verdict"]) =>

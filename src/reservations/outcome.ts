@@ -34,6 +34,8 @@ export type HoldOutcome =
   | { kind: "mixed" }
   /** The buyer would have more seats than the event allows. */
   | { kind: "over_limit" }
+  /** The caller would have more seats in live holds than callers may. */
+  | { kind: "caller_over_limit" }
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };
 

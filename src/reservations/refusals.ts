@@ -54,6 +54,12 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
       return closedProblem(refusal.why);
     case "over_limit":
       return overLimit();
+    case "caller_over_limit":
+      return problem(
+        "hold-limit-reached",
+        "The caller would have more seats in live holds than callers may: confirm or release some first.",
+        retryAfter(),
+      );
     case "busy":
       return busy(refusal.reason);
     case "replayed":
