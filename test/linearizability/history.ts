@@ -52,11 +52,6 @@ export interface History {
   /** Whether the event takes nothing back: then nobody may cancel. */
   isFinal?: boolean;
   /**
-   * Whether the engine, when it has lost its own database's answer to a change without a key, may do it again:
-   * an extension then more than once, and another's confirmation, release or cancellation told as this one's.
-   */
-  mayRepeat?: boolean;
-  /**
    * How long after a request's answer its lock may still be met: one that its holder could not free is believed so
    * long. 0 where every lock could be freed.
    */

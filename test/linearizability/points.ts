@@ -23,9 +23,6 @@ export interface Point {
   happens(house: House): House[];
 }
 
-/** More than the engine tries to find out within its deadline would be news. */
-const REPETITION_LIMIT = 4;
-
 /** An answer that no moment can explain is a point that never happens. */
 export function pointsOf(history: History): Point[] {
   const context = contextOf(history);
@@ -34,17 +31,13 @@ export function pointsOf(history: History): Point[] {
     const about = { operation, owner: context.ownerOf(operation), seatIds: context.seatsOf(operation) };
     const point = (happens: Point["happens"]): Point => ({ ...about, isOptional: false, happens });
     const effect = (house: House) => effectOf(context, operation, house);
-    const repetitions = repetitionsOf(context, operation).map((again) => ({
-      ...{ ...about, isOptional: true, happens: again },
-    }));
     switch (answer.kind) {
       case "busy":
       case "unknown":
-        return isChange(operation.asked) ? [...repetitions, { ...point(effect), isOptional: true }] : [];
+        return isChange(operation.asked) ? [{ ...point(effect), isOptional: true }] : [];
       case "won":
-        return [point(effect)];
       case "done":
-        return [...repetitions, point((house) => [...effect(house), ...wasDone(context, operation, house)])];
+        return [point(effect)];
       case "held":
         // Two reservations of one key.
         if (answer.reservationId !== context.ownerOf(operation)) return [point(() => [])];
@@ -74,7 +67,7 @@ export function pointsOf(history: History): Point[] {
 type Context = ReturnType<typeof contextOf>;
 
 function contextOf(history: History) {
-  const { operations, holdTtlMs, isFinal = false, mayRepeat = false, ghostLockMs = 0 } = history;
+  const { operations, holdTtlMs, isFinal = false, ghostLockMs = 0 } = history;
   const ofReservations = seatsOfReservations(history);
   const seatsOf = ({ asked }: Operation) => seatsAsked(asked, ofReservations);
   const keyOf = ({ asked }: Operation) => (asked.do === "hold" ? asked.key : null);
@@ -104,8 +97,6 @@ function contextOf(history: History) {
 
   return {
     ...{ seatsOf, ownerOf, endsOf, endOfHold, isFinal },
-    isRepeatable: ({ asked }: Operation) =>
-      mayRepeat && "key" in asked && asked.key === null && asked.do !== "hold",
     /** Whether somebody was deciding on the seat meanwhile who did not lose to this very request. */
     isMet: (operation: Operation, seatId: number) =>
       metRivals(
@@ -152,24 +143,6 @@ function metRivals(rivals: Operation[], seatId: number, ghostLockMs: number): Se
 }
 
 const isChange = ({ do: what }: Asked) => what !== "look" && what !== "show";
-
-/** The effects that an extension may have had before the one that its answer tells of. */
-function repetitionsOf(context: Context, operation: Operation): Point["happens"][] {
-  const { asked } = operation;
-  if (asked.do !== "extend" || !context.isRepeatable(operation)) return [];
-  const again = { ...operation, answer: { kind: "unknown" as const } };
-  return Array.from({ length: REPETITION_LIMIT }, () => (house) => effectOf(context, again, house));
-}
-
-const DONE = { confirm: "confirmed", release: "released", cancel: "cancelled" } as const;
-
-/** What somebody else has done may be told as done. */
-function wasDone(context: Context, operation: Operation, house: House): House[] {
-  const { do: what } = operation.asked;
-  if (!context.isRepeatable(operation) || !(what === "confirm" || what === "release" || what === "cancel"))
-    return [];
-  return house.reservation(context.ownerOf(operation))?.status === DONE[what] ? [house] : [];
-}
 
 /** Two in doubt of which it does not matter which had its effect; the earlier fits wherever the later does. */
 export const areAlike = (one: Point, other: Point) =>

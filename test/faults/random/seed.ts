@@ -69,7 +69,7 @@ async function judge(lane: Lane, plan: Plan, seatIds: number[], clients: Clients
       [seatIds],
     );
     const history: History = {
-      ...{ holdTtlMs: HOLD_TTL_SECONDS * 1000, isFinal: plan.isFinal, mayRepeat: true, settledAtMs },
+      ...{ holdTtlMs: HOLD_TTL_SECONDS * 1000, isFinal: plan.isFinal, settledAtMs },
       ghostLockMs: plan.faults.some(keepsLocks) ? GHOST_LOCK_MS : 0,
       operations: [...asked, ...looks],
     };
