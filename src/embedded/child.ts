@@ -34,10 +34,14 @@ export interface GuardedChild {
 }
 
 /** Starts `command` under the guard; its output is read all the time and never shown. */
-export function spawnGuarded(command: string[], identity?: Identity): GuardedChild {
+export function spawnGuarded(
+  command: string[],
+  { cwd, identity }: { cwd?: string; identity?: Identity | undefined } = {},
+): GuardedChild {
   const child: ChildProcess = spawn("/bin/sh", ["-c", GUARD, "guard", ...command], {
     stdio: ["pipe", "pipe", "pipe"],
     detached: true,
+    ...(cwd !== undefined && { cwd }),
     ...identity,
   });
   let output = "";

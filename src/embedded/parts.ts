@@ -5,6 +5,7 @@ import { codeOf, SQLSTATE } from "../postgres/faults.ts";
 import { type DatabaseFacts, ensureDatabase, prepareDatabase } from "../postgres/migrate.ts";
 import { UnusableDatabase } from "../postgres/unusable-database.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
+import { findFormerCluster } from "./home.ts";
 import { EMBEDDED_DATABASE, startEmbeddedPostgres, urlOfRunningPostgres } from "./postgres.ts";
 import { startEmbeddedRedis } from "./redis.ts";
 
@@ -65,7 +66,13 @@ export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: C
   lifecycle.onClose("embedded Postgres", embedded.stop);
   const url = await ensureDatabase(embedded.url, EMBEDDED_DATABASE);
   const facts = await prepareDatabase(url, connectTimeoutMs);
-  return { url, facts, description: `embedded, real ${facts.version} with its data in ${embedded.folder}` };
+  const former = findFormerCluster(dataDir);
+  const unused = former ? `; not used: the database that an older version left in ${former}` : "";
+  return {
+    url,
+    facts,
+    description: `embedded, real ${facts.version} with its data in ${embedded.folder}${unused}`,
+  };
 }
 
 async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecycle: Lifecycle) {
@@ -82,8 +89,8 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
       urls: [],
       description:
         webConcurrency > 1
-          ? "none: the processes decide races for a seat by its version in Postgres, and hear of each other's sales seconds late"
-          : "none: one process needs no distributed lock, its own memory is the lock",
+          ? "none: Postgres decides races between the processes, and every refusal asks it; with Redis most come from memory"
+          : "none: not needed while this is the only engine on its database; if another joins, Postgres decides races between them",
     };
   }
   lifecycle.onClose("embedded Redis", embedded.stop);

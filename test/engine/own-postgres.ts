@@ -48,7 +48,7 @@ export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnP
         async () => {
           const child = spawnGuarded(
             [program, ...options],
-            process.getuid?.() === 0 ? { uid, gid } : undefined,
+            process.getuid?.() === 0 ? { identity: { uid, gid } } : {},
           );
           running = child;
           if (await child.saw("ready to accept connections")) return true;

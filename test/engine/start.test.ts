@@ -286,8 +286,8 @@ describe("the DATA_DIR of a running engine", () => {
   });
   afterAll(() => own.disposeAsync());
 
-  test("is not shared with a second one, which says so, and the first sells on", async () => {
-    expectFault(await runEngine(env), "DATA_DIR", /in use/);
+  test("is not shared with a second one, which names the first, and the first sells on", async () => {
+    expectFault(await runEngine(env), "DATA_DIR", new RegExp(`in use by the process with id ${first.pid}:`));
     expect((await reserve(first.url, 2)).status).toBe(201);
   });
 

@@ -16,6 +16,8 @@ export type Part =
   | "small-disks"
   | "linux"
   | "setpriv"
+  | "root"
+  | "npm"
   | "prlimit"
   | "curl"
   | "docker-compose";
@@ -64,6 +66,10 @@ export function tellSkipped(part: Part, reason: string): void {
 /** Connection limits and shared ports, for example, exist on Linux only. */
 export const findLinux = (): string | Missing =>
   process.platform === "linux" ? "linux" : { missing: "only Linux has what they test" };
+
+/** Some folders and users only root can make. */
+export const findRoot = (): string | Missing =>
+  process.getuid?.() === 0 ? "root" : { missing: "only root can make the folders that they need" };
 
 /** What was found, where its absence is the caller's mistake (it did not ask `partOrSkip` first). */
 export function present<Found extends object | string>(result: Found | Missing): Found {

@@ -1,6 +1,6 @@
 import { chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { unprivileged } from "../../src/embedded/postgres.ts";
+import { unprivileged } from "../../src/embedded/home.ts";
 import { startChild } from "./child.ts";
 import { freePort } from "./free-port.ts";
 import { findProgram, type Missing } from "./parts.ts";

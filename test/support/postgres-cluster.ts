@@ -1,7 +1,7 @@
 import { chmod, chown, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
-import { unprivileged } from "../../src/embedded/postgres.ts";
+import { unprivileged } from "../../src/embedded/home.ts";
 import { type Child, startChild } from "./child.ts";
 import { freePort } from "./free-port.ts";
 import { type Missing, present } from "./parts.ts";
@@ -60,6 +60,8 @@ export interface ClusterPlace {
 
 /** The newest Postgres in /usr/lib/postgresql, else the one on PATH, with what a standby and a dump need. */
 export async function findPostgresTools(): Promise<PostgresTools | Missing> {
+  if ((await unprivileged()) && !Bun.which("setpriv"))
+    return { missing: "no setpriv is on PATH, by which root runs Postgres's own tools as another user" };
   const versions = await readdir(SYSTEM_FOLDER).catch((): string[] => []);
   const folders = versions
     .sort((a, b) => Number(b) - Number(a))

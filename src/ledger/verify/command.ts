@@ -3,8 +3,9 @@ import { parseArgs } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { RUN } from "../../command-line.ts";
 import { type Config, ConfigError } from "../../config.ts";
+import { hasCluster } from "../../embedded/home.ts";
 import { findRunningPostgres } from "../../embedded/parts.ts";
-import { EMBEDDED_DATABASE, hasEmbeddedPostgres, startEmbeddedPostgres } from "../../embedded/postgres.ts";
+import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../../embedded/postgres.ts";
 import { openSnapshot } from "../../postgres/connect.ts";
 import { codeOf, SQLSTATE } from "../../postgres/faults.ts";
 import { messageOf, originOf } from "../../telemetry/log.ts";
@@ -123,7 +124,7 @@ async function openEmbedded(config: Config, stack: AsyncDisposableStack): Promis
   const running = await findRunningPostgres(config);
   if (running !== undefined) return running;
   const { dataDir } = config;
-  if (!(await hasEmbeddedPostgres(dataDir)))
+  if (!hasCluster(dataDir))
     throw new ConfigError(
       `DATABASE_URL: not set, and there is no database in ${dataDir}: say which to verify`,
     );
