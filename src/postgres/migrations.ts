@@ -63,7 +63,8 @@ export async function readMigrationState(database: NodePgDatabase): Promise<Migr
  */
 export async function applyMigrations(database: NodePgDatabase): Promise<void> {
   const deadline = Date.now() + MIGRATION_TIMEOUT_MS;
-  await database.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
+  const waitForLocks = (timeoutMs: number) => database.execute(sql.raw(`set lock_timeout = ${timeoutMs}`));
+  await waitForLocks(LOCK_TIMEOUT_MS);
   for (;;) {
     try {
       await migrate(database, { migrationsFolder: MIGRATIONS_FOLDER });
@@ -75,6 +76,7 @@ export async function applyMigrations(database: NodePgDatabase): Promise<void> {
       await Bun.sleep(RETRY_PAUSE_MS);
     }
   }
+  await waitForLocks(MIGRATION_TIMEOUT_MS);
   const row = { newestMigrationMs: newestOwn, oldestUsableMigrationMs: oldestUsable };
   await database
     .insert(schemaCompatibility)

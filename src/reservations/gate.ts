@@ -2,6 +2,7 @@ import { DatabaseGate, type DatabaseState, type ProbeFault } from "../health/dat
 import type { Opening } from "../opening.ts";
 import { onFresh, openPool } from "../postgres/connect.ts";
 import { PROBE_LOCK_TIMEOUT_MS, probeFaultOf, probeSale } from "../postgres/readiness.ts";
+import { messageOf } from "../telemetry/log.ts";
 
 /** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
 export const PROBE_CONNECTIONS = 1;
@@ -40,7 +41,8 @@ export function openGate({ config, parts, log, lifecycle }: Opening, events: Gat
   };
   const gate = new DatabaseGate({
     probe: () => probe().then(() => undefined, probeFaultOf),
-    rehearse: () => events.rehearse().catch(probeFaultOf),
+    // A thread that dies or has no time for it says nothing about the database.
+    rehearse: () => events.rehearse().catch((error) => ({ kind: "slow", reason: messageOf(error) })),
     onChange: events.onChange,
   });
   lifecycle.onClose("database gate", () => gate.close());
