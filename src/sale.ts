@@ -9,7 +9,7 @@ import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import type { LedgerTail } from "./live/ledger-tail.ts";
 import type { Opening } from "./opening.ts";
-import { findReservation } from "./postgres/reservations.ts";
+import { findHoldAsMade } from "./postgres/reservations.ts";
 import { readSeatsOf } from "./postgres/seats.ts";
 import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher } from "./reservations/batcher.ts";
@@ -83,7 +83,7 @@ export function openSale(
     memory,
     mayTrustMemory: () => feed?.isLive ?? true,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
-    readFacts: (reservationId) => findReservation(drizzle(reads), reservationId),
+    readFacts: (reservationId) => findHoldAsMade(drizzle(reads), reservationId),
     slotCount: config.reservationWorkers * config.batchesPerWorker,
     batchLimitSeats: config.batchLimitSeats,
     queueLimitSeats: config.queueLimitSeats,

@@ -26,6 +26,18 @@ export async function findReservation(
   return rows[0];
 }
 
+/** A hold as it was made: its buyer may have extended it since, through another process that knows its key. */
+export async function findHoldAsMade(
+  database: NodePgDatabase,
+  reservationId: string,
+): Promise<ReservationFacts | undefined> {
+  const { rows } = await database.execute<ReservationFacts & Record<string, unknown>>(sql`
+    select ${factsOf("least(r.expires_at, r.created_at + e.hold_ttl_seconds * interval '1 second')")}
+    from reservations r join events e on e.id = r.event_id
+    where r.id = ${reservationId}::uuid and r.status <> 'void'`);
+  return rows[0];
+}
+
 /** What a key was answered with: the reservation as it was then. Undefined when it was not. */
 export async function findReplay(
   database: NodePgDatabase,

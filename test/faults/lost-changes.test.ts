@@ -116,6 +116,23 @@ describe.each(CASES)("%s after %j, then %j by somebody else", (action, before, m
   });
 });
 
+test("a hold that its buyer has extended meanwhile, through its key, is told as it was made", async () => {
+  const headers = newKey();
+  const body = { seatIds: house.seats(2) };
+  const decided = house.postgres.holdWhen(String(body.seatIds[1]), "toClient");
+  const lookUp = house.postgres.holdWhen("'void', 0", "toServer");
+  const asked = tillAt(engine.url).hold(body, headers);
+  const answered = await (await decided).releaseUntil("commit\0", "toClient");
+  answered.cut();
+  const held = await lookUp;
+  const replayed = await tillAt(peer.url).hold(body, headers);
+  expect(replayed.status).toBe(201);
+  expect((await doAt(peer.url, "extend", replayed.body))?.status).toBe(200);
+  held.release();
+  const answer = await asked;
+  expect([answer.status, answer.text]).toEqual([201, replayed.text]);
+});
+
 test("an extension whose message arrives after it was asked for again is done once", async () => {
   const till = tillAt(engine.url);
   const { body } = await till.hold({ seatIds: house.seats(2) });
