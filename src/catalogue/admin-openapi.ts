@@ -7,7 +7,7 @@ import {
   keyReusedResponse,
   problemResponse,
 } from "../http/openapi.ts";
-import { eventChange, eventDescription } from "./description.ts";
+import { closing, eventChange, eventDescription } from "./description.ts";
 import { eventExample, eventIdParameter, eventSchema } from "./event-openapi.ts";
 
 /** The schema that checks a body, as the document shows it. */
@@ -107,7 +107,14 @@ const switchDetail = (operationId: string, summary: string): DocumentDecoration 
 });
 
 export const openDetail = switchDetail("openEvent", "Let an event sell");
-export const closeDetail = switchDetail(
-  "closeEvent",
-  "Let an event sell no more; what is sold or held stays so",
-);
+const closeSwitch = switchDetail("closeEvent", "Let an event sell no more; what is sold or held stays so");
+export const closeDetail: DocumentDecoration = {
+  ...closeSwitch,
+  responses: { ...closeSwitch.responses, 415: notJson },
+  description:
+    "With `stopExtensions` or `stopConfirmations` its holds are not extended, or not confirmed, while it is closed: they end by themselves, or are released. Closing it again sets both anew, and opening it resets both.",
+  requestBody: {
+    ...bodyOf(closing, { stopExtensions: true, stopConfirmations: true }),
+    required: false,
+  },
+};

@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import type { z } from "zod";
 import { actOriginOf } from "../access/act-origin.ts";
 import type { Caller } from "../access/guard.ts";
 import { claimIn, keyReused } from "../http/idempotency-key.ts";
@@ -12,7 +13,7 @@ import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answer
 import { observed } from "../telemetry/observed.ts";
 import { changeDetail, closeDetail, createDetail, openDetail } from "./admin-openapi.ts";
 import { eventNotFound, readEventId } from "./asking.ts";
-import { contradictionIn, eventChange, eventDescription } from "./description.ts";
+import { closing, contradictionIn, eventChange, eventDescription } from "./description.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";
 
@@ -138,9 +139,18 @@ export function adminRoutes({
       ...observed(
         metrics,
         `${EVENTS}/:eventId/close`,
-        guard.guarded("admin", (context, caller) =>
-          change(context, caller, "event.closed", { status: "closed" }),
-        ),
+        guard.guarded("admin", async (context, caller) => {
+          const { request } = context;
+          const body =
+            request.body === null ? { value: {} } : await readJson(request, closing, bodyLimitBytes);
+          if (body.problem) return body.problem;
+          const { stopExtensions = false, stopConfirmations = false }: z.output<typeof closing> = body.value;
+          return change(context, caller, "event.closed", {
+            status: "closed",
+            stopsExtensions: stopExtensions,
+            stopsConfirmations: stopConfirmations,
+          });
+        }),
       ),
       { parse: "none", detail: closeDetail },
     );

@@ -8,6 +8,9 @@ export interface EventFacts {
   currency: string;
   cancellable: boolean;
   status: "open" | "closed";
+  /** While it is closed, its holds are not extended, or not confirmed. */
+  stopsExtensions?: boolean;
+  stopsConfirmations?: boolean;
   onSaleAtMs: number | null;
   offSaleAtMs: number | null;
   holdTtlSeconds: number;

@@ -119,6 +119,12 @@ export const eventChange = z
     };
   });
 
+/** What closing an event stops beside its sale. */
+export const closing = z.strictObject({
+  stopExtensions: z.boolean().optional(),
+  stopConfirmations: z.boolean().optional(),
+});
+
 type Related = Pick<EventFacts, "onSaleAtMs" | "offSaleAtMs" | "holdTtlSeconds" | "holdLimitSeconds">;
 
 /** What in an event cannot be together, though each is possible by itself. */

@@ -21,6 +21,11 @@ const summaryProperties: Record<string, object> = {
   name: { type: "string" },
   currency: { type: "string", description: "ISO 4217." },
   status: { type: "string", enum: ["open", "closed"], description: "Only an open event sells." },
+  stopExtensions: { type: "boolean", description: "There, and true, while its closing stops extensions." },
+  stopConfirmations: {
+    type: "boolean",
+    description: "There, and true, while its closing stops confirmations.",
+  },
   onSaleAt: { ...time, description: "It sells from here on; null: always." },
   offSaleAt: { ...time, description: "And no longer from here on; null: for ever." },
   cancellable: { type: "boolean", description: "Whether a confirmed reservation can be cancelled." },
@@ -49,6 +54,9 @@ const summaryProperties: Record<string, object> = {
   createdAt: { type: "string", format: "date-time" },
 };
 
+/** Not those that an event has only while it is closed. */
+const REQUIRED = Object.keys(summaryProperties).filter((name) => !name.startsWith("stop"));
+
 const sectionProperties: Record<string, object> = {
   sectionId: { type: "integer" },
   name: { type: "string" },
@@ -60,7 +68,7 @@ const sectionProperties: Record<string, object> = {
 
 const summarySchema = {
   type: "object",
-  required: Object.keys(summaryProperties),
+  required: REQUIRED,
   properties: summaryProperties,
 };
 
@@ -73,7 +81,7 @@ const countsSchema = {
 
 export const eventSchema = {
   type: "object",
-  required: [...Object.keys(summaryProperties), "seatCount", "sections"],
+  required: [...REQUIRED, "seatCount", "sections"],
   properties: {
     ...summaryProperties,
     seatCount: count,

@@ -14,6 +14,8 @@ export function eventSummary(event: EventFacts) {
     name: event.name,
     currency: event.currency,
     status: event.status,
+    ...(event.status === "closed" && event.stopsExtensions && { stopExtensions: true }),
+    ...(event.status === "closed" && event.stopsConfirmations && { stopConfirmations: true }),
     onSaleAt: timeOf(event.onSaleAtMs),
     offSaleAt: timeOf(event.offSaleAtMs),
     cancellable: event.cancellable,

@@ -9,6 +9,8 @@ const PROBLEMS = {
   "not-found": { status: 404, title: "There is nothing here" },
   "not-on-sale": { status: 403, title: "The event is not on sale" },
   "buyer-needed": { status: 403, title: "The event sells to named buyers only" },
+  "extensions-stopped": { status: 403, title: "The event is closed and extends no holds" },
+  "confirmations-stopped": { status: 403, title: "The event is closed and confirms no holds" },
   "method-not-allowed": { status: 405, title: "This address is not for this method" },
   "reservation-not-found": { status: 404, title: "There is no such reservation" },
   "seats-taken": { status: 409, title: "Not all of these seats are free" },

@@ -12,11 +12,11 @@ import { reservationPrices } from "./prices.ts";
  */
 const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guarded) => sql`
   case n.action
-    when 'confirm' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp() and ${isClaimed}
-      or ${sql.raw(row)}.status in ('held', 'expired') and n.on_sale and ${isWithinLimit}
+    when 'confirm' then not n.stops_confirmations and (${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp() and ${isClaimed}
+      or ${sql.raw(row)}.status in ('held', 'expired') and n.on_sale and ${isWithinLimit})
     when 'release' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
     when 'extend' then ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp()
-      and n.extended_to > ${sql.raw(row)}.expires_at and ${isClaimed} and ${isCallerClaimed}
+      and not n.stops_extensions and n.extended_to > ${sql.raw(row)}.expires_at and ${isClaimed} and ${isCallerClaimed}
     when 'cancel' then ${sql.raw(row)}.status = 'confirmed' and n.cancellable
     else ${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at <= statement_timestamp()
   end`;
@@ -45,6 +45,8 @@ with requested as materialized (
   select max(epoch) as current from ledger_epochs
 ), known as materialized (
   select q.position, q.action, q.change_id, r.*, e.cancellable, e.buyer_limit_seats,
+         e.status = 'closed' and e.stops_confirmations as stops_confirmations,
+         e.status = 'closed' and e.stops_extensions as stops_extensions,
          least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
          e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
            and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
@@ -154,6 +156,11 @@ interface Guarded {
 
 const isUnlimited = sql`(n.buyer_id is null or n.buyer_limit_seats is null)`;
 
+/** The event is closed, and its closing stops what is asked of a hold that lives. */
+const stopped = sql`
+    when not seen.allowed and seen.status = 'held' and seen.expires_at > statement_timestamp()
+      and (seen.action = 'confirm' and seen.stops_confirmations or seen.action = 'extend' and seen.stops_extensions) then 'stopped'`;
+
 /** Whether the seats are limited that the reservation's caller holds; by the kind of caller, `key` or `net`. */
 const isOfLimitedCaller = (row: string) =>
   sql`coalesce(left(${sql.raw(row)}.caller, 3) = any(${sql.placeholder("limitedCallers")}::text[]), false)`;
@@ -166,7 +173,7 @@ export const plainChanges: Guarded = {
   isClaimed: isUnlimited,
   isCallerClaimed: sql`not (${isOfLimitedCaller("n")})`,
   keys: sql``,
-  verdict: sql`
+  verdict: sql`${stopped}
     when not seen.allowed and seen.action = 'extend' and seen.status = 'held' and ${isOfLimitedCaller("seen")} then 'capped'
     when not seen.allowed and seen.action in ('confirm', 'extend') and seen.status in ('held', 'expired') and seen.buyer_id is not null
       and seen.buyer_limit_seats is not null then 'capped'`,
@@ -195,6 +202,6 @@ export const guardedChanges: Guarded = {
 )`,
   verdict: sql`
     when exists (select from barred where barred.id = requested.id)
-      then (select case when is_replay then 'replayed' else 'key_mismatch' end from barred where barred.id = requested.id limit 1)
+      then (select case when is_replay then 'replayed' else 'key_mismatch' end from barred where barred.id = requested.id limit 1)${stopped}
     when not seen.allowed and seen.action = 'confirm' and seen.status in ('held', 'expired') and seen.on_sale then 'over_limit'`,
 };

@@ -31,6 +31,8 @@ export interface ChangeRow {
     /** Must be asked in the way that counts the buyer's seats. */
     | "capped"
     | "over_limit"
+    /** The event is closed, and its closing stops the action. */
+    | "stopped"
     | "replayed"
     | "key_mismatch";
   /** Before the change; `expired` also for a hold that is over and not swept yet. Null when it is missing. */

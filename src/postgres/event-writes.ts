@@ -69,6 +69,7 @@ export async function updateEvent<Refusal extends object>(
     .update(events)
     .set({
       ...same,
+      ...(change.status === "open" && { stopsExtensions: false, stopsConfirmations: false }),
       ...(onSaleAtMs !== undefined && { onSaleAt: dateOf(onSaleAtMs) }),
       ...(offSaleAtMs !== undefined && { offSaleAt: dateOf(offSaleAtMs) }),
       revision: sql`nextval('catalogue_revision')`,

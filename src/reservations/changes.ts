@@ -231,6 +231,7 @@ function outcomeOf(change: ChangeAnswer | undefined): ChangeOutcome {
     case "replayed":
     case "key_mismatch":
     case "over_limit":
+    case "stopped":
       return { kind: change.verdict };
     case "refused":
       if (change.status === null || change.status === "void") return { kind: "missing" };

@@ -56,6 +56,8 @@ export type ChangeOutcome =
   | { kind: "refused"; status: "held" | "confirmed" | "released" | "expired" | "cancelled" }
   /** The hold is over, and others have these of its seats. */
   | { kind: "gone"; seatIds: number[] }
+  /** The event is closed, and its closing stops the action. */
+  | { kind: "stopped" }
   | { kind: "over_limit" }
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };

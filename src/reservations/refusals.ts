@@ -86,6 +86,10 @@ export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Resp
       );
     case "over_limit":
       return overLimit();
+    case "stopped":
+      return action === "extend"
+        ? problem("extensions-stopped", "The event is closed, and its holds are not extended any more.")
+        : problem("confirmations-stopped", "The event is closed, and its holds are not confirmed any more.");
     case "refused":
       return statusProblem(action, refusal.status);
     case "busy":

@@ -256,4 +256,32 @@ describe("an operator against a hoarder", () => {
     });
     await proven();
   });
+
+  test("closes an event so that its holds are neither extended nor confirmed, until it opens again", async () => {
+    const [one, two] = [await held(1, from("192.0.2.60")), await held(1, from("192.0.2.61"))];
+    const path = `/api/v1/admin/events/${house.eventId}`;
+    const acts = async (action: "confirm" | "extend", of: typeof one, at = till) =>
+      at.act(action, of, tokenOf(of));
+    expect((await administer("POST", `${path}/close`)).status).toBe(200);
+    expect((await acts("extend", one, other)).status).toBe(200);
+
+    const closed = await administer("POST", `${path}/close`, {
+      stopExtensions: true,
+      stopConfirmations: true,
+    });
+    expect(closed.seen).toMatchObject({ status: "closed", stopExtensions: true, stopConfirmations: true });
+    for (const at of [till, other]) {
+      expectProblem(await acts("extend", one, at), 403, "extensions-stopped");
+      expectProblem(await acts("confirm", one, at), 403, "confirmations-stopped");
+    }
+    expect((await till.act("release", two, tokenOf(two))).status).toBe(200);
+
+    const again = await administer("POST", `${path}/close`, { stopExtensions: true });
+    expect(again.text).not.toContain("stopConfirmations");
+    expectProblem(await acts("extend", one), 403, "extensions-stopped");
+    expect((await administer("POST", `${path}/open`)).text).not.toContain("stopExtensions");
+    expect((await administer("POST", `${path}/close`)).status).toBe(200);
+    expect((await acts("confirm", one)).status).toBe(200);
+    expectProblem(await administer("POST", `${path}/close`, { stop: true }), 400, "invalid-request");
+  });
 });
