@@ -6,12 +6,12 @@ import { meantBy } from "./spelling.ts";
 export const RUN = `npx -y ${packageJson.packageManager}`;
 export const START = `${RUN} start`;
 
-const COMMANDS = ["keys", "migrate", "verify", "help"] as const;
+const COMMANDS = ["keys", "migrate", "verify", "republish", "topic", "help"] as const;
 const OPTIONS = ["--help", "--version", "--config-table"] as const;
 
 export type Command =
   | { kind: "start" | "help" | "version" | "config-table" }
-  | { kind: "keys" | "migrate" | "verify" | "process"; args: string[] };
+  | { kind: "keys" | "migrate" | "verify" | "republish" | "topic" | "process"; args: string[] };
 
 /**
  * What the arguments ask for.
@@ -25,6 +25,8 @@ export function readCommand([subject, ...args]: string[], process: string): Comm
     case "keys":
     case "migrate":
     case "verify":
+    case "republish":
+    case "topic":
       return { kind: subject, args };
     case process:
       return { kind: "process", args };

@@ -78,11 +78,11 @@ export async function openEngine(
   metrics.processes.set(config.webConcurrency);
   metrics.processesAnswering.set(1);
   const hasRedis = parts.redisUrls.length > 0;
-  const figures = new EngineFigures({ metrics, log, hasRedis, hasKafka: parts.kafkaBrokers !== undefined });
-  lifecycle.onClose(
-    "samples",
-    sampleThread((sample) => figures.sampled("main", sample)),
-  );
+  const figures = new EngineFigures({
+    ...{ metrics, log, hasRedis, hasKafka: parts.kafkaBrokers !== undefined },
+    reservationThreads: config.reservationWorkers,
+  });
+  lifecycle.onClose("samples", sampleThread((sample) => figures.sampled("main", sample)).stop);
   const opening: Opening = { config, parts, metrics, figures, log, lifecycle };
 
   const reads = openReads(opening);

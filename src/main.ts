@@ -6,8 +6,11 @@ import { misspelt, readCommand, START } from "./command-line.ts";
 import { describeConfig, readConfig } from "./config.ts";
 import { kafkaSecurityOf } from "./credentials/relations.ts";
 import { type Engine, openEngine } from "./engine.ts";
+import { describeTopic } from "./kafka/topic-description.ts";
 import { openTopicReader } from "./kafka/topic-reader.ts";
-import { VERIFY_USAGE, verifyCommand } from "./ledger/verify/command.ts";
+import { REPUBLISH_USAGE, republishCommand } from "./ledger/republish-command.ts";
+import { TOPIC_USAGE, topicCommand } from "./ledger/topic-command.ts";
+import { openEventStore, VERIFY_USAGE, verifyCommand } from "./ledger/verify/command.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { Ending } from "./processes/ending.ts";
 import { ENGINE_PROCESS } from "./processes/messages.ts";
@@ -21,6 +24,8 @@ Usage: ${START} [help | --version | --config-table]
        ${KEYS_USAGE}
        ${MIGRATE_USAGE}
        ${VERIFY_USAGE}
+       ${REPUBLISH_USAGE}
+       ${TOPIC_USAGE}
 
 Everything is set by environment variables:
 `;
@@ -39,6 +44,12 @@ async function main(): Promise<void> {
     case "verify":
       tellMisspelt();
       return verifyAndExit(command.args);
+    case "republish":
+      tellMisspelt();
+      return republishAndExit(command.args);
+    case "topic":
+      tellMisspelt();
+      return topicAndExit(command.args);
     case "process":
       return beOneOfSeveral();
     case "help":
@@ -86,6 +97,23 @@ async function verifyAndExit(args: string[]): Promise<void> {
     args,
     readConfig: () => readConfig(process.env),
     openTopic: (config) => openTopicReader(config.kafkaBrokers, kafkaSecurityOf(config)),
+  });
+}
+
+async function republishAndExit(args: string[]): Promise<void> {
+  process.exitCode = await republishCommand({
+    args,
+    readConfig: () => readConfig(process.env),
+    openStore: (config) =>
+      openEventStore(config, ({ kafkaBrokers }) => openTopicReader(kafkaBrokers, kafkaSecurityOf(config))),
+  });
+}
+
+async function topicAndExit(args: string[]): Promise<void> {
+  process.exitCode = await topicCommand({
+    args,
+    readConfig: () => readConfig(process.env),
+    describeTopic: (config) => describeTopic(config.kafkaBrokers, kafkaSecurityOf(config)),
   });
 }
 

@@ -100,6 +100,8 @@ describe("the rooms of the code", () => {
       "src/engine.ts",
       "src/sale.ts",
       "src/ledger/relay.ts",
+      "src/ledger/republish-command.ts",
+      "src/ledger/topic-command.ts",
       "src/ledger/verify/command.ts",
       "src/live/open.ts",
       "src/reservations/opening.ts",

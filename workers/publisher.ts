@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { PublishedAudit } from "../src/audit/published-audit.ts";
 import type { PublisherReport, PublisherSettings } from "../src/dispatch/messages.ts";
 import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
+import { SendSize } from "../src/kafka/send-size.ts";
 import { openFileSink } from "../src/ledger/file-sink.ts";
 import { Relay } from "../src/ledger/relay.ts";
 import { openSession } from "../src/postgres/connect.ts";
@@ -11,15 +12,17 @@ import { sampleThread } from "../src/telemetry/thread-sampler.ts";
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers, kafkaSecurity } = settings;
 const log = createLog(settings.logLevel, "publisher");
+/** Kept over sinks: what was found too large for the topic is not tried again at once. */
+const sendSize = new SendSize(settings.batchLimitRows);
 
 const relay = new Relay({
   // A cursor that a crash has set back only repeats events under the same identity.
   openSession: (onError) => openSession({ ...settings, name: "sentinel-publisher", durable: false }, onError),
   openSink: () =>
-    kafkaBrokers ? openKafkaSink(kafkaBrokers, kafkaSecurity) : openFileSink(settings.eventsFile),
+    kafkaBrokers ? openKafkaSink(kafkaBrokers, kafkaSecurity, sendSize) : openFileSink(settings.eventsFile),
   batchLimitRows: settings.batchLimitRows,
   log,
-  audit: new PublishedAudit(log),
+  audit: new PublishedAudit(log, undefined, undefined, kafkaBrokers ? "topic" : "file"),
 });
 sampleThread((sample) => parentPort?.postMessage(sample));
 

@@ -37,12 +37,19 @@ const locks = new SeatLocks({
   ttlMs: settings.lockTtlMs,
   timeoutMs: settings.redisTimeoutMs,
   onDegraded: (degraded) => log.debug({ degraded }, "seat locks changed"),
+  onMaster: () => {
+    // Whether Redis can be used is asked at the start; later a second's delay keeps short pauses out of the log.
+    const isKnown = locks.report().state !== "unknown";
+    if (isKnown && !wasKnown) sampler.sendNow();
+    wasKnown = isKnown;
+  },
 });
-sampleThread(
+let wasKnown = false;
+const sampler = sampleThread(
   (sample) => parentPort?.postMessage(sample),
   () => ({
     pool: { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount },
-    lockDegraded: locks.degraded,
+    locks: locks.report(),
   }),
 );
 

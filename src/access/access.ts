@@ -91,7 +91,8 @@ function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCou
     redis: { url: redisUrl, tls: redisTlsOf(config) },
     keyPrefix: `sentinel:${parts.database.id}`,
     timeoutMs: config.redisTimeoutMs,
-    onDegraded: (degraded) => log.debug({ degraded }, "counting of rate limits in Redis changed"),
+    onDegraded: (degraded, reason) =>
+      log.debug({ degraded, reason }, "counting of rate limits in Redis changed"),
   });
   lifecycle.onClose("rate limits", () => shared.close());
   return shared;

@@ -43,6 +43,7 @@ export class PublishedAudit {
   private readonly topic: Standing;
   private readonly ledger: Standing;
   private at = Number.NEGATIVE_INFINITY;
+  private sink: EventSink | undefined;
   private counting: Promise<void> | undefined;
   private wasShort = false;
   /** The last window that was hashed again, 0 before the first; undefined: the walk begins at random. */
@@ -55,8 +56,9 @@ export class PublishedAudit {
     log: Logger,
     private readonly intervalMs = INTERVAL_MS,
     private readonly random: () => number = Math.random,
+    private readonly published: "topic" | "file" = "topic",
   ) {
-    this.topic = new Standing("topic", log);
+    this.topic = new Standing(published, log);
     this.ledger = new Standing("ledger", log);
     this.faults = {
       topic: new FaultLog(log, "the audit cannot read how much is published; it goes on trying"),
@@ -71,8 +73,11 @@ export class PublishedAudit {
    * @throws when the session is lost; not when a statement was only refused, or cancelled for taking too long.
    */
   async look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> {
-    if (performance.now() - this.at >= this.intervalMs) {
+    // A file that was just opened may be another one than before.
+    const isNew = position?.sink.countsExactly === true && position.sink !== this.sink;
+    if (isNew || performance.now() - this.at >= this.intervalMs) {
       this.at = performance.now();
+      this.sink = position?.sink;
       await this.unlessLost("ledger", this.lookAtLedger(session));
       if (position) await this.unlessLost("topic", this.lookAtTopic(session, position));
     }
@@ -106,10 +111,10 @@ export class PublishedAudit {
       .countEvents()
       .then((count) => {
         this.checks.topic++;
-        const what = `${published} ledger rows are published, but the topic has taken ${count} events since it was made`;
+        const what = `${published} ledger rows are published, but the ${this.published} has ${this.published === "topic" ? `taken ${count} events since it was made` : `only ${count} events`}`;
         const isShort = count < published;
-        // Twice: a broker that has just started may not know all of its topics yet.
-        if (!isShort || this.wasShort) this.topic.replace(isShort ? [{ place: sink.name, what }] : []);
+        if (!isShort || this.wasShort || sink.countsExactly)
+          this.topic.replace(isShort ? [{ place: sink.name, what }] : []);
         this.wasShort = isShort;
       })
       // That the sink is away is told by who publishes.

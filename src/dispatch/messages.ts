@@ -4,6 +4,7 @@ import type { ChangeGuard, ChangeRequests, ChangeRow } from "../postgres/change.
 import type { LostChanges, Recalled } from "../postgres/recall.ts";
 import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
+import type { LocksReport } from "../redis/seat-locks.ts";
 
 /** What crosses the thread boundary; plain data only. */
 
@@ -116,6 +117,10 @@ export interface PublisherReport {
   /** More is waiting: the next round should begin at once. */
   more: boolean;
   sinkUp: boolean;
+  /** False until the sink was opened, or could not be, for the first time. */
+  sinkIsKnown: boolean;
+  /** Of a topic: how many partitions it has, and how many its keys are spread over. */
+  partitions?: { count: number; used: number };
   backlogRows: number;
   backlogSeconds: number;
   horizonSeconds: number;
@@ -133,5 +138,5 @@ export interface ThreadSample {
   /** Since the sample before. */
   logLinesDropped: number;
   pool?: { total: number; idle: number; waiting: number };
-  lockDegraded?: boolean;
+  locks?: LocksReport;
 }

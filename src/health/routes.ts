@@ -2,15 +2,18 @@ import { Elysia } from "elysia";
 import { jsonResponse } from "../http/openapi.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
+import type { PartState, PartStates } from "./part-state.ts";
 
+/** What the health paths tell. */
 export interface HealthView {
   /** Everything is open and seeded, and the process is not draining. */
   ready(): boolean;
-  /** Whether each configured part answers; only the database decides over the whole. */
-  components(): { db: boolean; redis?: boolean; kafka?: boolean };
+  /** Whether each configured part does its work; only the database decides over the whole. */
+  components(): PartStates;
 }
 
 const word = (up: boolean) => (up ? "UP" : "DOWN");
+const WORDS = { unknown: "UNKNOWN", up: "UP", down: "DOWN" } as const satisfies Record<PartState, string>;
 const answer = (up: boolean, body: object) => Response.json(body, { status: up ? 200 : 503 });
 
 const statusSchema = {
@@ -46,10 +49,14 @@ export function healthRoutes(view: Pick<HealthView, "components">, metrics: Metr
   return new Elysia({ name: "health" }).get(
     ...observed(metrics, "/actuator/health", () => {
       const components = view.components();
-      return answer(components.db, {
-        status: word(components.db),
+      const sells = components.db === "up";
+      return answer(sells, {
+        status: word(sells),
         components: Object.fromEntries(
-          Object.entries(components).map(([name, up]) => [name, { status: word(up) }]),
+          Object.entries(components).map(([name, state]: [string, PartState]) => [
+            name,
+            { status: WORDS[state] },
+          ]),
         ),
       });
     }),

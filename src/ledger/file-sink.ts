@@ -1,23 +1,108 @@
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { messageOf } from "../telemetry/log.ts";
 import type { EventSink, OutgoingEvent } from "./sink.ts";
 
 const NEWLINE = 10;
 const TAIL_BYTES = 65_536;
+/** Lines are counted in pieces, between which the thread does its other work. */
+const COUNT_BYTES = 1 << 20;
 
-/** Appends events to a file, one JSON line each with key, headers and value, and syncs before it says so. */
+/**
+ * Appends events to a file, one JSON line each with key, headers and value, and syncs before it says so.
+ *
+ * Other programs can reach the file: before and after each append it is compared with what lies at its path. Where
+ * that is another file, none, or one that has become shorter, `publish` rejects, nothing is acknowledged, and the
+ * next sink makes or takes the file at the path. What was acknowledged before and is gone is seen by `countEvents`.
+ * @throws when the path cannot be written to, or is not a regular file.
+ */
 export async function openFileSink(path: string): Promise<EventSink> {
-  await mkdir(dirname(path), { recursive: true });
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  // Not `a+` for what is not a file: a pipe would block, and a device would swallow the events.
+  const before = await statIfThere(path);
+  if (before && !before.isFile()) throw new Error(`${path} is not a regular file: move it away`);
   const file = await open(path, "a+");
-  await cutHalfLine(file);
-  return {
-    name: fileSinkName(path),
-    publish: async (events) => {
-      await file.appendFile(events.map(lineOf).join(""));
-      await file.datasync();
-    },
-    close: () => file.close(),
-  };
+  try {
+    if (!before) await syncFolder(folder);
+    await cutHalfLine(file);
+    return new FileSink(path, file, (await file.stat()).size);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+class FileSink implements EventSink {
+  readonly name: string;
+  readonly countsExactly = true;
+  private readonly counted = { bytes: 0, lines: 0 };
+
+  constructor(
+    private readonly path: string,
+    private file: FileHandle,
+    /** As far as this sink has written or found it. */
+    private size: number,
+  ) {
+    this.name = fileSinkName(path);
+  }
+
+  async publish(events: OutgoingEvent[]): Promise<undefined> {
+    const before = await this.lookAtFile();
+    if (before.fault) throw new Error(before.fault);
+    await this.file.appendFile(events.map(lineOf).join(""));
+    await this.file.datasync();
+    const after = await this.lookAtFile();
+    if (after.fault) throw new Error(after.fault);
+    this.size = after.size;
+  }
+
+  /** Those that a reader of the path finds there. */
+  async countEvents(): Promise<number> {
+    const { fault, size } = await this.lookAtFile();
+    if (fault) return 0;
+    const { counted } = this;
+    const buffer = Buffer.alloc(COUNT_BYTES);
+    while (counted.bytes < size) {
+      const length = Math.min(COUNT_BYTES, size - counted.bytes);
+      const { bytesRead } = await this.file.read(buffer, 0, length, counted.bytes);
+      if (bytesRead === 0) break;
+      counted.lines += countNewlines(buffer.subarray(0, bytesRead));
+      counted.bytes += bytesRead;
+    }
+    return counted.lines;
+  }
+
+  /** The former file stays beside the new one, with the time in its name. */
+  async startOver(): Promise<void> {
+    const suffix = new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
+    await rename(this.path, `${this.path}.until-${suffix}`).catch((error: unknown) => {
+      if (!isNotThere(error)) throw error;
+    });
+    const file = await open(this.path, "a+");
+    await syncFolder(dirname(this.path));
+    await this.file.close().catch(() => undefined);
+    this.file = file;
+    this.size = (await file.stat()).size;
+    Object.assign(this.counted, { bytes: 0, lines: 0 });
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  /** Whether the file at the path is still the one that is written to, and whole. */
+  private async lookAtFile(): Promise<{ size: number; fault?: string }> {
+    const [ours, there] = await Promise.all([this.file.stat(), statIfThere(this.path)]);
+    const { size } = ours;
+    if (!there) return { size, fault: `${this.path} was deleted or moved` };
+    if (there.ino !== ours.ino || there.dev !== ours.dev)
+      return { size, fault: `${this.path} was replaced by another file` };
+    if (size < this.size)
+      return { size, fault: `${this.path} was truncated, from ${this.size} to ${size} bytes` };
+    return { size };
+  }
 }
 
 /** The same under every spelling of the path. */
@@ -34,4 +119,35 @@ async function cutHalfLine(file: FileHandle): Promise<void> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(TAIL_BYTES), 0, TAIL_BYTES, start);
   const end = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE) + 1;
   if (end < bytesRead) await file.truncate(start + end);
+}
+
+function countNewlines(bytes: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) count++;
+  return count;
+}
+
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isNotThere(error)) return undefined;
+    throw error;
+  }
+}
+
+const isNotThere = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+
+/** A new file's name is kept by its folder; without this a crash of the machine could lose file and name. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems cannot, and say so.
+    if (!/EINVAL|ENOTSUP/.test(messageOf(error))) throw error;
+  } finally {
+    await handle.close();
+  }
 }

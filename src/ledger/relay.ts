@@ -6,22 +6,26 @@ import {
   isAct,
   moveCursor,
   placeOf,
-  readBacklog,
   readCursor,
   readLedger,
-  readNewestCursor,
   tryToLead,
 } from "../postgres/ledger.ts";
+import { readSinkState, tellSinkState } from "../postgres/sink-orders.ts";
 import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
+import { BacklogWatch } from "./backlog-watch.ts";
+import { OperatorOrders } from "./operator-orders.ts";
 import { Sealer, type Sealing } from "./sealer.ts";
-import { type EventSink, publishRows } from "./sink.ts";
+import { type EventSink, type Partitions, publishRows } from "./sink.ts";
+import { SinkStanding } from "./sink-standing.ts";
 
 /** A round ends after so long even when more is waiting, or the sink hangs, so that its figures are fresh. */
 const ROUND_LIMIT_MS = 500;
-const BACKLOG_INTERVAL_MS = 1000;
-/** A writing transaction older than this is named in the log, once. */
-const HORIZON_WARNING_SECONDS = 10;
+
+const NOTHING_DONE = {
+  ...{ active: false, publishedCount: 0, failureCount: 0, more: false },
+  ...{ backlogRows: 0, backlogSeconds: 0, horizonSeconds: 0 },
+};
 
 export interface RelayOptions {
   openSession(onError: (error: Error) => void): Promise<pg.Client>;
@@ -50,13 +54,11 @@ interface Position {
 }
 
 interface Sending {
-  rowCount: number;
-  /** Acts of administrators are sealed, and not published. */
-  eventCount: number;
-  /** Where the cursor stands when it is acknowledged. */
-  cursor: Cursor;
+  rowTexts: string[];
+  /** Those of them that are published. Acts of administrators are sealed, and not published. */
+  seatRows: string[];
   startedAt: number;
-  outcome: Promise<"acknowledged" | { error: unknown }>;
+  outcome: Promise<{ acknowledgedCount: number } | { error: unknown }>;
 }
 
 /**
@@ -70,47 +72,44 @@ interface Sending {
 export class Relay {
   private leadership: Leadership | undefined;
   private position: Position | undefined;
+  private lastPartitions: Partitions | undefined;
   /** Under way; a sink that hangs is waited for over several rounds. */
   private opening: Promise<EventSink | { error: unknown }> | undefined;
-  private backlogAt = Number.NEGATIVE_INFINITY;
-  private backlog = { rows: 0, seconds: 0, horizonSeconds: 0 };
-  private sinkFailing = false;
-  private warnedOf: string | null = null;
+  private readonly backlog: BacklogWatch;
+  private readonly standing: SinkStanding;
+  private readonly orders: OperatorOrders;
 
-  constructor(private readonly options: RelayOptions) {}
+  constructor(private readonly options: RelayOptions) {
+    this.standing = new SinkStanding(options.log);
+    this.orders = new OperatorOrders(options.log);
+    this.backlog = new BacklogWatch(options.log);
+  }
 
   /**
    * Publishes what is waiting, for at most half a second. Never rejects: what fails is tried in a later round,
    * and what the sink has not acknowledged by then is waited for in the next.
    */
   async round(): Promise<PublisherReport> {
-    const report: PublisherReport = {
-      active: false,
-      publishedCount: 0,
-      publishSeconds: [],
-      failureCount: 0,
-      more: false,
-      sinkUp: !this.sinkFailing,
-      ...{ backlogRows: 0, backlogSeconds: 0, horizonSeconds: 0 },
-    };
+    const report: PublisherReport = { ...NOTHING_DONE, publishSeconds: [], ...this.standing.report() };
     try {
       const leadership = await this.lead();
-      if (!leadership) return report;
+      if (!leadership) return { ...report, ...(await this.followersView()) };
       report.active = true;
       await this.publish(leadership, report);
-      await this.measure(leadership);
+      await this.backlog.measure(leadership.session, this.position?.cursor);
       const { audit } = this.options;
       if (audit) report.audit = await audit.look(leadership.session, this.position);
+      if (this.position?.sink.countsExactly && report.audit)
+        this.standing.isShort = report.audit.topic.drift > 0;
+      await this.standing.tell((isUp) => tellSinkState(leadership.session, isUp));
     } catch (error) {
       this.options.log.debug({ error: messageOf(error) }, "the publisher lost its database session");
       report.failureCount++;
       await this.resign();
     }
-    report.sinkUp = !this.sinkFailing;
-    report.backlogRows = this.backlog.rows;
-    report.backlogSeconds = this.backlog.seconds;
-    report.horizonSeconds = this.backlog.horizonSeconds;
-    return report;
+    const { count, used } = this.lastPartitions ?? {};
+    const partitions = count !== undefined && used !== undefined && { partitions: { count, used } };
+    return { ...report, ...partitions, ...this.standing.report(), ...this.backlog.report() };
   }
 
   async close(): Promise<void> {
@@ -142,6 +141,9 @@ export class Relay {
       if (position === "failed") report.failureCount++;
       if (position === "late") report.more = true;
       if (typeof position === "string") return this.sealMeanwhile(leadership, deadline);
+      const orders = position.sending ? "none" : await this.orders.carryOut(leadership.session, position);
+      if (orders === "overtaken") return this.yieldTo("moved the cursor");
+      if (orders === "held") return this.sealMeanwhile(leadership, deadline);
       position.sending ??= await this.send(leadership, position, report);
       const { sending } = position;
       if (!sending) return;
@@ -151,20 +153,36 @@ export class Relay {
         return this.sealMeanwhile(leadership, deadline);
       }
       position.sending = undefined;
-      if (outcome !== "acknowledged") {
+      if ("error" in outcome) {
         report.failureCount++;
         await this.fail(outcome.error);
         return;
       }
+      this.standing.works();
       report.publishSeconds.push((performance.now() - sending.startedAt) / 1000);
-      report.publishedCount += sending.eventCount;
-      if (!(await moveCursor(leadership.session, position.sink.name, position.cursor, sending.cursor))) {
+      if (!(await this.acknowledged(leadership, position, outcome.acknowledgedCount, sending, report)))
         return this.yieldTo("moved the cursor");
-      }
-      position.cursor = sending.cursor;
-      report.more ||= sending.rowCount === this.options.batchLimitRows;
       if (!report.more || performance.now() > deadline) return;
     }
+  }
+
+  /** @returns false when somebody else has moved the cursor. */
+  private async acknowledged(
+    { session }: Leadership,
+    position: Position,
+    count: number,
+    { rowTexts, seatRows }: Sending,
+    report: PublisherReport,
+  ): Promise<boolean> {
+    const last = count === seatRows.length ? rowTexts.at(-1) : seatRows[count - 1];
+    if (last === undefined)
+      throw new Error(`the sink has acknowledged ${count} of ${seatRows.length} events`);
+    report.publishedCount += count;
+    report.more ||= count < seatRows.length || rowTexts.length === this.options.batchLimitRows;
+    const cursor = placeOf(last);
+    if (!(await moveCursor(session, position.sink.name, position.cursor, cursor))) return false;
+    position.cursor = cursor;
+    return true;
   }
 
   /** @returns undefined when nothing waits, or when this process may send no more. */
@@ -181,17 +199,18 @@ export class Relay {
     }
     // What an older version has published unsealed is caught up with, a window at a time.
     report.more = sealing === "behind";
-    const last = rowTexts.at(-1);
-    if (last === undefined) return undefined;
+    if (rowTexts.length === 0) {
+      this.standing.works();
+      return undefined;
+    }
     if (!(await this.isOnStandbys(client, lost))) {
       report.failureCount++;
       return undefined;
     }
     const seatRows = rowTexts.filter((text) => !isAct(text));
     return {
-      rowCount: rowTexts.length,
-      eventCount: seatRows.length,
-      cursor: placeOf(last),
+      rowTexts,
+      seatRows,
       startedAt: performance.now(),
       outcome: publishRows(sink, seatRows),
     };
@@ -235,10 +254,11 @@ export class Relay {
       await this.fail(sink.error);
       return "failed";
     }
-    if (this.sinkFailing) this.options.log.info("the event sink is back");
-    this.sinkFailing = false;
     try {
-      this.position = { sink, cursor: await readCursor(session, sink.name) };
+      const cursor = await readCursor(session, sink.name);
+      await this.orders.opened(session, sink);
+      this.position = { sink, cursor };
+      this.lastPartitions = sink.partitions;
     } catch (error) {
       await sink.close().catch(() => undefined);
       throw error;
@@ -247,31 +267,14 @@ export class Relay {
   }
 
   private async fail(error: unknown): Promise<void> {
-    if (!this.sinkFailing) {
-      this.options.log.warn(
-        { error: messageOf(error) },
-        "the event sink is away: the ledger waits, nothing is lost",
-      );
-    }
-    this.sinkFailing = true;
+    this.standing.fails(error);
     await this.closeSink();
   }
 
-  /** Also while the sink is away, from where it was last known to be. */
-  private async measure({ session }: Leadership): Promise<void> {
-    const now = performance.now();
-    if (now - this.backlogAt < BACKLOG_INTERVAL_MS) return;
-    this.backlogAt = now;
-    const backlog = await readBacklog(session, this.position?.cursor ?? (await readNewestCursor(session)));
-    this.backlog = backlog;
-    const culprit = backlog.horizonSeconds > HORIZON_WARNING_SECONDS ? backlog.culprit : null;
-    if (culprit && culprit !== this.warnedOf) {
-      this.options.log.warn(
-        { culprit, seconds: backlog.horizonSeconds },
-        "a long writing transaction holds publishing back",
-      );
-    }
-    this.warnedOf = culprit;
+  private async followersView(): Promise<Partial<PublisherReport>> {
+    const session = this.leadership?.session;
+    const isUp = session && (await readSinkState(session));
+    return isUp === undefined ? { sinkIsKnown: false } : { sinkIsKnown: true, sinkUp: isUp };
   }
 
   private async closeSink(): Promise<void> {

@@ -11,11 +11,32 @@ export interface OutgoingEvent {
 export interface EventSink {
   /** Names the place for good: its cursor is kept under this name. */
   readonly name: string;
-  /** Resolves when every event is durable there; rejects when that is unknown (all will be sent again). */
-  publish(events: OutgoingEvent[]): Promise<void>;
+  /**
+   * Resolves when events are durable there: all of them, or so many from the first on that it resolves with, at
+   * least one. Rejects when that is unknown (all will be sent again).
+   */
+  publish(events: OutgoingEvent[]): Promise<number | undefined>;
   /** How many events it has taken since it was made, repetitions included; not there where that is not known. */
   countEvents?(): Promise<number>;
+  /** Whether one count is proof enough. A broker that has just started may not know all of its topics yet. */
+  readonly countsExactly?: boolean;
+  /** Where keys are spread over partitions. */
+  readonly partitions?: Partitions;
+  /** Keeps what is there under another name and begins with nothing; not there where events cannot be taken back. */
+  startOver?(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A topic's partitions. Each seat's events keep their order only while its key stays in one partition. */
+export interface Partitions {
+  /** How many the topic has, as was last seen. */
+  readonly count: number;
+  /** How many the keys are spread over. */
+  readonly used: number;
+  /** Events go where their keys belong among so many partitions, whatever the topic has by now. */
+  use(count: number): void;
+  /** The consumer groups that keep their place in the topic and have not read all of it. */
+  findLaggards(): Promise<string[]>;
 }
 
 /**
@@ -41,10 +62,11 @@ export function toEvent(row: LedgerRow): OutgoingEvent {
 export async function publishRows(
   sink: EventSink,
   seatRows: string[],
-): Promise<"acknowledged" | { error: unknown }> {
+): Promise<{ acknowledgedCount: number } | { error: unknown }> {
+  if (seatRows.length === 0) return { acknowledgedCount: 0 };
   try {
-    if (seatRows.length > 0) await sink.publish(seatRows.map((text) => toEvent(parseLedgerRow(text))));
-    return "acknowledged";
+    const count = await sink.publish(seatRows.map((text) => toEvent(parseLedgerRow(text))));
+    return { acknowledgedCount: count ?? seatRows.length };
   } catch (error) {
     return { error };
   }

@@ -29,6 +29,7 @@ const TABLE_PRIVILEGES: Record<
   ledger_epochs: ["SELECT", "INSERT"],
   ledger_cursors: ["SELECT", "INSERT", "UPDATE"],
   ledger_checkpoints: ["SELECT", "INSERT"],
+  sink_states: ["SELECT", "INSERT", "UPDATE"],
   schema_compatibility: ["SELECT"],
   admin_log: ["SELECT", "INSERT"],
   denials: ["SELECT", "INSERT", "UPDATE"],

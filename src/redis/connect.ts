@@ -13,6 +13,10 @@ const SILENCE_TIMEOUT_MS = 2000;
 /** Of Node and Bun, where a certificate or the handshake is not accepted by either side. */
 const TLS_REFUSAL = /^(ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA)/;
 const ACCESS_REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM)/;
+/** From a script of an older Redis the code stands in the middle of the message. */
+const REPLICA_REFUSAL = /(^|[ -])(READONLY|MASTERDOWN) /;
+/** How often a connection that only reads or publishes is asked whether it still leads to a master. */
+const FOLLOW_INTERVAL_MS = 1000;
 
 /** Where a Redis is, and what a `rediss://` one is known by. */
 export interface RedisAddress {
@@ -32,6 +36,9 @@ export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Red
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
     retryStrategy: () => RECONNECT_DELAY_MS,
+    // It would send INFO, which a careful operator denies, and wait up to 10 s while Redis loads its data.
+    // Whoever uses the connection probes it with the commands that are needed.
+    enableReadyCheck: false,
     ...(url.startsWith("rediss:") && { tls: { ...tls } }),
   });
   redis.on("error", () => undefined);
@@ -42,4 +49,23 @@ export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Red
 export function isRefusal(error: Error): boolean {
   const code = "code" in error ? String(error.code) : "";
   return TLS_REFUSAL.test(code) || ACCESS_REFUSAL.test(error.message);
+}
+
+/** Whether this Redis is a replica, and the master, which takes writes, is elsewhere. */
+export const isReplica = (error: Error): boolean => REPLICA_REFUSAL.test(error.message);
+
+/**
+ * Replaces connections that lead to a replica, as after a failover: their name or address may lead to the new master
+ * by now. Reading and publishing work on a replica too, but nobody on the new master hears what is published there.
+ * @param probe a connection that commands can be sent on; `others` go to the same Redis.
+ * @returns what stops it.
+ */
+export function followMaster(probe: Redis, others: Redis[], key: string): () => void {
+  const timer = setInterval(() => {
+    probe.set(key, "", "PX", FOLLOW_INTERVAL_MS).catch((error: Error) => {
+      if (!isReplica(error)) return;
+      for (const redis of [probe, ...others]) if (redis.status === "ready") redis.disconnect(true);
+    });
+  }, FOLLOW_INTERVAL_MS);
+  return () => clearInterval(timer);
 }

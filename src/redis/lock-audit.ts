@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import type { TlsFiles } from "../credentials/files.ts";
-import { connectRedis } from "./connect.ts";
+import { connectRedis, followMaster } from "./connect.ts";
 
 /** Redis looks at so many keys for one answer, in a fraction of a millisecond, whoever they belong to. */
 const SCAN_KEYS = 500;
@@ -30,6 +30,7 @@ export interface StrayLock {
 
 interface Master {
   redis: Redis;
+  stopFollowing(): void;
   cursor: string;
   stray: StrayLock[];
 }
@@ -39,11 +40,11 @@ export class LockAudit {
   private readonly masters: Master[];
 
   constructor(private readonly options: LockAuditOptions) {
-    this.masters = options.redisUrls.map((url) => ({
-      redis: connectRedis({ url, tls: options.redisTls }, options.timeoutMs),
-      cursor: "0",
-      stray: [],
-    }));
+    this.masters = options.redisUrls.map((url) => {
+      const redis = connectRedis({ url, tls: options.redisTls }, options.timeoutMs);
+      const stopFollowing = followMaster(redis, [], `${options.keyPrefix}:audit:probe`);
+      return { redis, stopFollowing, cursor: "0", stray: [] };
+    });
   }
 
   /**
@@ -62,7 +63,10 @@ export class LockAudit {
   }
 
   close(): void {
-    for (const { redis } of this.masters) redis.disconnect();
+    for (const { redis, stopFollowing } of this.masters) {
+      stopFollowing();
+      redis.disconnect();
+    }
   }
 
   private async lookAt(master: Master, number: number, limit: number): Promise<number> {

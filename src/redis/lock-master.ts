@@ -1,9 +1,12 @@
 import type { Redis } from "ioredis";
-import type Redlock from "redlock";
-import { connectRedis, type RedisAddress } from "./connect.ts";
+import Redlock from "redlock";
+import type { RedisAddress } from "./connect.ts";
+import { type LinkState, RedisLink } from "./link.ts";
 
-/** How often a master that is left out is asked whether it is back. */
-const PROBE_INTERVAL_MS = 200;
+/** A probe's lock that could not be given back ends by itself. */
+const PROBE_TTL_MS = 1000;
+/** What Redis says of a key that is not there (PTTL). */
+const GONE = -2;
 
 /** The part of a Redis client that Redlock 4 speaks with; its own types know only half of it. */
 interface ScriptClient {
@@ -19,29 +22,35 @@ export interface MasterLock {
 }
 
 /**
- * One of the independent masters that seats are locked on.
- *
- * States: left out → (a ping is answered) → in use → (a command fails or is late) → left out. It begins left
- * out, and is pinged every 200 ms while it is. Nobody waits for one that is left out: without this, one hung
- * master of three cost every batch REDIS_TIMEOUT_MS for as long as it hung.
+ * One of the independent masters that seats are locked on, in use while its link is up. Nobody waits for one that
+ * is left out: without this, one hung master of three cost every batch REDIS_TIMEOUT_MS for as long as it hung.
  */
 export class LockMaster {
-  private readonly redis: Redis;
-  private probe: ReturnType<typeof setInterval> | undefined;
-  private isClosed = false;
+  private readonly link: RedisLink;
 
-  /** @param onChange hears that it is left out, or in use again. */
-  constructor(
-    address: RedisAddress,
-    timeoutMs: number,
-    private readonly onChange: () => void,
-  ) {
-    this.redis = connectRedis(address, timeoutMs);
-    this.startProbe();
+  /**
+   * @param keyPrefix of the locks; the probe's own lock is below it, so that an ACL on keys allows both or neither.
+   * @param onChange hears that it is left out, or in use again.
+   */
+  constructor(address: RedisAddress, timeoutMs: number, keyPrefix: string, onChange: () => void) {
+    this.link = new RedisLink({
+      address,
+      timeoutMs,
+      probe: (redis) => lockAndUnlock(redis, `${keyPrefix}:seat:probe-${crypto.randomUUID()}`),
+      onChange,
+    });
+  }
+
+  get state(): LinkState {
+    return this.link.state;
+  }
+
+  get reason(): string | undefined {
+    return this.link.reason;
   }
 
   get isInUse(): boolean {
-    return this.probe === undefined;
+    return this.link.state === "up";
   }
 
   /**
@@ -50,79 +59,88 @@ export class LockMaster {
    * the lock may be there.
    */
   clientOfOneLock(onFailure: () => void): Redlock.CompatibleRedisClient {
-    const client: ScriptClient = this.isInUse ? this.askingClient(onFailure) : refusingClient(onFailure);
-    return client as unknown as Redlock.CompatibleRedisClient;
+    if (!this.isInUse) return refusingClient(onFailure);
+    return askingClient(this.link.redis, (error) => {
+      onFailure();
+      this.link.fail(error);
+    });
   }
 
   /** The locks under these keys; none known where the master is left out or does not answer. */
   async readLocks(keys: string[]): Promise<MasterLock[]> {
     if (!this.isInUse) return [];
-    const pipeline = this.redis.pipeline();
-    for (const key of keys) pipeline.get(key).pttl(key);
-    const replies = (await pipeline.exec().catch(() => null)) ?? [];
-    if (replies.length === 0 || replies.some(([error]) => error)) {
-      this.leaveOut();
+    try {
+      return await readLocks(this.link.redis, keys);
+    } catch (error) {
+      this.link.fail(error instanceof Error ? error : new Error(String(error)));
       return [];
     }
-    return keys.map((_, position) => {
-      const holder = replies[2 * position]?.[1];
-      return {
-        holder: typeof holder === "string" ? holder : null,
-        restMs: Number(replies[2 * position + 1]?.[1]),
-      };
-    });
   }
 
   close(): void {
-    this.isClosed = true;
-    clearInterval(this.probe);
-    this.redis.disconnect();
-  }
-
-  private askingClient(onFailure: () => void): ScriptClient {
-    const seen =
-      (callback: ScriptCallback): ScriptCallback =>
-      (error, reply) => {
-        // Redlock then sends the script itself.
-        if (error && !error.message.startsWith("NOSCRIPT")) {
-          onFailure();
-          this.leaveOut();
-        }
-        callback(error, reply);
-      };
-    const redis = this.redis as unknown as ScriptClient;
-    return {
-      evalsha: (hash, args, callback) => redis.evalsha(hash, args, seen(callback)),
-      eval: (args, callback) => redis.eval(args, seen(callback)),
-    };
-  }
-
-  private leaveOut(): void {
-    if (!this.isInUse) return;
-    this.startProbe();
-    this.onChange();
-  }
-
-  private startProbe(): void {
-    // A command that was under way fails afterwards.
-    if (this.isClosed) return;
-    this.probe = setInterval(async () => {
-      const answered = await this.redis.ping().catch(() => undefined);
-      if (answered === undefined || this.isInUse) return;
-      clearInterval(this.probe);
-      this.probe = undefined;
-      this.onChange();
-    }, PROBE_INTERVAL_MS);
+    this.link.close();
   }
 }
 
-function refusingClient(onFailure: () => void): ScriptClient {
+async function readLocks(redis: Redis, keys: string[]): Promise<MasterLock[]> {
+  const pipeline = redis.pipeline();
+  for (const key of keys) pipeline.get(key).pttl(key);
+  const replies = await pipeline.exec();
+  if (!replies || replies.length !== 2 * keys.length) throw new Error("Redis did not answer");
+  const fault = replies.find(([error]) => error)?.[0];
+  if (fault) throw fault;
+  return keys.map((_, position) => {
+    const holder = replies[2 * position]?.[1];
+    return {
+      holder: typeof holder === "string" ? holder : null,
+      restMs: Number(replies[2 * position + 1]?.[1]),
+    };
+  });
+}
+
+/**
+ * Everything that is done with a seat's lock, by the same scripts.
+ * @throws what Redis said, or that it did not do it.
+ */
+async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
+  let fault: Error | undefined;
+  const client = askingClient(redis, (error) => {
+    fault ??= error;
+  });
+  const lock = await new Redlock([client], { retryCount: 0 })
+    .lock([key], PROBE_TTL_MS)
+    .catch((error: Error) => Promise.reject(fault ?? error));
+  const [held] = await readLocks(redis, [key]);
+  await lock.unlock().catch((error: Error) => Promise.reject(fault ?? error));
+  // The unlock script swallows that DEL is refused.
+  const [freed] = await readLocks(redis, [key]);
+  if (!held?.holder || freed?.restMs !== GONE) throw new Error("Redis does not free a lock");
+}
+
+function askingClient(redis: Redis, onFailure: (error: Error) => void): Redlock.CompatibleRedisClient {
+  const scripts = redis as unknown as ScriptClient;
+  const seen =
+    (callback: ScriptCallback): ScriptCallback =>
+    (error, reply) => {
+      // Redlock then sends the script itself.
+      if (error && !error.message.startsWith("NOSCRIPT")) onFailure(error);
+      callback(error, reply);
+    };
+  const client: ScriptClient = {
+    evalsha: (hash, args, callback) => scripts.evalsha(hash, args, seen(callback)),
+    eval: (args, callback) => scripts.eval(args, seen(callback)),
+  };
+  return client as unknown as Redlock.CompatibleRedisClient;
+}
+
+function refusingClient(onFailure: () => void): Redlock.CompatibleRedisClient {
   const refuse = (callback: ScriptCallback) => {
     onFailure();
     callback(new Error("this master is left out"));
   };
-  return {
+  const client: ScriptClient = {
     evalsha: (_hash, _args, callback) => refuse(callback),
     eval: (_args, callback) => refuse(callback),
   };
+  return client as unknown as Redlock.CompatibleRedisClient;
 }

@@ -1,17 +1,17 @@
-import type { Redis } from "ioredis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
-import { connectRedis, type RedisAddress } from "./connect.ts";
+import type { RedisAddress } from "./connect.ts";
+import { RedisLink } from "./link.ts";
 
-/** How often a Redis that is away is asked whether it is back. */
-const PROBE_INTERVAL_MS = 200;
+/** A probe counts one request of nobody; the key ends with its window. */
+const PROBE_WINDOW_SECONDS = 1;
 
 export interface SharedCountsOptions {
   redis: RedisAddress;
   /** Keeps the counts of engines on other databases apart. */
   keyPrefix: string;
   timeoutMs: number;
-  /** Told when counting in Redis is given up, and when it is taken up again. */
-  onDegraded(degraded: boolean): void;
+  /** Told when counting in Redis is given up, with the reason once there is one, and when it is taken up again. */
+  onDegraded(degraded: boolean, reason?: string): void;
 }
 
 /** Where a subject stands in its window. */
@@ -28,20 +28,28 @@ type Answer = (standing: Standing | undefined) => void;
 /**
  * Requests counted by all processes together, in Redis.
  *
- * States: in use → (a command fails or is late) → degraded → (a ping is answered) → in use. Degraded, and at
- * the start until Redis was reached, nobody waits for it.
+ * In use while its link is up. Otherwise, and at the start until Redis was reached, nobody waits for it.
  */
 export class SharedCounts {
-  private readonly redis: Redis;
-  private probe: ReturnType<typeof setInterval> | undefined;
+  private readonly link: RedisLink;
 
   constructor(private readonly options: SharedCountsOptions) {
-    this.redis = connectRedis(options.redis, options.timeoutMs);
-    this.degrade();
+    const { redis: address, timeoutMs, onDegraded } = options;
+    let probe: RateLimiterRedis | undefined;
+    this.link = new RedisLink({
+      address,
+      timeoutMs,
+      probe: () => {
+        probe ??= this.limiter("probe", Number.MAX_SAFE_INTEGER, PROBE_WINDOW_SECONDS);
+        return probe.consume("");
+      },
+      onChange: (state) => onDegraded(state !== "up", this.link.reason),
+    });
+    onDegraded(true);
   }
 
   get degraded(): boolean {
-    return this.probe !== undefined;
+    return this.link.state !== "up";
   }
 
   /**
@@ -50,12 +58,7 @@ export class SharedCounts {
    * one key of a ticket shop may come thousands of times a second.
    */
   counter(policy: string, points: number, windowSeconds: number): SharedCount {
-    const limiter = new RateLimiterRedis({
-      storeClient: this.redis,
-      keyPrefix: `${this.options.keyPrefix}:limit:${policy}`,
-      points,
-      duration: windowSeconds,
-    });
+    const limiter = this.limiter(policy, points, windowSeconds);
     /** Of the subjects with a command under way. */
     const gathered = new Map<string, Answer[]>();
     const begin = async (subject: string, answers: Answer[]) => {
@@ -79,8 +82,16 @@ export class SharedCounts {
   }
 
   close(): void {
-    clearInterval(this.probe);
-    this.redis.disconnect();
+    this.link.close();
+  }
+
+  private limiter(name: string, points: number, windowSeconds: number): RateLimiterRedis {
+    return new RateLimiterRedis({
+      storeClient: this.link.redis,
+      keyPrefix: `${this.options.keyPrefix}:limit:${name}`,
+      points,
+      duration: windowSeconds,
+    });
   }
 
   /** Never rejects: what Redis refuses or is late with is undefined. */
@@ -94,20 +105,8 @@ export class SharedCounts {
       return await limiter.consume(subject, requestCount);
     } catch (refusal) {
       if (refusal instanceof RateLimiterRes) return refusal;
-      this.degrade();
+      this.link.fail(refusal instanceof Error ? refusal : new Error(String(refusal)));
       return undefined;
     }
-  }
-
-  private degrade(): void {
-    if (this.degraded) return;
-    this.options.onDegraded(true);
-    this.probe = setInterval(async () => {
-      const answered = await this.redis.ping().catch(() => undefined);
-      if (answered === undefined || !this.degraded) return;
-      clearInterval(this.probe);
-      this.probe = undefined;
-      this.options.onDegraded(false);
-    }, PROBE_INTERVAL_MS);
   }
 }

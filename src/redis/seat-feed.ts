@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { connectRedis, isRefusal, type RedisAddress } from "./connect.ts";
+import { connectRedis, followMaster, isRefusal, type RedisAddress } from "./connect.ts";
 
 const HEARTBEAT_INTERVAL_MS = 250;
 /** Own heartbeats unheard for so long mean that others' changes may be lost as well. */
@@ -64,6 +64,7 @@ export class SeatFeed {
   private readonly subscriber: Redis;
   private readonly peers = new Map<string, { sequence: number; heardAt: number }>();
   private readonly timer: ReturnType<typeof setInterval>;
+  private readonly stopFollowing: () => void;
   private sequence = 0;
   private heardAt = Number.NEGATIVE_INFINITY;
   private live = false;
@@ -80,6 +81,7 @@ export class SeatFeed {
     this.subscriber.on("ready", () => this.subscriber.subscribe(options.channel).catch(failed));
     this.subscriber.on("message", (_channel, text: string) => this.hear(text));
     this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
+    this.stopFollowing = followMaster(this.publisher, [this.subscriber], `${options.channel}:probe`);
   }
 
   get isLive(): boolean {
@@ -97,6 +99,7 @@ export class SeatFeed {
 
   close(): void {
     clearInterval(this.timer);
+    this.stopFollowing();
     this.publisher.disconnect();
     this.subscriber.disconnect();
   }

@@ -1,5 +1,6 @@
 import Redlock from "redlock";
 import type { TlsFiles } from "../credentials/files.ts";
+import type { LinkState } from "./link.ts";
 import { LockMaster } from "./lock-master.ts";
 
 /** A lock older than this is a dead holder's ghost: no batch takes as long, so Postgres is asked instead. */
@@ -15,6 +16,16 @@ export interface SeatLocksOptions {
   timeoutMs: number;
   /** Told when locks are given up because Redis is away, and when they are taken up again. */
   onDegraded(degraded: boolean): void;
+  /** Told of each change of a master. */
+  onMaster?(): void;
+}
+
+/** How the locks stand, for operators. */
+export interface LocksReport {
+  /** Unknown at the start, until enough masters were tried; up where there is no Redis. */
+  state: LinkState;
+  /** In the order of REDIS_URL; `reason` where one is down. */
+  masters: { state: LinkState; reason: string | undefined }[];
 }
 
 /** What was locked for a batch. Seats neither contended nor guarded are for Postgres alone to decide. */
@@ -45,7 +56,11 @@ export class SeatLocks {
 
   constructor(private readonly options: SeatLocksOptions) {
     this.masters = options.redisUrls.map(
-      (url) => new LockMaster({ url, tls: options.redisTls }, options.timeoutMs, () => this.countMasters()),
+      (url) =>
+        new LockMaster({ url, tls: options.redisTls }, options.timeoutMs, options.keyPrefix, () => {
+          this.countMasters();
+          options.onMaster?.();
+        }),
     );
     this.quorum = Math.floor(this.masters.length / 2) + 1;
     this.isDegraded = this.masters.length > 0;
@@ -54,6 +69,13 @@ export class SeatLocks {
 
   get degraded(): boolean {
     return this.isDegraded;
+  }
+
+  report(): LocksReport {
+    const masters = this.masters.map(({ state, reason }) => ({ state, reason }));
+    const countOf = (...states: LinkState[]) => masters.filter(({ state }) => states.includes(state)).length;
+    if (masters.length === 0 || countOf("up") >= this.quorum) return { state: "up", masters };
+    return { state: countOf("up", "unknown") >= this.quorum ? "unknown" : "down", masters };
   }
 
   /**

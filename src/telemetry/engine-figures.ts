@@ -1,13 +1,8 @@
 import type { PublisherReport, ThreadSample } from "../dispatch/messages.ts";
+import type { PartState, PartStates } from "../health/part-state.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-
-/** Which parts answer, as their threads last said. Absent: not configured. */
-export interface ComponentsUp {
-  db: boolean;
-  redis?: boolean;
-  kafka?: boolean;
-}
+import { RedisFigures } from "./redis-figures.ts";
 
 interface PoolCounts {
   totalCount: number;
@@ -20,25 +15,28 @@ export interface EngineFiguresOptions {
   log: Logger;
   hasRedis: boolean;
   hasKafka: boolean;
+  /** Threads that lock seats. */
+  reservationThreads: number;
 }
 
 /** Takes in what the threads report: into metrics, and into the log when something has changed. */
 export class EngineFigures {
-  private readonly degradedThreads = new Set<string>();
-  private redisUp = true;
-  private kafkaUp = true;
+  private readonly redis: RedisFigures;
+  private sink: PartState = "unknown";
 
   constructor(private readonly options: EngineFiguresOptions) {
+    const { metrics, log, reservationThreads: threadCount } = options;
+    this.redis = new RedisFigures({ metrics, log, threadCount });
     // A counter that is not there before its first event hides that event from rate().
     for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
   }
 
-  components(databaseUp: boolean): ComponentsUp {
+  components(databaseUp: boolean): PartStates {
     const { hasRedis, hasKafka } = this.options;
     return {
-      db: databaseUp,
-      ...(hasRedis ? { redis: this.redisUp } : {}),
-      ...(hasKafka ? { kafka: this.kafkaUp } : {}),
+      db: databaseUp ? "up" : "down",
+      ...(hasRedis && { redis: this.redis.state }),
+      ...(hasKafka ? { kafka: this.sink } : { events: this.sink }),
     };
   }
 
@@ -52,12 +50,12 @@ export class EngineFigures {
       for (const [state, count] of Object.entries(sample.pool))
         metrics.dbPoolConnections.set({ thread, state }, count);
     }
-    if (sample.lockDegraded !== undefined) this.locks(thread, sample.lockDegraded);
+    if (sample.locks) this.redis.reported(thread, sample.locks);
   }
 
   published(report: PublisherReport): void {
     const { metrics } = this.options;
-    this.kafkaUp = report.sinkUp;
+    if (report.sinkIsKnown) this.sink = report.sinkUp ? "up" : "down";
     metrics.publisherActive.set(report.active ? 1 : 0);
     metrics.publishedEvents.inc(report.publishedCount);
     for (const seconds of report.publishSeconds) metrics.publishDuration.observe(seconds);
@@ -65,10 +63,14 @@ export class EngineFigures {
     metrics.ledgerBacklogRows.set(report.backlogRows);
     metrics.ledgerBacklogSeconds.set(report.backlogSeconds);
     metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
-    for (const part of this.publishedParts()) {
+    for (const [part, kind] of this.publishedParts()) {
       // A round that failed says nothing of it, and what was found stands.
-      if (report.audit || !report.active) metrics.auditDrift.set({ part }, report.audit?.[part].drift ?? 0);
-      metrics.auditChecks.inc({ part }, report.audit?.[part].lookedAt ?? 0);
+      if (report.audit || !report.active) metrics.auditDrift.set({ part }, report.audit?.[kind].drift ?? 0);
+      metrics.auditChecks.inc({ part }, report.audit?.[kind].lookedAt ?? 0);
+    }
+    if (report.partitions) {
+      metrics.topicPartitions.set(report.partitions.count);
+      metrics.topicPartitionsUsed.set(report.partitions.used);
     }
   }
 
@@ -86,13 +88,13 @@ export class EngineFigures {
     reads,
     publisher,
   }: {
-    components: ComponentsUp;
+    components: PartStates;
     reads: PoolCounts;
     publisher: { isBusy: boolean };
   }): void {
     const { metrics } = this.options;
-    for (const [component, up] of Object.entries(components))
-      metrics.componentUp.set({ component }, up ? 1 : 0);
+    for (const [component, state] of Object.entries(components))
+      if (state !== "unknown") metrics.componentUp.set({ component }, state === "up" ? 1 : 0);
     metrics.workerThreads.set({ pool: "publisher", state: "running" }, 1);
     metrics.workerThreads.set({ pool: "publisher", state: "busy" }, publisher.isBusy ? 1 : 0);
     metrics.dbPoolConnections.set({ thread: "main", state: "total" }, reads.totalCount);
@@ -119,19 +121,10 @@ export class EngineFigures {
   }
 
   /** What the process that publishes audits beside. */
-  private publishedParts(): ("topic" | "ledger")[] {
-    return this.options.hasKafka ? ["topic", "ledger"] : ["ledger"];
-  }
-
-  private locks(thread: string, degraded: boolean): void {
-    const { metrics, log } = this.options;
-    metrics.lockDegraded.set({ thread }, degraded ? 1 : 0);
-    if (degraded) this.degradedThreads.add(thread);
-    else this.degradedThreads.delete(thread);
-    const up = this.degradedThreads.size === 0;
-    if (up === this.redisUp) return;
-    this.redisUp = up;
-    if (up) log.info("Redis is back: seats are locked again");
-    else log.warn("Redis is away: selling goes on, guarded by the database alone");
+  private publishedParts(): [part: "topic" | "file" | "ledger", kind: "topic" | "ledger"][] {
+    return [
+      [this.options.hasKafka ? "topic" : "file", "topic"],
+      ["ledger", "ledger"],
+    ];
   }
 }

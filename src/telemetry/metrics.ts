@@ -149,6 +149,12 @@ export function createMetrics() {
     lockDegraded: gauge("lock_degraded", "1 while this thread goes on without Redis locks.", "apart", [
       "thread",
     ]),
+    lockMasterUp: gauge(
+      "lock_master_up",
+      "1 while seats can be locked at this Redis master, by its number in REDIS_URL. Absent until it is known.",
+      "min",
+      ["master"],
+    ),
     feedUp: gauge(
       "feed_up",
       "1 while the change feed between processes is heard; 0 while it is lost or not configured.",
@@ -172,7 +178,7 @@ export function createMetrics() {
     ),
     componentUp: gauge(
       "component_up",
-      "1 while the part answers: db, redis, kafka. Not given for parts that are not configured.",
+      "1 while the part does its work: db, redis, kafka, events (the file without Kafka). Absent for parts that are not configured, and until the first answer is known.",
       "min",
       ["component"],
     ),
@@ -205,11 +211,21 @@ export function createMetrics() {
       "One send to the sink, until acknowledged.",
       LATENCY_BUCKETS_SECONDS,
     ),
+    topicPartitions: gauge(
+      "topic_partitions",
+      "Partitions that the topic has, in the publishing process.",
+      "max",
+    ),
+    topicPartitionsUsed: gauge(
+      "topic_partitions_used",
+      "Partitions that events are spread over; another number than the topic's waits for an operator.",
+      "max",
+    ),
     publishFailures: counter("publish_failures_total", "Sends that failed and will be repeated."),
 
     auditChecks: counter(
       "audit_checks_total",
-      "What the background auditor has looked at, by part: seats (rows against their ledger), memory, locks, topic, ledger.",
+      "What the background auditor has looked at, by part: seats (rows against their ledger), memory, locks, topic or file, ledger.",
       ["part"],
     ),
     auditDrift: gauge(

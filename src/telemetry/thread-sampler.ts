@@ -9,15 +9,15 @@ const LAG_RESOLUTION_MS = 100;
 /**
  * Gives the calling thread's heap and event-loop figures once a second, with whatever the thread adds.
  * Bun counts the heap by thread here and tells nothing of its garbage collections.
- * @returns what stops it.
+ * @returns what stops it, and what sends a sample now.
  */
 export function sampleThread(
   send: (sample: ThreadSample) => void,
-  extra: () => Pick<ThreadSample, "pool" | "lockDegraded"> = () => ({}),
-): () => void {
+  extra: () => Pick<ThreadSample, "pool" | "locks"> = () => ({}),
+): { stop(): void; sendNow(): void } {
   const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   lag.enable();
-  const timer = setInterval(() => {
+  const sendNow = () => {
     const memory = memoryUsage();
     if (!memory) return;
     const { heapUsed, heapTotal } = memory;
@@ -32,10 +32,14 @@ export function sampleThread(
       logLinesDropped: takeDroppedLogLines(),
       ...extra(),
     });
-  }, SAMPLE_INTERVAL_MS);
-  return () => {
-    clearInterval(timer);
-    lag.disable();
+  };
+  const timer = setInterval(sendNow, SAMPLE_INTERVAL_MS);
+  return {
+    sendNow,
+    stop: () => {
+      clearInterval(timer);
+      lag.disable();
+    },
   };
 }
 

@@ -38,8 +38,8 @@ describe.skipIf(!found)("a batch beside Redis", () => {
       threadCount: 1,
       tasksPerThread: 2,
       settings,
-      onSample: (_thread, { lockDegraded }) => {
-        degraded = lockDegraded;
+      onSample: (_thread, { locks }) => {
+        degraded = locks && locks.state !== "up";
       },
       onRestart: () => undefined,
     });

@@ -17,6 +17,7 @@ const REPORT: PublisherReport = {
   failureCount: 0,
   more: false,
   sinkUp: true,
+  sinkIsKnown: true,
   ...{ backlogRows: 0, backlogSeconds: 0, horizonSeconds: 0 },
 };
 

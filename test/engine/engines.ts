@@ -12,8 +12,9 @@ export type Engine = Awaited<ReturnType<typeof startEngine>>;
 export async function openEngine(
   stack: AsyncDisposableStack,
   env: Record<string, string> = {},
+  options?: Parameters<typeof startEngine>[1],
 ): Promise<Engine> {
-  const engine = await startEngine(env);
+  const engine = await startEngine(env, options);
   stack.defer(async () => {
     const endedBefore = engine.exitCode() !== undefined;
     const exitCode = await engine.stop();
@@ -54,6 +55,11 @@ export interface LogLine {
   thread: string;
   msg: string;
   redis?: string;
+  /** Of a fault. */
+  reason?: string;
+  error?: string;
+  /** Of several Redis masters, from 1. */
+  master?: number;
   url?: string;
   culprit?: string;
 }

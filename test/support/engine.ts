@@ -27,9 +27,13 @@ export interface Engine {
 /**
  * The engine as a process of its own, ready to sell. Its environment is `env` and what every process needs,
  * nothing of the test's own.
+ * @param inside what it is started behind, for instance to be where a disk is mounted.
  * @throws with the process's output when it is not ready in time.
  */
-export async function startEngine(env: Record<string, string> = {}): Promise<Engine> {
+export async function startEngine(
+  env: Record<string, string> = {},
+  { inside = [] }: { inside?: string[] } = {},
+): Promise<Engine> {
   const { PATH = "", HOME = "" } = process.env;
   const ownDataDir = "DATA_DIR" in env ? undefined : await tempDir("engine");
   const environment = {
@@ -41,7 +45,10 @@ export async function startEngine(env: Record<string, string> = {}): Promise<Eng
     ...(ownDataDir && { DATA_DIR: ownDataDir.path }),
     ...env,
   };
-  const child = startChild("the engine", [process.execPath, "src/main.ts"], { cwd: ROOT, env: environment });
+  const child = startChild("the engine", [...inside, process.execPath, "src/main.ts"], {
+    cwd: ROOT,
+    env: environment,
+  });
   const url = `http://127.0.0.1:${environment.PORT}`;
 
   const stop = async (signal: NodeJS.Signals = "SIGTERM") => {

@@ -14,6 +14,8 @@ export interface Proxy {
   heal(): void;
   /** From now on new connections go to another server, as when an address moves; every connection there is ends. */
   moveTo(serverUrl: string): void;
+  /** The same, but every connection there is goes on to the former server. */
+  moveNewConnectionsTo(serverUrl: string): void;
   stop(): Promise<void>;
 }
 
@@ -122,6 +124,9 @@ export async function startProxy(
       target = new URL(other);
       cut();
       heal();
+    },
+    moveNewConnectionsTo: (other) => {
+      target = new URL(other);
     },
     stop: () => {
       cut();

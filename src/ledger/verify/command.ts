@@ -3,12 +3,10 @@ import { parseArgs } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { RUN } from "../../command-line.ts";
 import { type Config, ConfigError } from "../../config.ts";
-import { hasCluster } from "../../embedded/home.ts";
-import { findRunningPostgres } from "../../embedded/parts.ts";
-import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../../embedded/postgres.ts";
 import { openSnapshot } from "../../postgres/connect.ts";
 import { codeOf, SQLSTATE } from "../../postgres/faults.ts";
 import { messageOf, originOf } from "../../telemetry/log.ts";
+import { databaseUrlOf } from "../command-database.ts";
 import type { Anchor } from "./chain-proof.ts";
 import type { EventStore } from "./event-store.ts";
 import { openEventsFile } from "./events-file.ts";
@@ -99,11 +97,9 @@ async function verifyAll(
   openTopic: VerifyOptions["openTopic"],
 ): Promise<Verification> {
   await using stack = new AsyncDisposableStack();
-  const databaseUrl = config.databaseUrl ?? (await openEmbedded(config, stack));
-  const { kafkaBrokers, connectTimeoutMs } = config;
-  const store = kafkaBrokers
-    ? await openTopic({ ...config, kafkaBrokers })
-    : await openEventsFile(join(config.dataDir, "booking-events.jsonl"));
+  const databaseUrl = await databaseUrlOf(config, stack);
+  const { connectTimeoutMs } = config;
+  const store = await openEventStore(config, openTopic);
   stack.defer(() => store.close().catch(() => undefined));
   const name = "sentinel-verify";
   const options = { databaseUrl, name, connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
@@ -119,20 +115,12 @@ async function verifyAll(
   return await verify({ session: drizzle(client), otherSession: drizzle(other), anchors, store });
 }
 
-/** The database of the engine that runs on DATA_DIR; where none runs it is opened for as long as this takes. */
-async function openEmbedded(config: Config, stack: AsyncDisposableStack): Promise<string> {
-  const running = await findRunningPostgres(config);
-  if (running !== undefined) return running;
-  const { dataDir } = config;
-  if (!hasCluster(dataDir))
-    throw new ConfigError(
-      `DATABASE_URL: not set, and there is no database in ${dataDir}: say which to verify`,
-    );
-  const postgres = await startEmbeddedPostgres(dataDir);
-  stack.defer(postgres.stop);
-  const url = new URL(postgres.url);
-  url.pathname = `/${EMBEDDED_DATABASE}`;
-  return url.href;
+/** Where the engine publishes to. */
+export function openEventStore(config: Config, openTopic: VerifyOptions["openTopic"]): Promise<EventStore> {
+  const { kafkaBrokers } = config;
+  return kafkaBrokers
+    ? openTopic({ ...config, kafkaBrokers })
+    : openEventsFile(join(config.dataDir, "booking-events.jsonl"));
 }
 
 function jsonOf({ verdict, proofs, head }: Verification, seconds: number): string {

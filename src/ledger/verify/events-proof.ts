@@ -1,6 +1,14 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, LEDGER_START, type LedgerRow, parseLedgerRow } from "../../postgres/ledger.ts";
+import {
+  type Cursor,
+  isBefore,
+  LEDGER_START,
+  type LedgerRow,
+  parseLedgerRow,
+  placeOf,
+} from "../../postgres/ledger.ts";
 import { readNewestEpoch, readPassedVersions, readRowsOf } from "../../postgres/published.ts";
+import { readSinksPublishedAgain } from "../../postgres/sink-orders.ts";
 import { type OutgoingEvent, toEvent } from "../sink.ts";
 import type { EventStore, StoredEvent } from "./event-store.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
@@ -27,23 +35,64 @@ export async function proveEvents(
   cursors: ReadonlyMap<string, Cursor>,
 ): Promise<Proof> {
   const cursor = cursors.get(store.sink);
-  const reading = new EventReading(session, store.removedCount > 0, await readNewestEpoch(session));
-  await store.read(async (events) => {
-    for (let start = 0; start < events.length; start += LOOKUP_ROWS)
-      await reading.take(events.slice(start, start + LOOKUP_ROWS));
-  });
-  await reading.finish(cursor ?? LEDGER_START);
-  const { count, repeatedCount, lostCount, findings } = reading;
+  const reading = await readEvents(session, store, cursor ?? LEDGER_START);
+  const { count, repeatedCount, lostCount, lateCount, findings } = reading;
   const repeated = repeatedCount > 0 ? `, ${repeatedCount} of them repetitions` : "";
   const removed = `the topic's retention has removed ${store.removedCount} messages: of those nothing can be told`;
   const elsewhere = `nothing was published there, but to ${[...cursors.keys()].join(", ")}: set KAFKA_BROKERS, or the engine's DATA_DIR`;
   const lost = `${lostCount} events are of changes that were published, and lost when the database was restored or failed over`;
-  const notes = [...(lostCount > 0 ? [lost] : []), ...(store.removedCount > 0 ? [removed] : [])];
+  const late = `${lateCount} events came after one of a later version of their seat: an operator had them published again`;
+  const notes = [
+    ...(lostCount > 0 ? [lost] : []),
+    ...(lateCount > 0 ? [late] : []),
+    ...(store.removedCount > 0 ? [removed] : []),
+  ];
   return proofOf("events", `${count} events in ${store.sink}${repeated}`, findings, {
     ...(notes.length > 0 && { note: notes.join("; ") }),
     ...(!cursor && cursors.size > 0 && { unproven: elsewhere }),
   });
 }
+
+/** What was published and is not there. */
+export interface Missing {
+  count: number;
+  /** The position before the first of them in the ledger; undefined where none is missing. */
+  first: Cursor | undefined;
+}
+
+/** Looks for the events of all rows up to the cursor. */
+export async function findMissing(
+  session: NodePgDatabase,
+  store: EventStore,
+  cursor: Cursor,
+): Promise<Missing> {
+  const reading = await readEvents(session, store, cursor);
+  let first: Cursor | undefined;
+  for (let start = 0; start < reading.missed.length; start += LOOKUP_ROWS) {
+    for (const text of await readRowsOf(session, reading.missed.slice(start, start + LOOKUP_ROWS))) {
+      const { epoch, txid, id } = placeOf(text);
+      const before = { epoch, txid, id: String(BigInt(id) - 1n) };
+      if (!first || isBefore(before, first)) first = before;
+    }
+  }
+  return { count: reading.findings.totals[MISSING] ?? 0, first };
+}
+
+async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cursor): Promise<EventReading> {
+  const reading = new EventReading(session, {
+    isTrimmed: store.removedCount > 0,
+    newestEpoch: await readNewestEpoch(session),
+    mayComeLate: (await readSinksPublishedAgain(session)).has(store.sink),
+  });
+  await store.read(async (events) => {
+    for (let start = 0; start < events.length; start += LOOKUP_ROWS)
+      await reading.take(events.slice(start, start + LOOKUP_ROWS));
+  });
+  await reading.finish(cursor);
+  return reading;
+}
+
+const MISSING = "a published ledger row has no event";
 
 /** Events, and the texts of their rows on the way from the database. */
 interface Batch {
@@ -61,6 +110,10 @@ class EventReading {
   count = 0;
   repeatedCount = 0;
   lostCount = 0;
+  /** Those that came late, where that is expected. */
+  lateCount = 0;
+  /** The first missing version of each seat that misses any. */
+  readonly missed: { seatId: number; version: number }[] = [];
   private readonly seen = new SeenVersions();
   /** Identities that were left out when a later version came. */
   private readonly awaited = new Set<string>();
@@ -68,9 +121,13 @@ class EventReading {
 
   constructor(
     private readonly session: NodePgDatabase,
-    /** The oldest messages are gone: a seat may begin at any version, and may be gone altogether. */
-    private readonly isTrimmed: boolean,
-    private readonly newestEpoch: number,
+    private readonly of: {
+      /** The oldest messages are gone: a seat may begin at any version, and may be gone altogether. */
+      isTrimmed: boolean;
+      newestEpoch: number;
+      /** An operator has had events published again. */
+      mayComeLate: boolean;
+    },
   ) {}
 
   /** Has the rows of these events looked up, and compares the ones before meanwhile. */
@@ -114,20 +171,24 @@ class EventReading {
 
   /** @param row what the ledger has in the event's place: nothing, or what was sold there in a later epoch. */
   private isLost({ headers }: StoredEvent, row: LedgerRow | undefined): boolean {
-    const epoch = Number(EPOCH.exec(headers["ce_source"] ?? "")?.[1] ?? this.newestEpoch);
-    return epoch < this.newestEpoch && (row === undefined || row.epoch > epoch);
+    const epoch = Number(EPOCH.exec(headers["ce_source"] ?? "")?.[1] ?? this.of.newestEpoch);
+    return epoch < this.of.newestEpoch && (row === undefined || row.epoch > epoch);
   }
 
   private order(seatId: number, version: number, place: string): void {
     const newest = this.seen.get(seatId);
     if (version <= newest) {
       if (this.awaited.delete(`${seatId}:${version}`)) {
+        if (this.of.mayComeLate) {
+          this.lateCount++;
+          return;
+        }
         const what = "an event came after one of a later version of its seat";
         this.findings.add({ what, seatId: String(seatId), version, detail: place });
       } else this.repeatedCount++;
       return;
     }
-    if (newest > 0 || !this.isTrimmed) this.await(seatId, newest + 1, version - 1);
+    if (newest > 0 || !this.of.isTrimmed) this.await(seatId, newest + 1, version - 1);
     this.seen.set(seatId, version);
   }
 
@@ -149,7 +210,7 @@ class EventReading {
       const page = await readPassedVersions(this.session, cursor, { after, limit: PAGE_SEATS });
       for (const { seatId, version } of page) {
         const newest = this.seen.get(seatId);
-        if (newest === 0 && this.isTrimmed) continue;
+        if (newest === 0 && this.of.isTrimmed) continue;
         this.missing(String(seatId), newest + 1, version);
       }
       after = page.at(-1)?.seatId ?? after;
@@ -158,7 +219,8 @@ class EventReading {
   }
 
   private missing(seatId: string, from: number, to: number): void {
-    this.findings.addVersions({ what: "a published ledger row has no event", seatId }, from, to);
+    if (from <= to) this.missed.push({ seatId: Number(seatId), version: from });
+    this.findings.addVersions({ what: MISSING, seatId }, from, to);
   }
 }
 

@@ -1,0 +1,14 @@
+/**
+ * Whether a part outside the engine does its work. Unknown only until the engine has tried it for the first time;
+ * afterwards the last answer stands.
+ */
+export type PartState = "unknown" | "up" | "down";
+
+/** The parts that are configured. */
+export interface PartStates {
+  db: PartState;
+  redis?: PartState;
+  kafka?: PartState;
+  /** The file that takes the events where there is no Kafka. */
+  events?: PartState;
+}

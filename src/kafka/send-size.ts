@@ -1,0 +1,31 @@
+/** After so long without a refusal, sends may grow again: the topic's limit may have been raised. */
+const GROW_AFTER_MS = 60_000;
+
+/**
+ * How many events go in one send. It is halved whenever the topic refuses a send as too large, down to one, and
+ * doubled again when all has been well for a minute.
+ */
+export class SendSize {
+  private size: number;
+  private changedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly limit: number) {
+    this.size = limit;
+  }
+
+  get events(): number {
+    return this.size;
+  }
+
+  /** @param count of the send that was refused, at least two. */
+  refused(count: number): void {
+    this.size = Math.max(1, Math.ceil(count / 2));
+    this.changedAt = performance.now();
+  }
+
+  accepted(): void {
+    if (this.size === this.limit || performance.now() - this.changedAt < GROW_AFTER_MS) return;
+    this.size = Math.min(this.limit, 2 * this.size);
+    this.changedAt = performance.now();
+  }
+}

@@ -1,0 +1,35 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { PublisherReport } from "../dispatch/messages.ts";
+import { type Backlog, type Cursor, readBacklog, readNewestCursor } from "../postgres/ledger.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+const INTERVAL_MS = 1000;
+/** A writing transaction older than this is named in the log, once. */
+const HORIZON_WARNING_SECONDS = 10;
+
+/** How much waits to be published, and who holds it back, measured once a second. */
+export class BacklogWatch {
+  private measuredAt = Number.NEGATIVE_INFINITY;
+  private backlog: Backlog = { rows: 0, seconds: 0, horizonSeconds: 0, culprit: null };
+  private warnedOf: string | null = null;
+
+  constructor(private readonly log: Logger) {}
+
+  /** @param cursor undefined while the sink is not open: then the backlog begins where it was last known to be. */
+  async measure(session: NodePgDatabase, cursor: Cursor | undefined): Promise<void> {
+    const now = performance.now();
+    if (now - this.measuredAt < INTERVAL_MS) return;
+    this.measuredAt = now;
+    this.backlog = await readBacklog(session, cursor ?? (await readNewestCursor(session)));
+    const { culprit, horizonSeconds: seconds } = this.backlog;
+    const named = seconds > HORIZON_WARNING_SECONDS ? culprit : null;
+    if (named && named !== this.warnedOf)
+      this.log.warn({ culprit: named, seconds }, "a long writing transaction holds publishing back");
+    this.warnedOf = named;
+  }
+
+  report(): Pick<PublisherReport, "backlogRows" | "backlogSeconds" | "horizonSeconds"> {
+    const { rows, seconds, horizonSeconds } = this.backlog;
+    return { backlogRows: rows, backlogSeconds: seconds, horizonSeconds };
+  }
+}

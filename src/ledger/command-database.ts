@@ -1,0 +1,25 @@
+import { type Config, ConfigError } from "../config.ts";
+import { hasCluster } from "../embedded/home.ts";
+import { findRunningPostgres } from "../embedded/parts.ts";
+import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../embedded/postgres.ts";
+
+/**
+ * The database that a command works on: DATABASE_URL, or that of the engine that runs on DATA_DIR. Where none runs it
+ * is opened for as long as `stack` lives.
+ * @throws {ConfigError} when there is none.
+ */
+export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack): Promise<string> {
+  if (config.databaseUrl !== undefined) return config.databaseUrl;
+  const running = await findRunningPostgres(config);
+  if (running !== undefined) return running;
+  const { dataDir } = config;
+  if (!hasCluster(dataDir))
+    throw new ConfigError(
+      `DATABASE_URL: not set, and there is no database in ${dataDir}: say which one is meant`,
+    );
+  const postgres = await startEmbeddedPostgres(dataDir);
+  stack.defer(postgres.stop);
+  const url = new URL(postgres.url);
+  url.pathname = `/${EMBEDDED_DATABASE}`;
+  return url.href;
+}

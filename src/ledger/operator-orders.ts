@@ -1,0 +1,136 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { type Cursor, isBefore } from "../postgres/ledger.ts";
+import { goBack, readOrders, rememberPartitions, type SinkOrders } from "../postgres/sink-orders.ts";
+import { type Logger, messageOf } from "../telemetry/log.ts";
+import type { EventSink, Partitions } from "./sink.ts";
+
+/** How often the orders are looked for. An operator waits for them, nobody else. */
+const LOOK_INTERVAL_MS = 1000;
+
+interface Position {
+  sink: EventSink;
+  cursor: Cursor;
+}
+
+/** `held`: nothing may be published now; `overtaken`: another session has moved the cursor. */
+export type OrdersOutcome = "none" | "held" | "overtaken";
+
+/**
+ * What an operator has asked of the publisher: to spread keys by another number of partitions, or to publish again.
+ * It is carried out between two sends, when everything sent is acknowledged, so that no event of a seat is under way
+ * to one partition while the next goes to another.
+ */
+export class OperatorOrders {
+  private lookAt = Number.NEGATIVE_INFINITY;
+  private laggards: string[] | "unknown" = "unknown";
+  private asking: Promise<void> | undefined;
+  private isHeld = false;
+  private hasNamedLaggards = false;
+  private toldOfCount: number | undefined;
+
+  constructor(private readonly log: Logger) {}
+
+  /** The partitions of a sink that was just opened: those that it began with, or today's where it begins. */
+  async opened(session: NodePgDatabase, { name, partitions }: EventSink): Promise<void> {
+    if (!partitions) return;
+    const orders = await readOrders(session, name);
+    const count = orders?.partitionCount ?? partitions.count;
+    if (orders?.partitionCount == null) await rememberPartitions(session, name, count);
+    partitions.use(count);
+    this.compare(partitions.count, count);
+  }
+
+  /** Carries out what is asked, at most once a second; `position.cursor` follows. */
+  async carryOut(session: NodePgDatabase, position: Position): Promise<OrdersOutcome> {
+    const now = performance.now();
+    if (now - this.lookAt < LOOK_INTERVAL_MS) return this.isHeld ? "held" : "none";
+    this.lookAt = now;
+    const { sink } = position;
+    const orders = await readOrders(session, sink.name);
+    if (!orders) return "none";
+    if (sink.partitions) {
+      this.compare(sink.partitions.count, orders.partitionCount ?? sink.partitions.count);
+      if ((await this.switchPartitions(session, sink, sink.partitions, orders)) === "held") return "held";
+    }
+    return orders.again ? this.publishAgain(session, position, orders.again) : "none";
+  }
+
+  private async switchPartitions(
+    session: NodePgDatabase,
+    { name }: EventSink,
+    partitions: Partitions,
+    { partitionCount, wantedPartitionCount: wanted, waitsForConsumers }: SinkOrders,
+  ): Promise<"none" | "held"> {
+    if (wanted === null || wanted === partitionCount) {
+      this.letGo();
+      return "none";
+    }
+    if (waitsForConsumers && !this.haveConsumersReadAll(partitions)) return "held";
+    await rememberPartitions(session, name, wanted);
+    partitions.use(wanted);
+    this.letGo();
+    this.log.info({ from: partitionCount, to: wanted }, "events are spread over the confirmed partitions");
+    this.compare(partitions.count, wanted);
+    return "none";
+  }
+
+  /** Nobody waits for the brokers: what they say is used in a later round. Nothing is published until then. */
+  private haveConsumersReadAll(partitions: Partitions): boolean {
+    this.isHeld = true;
+    if (this.laggards !== "unknown" && this.laggards.length === 0) return true;
+    if (this.laggards !== "unknown" && !this.hasNamedLaggards) {
+      this.hasNamedLaggards = true;
+      this.log.warn(
+        { groups: this.laggards },
+        "publishing waits until these consumer groups have read everything",
+      );
+    }
+    this.asking ??= partitions
+      .findLaggards()
+      .then((found) => {
+        this.laggards = found;
+      })
+      .catch((error: unknown) => {
+        this.log.debug({ error: messageOf(error) }, "the brokers cannot say what consumers have read");
+      })
+      .finally(() => {
+        this.asking = undefined;
+      });
+    return false;
+  }
+
+  private letGo(): void {
+    this.isHeld = false;
+    this.hasNamedLaggards = false;
+    this.laggards = "unknown";
+  }
+
+  private async publishAgain(
+    session: NodePgDatabase,
+    position: Position,
+    asked: Cursor,
+  ): Promise<"none" | "overtaken"> {
+    const { sink, cursor } = position;
+    const to = isBefore(cursor, asked) ? cursor : asked;
+    await sink.startOver?.();
+    if (!(await goBack(session, sink.name, { from: cursor, to }))) return "overtaken";
+    position.cursor = to;
+    this.log.info({ sink: sink.name }, "events are published again, as an operator has ordered");
+    return "none";
+  }
+
+  private compare(count: number, used: number): void {
+    if (count === used) {
+      if (this.toldOfCount !== undefined)
+        this.log.info({ partitions: count }, "the topic's partitions are in use");
+      this.toldOfCount = undefined;
+      return;
+    }
+    if (this.toldOfCount === count) return;
+    this.toldOfCount = count;
+    this.log.warn(
+      { partitions: count, used },
+      "the topic has another number of partitions than its events are spread over: `topic confirm-partitions` uses it",
+    );
+  }
+}

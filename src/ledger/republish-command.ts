@@ -1,0 +1,123 @@
+import { parseArgs } from "node:util";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { START } from "../command-line.ts";
+import { type Config, ConfigError } from "../config.ts";
+import { openSession, openSnapshot } from "../postgres/connect.ts";
+import { type Cursor, LEDGER_START } from "../postgres/ledger.ts";
+import { readCursors } from "../postgres/published.ts";
+import { orderAgain } from "../postgres/sink-orders.ts";
+import { messageOf } from "../telemetry/log.ts";
+import { databaseUrlOf } from "./command-database.ts";
+import type { EventStore } from "./verify/event-store.ts";
+import { findMissing, type Missing } from "./verify/events-proof.ts";
+
+export const REPUBLISH_USAGE = `${START} republish [--apply] [--from-start]`;
+
+const HELP = `Usage: ${REPUBLISH_USAGE}
+
+Finds the published ledger rows whose events are missing in the topic of KAFKA_BROKERS, or in the events file in
+DATA_DIR, and has the engine publish again. Without --apply it changes nothing and tells what it would do.
+
+The engine that publishes does it, between two sends, or the next engine that starts. Every event keeps its identity
+(ce_source and ce_id), and events are sent in the order of the ledger:
+  topic   from the first missing event on; what is there already comes a second time
+  file    from the first event of all, into a new file; the former one stays beside it with the time in its name
+
+  --apply        do it
+  --from-start   everything, also where nothing is missing
+
+Exit code: 0 nothing is missing or it is ordered, 1 something is missing and --apply was not given, 2 it failed.`;
+
+/** For one statement over everything, as verify has it. */
+const STATEMENT_TIMEOUT_MS = 3_600_000;
+const EXIT_CODES = { done: 0, missing: 1, failed: 2 } as const;
+
+export interface RepublishOptions {
+  args: string[];
+  readConfig(): Config;
+  openStore(config: Config): Promise<EventStore>;
+}
+
+/** `bun start republish`. @returns the exit code; never rejects. */
+export async function republishCommand(options: RepublishOptions): Promise<number> {
+  try {
+    const { values } = parseArgs({
+      args: options.args,
+      options: {
+        apply: { type: "boolean" },
+        "from-start": { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help) {
+      console.log(HELP);
+      return EXIT_CODES.done;
+    }
+    return await republish(options, {
+      apply: values.apply ?? false,
+      fromStart: values["from-start"] ?? false,
+    });
+  } catch (error) {
+    console.error(`sentinel: republish: ${messageOf(error)}`);
+    return EXIT_CODES.failed;
+  }
+}
+
+async function republish(
+  { readConfig, openStore }: RepublishOptions,
+  { apply, fromStart }: { apply: boolean; fromStart: boolean },
+): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  const config = readConfig();
+  const databaseUrl = await databaseUrlOf(config, stack);
+  const store = await openStore(config);
+  stack.defer(() => store.close().catch(() => undefined));
+  const { cursor, missing } = await look({ databaseUrl, config, store });
+  const { count, first } = missing;
+  console.log(`${count} published events are missing in ${store.sink}`);
+  const after = fromStart || (first && store.sink.startsWith("file:")) ? LEDGER_START : first;
+  if (!after) return EXIT_CODES.done;
+  const where = after === LEDGER_START ? "from the first event of all" : "from the first missing event on";
+  console.log(`Publishing again goes ${where}${store.sink.startsWith("file:") ? ", into a new file" : ""}.`);
+  if (!apply) {
+    console.log("Nothing was changed. Give --apply to do it.");
+    return count > 0 ? EXIT_CODES.missing : EXIT_CODES.done;
+  }
+  if (!cursor) throw new ConfigError(`nothing was ever published to ${store.sink}`);
+  const writer = await openSession(
+    { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
+    () => undefined,
+  );
+  stack.defer(() => writer.end().catch(() => undefined));
+  await orderAgain(drizzle(writer), store.sink, after);
+  console.log("Ordered: the engine that publishes does it within seconds, or the next one that starts.");
+  return EXIT_CODES.done;
+}
+
+const limitsOf = ({ connectTimeoutMs }: Config) => ({
+  connectTimeoutMs,
+  statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+});
+
+/** In one transaction that sees a single moment; the store was opened before it. */
+async function look({
+  databaseUrl,
+  config,
+  store,
+}: {
+  databaseUrl: string;
+  config: Config;
+  store: EventStore;
+}): Promise<{ cursor: Cursor | undefined; missing: Missing }> {
+  const client = await openSnapshot(
+    { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
+    () => undefined,
+  );
+  try {
+    const session: NodePgDatabase = drizzle(client);
+    const cursor = (await readCursors(session)).get(store.sink);
+    return { cursor, missing: await findMissing(session, store, cursor ?? LEDGER_START) };
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}

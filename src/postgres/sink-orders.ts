@@ -1,0 +1,101 @@
+import { sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Cursor } from "./ledger.ts";
+
+/** What is kept beside a sink's cursor, an operator's orders included. */
+export interface SinkOrders {
+  /** The number of partitions by which keys are spread; null for a file, and until it is known. */
+  partitionCount: number | null;
+  /** The number that an operator has confirmed, until the publisher uses it. */
+  wantedPartitionCount: number | null;
+  /** Whether that waits until every consumer group has read everything. */
+  waitsForConsumers: boolean;
+  /** Every row after this position is to be published again. */
+  again: Cursor | null;
+}
+
+type Row = Omit<SinkOrders, "again"> & { epoch: number | null; txid: string | null; id: string | null };
+
+/** @returns undefined where nothing was ever published to this sink. */
+export async function readOrders(session: NodePgDatabase, sink: string): Promise<SinkOrders | undefined> {
+  const { rows } = await session.execute<Row & Record<string, unknown>>(sql`
+    select partition_count as "partitionCount", wanted_partition_count as "wantedPartitionCount",
+           waits_for_consumers as "waitsForConsumers", again_epoch as epoch, again_txid::text as txid, again_id::text as id
+    from ledger_cursors where sink = ${sink}`);
+  const [row] = rows;
+  if (!row) return undefined;
+  const { epoch, txid, id, ...orders } = row;
+  const again = epoch === null || txid === null || id === null ? null : { epoch, txid, id };
+  return { ...orders, again };
+}
+
+/** Keys are spread by this number from now on; an order to do so is carried out with it. */
+export async function rememberPartitions(
+  session: NodePgDatabase,
+  sink: string,
+  count: number,
+): Promise<void> {
+  await session.execute(sql`
+    update "ledger_cursors" set partition_count = ${count}, wanted_partition_count = null, waits_for_consumers = true
+    where sink = ${sink}`);
+}
+
+/** Orders the publisher to spread keys by this number of partitions. */
+export async function orderPartitions(
+  session: NodePgDatabase,
+  sink: string,
+  { count, waitsForConsumers }: { count: number; waitsForConsumers: boolean },
+): Promise<void> {
+  await session.execute(sql`
+    update "ledger_cursors" set wanted_partition_count = ${count}, waits_for_consumers = ${waitsForConsumers}
+    where sink = ${sink}`);
+}
+
+/** Orders the publisher to publish every row after this position again. */
+export async function orderAgain(session: NodePgDatabase, sink: string, after: Cursor): Promise<void> {
+  await session.execute(sql`
+    update "ledger_cursors" set again_epoch = ${after.epoch}, again_txid = ${after.txid}::xid8, again_id = ${after.id}
+    where sink = ${sink}`);
+}
+
+/**
+ * Carries that order out: the cursor goes back to the position, unless it has not come so far yet.
+ * @param from where this session left the cursor.
+ * @returns false when somebody else has moved it: then this session publishes no more.
+ */
+export async function goBack(
+  session: NodePgDatabase,
+  sink: string,
+  { from, to }: { from: Cursor; to: Cursor },
+): Promise<boolean> {
+  const moved = await session.execute(sql`
+    update "ledger_cursors" set epoch = ${to.epoch}, txid = ${to.txid}::xid8, id = ${to.id}, updated_at = now(),
+           again_epoch = null, again_txid = null, again_id = null, again_at = now()
+    where sink = ${sink} and (epoch, txid, id) = (${from.epoch}, ${from.txid}::xid8, ${from.id}::bigint)`);
+  return moved.rowCount === 1;
+}
+
+/** The sinks to which an operator has had events published again; there, some come later than they should. */
+export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<Set<string>> {
+  const { rows } = await session.execute<{ sink: string }>(
+    sql`select sink from ledger_cursors where again_at is not null`,
+  );
+  return new Set(rows.map(({ sink }) => sink));
+}
+
+/** A state older than this is nobody's: the process that told it publishes no more. */
+const STATE_VALID_SECONDS = 30;
+
+/** Told by the process that publishes, at each change and every few seconds. */
+export async function tellSinkState(session: NodePgDatabase, isUp: boolean): Promise<void> {
+  await session.execute(sql`
+    insert into sink_states (only_row, is_up) values (true, ${isUp})
+    on conflict (only_row) do update set is_up = excluded.is_up, told_at = now()`);
+}
+
+/** Whether the sink does its work, as the process that publishes has told; undefined where none has of late. */
+export async function readSinkState(session: NodePgDatabase): Promise<boolean | undefined> {
+  const { rows } = await session.execute<{ is_up: boolean }>(sql`
+    select is_up from sink_states where told_at > now() - make_interval(secs => ${STATE_VALID_SECONDS})`);
+  return rows[0]?.is_up;
+}

@@ -1,0 +1,155 @@
+import type { Redis } from "ioredis";
+import { connectRedis, isReplica, type RedisAddress } from "./connect.ts";
+
+/** How often a Redis that is not in use is tried. */
+const PROBE_INTERVAL_MS = 200;
+/**
+ * A connection over which Redis refuses its work for so long is replaced: the name or address may lead to another
+ * Redis by now, as after a failover.
+ */
+const REPLACE_CONNECTION_AFTER_MS = 1000;
+/**
+ * A Redis that fails again so soon after it came back must pass probes for longer and longer before it is used again.
+ * One at the edge of its memory limit passes a probe and refuses the next command.
+ */
+const RELAPSE_WITHIN_MS = 5000;
+const SHORTEST_TRIAL_MS = 400;
+const LONGEST_TRIAL_MS = 5000;
+
+/** What ioredis says of a command that was never sent. */
+const NOT_CONNECTED = /^(Stream isn't writeable|Connection is closed)/;
+
+/** Unknown only at the start, until the first probe has succeeded or failed. */
+export type LinkState = "unknown" | "up" | "down";
+
+export interface RedisLinkOptions {
+  address: RedisAddress;
+  timeoutMs: number;
+  /**
+   * Does once what the link is used for, with throw-away keys. A PING alone proves nothing: a replica answers it,
+   * and so does a Redis without memory.
+   */
+  probe(redis: Redis): Promise<unknown>;
+  onChange(state: LinkState): void;
+}
+
+/**
+ * One Redis, and whether it does its work.
+ *
+ * States:
+ * - unknown, at the start → up (a probe succeeds) or down (a probe fails, or no connection comes about).
+ * - up → down (a command failed or was late, see `fail`).
+ * - down → up (a probe succeeds; after a relapse all probes of a trial time).
+ *
+ * Nobody sends commands while it is not up. Until then it is probed every 200 ms, and its connection is replaced once
+ * a second.
+ */
+export class RedisLink {
+  readonly redis: Redis;
+  private current: LinkState = "unknown";
+  private whyDown: string | undefined;
+  private connectionFault: Error | undefined;
+  private probe: ReturnType<typeof setInterval> | undefined;
+  private isProbing = false;
+  private isClosed = false;
+  private connectedAt = performance.now();
+  private upAt = Number.NEGATIVE_INFINITY;
+  private trialMs = 0;
+  private trialBeganAt: number | undefined;
+
+  constructor(private readonly options: RedisLinkOptions) {
+    this.redis = connectRedis(options.address, options.timeoutMs);
+    this.redis.on("error", (error: Error) => {
+      this.connectionFault = error;
+    });
+    this.redis.on("close", () => {
+      if (this.current === "unknown") this.fail(new Error("the connection was closed"));
+    });
+    this.redis.on("ready", () => {
+      this.connectionFault = undefined;
+      this.connectedAt = performance.now();
+      if (this.current !== "up") void this.tryOnce();
+    });
+    this.startProbes();
+  }
+
+  get state(): LinkState {
+    return this.current;
+  }
+
+  /** What Redis or the network said last; undefined while it is not down. */
+  get reason(): string | undefined {
+    return this.whyDown;
+  }
+
+  /** A command failed or was late: nothing is sent any more until probes succeed. */
+  fail(error: Error): void {
+    if (this.isClosed) return;
+    this.trialBeganAt = undefined;
+    if (isReplica(error)) this.replaceOldConnection();
+    if (this.current === "up") this.planTrial();
+    // Of a client without a connection the reason is what the last connection met.
+    if (this.whyDown === undefined || !NOT_CONNECTED.test(error.message))
+      this.whyDown = (this.connectionFault ?? error).message;
+    if (this.current === "down") return;
+    this.turn("down");
+    this.startProbes();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearInterval(this.probe);
+    this.redis.disconnect();
+  }
+
+  private planTrial(): void {
+    const isRelapse = performance.now() - this.upAt < RELAPSE_WITHIN_MS;
+    const longer = Math.max(SHORTEST_TRIAL_MS, 2 * this.trialMs);
+    this.trialMs = isRelapse ? Math.min(longer, LONGEST_TRIAL_MS) : 0;
+  }
+
+  private startProbes(): void {
+    this.probe ??= setInterval(() => void this.tryOnce(), PROBE_INTERVAL_MS);
+  }
+
+  private async tryOnce(): Promise<void> {
+    // The first connection is still being made: that says nothing yet.
+    if (this.current === "unknown" && this.redis.status !== "ready") return;
+    if (this.isProbing || this.isClosed || this.current === "up") return;
+    this.isProbing = true;
+    // First a PING: what a hung Redis is sent it does later, and a lock taken then would be in the way.
+    const fault = await this.redis
+      .ping()
+      .then(() => this.options.probe(this.redis))
+      .then(
+        () => undefined,
+        (error: Error) => error,
+      );
+    this.isProbing = false;
+    if (this.isClosed) return;
+    if (fault) {
+      this.fail(fault);
+      this.replaceOldConnection();
+      return;
+    }
+    this.trialBeganAt ??= performance.now();
+    if (performance.now() - this.trialBeganAt < this.trialMs) return;
+    clearInterval(this.probe);
+    this.probe = undefined;
+    this.trialBeganAt = undefined;
+    this.whyDown = undefined;
+    this.upAt = performance.now();
+    this.turn("up");
+  }
+
+  private replaceOldConnection(): void {
+    if (performance.now() - this.connectedAt < REPLACE_CONNECTION_AFTER_MS) return;
+    // In every other status it is being replaced already.
+    if (this.redis.status === "ready") this.redis.disconnect(true);
+  }
+
+  private turn(state: LinkState): void {
+    this.current = state;
+    this.options.onChange(state);
+  }
+}

@@ -1,0 +1,307 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Redis as Client } from "ioredis";
+import { reserve, seatsFrom } from "../engine/buyers.ts";
+import { type Engine, logLines, openEngine } from "../engine/engines.ts";
+import { openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase } from "../support/postgres.ts";
+import { startProxy } from "../support/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+import { FAULT_TIMEOUT_MS } from "./sizes.ts";
+
+// A Redis that answers PING and does not do what the engine needs.
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(FAULT_TIMEOUT_MS);
+
+const found = await partOrSkip("redis", findRedis);
+
+const SEATS = 20_000;
+/** On a busy machine; a late answer would be another reason than the one that is looked for. */
+const REDIS_TIMEOUT_MS = "250";
+const WAIT = { deadlineMs: 20_000 };
+/** Long enough for a state that changes twice a second to be seen changing, and for connections to be replaced. */
+const STEADY_MS = 3000;
+/** Of the metrics of all threads, which are told once a second, on a busy machine. */
+const BACK_WITHIN_MS = 8000;
+
+/** A refusal: how it begins and ends, and what the engine says of it. */
+interface Refusal {
+  name: string;
+  begin(redis: Client): Promise<unknown>;
+  end(redis: Client): Promise<unknown>;
+  reason: RegExp;
+}
+
+async function componentStatus(url: string, component: string): Promise<string> {
+  const health = (await (await fetch(`${url}/actuator/health`)).json()) as {
+    components: Record<string, { status: string }>;
+  };
+  return health.components[component]?.status ?? "missing";
+}
+
+const set = (redis: Client, setting: string, value: string) => redis.config("SET", setting, value);
+
+const REFUSALS: Refusal[] = [
+  {
+    name: "is a replica",
+    begin: (redis) => redis.replicaof("127.0.0.1", "1"),
+    end: (redis) => redis.replicaof("NO", "ONE"),
+    reason: /READONLY/,
+  },
+  {
+    name: "has no memory left and evicts nothing",
+    begin: (redis) => set(redis, "maxmemory", "1"),
+    end: (redis) => set(redis, "maxmemory", "0"),
+    reason: /OOM/,
+  },
+  {
+    name: "lacks the replicas that a write needs",
+    begin: (redis) => set(redis, "min-replicas-to-write", "1"),
+    end: (redis) => set(redis, "min-replicas-to-write", "0"),
+    reason: /NOREPLICAS/,
+  },
+  {
+    name: "cannot save its data",
+    begin: async (redis) => {
+      // A folder in the snapshot's place cannot be replaced by it, whoever runs Redis.
+      await set(redis, "save", "3600 1");
+      const [, dir = ""] = (await redis.config("GET", "dir")) as string[];
+      await mkdir(join(dir, "dump.rdb", "in-the-way"), { recursive: true });
+      await redis.bgsave();
+      await until(async () => (await redis.info("persistence")).includes("rdb_last_bgsave_status:err"), {
+        ...WAIT,
+        what: "Redis could not save",
+      });
+    },
+    end: (redis) => set(redis, "stop-writes-on-bgsave-error", "no"),
+    reason: /MISCONF/,
+  },
+  {
+    name: "lets the engine's user read only",
+    begin: (redis) => redis.acl("SETUSER", "default", "-@write"),
+    end: (redis) => redis.acl("SETUSER", "default", "+@all"),
+    reason: /ACL|NOPERM|can't run this command/,
+  },
+  {
+    name: "pauses writes",
+    begin: (redis) => redis.call("CLIENT", "PAUSE", "600000", "WRITE"),
+    end: (redis) => redis.call("CLIENT", "UNPAUSE"),
+    reason: /timed out/,
+  },
+];
+
+describe.skipIf(!found)("an engine whose Redis", () => {
+  const stack = new AsyncDisposableStack();
+  let redis: Redis;
+  let other: Redis;
+  let admin: Client;
+  let network: Awaited<ReturnType<typeof startProxy>>;
+  let engine: Engine;
+  let databaseUrl: string;
+  const seats = seatsFrom(1, SEATS);
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    databaseUrl = database.url;
+    await (await openFacts(stack, database.url)).fill(SEATS);
+    redis = await startRedis();
+    stack.defer(() => redis.stop());
+    other = await startRedis();
+    stack.defer(() => other.stop());
+    admin = new Client(redis.url);
+    stack.defer(() => admin.disconnect());
+    network = await startProxy(redis.url);
+    stack.defer(network.stop);
+    engine = await openEngine(stack, {
+      ...{ DATABASE_URL: database.url, REDIS_URL: network.url, REDIS_TIMEOUT_MS },
+    });
+    await redisIs("UP", WAIT.deadlineMs);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const health = async () => componentStatus(engine.url, "redis");
+  const redisIs = (status: "UP" | "DOWN", deadlineMs: number) =>
+    until(
+      async () => {
+        const { value } = await readFigures(engine.url);
+        const up = status === "UP" ? 1 : 0;
+        return (
+          (await health()) === status &&
+          value("sentinel_component_up", { component: "redis" }) === up &&
+          value("sentinel_lock_degraded", { thread: "reservation-1" }) === 1 - up &&
+          value("sentinel_lock_master_up", { master: "1" }) === up
+        );
+      },
+      { deadlineMs, what: `health and metrics say that Redis is ${status}` },
+    );
+  const sellOne = async () => expect((await reserve(engine.url, seats.next().value ?? 0)).status).toBe(201);
+  const unguarded = async () =>
+    (await readFigures(engine.url)).value("sentinel_unguarded_batches_total") ?? Number.NaN;
+  const expectLocked = async () => {
+    const before = await unguarded();
+    await sellOne();
+    expect((await unguarded()) - before).toBe(0);
+  };
+  /** What health says all the time, while seats are sold. */
+  const expectSteadilyDown = async () => {
+    const seen = new Set<string>();
+    for (const since = performance.now(); performance.now() - since < STEADY_MS; ) {
+      await sellOne();
+      seen.add(await health());
+    }
+    expect([...seen]).toEqual(["DOWN"]);
+  };
+  const expectTold = (before: number, reason: RegExp) =>
+    expect(
+      logLines(engine)
+        .slice(before)
+        .map(({ msg, reason: told }) => [msg, told]),
+    ).toEqual([
+      [expect.stringContaining("Redis is away"), expect.stringMatching(reason)],
+      [expect.stringContaining("Redis is back"), undefined],
+    ]);
+
+  test.each(REFUSALS.map((refusal) => [refusal.name, refusal] as const))(
+    "%s: one state until it is over, one line at each end, and back within seconds",
+    async (_name, { begin, end, reason }) => {
+      await expectLocked();
+      const before = logLines(engine).length;
+      try {
+        await begin(admin);
+        await until(async () => (await sellOne()) ?? (await health()) === "DOWN", {
+          ...WAIT,
+          what: "the refusal is noticed",
+        });
+        await redisIs("DOWN", WAIT.deadlineMs);
+        await expectSteadilyDown();
+      } finally {
+        await end(admin);
+      }
+      await redisIs("UP", BACK_WITHIN_MS);
+      await expectLocked();
+      expectTold(before, reason);
+    },
+  );
+
+  test("becomes a replica follows its address to the new master, the change feed included", async () => {
+    const newMaster = new Client(other.url);
+    const connections = async (client: Client) => (await client.client("LIST")) as string;
+    const feedIsHeard = async () =>
+      (await readFigures(engine.url)).value("sentinel_feed_up") === 1 &&
+      /sub=1/.test(await connections(newMaster));
+    const before = logLines(engine).length;
+    try {
+      await admin.replicaof("127.0.0.1", String(other.port));
+      // The address moves, and the connections to the former master stay as they are.
+      network.moveNewConnectionsTo(other.url);
+      await until(async () => (await sellOne()) ?? feedIsHeard(), {
+        deadlineMs: BACK_WITHIN_MS,
+        what: "the engine works with the new master",
+      });
+      await redisIs("UP", BACK_WITHIN_MS);
+      await until(() => expectLocked().then(() => true), { ...WAIT, what: "a seat is locked there" });
+      // Nobody of the engine stays: this client and the replication's own are left.
+      await until(
+        async () => !/cmd=(evalsha|publish|subscribe|set|scan|get)/.test(await connections(admin)),
+        {
+          deadlineMs: BACK_WITHIN_MS,
+          what: "the engine has left the former master",
+        },
+      );
+      expect(logLines(engine).slice(before).length).toBeLessThanOrEqual(2);
+    } finally {
+      newMaster.disconnect();
+      network.moveNewConnectionsTo(redis.url);
+      await admin.replicaof("NO", "ONE");
+    }
+  });
+
+  test("gives it the documented rights only does all that is asked of it", async () => {
+    const [, rules = ""] =
+      /ACL SETUSER sentinel (.*)/.exec(await Bun.file("docs/operations/redis.md").text()) ?? [];
+    await admin.call("ACL", "SETUSER", "sentinel", ...rules.split(" "));
+    await using own = new AsyncDisposableStack();
+    const url = new URL(redis.url);
+    Object.assign(url, { username: "sentinel", password: "a-long-password" });
+    const limited = await openEngine(own, {
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: url.href,
+      REDIS_TIMEOUT_MS,
+    });
+    await until(async () => (await readFigures(limited.url)).value("sentinel_feed_up") === 1, {
+      ...WAIT,
+      what: "the change feed is heard",
+    });
+    await until(
+      async () => {
+        const before = (await readFigures(limited.url)).value("sentinel_unguarded_batches_total");
+        expect((await reserve(limited.url, seats.next().value ?? 0)).status).toBe(201);
+        const { value } = await readFigures(limited.url);
+        return (
+          value("sentinel_component_up", { component: "redis" }) === 1 &&
+          value("sentinel_unguarded_batches_total") === before
+        );
+      },
+      { ...WAIT, what: "a seat is locked" },
+    );
+    const denied = ((await admin.acl("LOG")) as unknown[][]).map((entry) => entry.join(" "));
+    expect(denied.filter((entry) => entry.includes("sentinel"))).toEqual([]);
+  });
+});
+
+describe.skipIf(!found)("an engine with three Redis masters", () => {
+  test("tells of one that refuses, goes on with two, and does without locks below a majority", async () => {
+    await using stack = new AsyncDisposableStack();
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const redises = await Promise.all([startRedis(), startRedis(), startRedis()]);
+    for (const redis of redises) stack.defer(() => redis.stop());
+    const admins = redises.map(({ url }) => new Client(url));
+    for (const admin of admins) stack.defer(() => admin.disconnect());
+    const engine = await openEngine(stack, {
+      ...{ DATABASE_URL: database.url, REDIS_URL: redises.map(({ url }) => url).join(), REDIS_TIMEOUT_MS },
+    });
+    let seatId = 0;
+    const standIs = (redisUp: number, ...masters: number[]) =>
+      until(
+        async () => {
+          expect((await reserve(engine.url, ++seatId)).status).toBe(201);
+          const { value } = await readFigures(engine.url);
+          const seen = [1, 2, 3].map((master) =>
+            value("sentinel_lock_master_up", { master: String(master) }),
+          );
+          return (
+            value("sentinel_component_up", { component: "redis" }) === redisUp &&
+            Bun.deepEquals(seen, masters)
+          );
+        },
+        { ...WAIT, what: `Redis is ${redisUp}, its masters are ${masters}` },
+      );
+    await standIs(1, 1, 1, 1);
+    const before = logLines(engine).length;
+    await admins[1]?.config("SET", "maxmemory", "1");
+    await standIs(1, 1, 0, 1);
+    await admins[0]?.replicaof("127.0.0.1", "1");
+    await standIs(0, 0, 0, 1);
+    await admins[0]?.replicaof("NO", "ONE");
+    await admins[1]?.config("SET", "maxmemory", "0");
+    await standIs(1, 1, 1, 1);
+    const lines = logLines(engine).slice(before);
+    expect(lines.map(({ msg, master }) => `${master ?? ""} ${msg.split(":")[0]}`).sort()).toEqual(
+      [
+        " Redis is away",
+        " Redis is back",
+        ...[1, 2].flatMap((master) => [
+          `${master} one of the Redis masters cannot be used`,
+          `${master} one of the Redis masters can be used again`,
+        ]),
+      ].sort(),
+    );
+  });
+});
