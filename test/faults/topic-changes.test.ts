@@ -208,7 +208,12 @@ describe.skipIf(!found)("a topic", () => {
   test("made anew with fewer partitions gets nothing in a wrong one, and everything once confirmed", async () => {
     await admin.deleteTopics({ topics: [TOPIC] });
     await until(async () => !(await admin.listTopics()).includes(TOPIC), { ...WAIT, what: "it is gone" });
-    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: true });
+    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: false });
+    const described = () => admin.fetchTopicMetadata({ topics: [TOPIC] });
+    await until(async () => (await described()).topics[0]?.partitions.length === 2, {
+      ...WAIT,
+      what: "it is there",
+    });
     await sellNew(20);
     await kafkaIs(0);
     await figuresAre({ topic_partitions: 2, topic_partitions_used: 6 });
