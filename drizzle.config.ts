@@ -6,6 +6,7 @@ export default defineConfig({
     "./src/postgres/schema.ts",
     "./src/postgres/admin-schema.ts",
     "./src/postgres/compatibility-schema.ts",
+    "./src/postgres/sink-schema.ts",
   ],
   out: "./drizzle",
 });

@@ -2,6 +2,7 @@ import type pg from "pg";
 import type * as adminSchema from "./admin-schema.ts";
 import type * as compatibilitySchema from "./compatibility-schema.ts";
 import type * as schema from "./schema.ts";
+import type * as sinkSchema from "./sink-schema.ts";
 
 type Privilege = "SELECT" | "INSERT" | "UPDATE" | "DELETE";
 
@@ -15,7 +16,13 @@ type TableOf<Schema> = {
  * removed. Whoever adds a table must add its line here.
  */
 const TABLE_PRIVILEGES: Record<
-  (TableOf<typeof schema> | TableOf<typeof adminSchema> | TableOf<typeof compatibilitySchema>) & string,
+  (
+    | TableOf<typeof schema>
+    | TableOf<typeof adminSchema>
+    | TableOf<typeof compatibilitySchema>
+    | TableOf<typeof sinkSchema>
+  ) &
+    string,
   Privilege[]
 > = {
   events: ["SELECT", "INSERT", "UPDATE"],

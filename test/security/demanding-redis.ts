@@ -16,7 +16,7 @@ const STOP_TIMEOUT_MS = 5_000;
 
 /** What the README says an engine's user needs, and nothing else: its own keys and channels, these commands. */
 export const RIGHTS =
-  "~sentinel:* &sentinel:* +ping +info +get +pttl +scan +set +del +exists +incrby +eval +evalsha +publish +subscribe";
+  "~sentinel:* &sentinel:* +ping +get +pttl +scan +set +del +exists +incrby +eval +evalsha +publish +subscribe";
 
 export interface DemandingRedis {
   /** Over TLS, as that user. */
