@@ -15,7 +15,7 @@ export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack)
   const { dataDir } = config;
   if (!hasCluster(dataDir))
     throw new ConfigError(
-      `DATABASE_URL: not set, and there is no database in ${dataDir}: say which one is meant`,
+      `DATABASE_URL: not set, and there is no database in ${dataDir}: say which to verify`,
     );
   const postgres = await startEmbeddedPostgres(dataDir);
   stack.defer(postgres.stop);
