@@ -98,6 +98,7 @@ export const endDenialDetail: DocumentDecoration = {
       name: "denialId",
       in: "path",
       required: true,
+      example: 4713,
       description: "As the list shows it.",
       schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     },

@@ -13,6 +13,7 @@ export type Part =
   | "postgres-tools"
   | "haproxy"
   | "nginx"
+  | "chromium"
   | "small-disks"
   | "linux"
   | "setpriv"
