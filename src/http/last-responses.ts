@@ -22,9 +22,13 @@ export class LastResponses {
   }
 }
 
+/**
+ * Only HTTP/1.0 has requests without a Host, and Bun closes every connection of that version. It tells nobody of the
+ * version itself: a request of HTTP/1.0 with a Host and without `Connection: close` cannot be told from a newer one.
+ */
 export function asksToClose({ headers }: Request): boolean {
   const connection = headers.get("connection");
-  return connection !== null && CLOSE.test(connection);
+  return connection === null ? !headers.has("host") : CLOSE.test(connection);
 }
 
 const announcing =

@@ -213,6 +213,8 @@ describe("a request that asks to close its connection", () => {
         const head = await rawHead(`${path} HTTP/1.1\r\nhost: a.example\r\nconnection: ${connection}`);
         expect([path, connection, /^connection: close\r?$/im.test(head)]).toEqual([path, connection, true]);
       }
+      const old = await rawHead(`${path} HTTP/1.0`);
+      expect([path, /^connection: close\r?$/im.test(old)]).toEqual([path, true]);
       const head = await rawHead(`${path} HTTP/1.1\r\nhost: a.example`);
       expect([path, /^connection:/im.test(head)]).toEqual([path, false]);
     }
