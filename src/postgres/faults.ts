@@ -49,7 +49,9 @@ const TIMED_OUT = /timeout/i;
 export function isSlow(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined) return code === SQLSTATE.queryCanceled;
-  return error instanceof Error && !("code" in error) && TIMED_OUT.test(error.message);
+  // Drizzle wraps it in an error whose message is the statement.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error && !("code" in cause) && TIMED_OUT.test(cause.message);
 }
 
 /** Whether the connection broke, rather than that the server said something or nothing in time. */

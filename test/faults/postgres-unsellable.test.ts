@@ -19,8 +19,8 @@ const WAIT = { deadlineMs: 20_000 };
 /** What the engine promises, with what a busy machine adds. */
 const KNOWN_AT_MOST_MS = 2000 + 1000;
 const REFUSED_AT_MOST_MS = 250;
-/** Longer than three slow probes of 1.5 s with their pauses, had they followed one another. */
-const STOPPED_PROBE_MS = 3000;
+/** Well beyond the 2.5 s after which the probe has surely met it. */
+const STOPPED_PROBE_MS = 4500;
 const ASKED = 20;
 
 describe("an engine whose Postgres answers", () => {
