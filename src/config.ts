@@ -138,12 +138,13 @@ const knobs = {
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
     fallback: "1000",
-    meaning: "requests without an API key that one client address has in a window; 0 is no limit",
+    meaning:
+      "requests without an API key that one client address has in a window, a costly one counting as several; 0 is no limit",
   },
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),
     fallback: "10000",
-    meaning: "requests that one API key has in a window; 0 is no limit",
+    meaning: "requests that one API key has in a window, a costly one counting as several; 0 is no limit",
   },
   rateLimitReserveRequests: {
     type: integer(0, 10_000_000),

@@ -24,7 +24,11 @@ import { ReservationFigures } from "./reservations/figures.ts";
 import { PROBE_CONNECTIONS } from "./reservations/gate.ts";
 import { holdAdminRoutes } from "./reservations/hold-admin-routes.ts";
 import { HoldRelease } from "./reservations/hold-release.ts";
-import { openReservations, RESERVATION_READ_CONNECTIONS } from "./reservations/opening.ts";
+import {
+  openReservations,
+  RESERVATION_READ_CONNECTIONS,
+  SEARCH_CONNECTIONS,
+} from "./reservations/opening.ts";
 import { RESERVE_PATH, reservationRoutes } from "./reservations/routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, keyPrefixOf, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
@@ -138,6 +142,7 @@ export async function openEngine(
       ),
       openReservations(opening, {
         ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
+        completeSince: sale.completeSince,
         guard: access.guard,
       }),
       events.looking,
@@ -240,6 +245,7 @@ export function assertConnections(config: Config, { connections, setBy }: Connec
     SWEEPER_CONNECTIONS +
     READ_CONNECTIONS +
     RESERVATION_READ_CONNECTIONS +
+    SEARCH_CONNECTIONS +
     KEY_CONNECTIONS +
     PROBE_CONNECTIONS +
     LIVE_CONNECTIONS +

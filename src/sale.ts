@@ -16,7 +16,7 @@ import { Batcher } from "./reservations/batcher.ts";
 import { Changes } from "./reservations/changes.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
 import { openGate } from "./reservations/gate.ts";
-import { MemoryKeeper } from "./reservations/memory-keeper.ts";
+import { type Mark, MemoryKeeper } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
 import { Sweeper } from "./reservations/sweeper.ts";
 import { SweeperLoop } from "./reservations/sweeper-loop.ts";
@@ -41,6 +41,8 @@ export interface Sale {
   databaseUp(): boolean;
   /** Whether the database can at least be read. */
   databaseAnswers(): boolean;
+  /** A moment from before which memory has everything; undefined until it was filled. */
+  completeSince(): Mark | undefined;
   ready(): boolean;
   /** Brings the sale's gauges up to date. */
   refresh(): void;
@@ -162,6 +164,7 @@ export function openSale(
     databaseUp: () => gate.isUp,
     databaseAnswers: () => gate.answers,
     ready: () => gate.isUp && !ending && keeper.isFilled,
+    completeSince: () => keeper.completeSince,
     refresh: () => {
       metrics.queueSeats.set(batcher.queueSeats);
       metrics.queueLimitSeats.set(config.queueLimitSeats);

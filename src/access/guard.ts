@@ -36,6 +36,8 @@ interface WithRequest {
 interface Admitted {
   caller: Caller;
   count: Count | undefined;
+  /** Whom what the request costs beyond one unit is charged to. */
+  charged: { policy: PolicyName; subject: () => string };
 }
 
 const ANONYMOUS: Caller = { kind: "anonymous" };
@@ -43,6 +45,7 @@ const ANONYMOUS: Caller = { kind: "anonymous" };
 /** The checks before a route: whose key it is, whether its role is enough, and whether it comes too often. */
 export class Guard {
   private readonly refusals: Refusals;
+  private readonly costs = new WeakMap<Request, number>();
 
   constructor(private readonly options: GuardOptions) {
     this.refusals = new Refusals(options.metrics);
@@ -64,10 +67,24 @@ export class Guard {
       }
       return this.admit(request, role, { anonymous: "address", key: "key" }).then(async (admitted) => {
         if (admitted instanceof Response) return admitted;
-        const { caller, count } = admitted;
-        return withHeaders(await handler(context, caller), count);
+        const answer = await handler(context, admitted.caller);
+        return withHeaders(answer, await this.countAll(request, admitted));
       });
     };
+  }
+
+  /**
+   * Has the caller's rate limit count what a request costs beside the one unit that each costs, when it is answered:
+   * a unit is a millisecond of the main thread or of Postgres.
+   */
+  charge(request: Request, units: number): void {
+    if (units >= 1) this.costs.set(request, (this.costs.get(request) ?? 0) + Math.floor(units));
+  }
+
+  private async countAll(request: Request, { count, charged }: Admitted): Promise<Count | undefined> {
+    const units = this.costs.get(request);
+    if (units === undefined) return count;
+    return (await this.options.limits.count(charged.policy, charged.subject, units)) ?? count;
   }
 
   /**
@@ -151,7 +168,12 @@ export class Guard {
       if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
     }
     const refusal = this.entitled(caller, role);
-    return refusal ? withHeaders(refusal, count) : { caller, count };
+    if (refusal) return withHeaders(refusal, count);
+    const charged: Admitted["charged"] =
+      caller.kind === "key"
+        ? { policy: policies.key, subject: () => caller.keyId }
+        : { policy: policies.anonymous, subject: () => this.networkOf(request) };
+    return { caller, count, charged };
   }
 
   private toCaller(found: FoundKey): Caller | Response {

@@ -27,7 +27,7 @@ export interface RateLimitsOptions {
   shared?: { counter(policy: PolicyName, points: number, windowSeconds: number): SharedCount };
 }
 
-type Counter = (subject: string) => Promise<Count>;
+type Counter = (subject: string, units: number) => Promise<Count>;
 
 /**
  * Rate limits, a fixed window a subject that begins with its first request. Every request is counted in memory
@@ -49,9 +49,12 @@ export class RateLimits {
     return this.counters[policy] !== undefined;
   }
 
-  /** Counts a request of that subject, who is asked for only where the policy is on. */
-  count(policy: PolicyName, subject: () => string): Promise<Count> | undefined {
-    return this.counters[policy]?.(subject());
+  /**
+   * Counts a request of that subject, who is asked for only where the policy is on.
+   * @param units what it costs: 1 is any request of up to a millisecond of work
+   */
+  count(policy: PolicyName, subject: () => string, units = 1): Promise<Count> | undefined {
+    return this.counters[policy]?.(subject(), units);
   }
 
   private counter(policy: PolicyName): Counter | undefined {
@@ -69,11 +72,11 @@ export class RateLimits {
       resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)),
       isOver: consumedPoints > limit,
     });
-    return async (name) => {
+    return async (name, units) => {
       const subject = subjects.bounded(name);
-      const own = await outcomeOf(memory.consume(subject));
+      const own = await outcomeOf(memory.consume(subject, units));
       if (!ask || own.consumedPoints > limit) return told(own);
-      const all = await ask(subject);
+      const all = await ask(subject, units);
       if (!all) return told(own);
       if (all.consumedPoints > limit) await memory.block(subject, Math.max(1, all.msBeforeNext) / 1000);
       return told(all);

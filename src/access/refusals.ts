@@ -30,7 +30,7 @@ export class Refusals {
   }
 
   tooMany({ limit, windowSeconds, resetSeconds }: Count): Response {
-    const detail = `The limit is ${limit} requests in ${windowSeconds} s; wait ${resetSeconds} s.`;
+    const detail = `The limit is ${limit} requests in ${windowSeconds} s, of which a costly one counts as several; wait ${resetSeconds} s.`;
     const headers = { "retry-after": String(resetSeconds) };
     return this.counted("rate_limited", problem("rate-limited", detail, headers));
   }

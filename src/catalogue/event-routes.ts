@@ -10,7 +10,7 @@ import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
-import { seatFilters, seatPage } from "./seat-page.ts";
+import { LIST_SEATS_PER_UNIT, seatFilters, seatPage } from "./seat-page.ts";
 import { LABEL_LIMIT_CHARACTERS } from "./section-description.ts";
 import { eventSummary, eventView, sectionView } from "./views.ts";
 
@@ -106,13 +106,15 @@ export function eventRoutes({
       ...observed(
         metrics,
         `${EVENTS}/:eventId/seats`,
-        guard.guarded("reader", ({ params, query }) => {
+        guard.guarded("reader", ({ params, query, request }) => {
           const read = readQuery(query, seatsQuery);
           if ("problem" in read) return read.problem;
           const seatsOf = async (event: CatalogueEvent) => {
             const filter = filterOf(event, read.value);
             if (filter instanceof Response) return filter;
-            return seatPage(await listSeats(database, filter), keeper);
+            const page = await listSeats(database, filter);
+            guard.charge(request, page.lookedAt / LIST_SEATS_PER_UNIT);
+            return seatPage(page, keeper);
           };
           return ofEvent(params.eventId, seatsOf, askDatabase);
         }),

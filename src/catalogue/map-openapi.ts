@@ -87,6 +87,10 @@ export const mapDetail: DocumentDecoration = {
       "invalid-request",
     ]),
     404: problemResponse("There is no such event.", ["event-not-found"]),
+    422: problemResponse("The event has changed too often for anybody but a seller to look into its past.", {
+      "request-too-costly":
+        "at: the seats of this event have changed more than 60000 times; only a seller's API key may look into their past.",
+    }),
     503: problemResponse("The database would have to be asked, and cannot be now.", ["unavailable"]),
   },
 };

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
+import { type Caller, isSeller } from "../access/guard.ts";
 import { problem } from "../http/problem.ts";
 import { timeOf } from "../http/time.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
@@ -8,7 +9,7 @@ import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { mapDetail } from "./map-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
-import { pastMap } from "./past-map.ts";
+import { countPastRows, pastMap } from "./past-map.ts";
 import type { SeatMap } from "./seat-map.ts";
 
 const BINARY = "application/octet-stream";
@@ -21,6 +22,13 @@ const OF_JUST_NOW = "no-store";
 /** Longer than any transaction that changes a seat may last. */
 const SETTLED_AFTER_MS = 60_000;
 
+/** Ledger rows that a look into the past reads for whoever is no seller: 100 ms of Postgres. */
+const PAST_LIMIT_ROWS = 60_000;
+/** Ledger rows that are read in a millisecond, which is one unit of a rate limit. */
+const PAST_ROWS_PER_UNIT = 600;
+/** Looks into the past that wait for the one under way. */
+const PAST_WAITING_LIMIT = 10;
+
 const mapQuery = z.strictObject({
   at: timeOf(
     "must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)",
@@ -29,7 +37,8 @@ const mapQuery = z.strictObject({
 
 /** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
 export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, metrics }: CatalogueNeighbours) {
-  const showPast = async (event: CatalogueEvent, atMs: number, request: Request) => {
+  const inTurn = oneAtATime(PAST_WAITING_LIMIT);
+  const showPast = async (event: CatalogueEvent, atMs: number, request: Request, caller: Caller) => {
     const nowMs = await readDatabaseTimeMs(database);
     if (atMs > nowMs) {
       return problem(
@@ -41,7 +50,16 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
       const madeAt = new Date(event.createdAtMs).toISOString();
       return problem("invalid-request", `at: must not be before ${madeAt}, when the event was made.`);
     }
-    const map = await pastMap(database, event, atMs);
+    const rows = await countPastRows(database, event, PAST_LIMIT_ROWS + 1);
+    if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) {
+      return problem(
+        "request-too-costly",
+        `at: the seats of this event have changed more than ${PAST_LIMIT_ROWS} times; only a seller's API key may look into their past.`,
+      );
+    }
+    guard.charge(request, rows / PAST_ROWS_PER_UNIT);
+    const map = await inTurn(() => pastMap(database, event, atMs));
+    if (!map) return problem("unavailable", "Too many look into the past now.", { "retry-after": "1" });
     return answerOf(map, request, nowMs - atMs > SETTLED_AFTER_MS ? FOR_GOOD : OF_JUST_NOW);
   };
 
@@ -49,7 +67,7 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
     ...observed(
       metrics,
       "/api/v1/events/:eventId/map",
-      guard.guarded("reader", ({ params, query, request }) => {
+      guard.guarded("reader", ({ params, query, request }, caller) => {
         const eventId = readEventId(params.eventId);
         if ("problem" in eventId) return eventId.problem;
         const read = readQuery(query, mapQuery);
@@ -62,12 +80,27 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
           if (!event) return eventNotFound(eventId.value);
           return at === undefined
             ? answerOf(maps.mapOf(event), request, OF_NOW)
-            : showPast(event, at, request);
+            : showPast(event, at, request, caller);
         });
       }),
     ),
     { detail: mapDetail },
   );
+}
+
+/** Runs what it is given one after the other; undefined where so many wait already. */
+function oneAtATime(waitingLimit: number) {
+  let waiting = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  return async <Result>(work: () => Promise<Result>): Promise<Result | undefined> => {
+    if (waiting >= waitingLimit) return undefined;
+    waiting++;
+    const turn = last.catch(() => undefined).then(work);
+    last = turn;
+    return turn.finally(() => {
+      waiting--;
+    });
+  };
 }
 
 /** The map in the form that the request accepts; 304 where it has it. */

@@ -17,7 +17,7 @@ export interface CatalogueOptions {
   keeper: CatalogueKeeper;
   memory: SeatMemory;
   runAsAdmin: RunAsAdmin;
-  guard: Pick<Guard, "guarded" | "identityOf">;
+  guard: Pick<Guard, "guarded" | "identityOf" | "charge">;
   bodyLimitBytes: number;
   metrics: Metrics;
   log: Logger;

@@ -1,11 +1,25 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { readStatusesAt } from "../postgres/seat-history.ts";
+import { countHistoryRows, readStatusesAt } from "../postgres/seat-history.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 
 /** Seats that one statement looks up; more would come near the limit of a statement's time. */
 const RANGE_LIMIT_SEATS = 50_000;
 const WORD_BYTES = 4;
+
+/** How many ledger rows the past of an event has, counted up to a limit. */
+export async function countPastRows(
+  database: NodePgDatabase,
+  event: CatalogueEvent,
+  limit: number,
+): Promise<number> {
+  let count = 0;
+  for (const section of event.sections) {
+    if (count >= limit) break;
+    count += await countHistoryRows(database, section, limit - count);
+  }
+  return count;
+}
 
 /** An event's seats as they were at a moment, from the ledger. */
 export async function pastMap(

@@ -11,8 +11,11 @@ export const seatFilters = {
   limit: integer(1, 1000).default(100),
 };
 
+/** Seats that a list looks at in a millisecond, which is one unit of a rate limit. */
+export const LIST_SEATS_PER_UNIT = 5000;
+
 /** Seats with what their events say of them. */
-export async function seatPage({ seats, next }: SeatPage, keeper: CatalogueKeeper) {
+export async function seatPage({ seats, next }: Pick<SeatPage, "seats" | "next">, keeper: CatalogueKeeper) {
   const wired = [];
   for (const seat of seats) wired.push(seatView(seat, await keeper.find(seat.eventId)));
   return { seats: wired, next };

@@ -10,7 +10,7 @@ import { observed } from "../telemetry/observed.ts";
 import { readQuery } from "./asking.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { historyDetail, seatDetail, seatsDetail } from "./seat-openapi.ts";
-import { seatFilters, seatPage } from "./seat-page.ts";
+import { LIST_SEATS_PER_UNIT, seatFilters, seatPage } from "./seat-page.ts";
 import { seatView } from "./views.ts";
 
 const SEATS = "/api/v1/seats";
@@ -51,10 +51,14 @@ export function seatRoutes({ database, askDatabase: ask, keeper, guard, metrics 
       ...observed(
         metrics,
         SEATS,
-        guard.guarded("reader", ({ query }) => {
+        guard.guarded("reader", ({ query, request }) => {
           const read = readQuery(query, listQuery);
           if ("problem" in read) return read.problem;
-          return ask(async () => seatPage(await listSeats(database, read.value), keeper));
+          return ask(async () => {
+            const page = await listSeats(database, read.value);
+            guard.charge(request, page.lookedAt / LIST_SEATS_PER_UNIT);
+            return seatPage(page, keeper);
+          });
         }),
       ),
       { detail: seatsDetail },

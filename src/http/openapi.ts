@@ -32,7 +32,9 @@ const DETAILS = {
   "cross-site":
     "Origin: a page of https://shop.example may change nothing here; add its origin to CORS_ORIGINS to allow it.",
   "idempotency-key-reused": "Idempotency-Key: was sent with another request before; choose a new one.",
-  "rate-limited": "The limit is 1000 requests in 10 s; wait 7 s.",
+  "request-too-costly":
+    "Too many seats would have to be looked at; name fewer sections or preferences, or let bestAvailable be adjacency preferred.",
+  "rate-limited": "The limit is 1000 requests in 10 s, of which a costly one counts as several; wait 7 s.",
   unavailable: "The database cannot be asked now.",
 } satisfies ProblemExamples;
 

@@ -26,7 +26,7 @@ const PROBLEMS = {
   "extension-limit-reached": { status: 409, title: "The hold cannot last longer" },
   "reservation-expired": { status: 410, title: "The hold is over" },
   "idempotency-key-reused": { status: 422, title: "The Idempotency-Key was used for another request" },
-  "search-too-costly": { status: 422, title: "The request asks for more work than one request may" },
+  "request-too-costly": { status: 422, title: "The request asks for more work than one request may" },
   "event-not-found": { status: 404, title: "There is no such event" },
   "seat-not-found": { status: 404, title: "There is no such seat" },
   "caller-denied": { status: 403, title: "The caller is denied for a time" },

@@ -24,7 +24,8 @@ export interface Listener {
 }
 
 export type Opened =
-  | { kind: "open"; body: ReadableStream<Uint8Array> }
+  /** `missedRows` are sent first; undefined where they have to be read for it, or cannot be had. */
+  | { kind: "open"; body: ReadableStream<Uint8Array>; missedRows: number | undefined }
   | { kind: "full" }
   /** The client listens as often as one may. */
   | { kind: "too-many" }
@@ -67,7 +68,7 @@ export class ChangeHub {
       if (position && !(await tail.canBePast(position))) return { kind: "unknown-position" };
       if (this.closing) return { kind: "closing" };
       stream = this.add(listener, recent);
-      return { kind: "open", body: stream.body };
+      return { kind: "open", body: stream.body, missedRows: position ? recent.rowsAfter(position) : 0 };
     } finally {
       if (!stream) this.leave(client);
     }

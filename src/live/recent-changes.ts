@@ -103,6 +103,18 @@ export class RecentChanges {
     return this.rounds[low];
   }
 
+  /** How many rows lie beyond `position`; undefined where that is no longer kept. */
+  rowsAfter(position: Cursor): number | undefined {
+    if (comparePositions(position, this.begin) < 0) return undefined;
+    let count = 0;
+    for (let index = this.rounds.length - 1; index >= 0; index--) {
+      const round = this.rounds[index];
+      if (!round || comparePositions(round.end, position) <= 0) break;
+      count += round.rowCount;
+    }
+    return count;
+  }
+
   private trim(): void {
     let first = 0;
     while (this.rowCount > this.limitRows) {

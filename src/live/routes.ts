@@ -12,6 +12,11 @@ const RETRY_AFTER = { "retry-after": "5" };
 /** What a stream that has ended gets to leave in; a client that takes nothing is then disconnected. */
 const LINGER_SECONDS = 10;
 
+/** Changes that are sent again in a millisecond, which is one unit of a rate limit; 106 bytes each. */
+const REWOUND_ROWS_PER_UNIT = 1000;
+/** What a client is charged whose past has to be read: all who come back at the same time share that. */
+const READ_BACK_ROWS = 10_000;
+
 const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
@@ -23,7 +28,7 @@ export interface LiveOptions {
   hub: ChangeHub;
   /** Rejects when the database would have to be asked and cannot. */
   knowsEvent(eventId: number): boolean | Promise<boolean>;
-  guard: Pick<Guard, "guarded" | "identityOf">;
+  guard: Pick<Guard, "guarded" | "identityOf" | "charge">;
   metrics: Metrics;
 }
 
@@ -62,6 +67,7 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
           });
           switch (opened.kind) {
             case "open":
+              guard.charge(request, (opened.missedRows ?? READ_BACK_ROWS) / REWOUND_ROWS_PER_UNIT);
               // Writes do not count against IDLE_TIMEOUT_SECONDS under Bun: heartbeats would not keep it open.
               server?.timeout(request, 0);
               return new Response(opened.body, { headers: HEADERS });

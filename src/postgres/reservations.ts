@@ -53,18 +53,23 @@ export async function findReplay(
   return same ? facts : "key_mismatch";
 }
 
-/** When the first of the holds on these seats ends, in ms since 1970; on all seats of an event, for its id. */
+/** Live holds that are looked at for the first that ends; what ends after all of these is no news to anybody. */
+const EARLIEST_LIMIT_HOLDS = 10_000;
+
+/** When the first of the holds on these seats ends, in ms since 1970; of an event's, for its id. */
 export async function findEarliestHoldEnd(
   database: NodePgDatabase,
   seats: number[] | { eventId: number },
 ): Promise<number | undefined> {
-  const ofThese = Array.isArray(seats)
-    ? sql`id = any(${sql.param(seats)}::bigint[])`
-    : sql`id in (select unnest(seat_ids) from reservations
-        where event_id = ${seats.eventId} and status = 'held' and expires_at > now())`;
-  const { rows } = await database.execute<{ endsAtMs: number | null }>(sql`
-    select floor(extract(epoch from min(hold_expires_at)) * 1000)::float8 as "endsAtMs"
-    from seats where ${ofThese} and hold_expires_at > now()`);
+  const ends = Array.isArray(seats)
+    ? sql`select hold_expires_at as ends_at from seats where id = any(${sql.param(seats)}::bigint[]) and hold_expires_at > now()`
+    : sql`select expires_at as ends_at from (
+        select event_id, expires_at from reservations where status = 'held' and expires_at > now()
+        order by expires_at limit ${EARLIEST_LIMIT_HOLDS}
+      ) as first_ones where event_id = ${seats.eventId}`;
+  const { rows } = await database.execute<{ endsAtMs: number | null }>(
+    sql`select floor(extract(epoch from min(ends_at)) * 1000)::float8 as "endsAtMs" from (${ends}) as holds`,
+  );
   return rows[0]?.endsAtMs ?? undefined;
 }
 

@@ -31,6 +31,19 @@ export async function readDatabaseTimeMs(database: NodePgDatabase): Promise<numb
   return rows[0]?.ms ?? 0;
 }
 
+/** How many ledger rows seats with neighbouring ids have, counted up to a limit. */
+export async function countHistoryRows(
+  database: NodePgDatabase,
+  { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },
+  limit: number,
+): Promise<number> {
+  const { rows } = await database.execute<{ count: number }>(sql`
+    select count(*)::int as count from (
+      select from seat_events where seat_id >= ${firstSeatId} and seat_id < ${firstSeatId + seatCount} limit ${limit}
+    ) as counted`);
+  return rows[0]?.count ?? 0;
+}
+
 /**
  * What seats with neighbouring ids were at a moment, by the newest row of each that was written until then: 4
  * bytes big-endian a seat that had changed by then, its index in the range times 4 plus 1 available, 2 held

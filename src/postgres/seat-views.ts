@@ -46,6 +46,8 @@ export interface SeatPage {
   seats: SeatView[];
   /** What the next page goes on after; null when nothing follows. A page may be short though more follow. */
   next: number | null;
+  /** Seats that were looked at for it, at most. */
+  lookedAt: number;
 }
 
 /** Seats by id. */
@@ -69,12 +71,16 @@ export async function listSeats(database: NodePgDatabase, query: SeatQuery): Pro
     .where(and(...filters))
     .orderBy(asc(seats.id))
     .limit(limit);
-  if (found.length === limit) return { seats: found, next: found.at(-1)?.seatId ?? null };
+  if (found.length === limit) {
+    const last = found.at(-1)?.seatId ?? after;
+    return { seats: found, next: last, lookedAt: Math.min(SCAN_LIMIT_SEATS, last - after) };
+  }
   const [further] = await database
     .select({ id: seats.id })
     .from(seats)
     .where(and(gt(seats.id, scanEnd), range && lt(seats.id, range.end)))
     .orderBy(asc(seats.id))
     .limit(1);
-  return { seats: found, next: further ? scanEnd : null };
+  const end = Math.min(scanEnd, range ? range.end - 1 : scanEnd);
+  return { seats: found, next: further ? scanEnd : null, lookedAt: Math.max(0, end - after) };
 }

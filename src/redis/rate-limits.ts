@@ -20,10 +20,14 @@ export interface Standing {
   msBeforeNext: number;
 }
 
-/** Counts one request and gives where its subject then stands over all processes; undefined when Redis cannot be asked. */
-export type SharedCount = (subject: string) => Promise<Standing | undefined>;
+/** Counts a request of so many units and gives where its subject then stands over all processes; undefined when Redis cannot be asked. */
+export type SharedCount = (subject: string, units: number) => Promise<Standing | undefined>;
 
-type Answer = (standing: Standing | undefined) => void;
+/** A request whose count waits for Redis. */
+interface Uncounted {
+  units: number;
+  answer(standing: Standing | undefined): void;
+}
 
 /**
  * Requests counted by all processes together, in Redis.
@@ -60,23 +64,25 @@ export class SharedCounts {
   counter(policy: string, points: number, windowSeconds: number): SharedCount {
     const limiter = this.limiter(policy, points, windowSeconds);
     /** Of the subjects with a command under way. */
-    const gathered = new Map<string, Answer[]>();
-    const begin = async (subject: string, answers: Answer[]) => {
+    const gathered = new Map<string, Uncounted[]>();
+    const begin = async (subject: string, requests: Uncounted[]) => {
       gathered.set(subject, []);
-      const last = await this.consume(limiter, subject, answers.length);
-      for (const [position, answer] of answers.entries()) {
-        const later = answers.length - 1 - position;
+      let later = requests.reduce((sum, { units }) => sum + units, 0);
+      const last = await this.consume(limiter, subject, later);
+      for (const { units, answer } of requests) {
+        later -= units;
         answer(last && { consumedPoints: last.consumedPoints - later, msBeforeNext: last.msBeforeNext });
       }
       const next = gathered.get(subject) ?? [];
       gathered.delete(subject);
       if (next.length > 0) void begin(subject, next);
     };
-    return (subject) => {
+    return (subject, units) => {
       const { promise, resolve } = Promise.withResolvers<Standing | undefined>();
       const waiting = gathered.get(subject);
-      if (waiting) waiting.push(resolve);
-      else void begin(subject, [resolve]);
+      const request = { units, answer: resolve };
+      if (waiting) waiting.push(request);
+      else void begin(subject, [request]);
       return promise;
     };
   }
@@ -98,11 +104,11 @@ export class SharedCounts {
   private async consume(
     limiter: RateLimiterRedis,
     subject: string,
-    requestCount: number,
+    units: number,
   ): Promise<Standing | undefined> {
     if (this.degraded) return undefined;
     try {
-      return await limiter.consume(subject, requestCount);
+      return await limiter.consume(subject, units);
     } catch (refusal) {
       if (refusal instanceof RateLimiterRes) return refusal;
       this.link.fail(refusal instanceof Error ? refusal : new Error(String(refusal)));

@@ -1,54 +1,73 @@
 import type { Section } from "../catalogue/catalogue.ts";
 
-/** Neighbouring ids, both ends included. */
-export interface SeatRange {
-  first: number;
-  last: number;
-}
+/** No look begins sooner after the one before: four a second are what searches cost the database, whatever is asked. */
+const LOOK_INTERVAL_MS = 250;
+/** Longest wait for a look, its turn included. */
+const DEADLINE_MS = 1000;
+/** Who wait for looks at once. */
+const WAITING_LIMIT = 1000;
 
-interface Looks {
-  current: Promise<void>;
-  next: Promise<void> | undefined;
+interface Turn {
+  /** By id. */
+  sections: Map<number, Section>;
+  done: PromiseWithResolvers<boolean>;
 }
 
 /**
- * Asks the database which seats of some sections are free, for requests whose memory knows of none: nobody
- * is told "sold out" by a memory that may be old. However many ask for the same at once, one look is under
- * way; who comes meanwhile needs the next, since the first may have looked before.
+ * Asks the database what is free, for requests whose memory knows of nothing: nobody is told "sold out" by a
+ * memory that may be old. One look is under way at a time, for all events. Who comes meanwhile, or before the next
+ * may begin, shares the next: it begins after they came, so that what it says is true for each of them.
+ *
+ * States: idle → (somebody asks) → pausing, until the last look is 250 ms old → looking → pausing, when somebody
+ * has come meanwhile, or idle.
  */
 export class FreeSeats {
-  private readonly looks = new Map<string, Looks>();
+  private next: Turn | undefined;
+  private isAtWork = false;
+  private waiting = 0;
+  private lookedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param look reads the free seats of these ranges into memory; rejects when the database cannot be asked. */
-  constructor(private readonly look: (ranges: SeatRange[]) => Promise<void>) {}
+  /** @param look brings into memory what is free in these sections; rejects when the database cannot be asked. */
+  constructor(private readonly look: (sections: Section[]) => Promise<void>) {}
 
-  /** Resolves when memory has what the database said after this call. */
-  refresh(sections: Section[]): Promise<void> {
-    const ranges = rangesOf(sections);
-    const key = JSON.stringify(ranges);
-    const known = this.looks.get(key);
-    if (!known) return this.begin(key, ranges);
-    known.next ??= known.current.catch(() => undefined).then(() => this.begin(key, ranges));
-    return known.next;
+  /**
+   * Resolves when memory has what the database said after this call; false when that is not to be had in time.
+   * @throws when the database cannot be asked.
+   */
+  async refresh(sections: Section[]): Promise<boolean> {
+    if (this.waiting >= WAITING_LIMIT) return false;
+    this.next ??= { sections: new Map(), done: Promise.withResolvers() };
+    const { next } = this;
+    for (const section of sections) next.sections.set(section.id, section);
+    if (!this.isAtWork) void this.work();
+    const isLate = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => isLate.resolve(false), DEADLINE_MS);
+    this.waiting++;
+    try {
+      return await Promise.race([next.done.promise, isLate.promise]);
+    } finally {
+      this.waiting--;
+      clearTimeout(timer);
+    }
   }
 
-  private begin(key: string, ranges: SeatRange[]): Promise<void> {
-    const looks: Looks = { current: this.look(ranges), next: undefined };
-    this.looks.set(key, looks);
-    looks.current = looks.current.finally(() => {
-      if (this.looks.get(key) === looks && !looks.next) this.looks.delete(key);
-    });
-    return looks.current;
+  private async work(): Promise<void> {
+    this.isAtWork = true;
+    while (this.next) {
+      const pauseMs = this.lookedAt + LOOK_INTERVAL_MS - performance.now();
+      if (pauseMs > 0) await Bun.sleep(pauseMs);
+      const turn: Turn = this.next;
+      this.next = undefined;
+      this.lookedAt = performance.now();
+      // Where nobody waits any longer, nobody hears of its failure either.
+      turn.done.promise.catch(() => undefined);
+      try {
+        await this.look([...turn.sections.values()]);
+        turn.done.resolve(true);
+      } catch (error) {
+        turn.done.reject(error);
+      }
+    }
+    this.isAtWork = false;
   }
-}
-
-/** The sections of an event are neighbours: all of them are one range. */
-function rangesOf(sections: Section[]): SeatRange[] {
-  const ranges: SeatRange[] = [];
-  for (const { firstSeatId, seatCount } of sections.toSorted((a, b) => a.firstSeatId - b.firstSeatId)) {
-    const last = ranges.at(-1);
-    if (last && last.last + 1 === firstSeatId) last.last += seatCount;
-    else ranges.push({ first: firstSeatId, last: firstSeatId + seatCount - 1 });
-  }
-  return ranges;
 }

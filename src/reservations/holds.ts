@@ -1,6 +1,7 @@
 import type { CatalogueEvent, Section } from "../catalogue/catalogue.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
+import { SearchBudget } from "../seats/search-budget.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { Batcher } from "./batcher.ts";
 import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
@@ -18,8 +19,12 @@ export interface HoldsOptions {
   eventOf(seatId: SeatId): CatalogueEvent | undefined;
   /** The event, read from the database where memory does not know it. */
   findEvent(eventId: number): Promise<CatalogueEvent | undefined>;
-  /** Reads the free seats of these sections into memory. */
-  refresh(sections: Section[]): Promise<void>;
+  /**
+   * Brings into memory which seats of these sections are free; false where that cannot be had in time. One look a
+   * request serves all of its wishes.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: who has nothing to say has succeeded
+  refresh(sections: Section[]): Promise<boolean | void>;
   /** What the key was answered with. */
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
 }
@@ -29,12 +34,16 @@ export type HoldResult =
   | HoldOutcome
   | { kind: "replay"; facts: ReservationFacts }
   | { kind: "unfit"; detail: string }
+  /** The search would have to look at more seats than one request may. */
+  | { kind: "too_costly" }
   | { kind: "no_event"; eventId: number };
 
 /** After these the next wish is tried. */
 const MAY_FOLLOW: HoldResult["kind"][] = ["taken", "none", "over_limit", "caller_over_limit"];
 /** Before these are told, the key is looked up: it may have been answered before the seats were gone, or the event changed. */
-const MAY_BE_REPLAYED: HoldResult["kind"][] = ["taken", "none", "missing", "unfit", "no_event", "replayed"];
+const MAY_BE_REPLAYED: HoldResult["kind"][] = [
+  ...(["taken", "none", "missing", "unfit", "no_event", "too_costly", "replayed"] as const),
+];
 
 /** A wish made ready: seats that were named, or a search for some. */
 type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent };
@@ -45,13 +54,29 @@ interface Asked {
   caller: string | null;
 }
 
+/** What the wishes of one request share. */
+interface Choice {
+  body: HoldBody;
+  asked: Asked;
+  budget: SearchBudget;
+  /** Of all its searches. */
+  sections: Section[];
+  /** Whether the database was asked what is free, since the request came. */
+  hasLooked: boolean;
+}
+
 /** Requests to hold seats: the first wish that can be had wins. */
 export class Holds {
   constructor(private readonly options: HoldsOptions) {}
 
   /** @throws when the database has to be read and cannot be. */
-  async hold(body: HoldBody, key: KeyClaim | null, caller: string | null = null): Promise<HoldResult> {
-    const result = await this.firstOf(body, { key, caller });
+  async hold(
+    body: HoldBody,
+    key: KeyClaim | null,
+    caller: string | null = null,
+    budget = new SearchBudget(),
+  ): Promise<HoldResult> {
+    const result = await this.firstOf(body, { key, caller }, budget);
     if (!key || !MAY_BE_REPLAYED.includes(result.kind)) return result;
     const facts = await this.options.findReplay(key);
     if (facts === "key_mismatch") return { kind: "key_mismatch" };
@@ -60,7 +85,7 @@ export class Holds {
   }
 
   /** Every wish must fit, whatever the first ones come to; the refusal of the first is told when none can be had. */
-  private async firstOf(body: HoldBody, asked: Asked): Promise<HoldResult> {
+  private async firstOf(body: HoldBody, asked: Asked, budget: SearchBudget): Promise<HoldResult> {
     const plans: Plan[] = [];
     for (const [index, wish] of wishesOf(body).entries()) {
       const plan = await this.plan(wish, body.eventId);
@@ -68,10 +93,12 @@ export class Holds {
       else if (plan.kind === "no_event" || !body.preferences) return plan;
       else return { kind: "unfit", detail: `preferences.${index}.${plan.detail}` };
     }
+    const sections = plans.flatMap((plan) => ("search" in plan ? plan.search.suitable : []));
+    const choice: Choice = { body, asked, budget, sections: [...new Set(sections)], hasLooked: false };
     let refusal: HoldResult | undefined;
     for (const plan of plans) {
       const result =
-        "seatIds" in plan ? await this.take(plan.seatIds, body, asked) : await this.choose(plan, body, asked);
+        "seatIds" in plan ? await this.take(plan.seatIds, body, asked) : await this.choose(plan, choice);
       if (!MAY_FOLLOW.includes(result.kind)) return result;
       refusal ??= result;
     }
@@ -107,26 +134,29 @@ export class Holds {
   /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
   private async choose(
     { search, event }: Extract<Plan, { search: Search }>,
-    body: HoldBody,
-    asked: Asked,
-  ): Promise<HoldOutcome> {
-    let hasLooked = false;
+    choice: Choice,
+  ): Promise<HoldResult> {
+    const { body, asked, budget } = choice;
     // Somebody else is after these: memory may not know it yet.
     const lost = new Set<SeatId>();
     let outcome: HoldOutcome = { kind: "none" };
     for (let attempt = 1; attempt <= ATTEMPT_LIMIT; ) {
-      const seatIds = search.next(lost);
+      const seatIds = search.next(lost, budget);
       if (seatIds) {
         attempt++;
         outcome = await this.take(seatIds, body, asked);
         if (outcome.kind !== "taken") return outcome;
         for (const { seatId } of outcome.seats) lost.add(seatId);
-      } else if (hasLooked) {
+      } else if (budget.isSpent) {
+        return outcome.kind === "none" ? { kind: "too_costly" } : outcome;
+      } else if (choice.hasLooked || search.suitable.length === 0) {
         if (!isOnSale(event)) return { kind: "closed", why: "not_on_sale" };
-        return contended(search.awaited());
+        const awaited = contended(search.awaited(budget));
+        return awaited.kind === "none" && budget.isSpent ? { kind: "too_costly" } : awaited;
       } else {
-        await this.options.refresh(search.sections);
-        hasLooked = true;
+        if ((await this.options.refresh(choice.sections)) === false)
+          return { kind: "busy", reason: "overloaded" };
+        choice.hasLooked = true;
       }
     }
     return outcome;

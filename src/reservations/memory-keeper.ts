@@ -15,6 +15,12 @@ const PAGE_LIMIT_SEATS = 20_000;
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
 
+/** A moment of the database, and when it was asked for by this process's clock. */
+export interface Mark {
+  moment: Moment;
+  takenAtMs: number;
+}
+
 type Page = (after: number, limit: number) => Promise<PackedSeats>;
 
 /** Reads page after page into memory, of seats after the one given. */
@@ -39,7 +45,7 @@ function learnPacked(memory: SeatMemory, after: number, seats: Buffer): void {
  * have been announced just after it, into the loss.
  */
 export class MemoryKeeper {
-  private marks: [older: Moment | undefined, newer: Moment | undefined] = [undefined, undefined];
+  private marks: [older: Mark | undefined, newer: Mark | undefined] = [undefined, undefined];
   private readonly timer: ReturnType<typeof setInterval>;
   private current: Promise<void> | undefined;
   /** One more, for all who ask while one is under way. */
@@ -77,6 +83,11 @@ export class MemoryKeeper {
     return this.filled;
   }
 
+  /** A moment from before which memory has everything; undefined until it was filled. */
+  get completeSince(): Mark | undefined {
+    return this.isCold ? undefined : this.marks[0];
+  }
+
   /** The marks are of another epoch now; the next catch-up reads everything. */
   forget(): void {
     this.marks = [undefined, undefined];
@@ -96,10 +107,10 @@ export class MemoryKeeper {
 
   private async read(): Promise<void> {
     const [older] = this.marks;
-    const now = await readMoment(this.database);
-    if (older && older.epoch === now.epoch) {
+    const now = await this.takeMark();
+    if (older && older.moment.epoch === now.moment.epoch) {
       await learnPages(this.memory, (after, limit) =>
-        readChangedSeatsAfter(this.database, older, after, limit),
+        readChangedSeatsAfter(this.database, older.moment, after, limit),
       );
     } else await this.readAll();
     this.marks = [now, undefined];
@@ -126,7 +137,12 @@ export class MemoryKeeper {
    */
   async mark(): Promise<void> {
     if (this.isCold || !this.isFeedLive()) return this.catchUp().catch(() => undefined);
-    const moment = await readMoment(this.database).catch(() => undefined);
-    if (moment && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], moment];
+    const mark = await this.takeMark().catch(() => undefined);
+    if (mark && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], mark];
+  }
+
+  private async takeMark(): Promise<Mark> {
+    const takenAtMs = performance.now();
+    return { moment: await readMoment(this.database), takenAtMs };
   }
 }

@@ -1,4 +1,5 @@
 import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
 import type { Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Opening } from "../opening.ts";
@@ -10,15 +11,16 @@ import {
   findReservation,
   isWithinBuyerLimit,
 } from "../postgres/reservations.ts";
-import { readFreeSeatsAfter, readSeatsNamed } from "../postgres/seats.ts";
+import { readSeatsNamed } from "../postgres/seats.ts";
 import { awaitStandbysOf } from "../postgres/standbys.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Changes } from "./changes.ts";
 import { CheckedHolds } from "./checked-holds.ts";
 import { FreeSeats } from "./free-seats.ts";
+import { FreeSeatsLook } from "./free-seats-look.ts";
 import { Holds } from "./holds.ts";
-import { learnPages } from "./memory-keeper.ts";
+import type { Mark } from "./memory-keeper.ts";
 import { reservationsRoutes } from "./reservation-routes.ts";
 import { SeatFinder } from "./seat-finder.ts";
 import { ReservationTokens } from "./token.ts";
@@ -26,31 +28,26 @@ import { ReservationTokens } from "./token.ts";
 /** For reservations and keys that are looked up and seats that are looked for, apart from readers of the catalogue. */
 export const RESERVATION_READ_CONNECTIONS = 2;
 
+/** For looks at what is free, of which one is under way at a time. */
+export const SEARCH_CONNECTIONS = 1;
+
 export interface ReservationNeighbours {
   batcher: Batcher;
   changes: Changes;
   memory: SeatMemory;
   keeper: CatalogueKeeper;
   guard: Guard;
+  /** A moment from before which memory has everything. */
+  completeSince(): Mark | undefined;
 }
 
 /** The routes of `/api/v1/reservations` with what they stand on. */
 export function openReservations(
-  { config, parts, metrics, log, lifecycle }: Opening,
-  { batcher, changes, memory, keeper, guard }: ReservationNeighbours,
+  opening: Opening,
+  { batcher, changes, memory, keeper, guard, completeSince }: ReservationNeighbours,
 ) {
-  const pool = openPool(
-    {
-      databaseUrl: parts.databaseUrl,
-      connectTimeoutMs: config.connectTimeoutMs,
-      statementTimeoutMs: config.statementTimeoutMs,
-      name: "sentinel-reservation-reads",
-      mayBeReadOnly: true,
-      connectionLimit: RESERVATION_READ_CONNECTIONS,
-    },
-    (error) => log.debug({ error: error.message }, "an idle database connection was lost"),
-  );
-  lifecycle.onClose("pool for reservation reads", () => pool.end());
+  const { config, parts, metrics, log } = opening;
+  const pool = openReads(opening, "reservation-reads", RESERVATION_READ_CONNECTIONS);
   const database = drizzle(pool);
   const { catalogue } = keeper;
   const replayOf = async (key: KeyClaim) => {
@@ -59,9 +56,12 @@ export function openReservations(
     return facts;
   };
   const finder = new SeatFinder({ catalogue, memory, isInFlight: (seatId) => batcher.isInFlight(seatId) });
-  const freeSeats = new FreeSeats((ranges) =>
-    learnPages(memory, (after, limit) => readFreeSeatsAfter(database, ranges, after, limit)),
-  );
+  const freeSeatsLook = new FreeSeatsLook({
+    database: drizzle(openReads(opening, "searches", SEARCH_CONNECTIONS)),
+    memory,
+    completeSince,
+  });
+  const freeSeats = new FreeSeats((sections) => freeSeatsLook.look(sections));
   const checkedHolds = new CheckedHolds({
     batcher,
     memory,
@@ -94,4 +94,24 @@ export function openReservations(
     metrics,
     log,
   });
+}
+
+function openReads(
+  { config, parts, log, lifecycle }: Opening,
+  name: string,
+  connectionLimit: number,
+): pg.Pool {
+  const pool = openPool(
+    {
+      databaseUrl: parts.databaseUrl,
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      name: `sentinel-${name}`,
+      mayBeReadOnly: true,
+      connectionLimit,
+    },
+    (error) => log.debug({ error: error.message }, "an idle database connection was lost"),
+  );
+  lifecycle.onClose(`pool for ${name}`, () => pool.end());
+  return pool;
 }

@@ -48,6 +48,11 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
       return problem("invalid-request", "seatIds: must be seats of one event.");
     case "unfit":
       return problem("invalid-request", refusal.detail);
+    case "too_costly":
+      return problem(
+        "request-too-costly",
+        "Too many seats would have to be looked at; name fewer sections or preferences, or let bestAvailable be adjacency preferred.",
+      );
     case "too_many":
       return problem("invalid-request", "seatIds: are more than the event allows in a reservation.");
     case "closed":

@@ -147,7 +147,10 @@ export const holdDetail: DocumentDecoration = {
       },
     ),
     415: problemResponse("The body is not JSON.", ["unsupported-media-type"]),
-    422: keyReusedResponse,
+    422: problemResponse(
+      "The Idempotency-Key was sent with another request before, or too many seats would have to be looked at.",
+      ["idempotency-key-reused", "request-too-costly"],
+    ),
     503: away,
   },
 };

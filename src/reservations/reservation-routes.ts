@@ -8,6 +8,7 @@ import { readJson } from "../http/json-body.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import type { ReservationView } from "../postgres/reservations.ts";
+import { SEARCH_STEPS_PER_UNIT, SearchBudget } from "../seats/search-budget.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -75,7 +76,9 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
       const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
       const key = claimIn(request, () => guard.identityOf(request, caller), PATH, body, least);
       if (key instanceof Response) return key;
-      const result = await holds.hold(body, key, guard.callerIdOf(request, caller));
+      const budget = new SearchBudget();
+      const result = await holds.hold(body, key, guard.callerIdOf(request, caller), budget);
+      guard.charge(request, budget.spentSteps / SEARCH_STEPS_PER_UNIT);
       metrics.holds.inc({ outcome: result.kind });
       if (result.kind === "held" || result.kind === "replay")
         return created(result.facts, result.kind === "replay");

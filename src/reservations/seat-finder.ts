@@ -1,7 +1,8 @@
 import type { Catalogue, CatalogueEvent, Section } from "../catalogue/catalogue.ts";
-import { findBestSeats, type SeatSearch } from "../seats/best-available.ts";
+import { findBestSeats, type SeatSearch, sectionsThatMaySuit } from "../seats/best-available.ts";
 import { nextFree } from "../seats/general-admission.ts";
 import { nearAlternatives } from "../seats/near-alternatives.ts";
+import type { SearchBudget } from "../seats/search-budget.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Wish } from "./hold-body.ts";
@@ -18,10 +19,21 @@ export interface SeatFinderOptions {
 /** A wish that leaves the choice of seats to the engine, made ready to be asked again and again. */
 export interface Search {
   sections: Section[];
-  /** The seats to try next, none of those to be avoided; undefined when memory knows of no such seats. */
-  next(avoided: ReadonlySet<SeatId>): SeatId[] | undefined;
+  /** Those of them that have seats of the kind that is wanted, free or not. */
+  suitable: Section[];
+  /**
+   * The seats to try next, none of those to be avoided; undefined when memory knows of no such seats, or the budget
+   * is spent.
+   */
+  next(avoided: ReadonlySet<SeatId>, budget?: SearchBudget): SeatId[] | undefined;
   /** Seats that would do, were nobody deciding on them at this moment: whoever does may yet lose them. */
-  awaited(): SeatId[] | undefined;
+  awaited(budget?: SearchBudget): SeatId[] | undefined;
+}
+
+/** What the last search met. */
+interface Seen {
+  /** Seats that somebody is deciding on: without any there are none to be waited for, and no need to look again. */
+  isBusy: boolean;
 }
 
 /** What of a wish does not fit its event. */
@@ -46,10 +58,13 @@ export class SeatFinder {
       return { detail: `quantity: "${section}" has ${found.seatCount} places.` };
     if (found.layout.kind !== "general")
       return { detail: `section: "${section}" has numbered seats; ask for seatIds or bestAvailable.` };
+    const seen: Seen = { isBusy: false };
     return this.unlessSoldOut({
-      sections: [found],
-      next: (avoided) => this.nextPlaces(found, quantity ?? 1, avoided),
-      awaited: () => nextFree(found, quantity ?? 1, 0, this.isAvailable) as SeatId[] | undefined,
+      ...{ sections: [found], suitable: [found], seen },
+      next: (avoided, budget) =>
+        this.nextPlaces(found, quantity ?? 1, this.isFreeBut(avoided, seen), avoided.size > 0, budget),
+      awaited: (budget) =>
+        nextFree(found, quantity ?? 1, 0, this.isAvailable, budget) as SeatId[] | undefined,
     });
   }
 
@@ -69,9 +84,14 @@ export class SeatFinder {
   private readonly isFree = (seatId: number): boolean =>
     this.isAvailable(seatId) && !this.options.isInFlight(seatId as SeatId);
 
-  private isFreeBut(avoided: ReadonlySet<SeatId>): (seatId: number) => boolean {
-    if (avoided.size === 0) return this.isFree;
-    return (seatId) => this.isFree(seatId) && !avoided.has(seatId as SeatId);
+  private isFreeBut(avoided: ReadonlySet<SeatId>, seen: Seen): (seatId: number) => boolean {
+    seen.isBusy = false;
+    return (seatId) => {
+      if (!this.isAvailable(seatId)) return false;
+      const isBusy = this.options.isInFlight(seatId as SeatId) || avoided.has(seatId as SeatId);
+      seen.isBusy ||= isBusy;
+      return !isBusy;
+    };
   }
 
   private searchBest(event: CatalogueEvent, wish: NonNullable<Wish["bestAvailable"]>): Search | Unfit {
@@ -89,41 +109,62 @@ export class SeatFinder {
     const unpriced = wish.priceTiers?.find((name) => !tierNames.includes(name));
     if (unpriced !== undefined)
       return { detail: `bestAvailable.priceTiers: there is no "${unpriced}" in event ${event.id}.` };
-    const sections = wish.sections ? assigned.filter(({ name }) => wish.sections?.includes(name)) : assigned;
-    const search: Omit<SeatSearch, "isFree"> = {
-      quantity: wish.quantity,
-      sections,
+    const named = new Set(wish.sections);
+    const kind: Pick<SeatSearch, "priceTiers" | "accessible"> = {
       ...(wish.priceTiers && { priceTiers: new Set(wish.priceTiers.map((name) => tierNames.indexOf(name))) }),
       accessible: wish.accessible,
+    };
+    const sections = wish.sections ? assigned.filter(({ name }) => named.has(name)) : assigned;
+    const suitable = sectionsThatMaySuit(sections, kind);
+    const search: Omit<SeatSearch, "isFree" | "sections"> = {
+      ...kind,
+      quantity: wish.quantity,
       adjacency: wish.adjacency,
       focal:
         event.focalX === null || event.focalY === null ? undefined : { x: event.focalX, y: event.focalY },
     };
+    const seen: Seen = { isBusy: false };
     return this.unlessSoldOut({
-      sections,
-      next: (avoided) =>
-        findBestSeats({ ...search, isFree: this.isFreeBut(avoided) }) as SeatId[] | undefined,
-      awaited: () => findBestSeats({ ...search, isFree: this.isAvailable }) as SeatId[] | undefined,
+      ...{ sections, suitable, seen },
+      next: (avoided, budget) =>
+        findBestSeats({
+          ...{ ...search, ...(budget && { budget }), sections: this.withFree(suitable) },
+          isFree: this.isFreeBut(avoided, seen),
+        }) as SeatId[] | undefined,
+      awaited: (budget) =>
+        findBestSeats({
+          ...{ ...search, ...(budget && { budget }), sections: this.withFree(suitable) },
+          isFree: this.isAvailable,
+        }) as SeatId[] | undefined,
     });
   }
 
   /** A search of a sold out house looks at every seat (29 ms for a million): the counts say it at once. */
-  private unlessSoldOut({ next, awaited, ...search }: Search): Search {
-    const { memory } = this.options;
-    const mayBeThere = () =>
-      search.sections.some(({ firstSeatId, seatCount }) => memory.mayHaveAvailable(firstSeatId, seatCount));
+  private unlessSoldOut({ next, awaited, seen, ...search }: Search & { seen: Seen }): Search {
+    const mayBeThere = () => this.withFree(search.suitable).length > 0;
     return {
       ...search,
-      next: (avoided) => (mayBeThere() ? next(avoided) : undefined),
-      awaited: () => (mayBeThere() ? awaited() : undefined),
+      next: (avoided, budget) => (mayBeThere() ? next(avoided, budget) : undefined),
+      awaited: (budget) => (seen.isBusy && mayBeThere() ? awaited(budget) : undefined),
     };
   }
 
-  private nextPlaces(section: Section, quantity: number, avoided: ReadonlySet<SeatId>): SeatId[] | undefined {
+  private withFree(sections: Section[]): Section[] {
+    const { memory } = this.options;
+    return sections.filter(({ firstSeatId, seatCount }) => memory.mayHaveAvailable(firstSeatId, seatCount));
+  }
+
+  private nextPlaces(
+    section: Section,
+    quantity: number,
+    isFree: (seatId: number) => boolean,
+    hasLost: boolean,
+    budget: SearchBudget | undefined,
+  ): SeatId[] | undefined {
     // Whoever lost a race jumps: a process that follows close behind another would lose each one after it too.
-    const cursor = avoided.size === 0 ? this.cursors.get(section.id) : undefined;
+    const cursor = hasLost ? undefined : this.cursors.get(section.id);
     const from = cursor ?? Math.floor(Math.random() * section.seatCount);
-    const found = nextFree(section, quantity, from, this.isFreeBut(avoided));
+    const found = nextFree(section, quantity, from, isFree, budget);
     const last = found?.at(-1);
     this.cursors.set(section.id, last === undefined ? from : last - section.firstSeatId + 1);
     return found as SeatId[] | undefined;

@@ -9,7 +9,10 @@ import type { SectionSearch } from "./section-search.ts";
 export function findAdjacent(search: SectionSearch, best: SeatGroup): void {
   for (const row of search.rows) {
     if (best.outdoes(search.leastDistanceOf(row, false))) return;
-    if (!best.outdoes(search.leastDistanceOf(row, true))) searchRow(search, row, best);
+    const length = search.lengthOf(row);
+    if (length < search.quantity || best.outdoes(search.leastDistanceOf(row, true))) continue;
+    if (!search.budget.take(length)) return;
+    searchRow(search, row, best);
   }
 }
 

@@ -1,8 +1,9 @@
 import { findAdjacent } from "./adjacent-seats.ts";
 import { FreeRuns } from "./free-runs.ts";
 import { NearestSeats } from "./nearest-seats.ts";
+import { SearchBudget } from "./search-budget.ts";
 import { SeatGroup } from "./seat-group.ts";
-import { flawsByTraits, type SearchedSection } from "./seat-wish.ts";
+import { flawsByTraits, NOT_ALLOWED, type SearchedSection } from "./seat-wish.ts";
 import { SectionSearch } from "./section-search.ts";
 import { findSplit } from "./split-seats.ts";
 
@@ -20,6 +21,8 @@ export interface SeatSearch {
   /** Where everybody wants to sit; undefined: the middle of the first row of each section. */
   focal: { x: number; y: number } | undefined;
   isFree: (seatId: number) => boolean;
+  /** Where it is spent, the search ends with the best it has found so far. */
+  budget?: SearchBudget;
 }
 
 /**
@@ -43,7 +46,7 @@ export interface SeatSearch {
  * With accessible seats to `avoid`, all steps are tried without them; only when none of these finds anything,
  * once more with them, and the groups with the fewest of them are best within a step.
  *
- * Cost: rows that cannot be better are left out, so while blocks are free a few hundred looks will do; where
+ * Cost: sections without a seat of the kind that is wanted cost nothing; rows that cannot be better are left out, so while blocks are free a few hundred looks will do; where
  * there are none, a little over one look at each seat, and twice that when only accessible seats are left.
  * Blocks of 4 in 20,000 seats: 3 to 7 µs with half of them taken, 70 to 130 µs with 1% left or none
  * (`bun run bench:micro`), most of it the looks: `isFree` must be quick.
@@ -64,16 +67,43 @@ export function findBestSeats(search: SeatSearch): number[] | undefined {
 }
 
 /** Spares a sold-out section the second search. */
-const isAccessibleFree = ({ sections, isFree }: SeatSearch) =>
-  sections.some(({ seating, firstSeatId }) =>
-    seating.accessibleSeats.some((index) => isFree(firstSeatId + index)),
+const isAccessibleFree = ({ sections, isFree, budget }: SeatSearch) =>
+  sections.some(
+    ({ seating, firstSeatId }) =>
+      (budget?.take(seating.accessibleSeats.length) ?? true) &&
+      seating.accessibleSeats.some((index) => isFree(firstSeatId + index)),
   );
 
+/** Accessible seats are few: to look at them first spares a search of the whole house for seats that it does not have. */
+function isEnoughAccessible({ sections, quantity, isFree, budget }: SeatSearch, flaws: Int32Array): boolean {
+  let count = 0;
+  for (const { seating, firstSeatId } of sections) {
+    if (budget?.take(seating.accessibleSeats.length) === false) return false;
+    for (const index of seating.accessibleSeats) {
+      if (flaws[seating.traitsOf(index)] !== NOT_ALLOWED && isFree(firstSeatId + index)) count++;
+    }
+    if (count >= quantity) return true;
+  }
+  return false;
+}
+
+/** Of these sections those that have a seat of the kind that is wanted, free or not. */
+export function sectionsThatMaySuit<Section extends SearchedSection>(
+  sections: readonly Section[],
+  { priceTiers, accessible }: Pick<SeatSearch, "priceTiers" | "accessible">,
+): Section[] {
+  const flaws = flawsByTraits(priceTiers, accessible === "avoid" ? "few" : accessible);
+  return sections.filter(({ seating }) => seating.hasAnyOf((traits) => flaws[traits] !== NOT_ALLOWED));
+}
+
 function findAmong(search: SeatSearch, accessible: "only" | "any" | "none" | "few"): number[] | undefined {
-  const { quantity, isFree } = search;
-  const wish = { quantity, isFree, flawsByTraits: flawsByTraits(search.priceTiers, accessible) };
+  const { quantity, isFree, budget = new SearchBudget(Number.POSITIVE_INFINITY) } = search;
+  const flaws = flawsByTraits(search.priceTiers, accessible);
+  if (accessible === "only" && !isEnoughAccessible(search, flaws)) return undefined;
+  const wish = { quantity, isFree, budget, flawsByTraits: flaws };
   const sections = search.sections
     .filter(({ seating }) => seating.layout.kind === "assigned")
+    .filter(({ seating }) => seating.hasAnyOf((traits) => flaws[traits] !== NOT_ALLOWED))
     .map((section) => new SectionSearch(section, wish, search.focal));
 
   const adjacent = new SeatGroup();

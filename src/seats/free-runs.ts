@@ -1,6 +1,9 @@
 import { NearestSeats } from "./nearest-seats.ts";
 import type { SectionSearch } from "./section-search.ts";
 
+/** What it costs to compare one seat with the nearest so far, in looks at a seat. */
+const NEAREST_STEPS = 4;
+
 /** Where runs are written, by one search after another: nothing is allocated for a seat. As long as the longest section. */
 let starts = new Uint32Array(0);
 let ends = new Uint32Array(0);
@@ -24,7 +27,7 @@ export class FreeRuns {
     }
     let count = 0;
     for (let row = 0; row < rowCount; row++) {
-      count = this.collect(row, count);
+      if (search.budget.take(search.lengthOf(row))) count = this.collect(row, count);
       this.rowFirst[row + 1] = count;
     }
   }
@@ -58,11 +61,19 @@ export class FreeRuns {
     const nearest = new NearestSeats(search.quantity);
     for (const row of search.rows) {
       if (nearest.outdoes(search.depthOf(row))) break;
+      if (!search.budget.take(NEAREST_STEPS * this.openIn(row))) break;
       for (let run = this.firstOf(row); run < this.firstOf(row + 1); run++)
         for (let index = this.startOf(run); index < this.endOf(run); index++)
           nearest.offer(search.firstSeatId + index, search.flawsAt(index), search.seatDistanceOf(row, index));
     }
     return nearest;
+  }
+
+  /** How many open seats the row has. */
+  private openIn(row: number): number {
+    let count = 0;
+    for (let run = this.firstOf(row); run < this.firstOf(row + 1); run++) count += this.lengthOf(run);
+    return count;
   }
 
   private collect(row: number, count: number): number {

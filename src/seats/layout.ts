@@ -78,6 +78,8 @@ export class Seating {
   /** Indices of the accessible seats; four bytes for each. */
   readonly accessibleSeats: Uint32Array;
   private readonly traits: Uint8Array;
+  /** Which traits its seats have. */
+  private readonly kinds: readonly number[];
 
   constructor(readonly layout: SectionLayout) {
     const counts = layout.kind === "general" ? [layout.capacity] : layout.rows.map((row) => row.seatCount);
@@ -86,6 +88,7 @@ export class Seating {
     this.seatCount = this.startOf(counts.length);
     this.traits = new Uint8Array(this.seatCount).fill(layout.priceTier);
     if (layout.kind === "assigned") for (const area of layout.areas) this.apply(area);
+    this.kinds = [...new Set(this.traits)];
     this.accessibleSeats = Uint32Array.from(this.traits.keys().filter((index) => this.isAccessible(index)));
   }
 
@@ -167,6 +170,11 @@ export class Seating {
   /** Tier and flags in one byte, so that a search judges each kind of seat once. */
   traitsOf(index: number): number {
     return this.traits[index] ?? 0;
+  }
+
+  /** Whether some seat has such traits. */
+  hasAnyOf(isWanted: (traits: number) => boolean): boolean {
+    return this.kinds.some(isWanted);
   }
 
   private apply(area: AreaLayout): void {

@@ -29,6 +29,8 @@ export class SeatMemory {
   private changed = 0;
   /** How many seats of each page are free: a search passes over what is sold out. */
   private readonly freeInPage = new Map<number, number>();
+  /** How many seats of each page are remembered. */
+  private readonly knownInPage = new Map<number, number>();
   private lastNumber = -1;
   private lastPage: Uint32Array | undefined;
 
@@ -76,7 +78,11 @@ export class SeatMemory {
     const place = seatId % PAGE_SEATS;
     const known = page?.[place] ?? 0;
     if (!page || known === word) return;
-    this.known += Number(word !== 0) - Number(known !== 0);
+    const added = Number(word !== 0) - Number(known !== 0);
+    if (added !== 0) {
+      this.known += added;
+      this.knownInPage.set(number, (this.knownInPage.get(number) ?? 0) + added);
+    }
     this.changed++;
     page[place] = word;
     const more =
@@ -88,6 +94,7 @@ export class SeatMemory {
   clear(): void {
     this.pages.clear();
     this.freeInPage.clear();
+    this.knownInPage.clear();
     this.lastNumber = -1;
     this.known = 0;
     this.changed++;
@@ -115,6 +122,19 @@ export class SeatMemory {
       if ((this.freeInPage.get(number) ?? 0) > 0) return true;
     }
     return false;
+  }
+
+  /** Whether every one of these neighbours is remembered. */
+  knowsAll(firstSeatId: number, seatCount: number): boolean {
+    const end = firstSeatId + seatCount;
+    for (let seatId = firstSeatId; seatId < end; ) {
+      const number = Math.floor(seatId / PAGE_SEATS);
+      const next = Math.min(end, (number + 1) * PAGE_SEATS);
+      if (this.knownInPage.get(number) !== PAGE_SEATS)
+        for (; seatId < next; seatId++) if (this.wordOf(seatId) === 0) return false;
+      seatId = next;
+    }
+    return true;
   }
 
   /** The newest version known; -1, which no seat has, for a seat that is not. */

@@ -1,4 +1,5 @@
 import { ACCESSIBLE_BIT, RESTRICTED_VIEW_BIT, type Seating, TIER_MASK, TRAITS_LIMIT } from "./layout.ts";
+import type { SearchBudget } from "./search-budget.ts";
 
 /** One section to search. Seat `firstSeatId + index` is at `index` of the seating. */
 export interface SearchedSection {
@@ -12,6 +13,7 @@ export interface SeatWish {
   /** Flaws of a seat by its traits (see `Seating`), or `NOT_ALLOWED`. */
   flawsByTraits: Int32Array;
   isFree: (seatId: number) => boolean;
+  budget: SearchBudget;
 }
 
 /** In place of flaws: a seat that is not to be had. */

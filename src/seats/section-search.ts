@@ -1,4 +1,5 @@
 import type { Seating } from "./layout.ts";
+import type { SearchBudget } from "./search-budget.ts";
 import { FLAW, NOT_ALLOWED, type SearchedSection, type SeatWish } from "./seat-wish.ts";
 
 /** A section of numbered seats as one search sees it: which may be had, what speaks against them, how far they are. */
@@ -11,6 +12,7 @@ export class SectionSearch {
   readonly rows: Uint32Array;
   private readonly flawsByTraits: Int32Array;
   readonly isFree: (seatId: number) => boolean;
+  readonly budget: SearchBudget;
   private readonly focal: { x: number; y: number };
   /** Rows are centred on it. */
   private readonly middleX: number;
@@ -24,9 +26,14 @@ export class SectionSearch {
     this.seatSpacing = seatSpacing;
     this.flawsByTraits = wish.flawsByTraits;
     this.isFree = wish.isFree;
+    this.budget = wish.budget;
     this.focal = focal ?? { x, y };
     this.middleX = x;
     this.rows = this.rowsOutwards();
+  }
+
+  lengthOf(row: number): number {
+    return this.seating.startOf(row + 1) - this.seating.startOf(row);
   }
 
   /** Whether a seat is free and may be had. */

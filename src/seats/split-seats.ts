@@ -14,6 +14,7 @@ export function findSplit(search: SectionSearch, runs: FreeRuns, best: SeatGroup
   const { quantity, seating } = search;
   for (let row = 0; row + 1 < seating.rowCount; row++) {
     if (runs.longestOf(row) + runs.longestOf(row + 1) < quantity) continue;
+    if (search.budget.isSpent) return;
     const frontEnd = runs.firstOf(row + 1);
     const backEnd = runs.firstOf(row + 2);
     let front = runs.firstOf(row);
@@ -42,6 +43,8 @@ function weighSplit(
   const first = runs.startOf(run);
   const count = runs.lengthOf(run);
   const rest = search.quantity - count;
+  // The last groups of a search that is cut off are not weighed.
+  if (!search.budget.take(count + rest * Math.max(1, runs.lengthOf(otherRun) - rest + 1))) return;
   const middle = search.middleOf(row, first, count);
   const distance = search.distanceOf(row, middle, count);
   if (best.outdoes(distance)) return;

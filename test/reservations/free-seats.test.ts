@@ -1,120 +1,112 @@
-import { expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import type { Section } from "../../src/catalogue/catalogue.ts";
 import { FreeSeats } from "../../src/reservations/free-seats.ts";
-import { turn } from "./worker.ts";
 
-const section = (id: number) => ({ firstSeatId: 10 * id, seatCount: 5 }) as Section;
+/** No look begins sooner after the one before. */
+const INTERVAL_MS = 250;
+const DEADLINE_MS = 1000;
+
+beforeEach(() => jest.useFakeTimers());
+afterEach(() => jest.useRealTimers());
+
+const section = (id: number) => ({ id }) as Section;
+
+/** Lets everything happen that waits for no timer. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+async function after(ms: number): Promise<void> {
+  jest.advanceTimersByTime(ms);
+  await settle();
+}
 
 /** Looks that end when the test says so. */
 function openLooks() {
-  const looks: { id: number; ends(): Promise<void>; fails(): Promise<void> }[] = [];
+  const looks: { ids: number[]; ends(): Promise<void>; fails(): Promise<void> }[] = [];
   const freeSeats = new FreeSeats(
-    (ranges) =>
+    (sections) =>
       new Promise((resolve, reject) => {
         looks.push({
-          id: (ranges[0]?.first ?? 0) / 10,
+          ids: sections.map(({ id }) => id),
           ends: () => {
             resolve();
-            return turn();
+            return settle();
           },
           fails: () => {
             reject(new Error("the database cannot be asked"));
-            return turn();
+            return settle();
           },
         });
       }),
   );
-  const refresh = (id: number) => {
-    const asked: { state?: "fresh" | "failed" } = {};
-    freeSeats.refresh([section(id)]).then(
-      () => Object.assign(asked, { state: "fresh" }),
+  const refresh = (...ids: number[]) => {
+    const asked: { state?: boolean | "failed" } = {};
+    freeSeats.refresh(ids.map(section)).then(
+      (isFresh) => Object.assign(asked, { state: isFresh }),
       () => Object.assign(asked, { state: "failed" }),
     );
     return asked;
   };
-  const lookedAt = () => looks.map(({ id }) => id);
-  return { looks, lookedAt, refresh };
+  return { looks, refresh, lookedAt: () => looks.map(({ ids }) => ids) };
 }
 
-test("a first caller's look begins at once, and is over when the database has answered", async () => {
+test("the first look begins at once, and is over when the database has answered", async () => {
   const { looks, lookedAt, refresh } = openLooks();
   const asked = refresh(1);
-  expect(lookedAt()).toEqual([1]);
-  await turn();
-  expect(asked.state).toBeUndefined();
+  await settle();
+  expect([lookedAt(), asked.state]).toEqual([[[1]], undefined]);
   await looks[0]?.ends();
-  expect(asked.state).toBe("fresh");
+  expect(asked.state).toBe(true);
 });
 
-test("however many come while a look is under way, they share one more, which begins after it", async () => {
+test("whoever comes while a look is under way shares the next, which begins after they came", async () => {
   const { looks, lookedAt, refresh } = openLooks();
   const first = refresh(1);
-  const late = [refresh(1), refresh(1), refresh(1)];
-  await turn();
-  expect(lookedAt()).toEqual([1]);
+  await settle();
+  const late = [refresh(1), refresh(2, 3), refresh(2)];
   await looks[0]?.ends();
-  expect([first.state, late.map(({ state }) => state)]).toEqual(["fresh", [undefined, undefined, undefined]]);
-  expect(lookedAt()).toEqual([1, 1]);
+  expect([first.state, late.map(({ state }) => state)]).toEqual([true, [undefined, undefined, undefined]]);
+  await after(INTERVAL_MS);
+  expect(lookedAt()).toEqual([[1], [1, 2, 3]]);
   await looks[1]?.ends();
-  expect(late.map(({ state }) => state)).toEqual(["fresh", "fresh", "fresh"]);
+  expect(late.map(({ state }) => state)).toEqual([true, true, true]);
 });
 
-test("who comes during the second look gets a third", async () => {
+test("looks follow each other no closer than their interval, however often they are asked for", async () => {
   const { looks, lookedAt, refresh } = openLooks();
   refresh(1);
-  refresh(1);
+  await settle();
   await looks[0]?.ends();
-  const third = refresh(1);
-  await looks[1]?.ends();
-  expect([lookedAt(), third.state]).toEqual([[1, 1, 1], undefined]);
-  await looks[2]?.ends();
-  expect(third.state).toBe("fresh");
+  for (let time = 0; time < 10; time++) {
+    refresh(time);
+    await after(20);
+  }
+  expect(lookedAt()).toHaveLength(1);
+  await after(50);
+  expect(lookedAt()).toEqual([[1], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]);
 });
 
-test("each section has looks of its own", async () => {
+test("a look that takes too long is waited for no longer, and no other begins beside it", async () => {
   const { looks, lookedAt, refresh } = openLooks();
-  const [one, other] = [refresh(1), refresh(2)];
-  expect(lookedAt()).toEqual([1, 2]);
-  await looks[1]?.ends();
-  expect([one.state, other.state]).toEqual([undefined, "fresh"]);
-});
-
-test("when nobody waits the next caller looks anew, at once", async () => {
-  const { looks, lookedAt, refresh } = openLooks();
-  refresh(1);
+  const [first] = [refresh(1)];
+  await settle();
+  const next = refresh(2);
+  await after(DEADLINE_MS);
+  expect([first.state, next.state, lookedAt()]).toEqual([false, false, [[1]]]);
   await looks[0]?.ends();
-  refresh(1);
-  expect(lookedAt()).toEqual([1, 1]);
+  await after(INTERVAL_MS);
+  expect(lookedAt()).toEqual([[1], [2]]);
 });
 
 test("a look that fails is told to those who waited for it, not to those who wait for the next", async () => {
   const { looks, refresh } = openLooks();
   const first = refresh(1);
+  await settle();
   const late = refresh(1);
   await looks[0]?.fails();
   expect([first.state, late.state]).toEqual(["failed", undefined]);
+  await after(INTERVAL_MS);
   await looks[1]?.ends();
-  expect(late.state).toBe("fresh");
-});
-
-test("after a look that failed the next caller looks anew", async () => {
-  const { looks, refresh } = openLooks();
-  refresh(1);
-  await looks[0]?.fails();
-  const next = refresh(1);
-  await looks[1]?.ends();
-  expect(next.state).toBe("fresh");
-});
-
-test("neighbouring sections are one range of the look, others one each", async () => {
-  const looked: unknown[] = [];
-  const freeSeats = new FreeSeats(async (ranges) => void looked.push(ranges));
-  const at = (firstSeatId: number, seatCount: number) => ({ firstSeatId, seatCount }) as Section;
-  await freeSeats.refresh([at(11, 5), at(1, 10), at(30, 2)]);
-  expect(looked).toEqual([
-    [
-      { first: 1, last: 15 },
-      { first: 30, last: 31 },
-    ],
-  ]);
+  expect(late.state).toBe(true);
 });
