@@ -41,13 +41,14 @@ export class CheckedHolds {
   /** @throws when the database has to be asked first and cannot be. */
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     const { seatIds, buyerId, key } = request;
+    // One seat that is taken is in nobody's way.
+    const doubted =
+      seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
+    if (doubted.length === 0 && key === null && buyerId === null) return this.options.batcher.hold(request);
     const refusal = this.options.batcher.refusalOf(request);
     if (refusal) return refusal;
     const gone = key ? this.options.batcher.goneOf(seatIds) : [];
     if (gone.length > 0) return takenFor(gone, "reserved");
-    // One seat that is taken is in nobody's way.
-    const doubted =
-      seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
     const usedKey = key && this.usedKeys.has(claimOfKey(key)) ? key : null;
     const fullBuyer = buyerId !== null && this.fullBuyers.has(claimOfBuyer(buyerId)) ? buyerId : null;
     if (doubted.length === 0 && !usedKey && fullBuyer === null) return this.send(request);
