@@ -2,7 +2,7 @@
  * Seats that the searches of one request may look at, all wishes and attempts together: 10 to 15 ms of the main
  * thread (see docs/operations/request-costs.md), which everybody else's request has to wait for.
  */
-export const SEARCH_LIMIT_STEPS = 500_000;
+const SEARCH_LIMIT_STEPS = 500_000;
 
 /** Looks at seats that count as one unit of a rate limit, which is a millisecond. */
 export const SEARCH_STEPS_PER_UNIT = 50_000;
