@@ -133,13 +133,12 @@ const knobs = {
   rateLimitWindowSeconds: {
     type: integer(1, 3600),
     fallback: "10",
-    meaning: "the window in which the RATE_LIMIT_..._REQUESTS are counted",
+    meaning: "window of the RATE_LIMIT_..._REQUESTS; a request is a unit, a costly one several",
   },
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
     fallback: "1000",
-    meaning:
-      "requests without an API key that one client address has in a window, a costly one counting as several; 0 is no limit",
+    meaning: "units that one client address without an API key has in a window; 0 is no limit",
   },
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),

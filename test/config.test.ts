@@ -201,7 +201,7 @@ describe("the configuration beside a real Postgres", () => {
       lifecycle.close(log),
     );
     expect(message).toMatch(
-      /^RESERVATION_WORKERS: 64 threads of 16 batches need 1164 connections, Postgres gives \d+: /,
+      /^RESERVATION_WORKERS: 64 threads of 16 batches need 1165 connections, Postgres gives \d+: /,
     );
   });
 
