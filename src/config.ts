@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { addressKnobs } from "./address-knobs.ts";
 import { databaseUrlFault, pgSslModeFault, withVerifiedTls } from "./credentials/database-url.ts";
 import { readSecret } from "./credentials/files.ts";
 import { credentialKnobs } from "./credentials/knobs.ts";
@@ -28,8 +29,7 @@ export const workersOfEach = (cores: number, processes: number) =>
  * table and `--help` are printed from this object; there is no other list.
  */
 const knobs = {
-  port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 takes a free one" },
-  host: { type: z.string().min(1), fallback: "0.0.0.0", meaning: "address the HTTP server listens on" },
+  ...addressKnobs,
   databaseUrl: {
     type: urlOf(["postgres:", "postgresql:"], "postgres://user:password@host:5432/database")
       .superRefine((url, context) => {
@@ -52,7 +52,7 @@ const knobs = {
   kafkaBrokers: {
     type: listOf(broker).optional(),
     fallback: undefined,
-    meaning: "comma-separated host:port; without it events are appended to DATA_DIR/booking-events.jsonl",
+    meaning: "comma-separated host:port or [IPv6]:port; without it events go to a file in DATA_DIR",
   },
   dataDir: {
     type: z

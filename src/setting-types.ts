@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { z } from "zod";
 
 /** What may stand in a variable of the environment, by kinds. */
@@ -27,12 +28,12 @@ export const listOf = <T extends z.ZodType<unknown, string>>(item: T) =>
     .transform((text) => text.split(",").map((part) => part.trim()))
     .pipe(z.array(item).min(1).max(9));
 
-export const broker = z
-  .string()
-  .refine(
-    (value) => /^[\w.-]+:\d{1,5}$/.test(value) && Number(value.split(":")[1]) <= 65535,
-    "must be a comma-separated list of host:port",
-  );
+const BROKER = /^(?:\[([\da-fA-F:.]+)\]|[\w.-]+):(\d{1,5})$/;
+
+export const broker = z.string().refine((value) => {
+  const [, ipv6, port] = BROKER.exec(value) ?? [];
+  return port !== undefined && Number(port) <= 65535 && (ipv6 === undefined || isIPv6(ipv6));
+}, "must be a comma-separated list of host:port, an IPv6 address as [::1]:9092");
 
 /** Far more than any shop has. */
 const ORIGIN_LIMIT = 100;

@@ -111,7 +111,7 @@ describe("the configuration", () => {
   test("what is not set has the default of the contract", () => {
     expect(readConfig({})).toMatchObject({
       port: 8080,
-      host: "0.0.0.0",
+      host: expect.stringMatching(/^(::|0\.0\.0\.0)$/),
       databaseUrl: undefined,
       redisUrl: undefined,
       kafkaBrokers: undefined,

@@ -15,17 +15,20 @@ export function clientAddress(
   forwardedFor: string | null,
   trustedProxyCount: number,
 ): string {
-  let address = connection ?? "unknown";
+  let address = unmapped(connection ?? "unknown");
   let end = forwardedFor?.length ?? 0;
   for (let hop = 0; hop < trustedProxyCount && forwardedFor && end > 0; hop++) {
     const comma = forwardedFor.lastIndexOf(",", end - 1);
     const entry = bare(forwardedFor.slice(comma + 1, end).trim());
     if (isIP(entry) === 0) break;
-    address = entry;
+    address = unmapped(entry);
     end = comma;
   }
   return address;
 }
+
+/** A server of both families gives the address of an IPv4 client as an IPv6 one (`::ffff:192.0.2.1`). */
+const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
 
 function bare(entry: string): string {
   const [, bracketed, beforePort] = WITH_PORT.exec(entry) ?? [];
@@ -34,9 +37,8 @@ function bare(entry: string): string {
 
 /** What one client has: an IPv4 address, or the /64 of an IPv6 address, in which it can choose any address. */
 export function networkOf(address: string): string {
-  const mapped = MAPPED_IPV4.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  if (!address.includes(":")) return address;
+  const plain = unmapped(address);
+  if (!plain.includes(":")) return plain;
   const [head = "", tail] = address.toLowerCase().split("%", 1)[0]?.split("::") ?? [];
   const groups = head === "" ? [] : head.split(":");
   if (tail !== undefined) {

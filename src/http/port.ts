@@ -1,4 +1,4 @@
-import { createServer } from "node:net";
+import { createServer, isIPv6 } from "node:net";
 import { type Config, ConfigError } from "../config.ts";
 
 /** Where a server listens, and which settings say so. */
@@ -36,14 +36,17 @@ export function portFault(error: unknown, { host, port, variables = PUBLIC }: Ad
     );
   }
   return new ConfigError(
-    `${variables.host}: ${host}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
+    `${variables.host}: ${inUrl(host)}:${port} cannot be listened on (${code ?? String(error)}): choose an address of this machine and a port you may use`,
   );
 }
 
 /** For people, who cannot ask "every address". */
 export function urlOf(host: string, port: number): string {
-  return `http://${host === "0.0.0.0" || host === "::" ? "localhost" : host}:${port}`;
+  return `http://${host === "0.0.0.0" || host === "::" ? "localhost" : inUrl(host)}:${port}`;
 }
+
+/** An IPv6 address stands in brackets, so that its colons are not taken for the port's. */
+const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
 
 /**
  * Makes sure that the processes which are going to share a port share it with nobody else, and chooses it

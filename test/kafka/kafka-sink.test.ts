@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect, createServer } from "node:net";
 import { openKafkaSink } from "../../src/kafka/kafka-sink.ts";
 import type { EventSink, OutgoingEvent } from "../../src/ledger/sink.ts";
 import { findKafka, type KafkaBroker, readTopic, startKafka, topicEnds } from "../support/kafka.ts";
@@ -39,6 +40,21 @@ describe.skipIf(!found)("the Kafka sink", () => {
     const [one, other] = await Promise.all([open(), open()]);
     expect([...(await topicEnds(broker.brokers, TOPIC)).keys()].sort()).toEqual([0, 1, 2]);
     expect(one.name).toBe(other.name);
+  });
+
+  test("finds its brokers by an IPv6 address too", async () => {
+    const server = createServer((near) => {
+      const far = connect(broker.port, "127.0.0.1");
+      near.on("error", () => far.destroy()).pipe(far);
+      far.on("error", () => near.destroy()).pipe(near);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "::1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const sink = await openKafkaSink([`[::1]:${port}`]);
+    sinks.push(sink);
+    server.close();
+    expect(sink.name).toBe((await open()).name);
   });
 
   test("sends key, value and headers as they are", async () => {

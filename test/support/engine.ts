@@ -32,7 +32,7 @@ export interface Engine {
  */
 export async function startEngine(
   env: Record<string, string> = {},
-  { inside = [] }: { inside?: string[] } = {},
+  { inside = [], host = "127.0.0.1" }: { inside?: string[]; host?: string } = {},
 ): Promise<Engine> {
   const { PATH = "", HOME = "" } = process.env;
   const ownDataDir = "DATA_DIR" in env ? undefined : await tempDir("engine");
@@ -49,7 +49,7 @@ export async function startEngine(
     cwd: ROOT,
     env: environment,
   });
-  const url = `http://127.0.0.1:${environment.PORT}`;
+  const url = `http://${host}:${environment.PORT}`;
 
   const stop = async (signal: NodeJS.Signals = "SIGTERM") => {
     const exitCode = await child.end(signal, STOP_TIMEOUT_MS);
