@@ -32,8 +32,10 @@ export function reservationRoutes(
 ) {
   const handler = ({ params, request }: ReserveContext) => {
     const seatId = parseSeatId(params.seatId);
-    if (seatId === undefined) return refuse(request);
-    return denied?.(RESERVE_PATH, request) ?? reserve(seatId, request);
+    // Assigned first: a call right behind `return` makes Elysia compile an asynchronous route for every answer.
+    const answer =
+      seatId === undefined ? refuse(request) : (denied?.(RESERVE_PATH, request) ?? reserve(seatId, request));
+    return answer;
   };
   const guarded = ({ params, request }: ReserveContext) =>
     guard?.(RESERVE_PATH, request, () => handler({ params, request }));
