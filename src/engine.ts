@@ -30,7 +30,8 @@ import {
   SEARCH_CONNECTIONS,
 } from "./reservations/opening.ts";
 import { RESERVE_PATH, reservationRoutes } from "./reservations/routes.ts";
-import { CHANGE_BATCHES_PER_WORKER, keyPrefixOf, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
+import { CHANGE_BATCHES_PER_WORKER, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
+import { keyPrefixOf } from "./sale-memory.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
 import { createApps, type Serving, serve } from "./serving.ts";
 import { EngineFigures } from "./telemetry/engine-figures.ts";

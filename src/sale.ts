@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
@@ -9,20 +8,21 @@ import type { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import type { LedgerTail } from "./live/ledger-tail.ts";
 import type { Opening } from "./opening.ts";
+import { newPresence } from "./postgres/presence.ts";
 import { findHoldAsMade } from "./postgres/reservations.ts";
 import { readSeatsOf } from "./postgres/seats.ts";
-import { SeatFeed } from "./redis/seat-feed.ts";
 import { Batcher } from "./reservations/batcher.ts";
 import { Changes } from "./reservations/changes.ts";
 import type { ReservationFigures } from "./reservations/figures.ts";
-import { openGate } from "./reservations/gate.ts";
-import { type Mark, MemoryKeeper } from "./reservations/memory-keeper.ts";
+import { openGate, openProbes } from "./reservations/gate.ts";
+import type { Mark } from "./reservations/memory-keeper.ts";
 import type { SeatNews } from "./reservations/seat-news.ts";
 import { Sweeper } from "./reservations/sweeper.ts";
 import { SweeperLoop } from "./reservations/sweeper-loop.ts";
 import { giveBackLeft, UnresolvedReservations } from "./reservations/unresolved.ts";
+import { keyPrefixOf, openMemory } from "./sale-memory.ts";
 import type { SeatMemory } from "./seats/seat-memory.ts";
-import { FaultLog, messageOf } from "./telemetry/log.ts";
+import { messageOf } from "./telemetry/log.ts";
 
 /** Confirmations and the like have batches and connections of their own, so that they never wait behind takers. */
 export const CHANGE_BATCHES_PER_WORKER = 2;
@@ -68,7 +68,8 @@ export function openSale(
   { memory, catalogue, reads, publisher, tail, reservationFigures }: Neighbours,
 ): Sale {
   const { config, metrics, figures, log } = opening;
-  const threads = openThreads(opening);
+  const presence = newPresence();
+  const threads = openThreads(opening, presence);
 
   /** The ledger, the clients who listen and the other processes hear what has changed. */
   const changed = (news: SeatNews[]) => {
@@ -83,7 +84,7 @@ export function openSale(
   const unresolved = new UnresolvedReservations(join(config.dataDir, "unresolved.jsonl"), log);
   const batcher = new Batcher({
     memory,
-    mayTrustMemory: () => feed?.isLive ?? true,
+    mayTrustMemory: () => trust.isTrusted,
     run: (task) => threads.run(task, BATCH_DEADLINE_MS),
     readFacts: (reservationId) => findHoldAsMade(drizzle(reads), reservationId),
     slotCount: config.reservationWorkers * config.batchesPerWorker,
@@ -139,8 +140,9 @@ export function openSale(
 
   let ending = false;
   let draining = false;
-  const { keeper, feed } = openMemory(opening, { memory, reads, publisher, tail });
-  const gate = openGate(opening, {
+  const probes = openProbes(opening);
+  const { keeper, feed, trust } = openMemory(opening, { memory, reads, probes, presence, publisher, tail });
+  const gate = openGate(opening, probes, {
     onChange: (state, reason) => {
       figures.databaseChanged(state, reason);
       if (draining) return;
@@ -188,12 +190,13 @@ export function openSale(
   };
 }
 
-function openThreads({ config, parts, figures, lifecycle }: Opening): ThreadPool {
+function openThreads({ config, parts, figures, lifecycle }: Opening, presence: number): ThreadPool {
   const settings: ReservationSettings = {
     databaseUrl: parts.databaseUrl,
     redisUrls: parts.redisUrls,
     redisTls: redisTlsOf(config),
     keyPrefix: keyPrefixOf(parts),
+    presence,
     connectionLimit: config.batchesPerWorker + CHANGE_BATCHES_PER_WORKER,
     statementTimeoutMs: config.statementTimeoutMs,
     connectTimeoutMs: config.connectTimeoutMs,
@@ -232,47 +235,3 @@ function openSweeper(
   });
   lifecycle.onClose("sweeper", () => loop.stop());
 }
-
-interface FeedNeighbours {
-  memory: SeatMemory;
-  reads: pg.Pool;
-  publisher: PublisherLoop;
-  tail: Pick<LedgerTail, "poke">;
-}
-
-/** Fills memory, and keeps it up to date with what other processes change: by the feed, or every few seconds without. */
-function openMemory(opening: Opening, { memory, reads, publisher, tail }: FeedNeighbours) {
-  const { config, parts, metrics, log, lifecycle } = opening;
-  let feed: SeatFeed | undefined;
-  const keeper = new MemoryKeeper(drizzle(reads), memory, () => feed?.isLive ?? false);
-  lifecycle.onClose("memory keeper", () => keeper.close());
-  keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
-  const [redisUrl] = parts.redisUrls;
-  if (redisUrl === undefined) return { keeper, feed };
-  const refusals = new FaultLog(log, "Redis is not used: correct REDIS_URL, REDIS_TLS_... or its users");
-  const opened = new SeatFeed({
-    redis: { url: redisUrl, tls: redisTlsOf(config) },
-    channel: `${keyPrefixOf(parts)}:feed`,
-    processId: `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`,
-    timeoutMs: config.redisTimeoutMs,
-    onChanges: (changes) => {
-      for (const change of changes) memory.learn(...change);
-      publisher.poke();
-      tail.poke();
-    },
-    catchUp: async () => {
-      await keeper.catchUp();
-      metrics.feedCatchUps.inc();
-    },
-    onLive: (live) => {
-      if (live) refusals.over();
-      log.debug({ live }, "the change feed between processes changed");
-    },
-    onRefused: (error) => refusals.met(error),
-  });
-  feed = opened;
-  lifecycle.onClose("change feed", () => opened.close());
-  return { keeper, feed: opened };
-}
-
-export const keyPrefixOf = (parts: Opening["parts"]) => `sentinel:${parts.database.id}`;

@@ -12,11 +12,12 @@ import type {
 } from "../src/dispatch/messages.ts";
 import { commitChanges } from "../src/postgres/change.ts";
 import { onFresh, openPool } from "../src/postgres/connect.ts";
+import { isSeenByAll, RESERVATION_SESSIONS } from "../src/postgres/presence.ts";
 import { probeFaultOf, rehearseSale } from "../src/postgres/readiness.ts";
 import { recallChanges } from "../src/postgres/recall.ts";
 import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
-import { awaitStandbysOf } from "../src/postgres/standbys.ts";
+import { awaitStandbys, awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
 import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
 import { sampleThread } from "../src/telemetry/thread-sampler.ts";
@@ -26,7 +27,7 @@ import { take } from "./take.ts";
 const settings: ReservationSettings = workerData;
 const log = createLog(settings.logLevel, "reservation");
 
-const pool = openPool({ ...settings, name: "sentinel-reservation" }, (error) =>
+const pool = openPool({ ...settings, name: RESERVATION_SESSIONS }, (error) =>
   log.debug({ error: error.message }, "an idle database connection was lost"),
 );
 const transactions = { pool, refusals: new FaultLog(log, "the database refuses what it is asked") };
@@ -102,13 +103,34 @@ async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promi
   }
 }
 
+/** A link that breaks again and again must not keep seats from being given back for ever. */
+const GIVE_BACK_WAIT_LIMIT_MS = 10_000;
+
+/** When what was in doubt was first to be given back, by its first reservation. */
+const waitingSince = new Map<string | undefined, number>();
+
+function hasWaited({ reservationIds: [first] }: { reservationIds: string[] }): boolean {
+  const now = performance.now();
+  const since = waitingSince.get(first) ?? now;
+  waitingSince.set(first, since);
+  if (now - since < GIVE_BACK_WAIT_LIMIT_MS) return false;
+  waitingSince.delete(first);
+  return true;
+}
+
 async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {
-  const database = drizzle(pool);
   try {
-    const versions = await settle(database, task);
-    if (task.giveBack) await giveBack(database, task, versions);
-    await awaitStandbysOf(pool);
-    return { versions: versions.map((version) => version ?? null) };
+    return await onFresh(pool, async (client) => {
+      const database = drizzle(client);
+      const versions = await settle(database, task);
+      const isCommitted = versions.some((version) => version !== undefined);
+      // Asked again, until no engine refuses these seats from memory because it took itself to be alone.
+      const mustWait = task.giveBack && isCommitted && !isSeenByAll(client) && !hasWaited(task);
+      if (task.giveBack && !mustWait) await giveBack(database, task, versions);
+      await awaitStandbys(client);
+      if (!mustWait) waitingSince.delete(task.reservationIds[0]);
+      return mustWait ? "away" : { versions: versions.map((version) => version ?? null) };
+    });
   } catch (error) {
     log.debug({ error: messageOf(error) }, "a doubtful batch could not be settled yet");
     return "away";

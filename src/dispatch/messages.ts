@@ -15,6 +15,8 @@ export interface ReservationSettings {
   redisTls?: TlsFiles;
   /** Keeps Redis keys of engines on other databases apart. */
   keyPrefix: string;
+  /** The process's number among all engines on the database. */
+  presence: number;
   connectionLimit: number;
   statementTimeoutMs: number;
   lockTtlMs: number;
@@ -82,7 +84,7 @@ export type ChangeResult =
 /** What became of each lost change; `away`: the database could not say. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
-/** For each seat the version that was committed, or null when it never will be. */
+/** For each seat the version that was committed, or null when it never will be. `away`: to be asked again. */
 export type SettleResult = { versions: (number | null)[] } | "away";
 
 /** Undefined when a sale would succeed. */

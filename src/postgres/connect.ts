@@ -2,6 +2,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { enterEpoch } from "./epoch.ts";
 import { isLost, Unsellable } from "./faults.ts";
+import { enterPresence } from "./presence.ts";
 import { pinSettings } from "./session-settings.ts";
 import { watchCommits } from "./standbys.ts";
 
@@ -31,6 +32,8 @@ export interface PoolOptions {
   durable?: boolean;
   /** True where reads alone are worth having: a connection to a database that is read-only now is used too. */
   mayBeReadOnly?: boolean;
+  /** The number by which other engines see that this process is there, where its sessions take seats. */
+  presence?: number;
 }
 
 /**
@@ -42,7 +45,10 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
     ...clientOptions(options),
     max: options.connectionLimit,
     idleTimeoutMillis: 0,
-    onConnect: (client) => prepareConnection(client as pg.Client, options),
+    onConnect: async (client) => {
+      await prepareConnection(client as pg.Client, options);
+      if (options.presence !== undefined) await enterPresence(client, options.presence);
+    },
   });
   pool.on("error", onIdleError);
   // A connection that breaks while somebody has it fails that one's query, and would end the whole thread

@@ -8,6 +8,8 @@ export const ADVISORY_LOCKS = {
   publisher: 7_310_003,
   catalogue: 7_310_004,
   sweeper: 7_310_005,
+  /** The first of two keys: see presence.ts. */
+  presence: 7_310_006,
   callerIndex: 7_310_010,
   denials: 7_310_011,
 } as const;

@@ -41,7 +41,7 @@ type Message = z.output<typeof messageSchema>;
 export interface SeatFeedOptions {
   redis: RedisAddress;
   channel: string;
-  /** This process among its peers. */
+  /** This process among its peers; its number among the engines of the database at the end. */
   processId: string;
   timeoutMs: number;
   onChanges(changes: SeatChange[]): void;
@@ -86,6 +86,13 @@ export class SeatFeed {
 
   get isLive(): boolean {
     return this.live;
+  }
+
+  /** Whether the changes of the process are heard whose id ends in that number. */
+  hears(presence: number): boolean {
+    if (!this.live) return false;
+    for (const peer of this.peers.keys()) if (peer.endsWith(`-${presence}`)) return true;
+    return false;
   }
 
   /** Alone, a process only counts: a peer that comes later hears of the hole, and catches up. */

@@ -1,3 +1,4 @@
+import type pg from "pg";
 import { DatabaseGate, type DatabaseState, type ProbeFault } from "../health/database-gate.ts";
 import type { Opening } from "../opening.ts";
 import { onFresh, openPool } from "../postgres/connect.ts";
@@ -17,8 +18,8 @@ interface GateEvents {
   rehearse(): Promise<ProbeFault | undefined>;
 }
 
-/** Opens the probe of the database and the gate that heeds it. */
-export function openGate({ config, parts, log, lifecycle }: Opening, events: GateEvents): DatabaseGate {
+/** The connection for what the engine asks the database once a second. */
+export function openProbes({ config, parts, log, lifecycle }: Opening): pg.Pool {
   const probes = openPool(
     {
       databaseUrl: parts.databaseUrl,
@@ -32,6 +33,11 @@ export function openGate({ config, parts, log, lifecycle }: Opening, events: Gat
     (error) => log.debug({ error: error.message }, "the probe's database connection was lost"),
   );
   lifecycle.onClose("probe pool", () => probes.end());
+  return probes;
+}
+
+/** Opens the gate that heeds a probe of the database. */
+export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEvents): DatabaseGate {
   let epoch: number | undefined;
   const probe = async () => {
     const now = await onFresh(probes, probeSale);

@@ -26,6 +26,7 @@ describe.skipIf(!found)("a batch beside Redis", () => {
       databaseUrl: sale.url,
       redisUrls: [redis.url],
       keyPrefix: "test",
+      presence: 1,
       connectionLimit: 2,
       statementTimeoutMs: 1000,
       lockTtlMs: LOCK_TTL_MS,

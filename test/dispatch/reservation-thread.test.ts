@@ -32,6 +32,7 @@ beforeEach(async () => {
     databaseUrl: network.url,
     redisUrls: [],
     keyPrefix: "test",
+    presence: 1,
     connectionLimit: CONNECTIONS,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     lockTtlMs: 2000,
@@ -311,7 +312,15 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     const seatId = await sale.addSeat();
     const batch = batchOf([seatId]);
     await decide(batch);
-    expect(await settle(batch, true)).toEqual({ versions: [1] });
+    // Not before every engine has seen the thread's session.
+    const settled = await until(
+      async () => {
+        const result = await settle(batch, true);
+        return result !== "away" && result;
+      },
+      { deadlineMs: DEADLINE_MS, what: "the seat is given back" },
+    );
+    expect(settled).toEqual({ versions: [1] });
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
   });
 

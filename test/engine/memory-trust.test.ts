@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { partOrSkip } from "../support/parts.ts";
+import { createDatabase, type Database } from "../support/postgres.ts";
+import { findRedis, startRedis } from "../support/redis.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import { bodyOf, reserve } from "./buyers.ts";
+import { type Engine, openEngine } from "./engines.ts";
+import { type Facts, openFacts } from "./facts.ts";
+import { readFigures } from "./figures.ts";
+import { UNLIMITED } from "./reservations.ts";
+
+// Whether memory may refuse a seat by itself, for engines on one database that do not hear each other.
+setDefaultTimeout(60_000);
+
+const WAIT = { deadlineMs: 20_000 };
+const SEATS_GIVEN_BACK = 40;
+const redisFound = await partOrSkip("redis", findRedis);
+
+const stack = new AsyncDisposableStack();
+let database: Database;
+let facts: Facts;
+/** The first engine on its database, without a Redis that others have too. */
+let first: Engine;
+let nextSeat = 1;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  stack.defer(database.drop);
+  facts = await openFacts(stack, database.url);
+  first = await openEngine(stack, { DATABASE_URL: database.url, ...UNLIMITED });
+});
+afterAll(() => stack.disposeAsync());
+
+const fromMemory = async ({ url }: Engine) => (await readFigures(url)).sum("sentinel_filter_hits_total");
+
+/** Whether the engine refuses a sold seat without asking Postgres. */
+async function refusesFromMemory(engine: Engine, seatId: number): Promise<boolean> {
+  const before = await fromMemory(engine);
+  expect(bodyOf(await reserve(engine.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
+  return (await fromMemory(engine)) > before;
+}
+
+/** Sells seats at `first` and has it refuse each once. */
+async function sell(count: number): Promise<{ seatIds: number[]; reservationIds: string[] }> {
+  const seatIds = Array.from({ length: count }, () => nextSeat++);
+  const answers = await Promise.all(seatIds.map((seatId) => reserve(first.url, seatId)));
+  expect(answers.map(({ status }) => status)).toEqual(seatIds.map(() => 201));
+  await Promise.all(seatIds.map((seatId) => reserve(first.url, seatId)));
+  return { seatIds, reservationIds: answers.map((answer) => bodyOf(answer).reservationId ?? "") };
+}
+
+/** Another engine, which gives these seats back: as one does that died before it knew of its sales. */
+async function openGiver(own: AsyncDisposableStack, sold: object, env: Record<string, string> = {}) {
+  const dir = await tempDir("giver");
+  own.defer(dir.remove);
+  await mkdir(dir.path, { recursive: true });
+  await Bun.write(join(dir.path, "unresolved.jsonl"), `\n${JSON.stringify({ began: sold })}\n`);
+  return openEngine(own, { DATABASE_URL: database.url, DATA_DIR: dir.path, ...env });
+}
+
+const areFree = async (seatIds: number[]) => {
+  const seats = await facts.seats();
+  return seatIds.every((seatId) => seats.get(seatId)?.status === "available");
+};
+
+describe("an engine that does not hear the others on its database", () => {
+  test("refuses sold seats from memory while it is alone, and again once it is alone again", async () => {
+    const { seatIds } = await sell(1);
+    const [seatId = 0] = seatIds;
+    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+    await using own = new AsyncDisposableStack();
+    const second = await openEngine(own, { DATABASE_URL: database.url });
+    await until(async () => !(await refusesFromMemory(first, seatId)), {
+      ...WAIT,
+      what: "it sees the second",
+    });
+    expect(await refusesFromMemory(second, seatId)).toBe(false);
+    await second.stop();
+    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted again" });
+  });
+
+  test("sells a seat again from the moment on that an engine which joined has given it back", async () => {
+    const sold = await sell(SEATS_GIVEN_BACK);
+    await until(() => refusesFromMemory(first, sold.seatIds[0] ?? 0), { ...WAIT, what: "memory is trusted" });
+    await using own = new AsyncDisposableStack();
+    const [giver] = await Promise.all([
+      openGiver(own, sold),
+      until(() => areFree(sold.seatIds), { ...WAIT, what: "the seats are given back" }),
+    ]);
+    const again = await Promise.all(sold.seatIds.map((seatId) => reserve(first.url, seatId)));
+    expect(again.map((answer) => [answer.status, bodyOf(answer).version])).toEqual(
+      sold.seatIds.map(() => [201, 3]),
+    );
+    await giver.stop();
+  });
+
+  test("believes nothing that it knew before it was stopped for a while", async () => {
+    const sold = await sell(1);
+    const [seatId = 0] = sold.seatIds;
+    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+    process.kill(first.pid, "SIGSTOP");
+    try {
+      await using own = new AsyncDisposableStack();
+      await openGiver(own, sold);
+      await until(() => areFree(sold.seatIds), { ...WAIT, what: "the seat is given back" });
+    } finally {
+      // The giver has ended: nobody is there whom the first look could find.
+      process.kill(first.pid, "SIGCONT");
+    }
+    const again = await reserve(first.url, seatId);
+    expect([again.status, bodyOf(again).version]).toEqual([201, 3]);
+  });
+});
+
+describe.skipIf(!redisFound)("engines with one Redis", () => {
+  test("refuse sold seats from memory side by side, and no more when one comes that has another Redis", async () => {
+    await using own = new AsyncDisposableStack();
+    const fresh = await createDatabase();
+    own.defer(fresh.drop);
+    const redis = await startRedis();
+    own.defer(redis.stop);
+    const env = { DATABASE_URL: fresh.url, REDIS_URL: redis.url };
+    const pair = await Promise.all([openEngine(own, env), openEngine(own, env)]);
+    const [seller] = pair;
+    expect((await reserve(seller.url, 1)).status).toBe(201);
+    for (const engine of pair)
+      await until(() => refusesFromMemory(engine, 1), { ...WAIT, what: "memory is trusted" });
+    // One that starts a Redis of its own, or finds none.
+    await openEngine(own, { DATABASE_URL: fresh.url });
+    for (const engine of pair) {
+      await until(async () => !(await refusesFromMemory(engine, 1)), {
+        ...WAIT,
+        what: "the stranger is seen",
+      });
+    }
+  });
+});
