@@ -49,7 +49,7 @@ beforeEach(async () => {
     onRestart: () => restarts++,
   });
   const idle = `select from pg_stat_activity
-    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, change_id, position)%'
+    where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, change_id, act_id, position)%'
       and datname = current_database() and backend_start > $1`;
   await until(async () => (await sale.rows(idle, [now])).length === CONNECTIONS, {
     deadlineMs: DEADLINE_MS,
