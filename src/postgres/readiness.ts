@@ -64,7 +64,9 @@ export async function rehearseSale(client: pg.PoolClient): Promise<void> {
 
 /** What a probe or a rehearsal that failed says about the database. */
 export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "slow"; reason: string } {
-  const reason = error instanceof Error ? error.message : String(error);
+  // What the server said: Drizzle wraps it in an error whose message is the statement.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const reason = cause instanceof Error ? cause.message : String(cause);
   if (error instanceof Unsellable) return { kind: "unsellable", reason };
   if (isSlow(error)) return { kind: "slow", reason };
   // Somebody keeps even readers from a table of the sale.

@@ -489,7 +489,10 @@ describe("when Postgres refuses the statement", () => {
         `{"message":"System is busy, please try again","seatId":${seatId},"status":"RETRY","reason":"unavailable"}`,
       );
     });
-    expect((await reserve(engine.url, seatId)).status).toBe(201);
+    await until(async () => (await reserve(engine.url, seatId)).status === 201, {
+      deadlineMs: 10_000,
+      what: "the engine has seen that the table is back",
+    });
     expect(bodyOf(await reserve(engine.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
   });
 
