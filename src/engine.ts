@@ -13,6 +13,7 @@ import type { PublisherSettings } from "./dispatch/messages.ts";
 import { PublisherLoop } from "./dispatch/publisher-loop.ts";
 import { ThreadPool } from "./dispatch/thread-pool.ts";
 import { openParts, type Parts } from "./embedded/parts.ts";
+import type { PartStates } from "./health/part-state.ts";
 import { healthRoutes, probeRoutes } from "./health/routes.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { LIVE_CONNECTIONS, openLive } from "./live/open.ts";
@@ -57,6 +58,8 @@ export interface OneOfSeveral {
 
 export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
   parts: Parts;
+  /** What is known of the parts by now; of several processes the primary knows nothing. */
+  components?(): PartStates;
   /**
    * Ends the sale so that no client notices; resolves when everything that was accepted is answered.
    * @param delayMs how long selling goes on while readiness is 503.
@@ -171,7 +174,7 @@ export async function openEngine(
   const serving = serve(opening, apps);
   // Before it, which waits for every answer to end.
   lifecycle.onClose("streams of seat changes", () => live.close());
-  return { ...serving, parts, drain: (delayMs) => endSale({ sale, serving, live }, delayMs) };
+  return { ...serving, parts, components, drain: (delayMs) => endSale({ sale, serving, live }, delayMs) };
 }
 
 /**

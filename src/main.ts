@@ -3,9 +3,10 @@ import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
 import { MIGRATE_USAGE, migrateCommand } from "./access/migrate-command.ts";
 import { misspelt, readCommand, START } from "./command-line.ts";
-import { describeConfig, readConfig } from "./config.ts";
+import { type Config, describeConfig, readConfig } from "./config.ts";
 import { kafkaSecurityOf } from "./credentials/relations.ts";
 import { type Engine, openEngine } from "./engine.ts";
+import type { PartState } from "./health/part-state.ts";
 import { describeTopic } from "./kafka/topic-description.ts";
 import { openTopicReader } from "./kafka/topic-reader.ts";
 import { REPUBLISH_USAGE, republishCommand } from "./ledger/republish-command.ts";
@@ -85,7 +86,7 @@ async function start(): Promise<void> {
     // The first of several processes answers requests before all are ready: it ends in order by now.
     ending.opened(engine);
     if ("ready" in engine) await engine.ready;
-    announce(engine, webConcurrency, log);
+    announce(engine, config, log);
   } catch (error) {
     await lifecycle.close(log);
     throw error;
@@ -139,8 +140,12 @@ async function beOneOfSeveral(): Promise<void> {
   }
 }
 
-function announce({ url, managementUrl, parts }: Engine, processCount: number, log: Logger): void {
-  const { postgres, redis, kafka } = parts.description;
+function announce(engine: Engine, { webConcurrency: processCount, ...config }: Config, log: Logger): void {
+  const { url, managementUrl, parts, components } = engine;
+  const { postgres, ...described } = parts.description;
+  const states = components?.();
+  const redis = described.redis + (config.redisUrl ? stateToTell(states?.redis) : "");
+  const kafka = described.kafka + (config.kafkaBrokers ? stateToTell(states?.kafka) : "");
   const addresses = {
     api: `${url}/api/v1/bookings/reserve/{seatId}`,
     docs: `${url}/docs`,
@@ -166,6 +171,18 @@ function announce({ url, managementUrl, parts }: Engine, processCount: number, l
   Try       curl -X POST ${url}/api/v1/bookings/reserve/2
   End       Ctrl-C
 `);
+}
+
+/** Of a part that is not started here and may be away. */
+function stateToTell(state: PartState = "unknown"): string {
+  switch (state) {
+    case "unknown":
+      return ": UNKNOWN, it has not answered yet";
+    case "down":
+      return ": DOWN";
+    case "up":
+      return "";
+  }
 }
 
 function configLine({ variable, fallback, meaning }: ReturnType<typeof describeConfig>[number]): string {

@@ -55,6 +55,7 @@ export interface LogLine {
   thread: string;
   msg: string;
   redis?: string;
+  kafka?: string;
   /** Of a fault. */
   reason?: string;
   error?: string;
