@@ -121,10 +121,15 @@ describe("an engine whose Postgres answers", () => {
   });
 
   test("though the probe's session hangs: nobody is refused, since sales are answered meanwhile", async () => {
-    const [probe] = await facts.query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname = current_database() and application_name = 'sentinel-probe'`,
+    const pid = await until(
+      async () =>
+        (
+          await facts.query<{ pid: number }>(
+            `select pid from pg_stat_activity where datname = current_database() and application_name = 'sentinel-probe'`,
+          )
+        )[0]?.pid,
+      { ...WAIT, what: "the probe has a session" },
     );
-    const pid = probe?.pid ?? 0;
     process.kill(pid, "SIGSTOP");
     try {
       const endsAt = performance.now() + STOPPED_PROBE_MS;
