@@ -23,7 +23,8 @@ export interface MemoryTrustOptions {
  * this one, or is heard through the change feed.
  *
  * States: untrusted → (a look finds nobody unheard; a catch-up read that began after it is through) → trusted →
- * (a look finds somebody unheard, the last good look is older than 3 s, or the feed with others is lost) → untrusted.
+ * (a look finds somebody unheard or misses somebody who was heard, the last good look is older than 3 s, or the feed
+ * with others is lost) → untrusted.
  *
  * Why no window remains: the sessions that can free a seat that was sold for good hold a presence lock from their
  * first moment, and free none before they are 3.5 s old (`isSeenByAll`). So a look that found nobody vouches for the
@@ -33,6 +34,8 @@ export interface MemoryTrustOptions {
  */
 export class MemoryTrust {
   private isAlone = false;
+  /** Who else was there at the last good look, all of them heard. */
+  private others: number[] = [];
   private isCaughtUp = false;
   /** How long the last good look counts, by the steady clock and by that of the wall, which goes on in a machine's sleep. */
   private untilSteadyMs = Number.NEGATIVE_INFINITY;
@@ -94,8 +97,13 @@ export class MemoryTrust {
       this.lapse();
       return;
     }
+    // Who is gone may have died between a commit and telling it: the feed stays live for 2 s, and its loss means nothing
+    // to an engine that is alone.
+    const isSomebodyGone = this.others.some((other) => !others.includes(other));
+    this.others = others;
     // Somebody may have come and gone since.
-    if (sentAtSteadyMs >= this.untilSteadyMs || sentAtWallMs >= this.untilWallMs) this.lapse();
+    if (isSomebodyGone || sentAtSteadyMs >= this.untilSteadyMs || sentAtWallMs >= this.untilWallMs)
+      this.lapse();
     this.untilSteadyMs = sentAtSteadyMs + TRUST_MS;
     this.untilWallMs = sentAtWallMs + TRUST_MS;
     if (!this.isCaughtUp && !this.catchingUp) void this.recover();
