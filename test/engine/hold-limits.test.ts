@@ -17,6 +17,10 @@ setDefaultTimeout(60_000);
 
 const ADDRESS_SEATS = 10;
 const KEY_SEATS = 40;
+/** Together within the limit of their key. */
+const BUSY_BUYERS = 32;
+const BUSY_TURNS = 20;
+const IN_PROGRESS = "urn:sentinel:problem:request-in-progress";
 const RACE_DEADLINE_MS = 20_000;
 const from = (address: string): Headed => ({ "x-forwarded-for": address });
 
@@ -26,6 +30,8 @@ describe("the seats that one caller holds", () => {
   let house: OnSale;
   let tills: Till[];
   let seller: Headed;
+  /** Another key. */
+  let busy: Headed;
 
   beforeAll(async () => {
     theatre = await openTheatre(stack);
@@ -36,6 +42,7 @@ describe("the seats that one caller holds", () => {
     };
     tills = await Promise.all([0, 1].map(async () => tillAt((await openEngine(stack, env)).url)));
     seller = await theatre.key("seller");
+    busy = await theatre.key("seller");
   });
   afterAll(() => stack.disposeAsync());
 
@@ -57,7 +64,7 @@ describe("the seats that one caller holds", () => {
         const seatIds = seats(count);
         for (;;) {
           const answer = await (tills[index % tills.length] as Till).hold({ seatIds }, headers);
-          const isUndecided = answer.body.type === "urn:sentinel:problem:request-in-progress";
+          const isUndecided = answer.body.type === IN_PROGRESS;
           if (!isUndecided || performance.now() > deadline) return answer;
         }
       }),
@@ -95,6 +102,24 @@ describe("the seats that one caller holds", () => {
     expect(won).toHaveLength(KEY_SEATS);
     expect(await heldBy(won.map(({ reservationId }) => reservationId))).toBe(KEY_SEATS);
     await theatre.expectSound();
+  });
+
+  test("are counted without telling a busy key that its requests are in progress", async () => {
+    const seatIds = seats(BUSY_BUYERS);
+    const answers = await Promise.all(
+      seatIds.map(async (seatId, index) => {
+        const till = tills[index % tills.length] as Till;
+        const statuses: (string | number)[] = [];
+        for (let turn = 0; turn < BUSY_TURNS; turn++) {
+          const held = await till.hold({ seatIds: [seatId] }, busy);
+          statuses.push(held.body.type ?? held.status);
+          if (held.status === 201) await till.act("release", held.body, tokenOf(held.body));
+        }
+        return statuses;
+      }),
+    );
+    const inProgress = answers.flat().filter((answer) => answer === IN_PROGRESS);
+    expect(inProgress.length).toBeLessThan((BUSY_BUYERS * BUSY_TURNS) / 100);
   });
 
   test("count until their hold ends, and an extension waits for its caller's other hold to be decided", async () => {
