@@ -69,7 +69,7 @@ export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "s
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (error instanceof Unsellable) return { kind: "unsellable", reason };
   if (isSlow(error)) return { kind: "slow", reason };
-  // Somebody keeps even readers from a table of the sale.
-  if (codeOf(error) === SQLSTATE.lockNotAvailable) return { kind: "away", reason };
+  if (codeOf(error) === SQLSTATE.lockNotAvailable)
+    return { kind: "away", reason: "somebody keeps even readers from a table of the sale (pg_locks)" };
   return { kind: faultOf(error) === "doubtful" ? "away" : "unsellable", reason };
 }

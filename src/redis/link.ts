@@ -4,6 +4,12 @@ import { connectRedis, isReplica, type RedisAddress } from "./connect.ts";
 /** How often a Redis that is not in use is tried. */
 const PROBE_INTERVAL_MS = 200;
 /**
+ * How often a Redis in use is tried, too: without a sale no command would fail, and health would go on saying that it
+ * is up. Two tries must fail one after the other, so a single late answer on a busy machine changes nothing.
+ */
+const CHECK_INTERVAL_MS = 1000;
+const FAILED_CHECKS_LIMIT = 2;
+/**
  * A connection over which Redis refuses its work for so long is replaced: the name or address may lead to another
  * Redis by now, as after a failover.
  */
@@ -38,11 +44,11 @@ export interface RedisLinkOptions {
  *
  * States:
  * - unknown, at the start → up (a probe succeeds) or down (a probe fails, or no connection comes about).
- * - up → down (a command failed or was late, see `fail`).
+ * - up → down (a command failed or was late, see `fail`, or two checks in a row failed).
  * - down → up (a probe succeeds; after a relapse all probes of a trial time).
  *
  * Nobody sends commands while it is not up. Until then it is probed every 200 ms, and its connection is replaced once
- * a second.
+ * a second. While it is up, it is checked once a second with the same probe.
  */
 export class RedisLink {
   readonly redis: Redis;
@@ -50,6 +56,8 @@ export class RedisLink {
   private whyDown: string | undefined;
   private connectionFault: Error | undefined;
   private probe: ReturnType<typeof setInterval> | undefined;
+  private readonly check: ReturnType<typeof setInterval>;
+  private failedChecks = 0;
   private isProbing = false;
   private isClosed = false;
   private connectedAt = performance.now();
@@ -71,6 +79,7 @@ export class RedisLink {
       if (this.current !== "up") void this.tryOnce();
     });
     this.startProbes();
+    this.check = setInterval(() => void this.checkOnce(), CHECK_INTERVAL_MS);
   }
 
   get state(): LinkState {
@@ -99,6 +108,7 @@ export class RedisLink {
   close(): void {
     this.isClosed = true;
     clearInterval(this.probe);
+    clearInterval(this.check);
     this.redis.disconnect();
   }
 
@@ -116,16 +126,7 @@ export class RedisLink {
     // The first connection is still being made: that says nothing yet.
     if (this.current === "unknown" && this.redis.status !== "ready") return;
     if (this.isProbing || this.isClosed || this.current === "up") return;
-    this.isProbing = true;
-    // First a PING: what a hung Redis is sent it does later, and a lock taken then would be in the way.
-    const fault = await this.redis
-      .ping()
-      .then(() => this.options.probe(this.redis))
-      .then(
-        () => undefined,
-        (error: Error) => error,
-      );
-    this.isProbing = false;
+    const fault = await this.faultNow();
     if (this.isClosed) return;
     if (fault) {
       this.fail(fault);
@@ -142,6 +143,28 @@ export class RedisLink {
     this.turn("up");
   }
 
+  private async checkOnce(): Promise<void> {
+    if (this.isProbing || this.current !== "up") return;
+    const fault = await this.faultNow();
+    if (this.isClosed || this.current !== "up") return;
+    this.failedChecks = fault ? this.failedChecks + 1 : 0;
+    if (fault && this.failedChecks >= FAILED_CHECKS_LIMIT) this.fail(fault);
+  }
+
+  private async faultNow(): Promise<Error | undefined> {
+    this.isProbing = true;
+    // First a PING: what a hung Redis is sent it does later, and a lock taken then would be in the way.
+    const fault = await this.redis
+      .ping()
+      .then(() => this.options.probe(this.redis))
+      .then(
+        () => undefined,
+        (error: Error) => error,
+      );
+    this.isProbing = false;
+    return fault;
+  }
+
   private replaceOldConnection(): void {
     if (performance.now() - this.connectedAt < REPLACE_CONNECTION_AFTER_MS) return;
     // In every other status it is being replaced already.
@@ -150,6 +173,7 @@ export class RedisLink {
 
   private turn(state: LinkState): void {
     this.current = state;
+    this.failedChecks = 0;
     this.options.onChange(state);
   }
 }

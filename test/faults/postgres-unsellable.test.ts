@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { resolve } from "node:path";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { engineCommand, engineEnvironment } from "../engine/command.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
+import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { startChild } from "../support/child.ts";
 import { createDatabase, type Database } from "../support/postgres.ts";
@@ -71,6 +71,7 @@ describe("an engine whose Postgres answers", () => {
     );
 
   test("while somebody keeps its seats locked: it knows within 2 s, then 503 at once, for readers too", async () => {
+    const before = logLines(engine).length;
     await facts.query("begin");
     await facts.query("lock table seats in access exclusive mode");
     try {
@@ -81,6 +82,12 @@ describe("an engine whose Postgres answers", () => {
       await facts.query("rollback");
     }
     await sellsAgain();
+    expect(logLines(engine).slice(before)).toContainEqual(
+      expect.objectContaining({
+        msg: expect.stringContaining("the database is away"),
+        reason: "somebody keeps even readers from a table of the sale (pg_locks)",
+      }),
+    );
   });
 
   test("while a lock lets it read but not sell: it reads, and sells again afterwards", async () => {

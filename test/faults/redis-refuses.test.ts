@@ -189,6 +189,18 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     },
   );
 
+  test("is a replica is reported as down while nobody buys, and as up when it takes writes again", async () => {
+    const before = logLines(engine).length;
+    try {
+      await admin.replicaof("127.0.0.1", "1");
+      await redisIs("DOWN", WAIT.deadlineMs);
+    } finally {
+      await admin.replicaof("NO", "ONE");
+    }
+    await redisIs("UP", BACK_WITHIN_MS);
+    expectTold(before, /READONLY/);
+  });
+
   test("becomes a replica follows its address to the new master, the change feed included", async () => {
     const newMaster = new Client(other.url);
     const connections = async (client: Client) => (await client.client("LIST")) as string;
