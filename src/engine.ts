@@ -30,7 +30,7 @@ import {
   RESERVATION_READ_CONNECTIONS,
   SEARCH_CONNECTIONS,
 } from "./reservations/opening.ts";
-import { RESERVE_PATH, reservationRoutes } from "./reservations/routes.ts";
+import { RESERVE_PATH, reservationRoutes, soldAtOnce } from "./reservations/routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { keyPrefixOf } from "./sale-memory.ts";
 import { SeatMemory } from "./seats/seat-memory.ts";
@@ -139,6 +139,8 @@ export async function openEngine(
     metrics,
     log,
   });
+  const sold = soldAtOnce(sale.batcher, reservationFigures);
+  const soldUnlessDenied: typeof sold = (request) => (access.guard.hasDenials ? undefined : sold(request));
   const apps = createApps(opening, version, {
     selling: [
       reservationRoutes(sale.batcher, reservationFigures, beforeReserving, (path, request) =>
@@ -156,7 +158,7 @@ export async function openEngine(
         findRevoked: (keyIds) => access.keys.findRevoked(keyIds),
       }),
     ],
-    direct: [RESERVE_PATH],
+    direct: [{ path: RESERVE_PATH, ...(!beforeReserving && { atOnce: soldUnlessDenied }) }],
     managing: [
       accessRoutes(administration),
       logRoutes(administration),

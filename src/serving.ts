@@ -1,5 +1,5 @@
 import type { AnyElysia } from "elysia";
-import { createApp } from "./app.ts";
+import { createApp, type DirectRoute } from "./app.ts";
 import { ConnectionLimit, connectionLimitOf } from "./http/connection-limit.ts";
 import { LastResponses } from "./http/last-responses.ts";
 import { type HttpServer, listen } from "./http/listen.ts";
@@ -11,8 +11,8 @@ import { FaultLog, messageOf } from "./telemetry/log.ts";
 export interface Controllers {
   /** For everybody. */
   selling: AnyElysia[];
-  /** Paths among them that Elysia prepares nothing for. */
-  direct: readonly string[];
+  /** Those among them that Elysia prepares nothing for. */
+  direct: readonly DirectRoute[];
   /** For those who run the engine: with a MANAGEMENT_PORT only there. */
   managing: AnyElysia[];
   /** On every port; made anew for each. */

@@ -119,7 +119,8 @@ export class Guard {
     return denied;
   }
 
-  private get hasDenials(): boolean {
+  /** Whether anybody is denied now. */
+  get hasDenials(): boolean {
     return this.options.denials?.isEmpty === false;
   }
 

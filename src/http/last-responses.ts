@@ -16,6 +16,11 @@ export class LastResponses {
     this.isEnding = true;
   }
 
+  /** The response, which announces the end of its connection where there is one. */
+  announce(response: Response, request: Request): Response {
+    return this.isEnding || asksToClose(request) ? announced(response) : response;
+  }
+
   /** The handler that answers the request: the one given, or one that announces the end of the connection too. */
   handlerOf(handler: Handler, request: Request): Handler {
     return this.isEnding || asksToClose(request) ? announcing(handler) : handler;

@@ -92,10 +92,14 @@ export class Batcher {
     return this.inFlight.has(seatId);
   }
 
+  /** Whether the seat is sold for good, as far as memory knows and may be trusted. */
+  isSold(seatId: SeatId): boolean {
+    return this.options.mayTrustMemory() && this.options.memory.isGone(seatId);
+  }
+
   /** Reserves one seat: from memory at once where memory may, else through the next batch. */
   reserve(seatId: SeatId): Outcome | Promise<Outcome> {
-    if (this.options.mayTrustMemory() && this.options.memory.isGone(seatId))
-      return { kind: "taken", seatId, reason: "reserved" };
+    if (this.isSold(seatId)) return { kind: "taken", seatId, reason: "reserved" };
     const { isRefusing } = this.gatherer;
     if (isRefusing && isRefusing !== "overloaded") return { kind: "busy", seatId, reason: isRefusing };
     if (this.inFlight.has(seatId)) return { kind: "taken", seatId, reason: "contended" };

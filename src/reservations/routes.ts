@@ -22,6 +22,21 @@ export type ReserveGuard = (
 ) => Promise<Response>;
 
 /**
+ * Refuses a seat that memory knows to be sold for good; undefined where the request has to go further. The refusal
+ * changes nothing and depends on nothing but the seat's id, so none of the checks before a route has to run for it
+ * (`docs/operations/requests.md`).
+ */
+export const soldAtOnce =
+  (batcher: Batcher, figures: ReservationFigures) =>
+  (request: Bun.BunRequest<string>): Response | undefined => {
+    const seatId = parseSeatId(request.params["seatId"] ?? "");
+    if (seatId === undefined || !batcher.isSold(seatId)) return undefined;
+    const outcome = { kind: "taken", seatId, reason: "reserved" } as const;
+    figures.answeredFromMemory(outcome);
+    return takenAnswer(outcome, requestIdIfGiven(request));
+  };
+
+/**
  * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
  */
 export function reservationRoutes(
