@@ -12,6 +12,7 @@ import type {
 } from "../src/dispatch/messages.ts";
 import { commitChanges } from "../src/postgres/change.ts";
 import { onFresh, openPool } from "../src/postgres/connect.ts";
+import { GiveBackWaits } from "../src/postgres/give-back-waits.ts";
 import { isSeenByAll, RESERVATION_SESSIONS } from "../src/postgres/presence.ts";
 import { probeFaultOf, rehearseSale } from "../src/postgres/readiness.ts";
 import { recallChanges } from "../src/postgres/recall.ts";
@@ -103,20 +104,7 @@ async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promi
   }
 }
 
-/** A link that breaks again and again must not keep seats from being given back for ever. */
-const GIVE_BACK_WAIT_LIMIT_MS = 10_000;
-
-/** When what was in doubt was first to be given back, by its first reservation. */
-const waitingSince = new Map<string | undefined, number>();
-
-function hasWaited({ reservationIds: [first] }: { reservationIds: string[] }): boolean {
-  const now = performance.now();
-  const since = waitingSince.get(first) ?? now;
-  waitingSince.set(first, since);
-  if (now - since < GIVE_BACK_WAIT_LIMIT_MS) return false;
-  waitingSince.delete(first);
-  return true;
-}
+const giveBackWaits = new GiveBackWaits();
 
 async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {
   try {
@@ -125,10 +113,12 @@ async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): 
       const versions = await settle(database, task);
       const isCommitted = versions.some((version) => version !== undefined);
       // Asked again, until no engine refuses these seats from memory because it took itself to be alone.
-      const mustWait = task.giveBack && isCommitted && !isSeenByAll(client) && !hasWaited(task);
+      const [first = ""] = task.reservationIds;
+      const mustWait =
+        task.giveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);
       if (task.giveBack && !mustWait) await giveBack(database, task, versions);
       await awaitStandbys(client);
-      if (!mustWait) waitingSince.delete(task.reservationIds[0]);
+      if (!mustWait) giveBackWaits.over(first);
       return mustWait ? "away" : { versions: versions.map((version) => version ?? null) };
     });
   } catch (error) {

@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase, type Database } from "../support/postgres.ts";
+import { startProxy } from "../support/proxy.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
@@ -17,6 +18,8 @@ setDefaultTimeout(60_000);
 
 const WAIT = { deadlineMs: 20_000 };
 const SEATS_GIVEN_BACK = 40;
+/** Longer than any wait of an engine that cannot give back what is in doubt. */
+const OUTAGE_MS = 10_500;
 const redisFound = await partOrSkip("redis", findRedis);
 
 const stack = new AsyncDisposableStack();
@@ -66,6 +69,15 @@ const areFree = async (seatIds: number[]) => {
   return seatIds.every((seatId) => seats.get(seatId)?.status === "available");
 };
 
+/** Whether an engine asks what became of seats in doubt. */
+const hasLookedAtDoubt = async () =>
+  (
+    await facts.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'sentinel-reservation'
+         and query like '%select seat_id, version from seat_events%'`,
+    )
+  ).length > 0;
+
 describe("an engine that does not hear the others on its database", () => {
   test("refuses sold seats from memory while it is alone, and again once it is alone again", async () => {
     const { seatIds } = await sell(1);
@@ -113,6 +125,25 @@ describe("an engine that does not hear the others on its database", () => {
     const again = await reserve(first.url, seatId);
     expect([again.status, bodyOf(again).version]).toEqual([201, 3]);
   });
+});
+
+test("sells a seat again that is given back after an outage, by an engine whose sessions are all new", async () => {
+  const sold = await sell(SEATS_GIVEN_BACK);
+  const [seatId = 0] = sold.seatIds;
+  await using own = new AsyncDisposableStack();
+  const link = await startProxy(database.url);
+  own.defer(link.stop);
+  const giver = openGiver(own, sold, { DATABASE_URL: link.url });
+  await until(hasLookedAtDoubt, { ...WAIT, what: "it looks at what is in doubt" });
+  link.cut();
+  const backAt = performance.now() + OUTAGE_MS;
+  await until(() => performance.now() > backAt, { ...WAIT, what: "the outage is long" });
+  await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+  link.heal();
+  await until(() => areFree(sold.seatIds), { ...WAIT, what: "the seats are given back" });
+  const again = await Promise.all(sold.seatIds.map((each) => reserve(first.url, each)));
+  expect(again.map(({ status }) => status)).toEqual(sold.seatIds.map(() => 201));
+  await giver;
 });
 
 describe.skipIf(!redisFound)("engines with one Redis", () => {
