@@ -40,11 +40,12 @@ async function runsItsScript(trusted: string[]): Promise<boolean> {
 }
 
 test("whatever installs packages is bound to the lock file", () => {
-  const files = ["package.json", ".ci/run", "Dockerfile"].map((name) =>
+  // The scripts of package.json install through supply-chain/prepare.ts.
+  const files = ["supply-chain/prepare.ts", ".ci/run", "Dockerfile"].map((name) =>
     readFileSync(`${ROOT}/${name}`, "utf8"),
   );
   for (const text of files) {
-    const installs = text.match(/(?:bun|\$BUN")"? install\b[^"\n]*/g) ?? [];
+    const installs = text.match(/(?:bun|\$BUN")"? install\b[^"\n]*|\["install"[^\]\n]*/g) ?? [];
     expect(installs.length).toBeGreaterThan(0);
     for (const install of installs) expect(install).toContain("--frozen-lockfile");
   }
