@@ -1,6 +1,7 @@
 import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import { securitySchemes } from "./access/openapi.ts";
+import { START } from "./command-line.ts";
 import type { Config } from "./config.ts";
 import { CrossOrigin } from "./http/cross-origin.ts";
 import { documentedPaths } from "./http/document.ts";
@@ -37,7 +38,7 @@ const description = (
   requireApiKey
     ? "This engine asks for a key everywhere but at the probes, metrics and these pages."
     : "This engine needs no key, except where an operation says so."
-} Whoever runs it makes the first one where it is installed, with \`bun start keys create --role admin\`; the command
+} The first key is made in the engine's folder, with \`${START} keys create --role admin\`, which
 prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
 under \`bearer\` or \`apiKey\`, not both.
 

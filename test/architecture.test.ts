@@ -133,7 +133,7 @@ describe("the rooms of the code", () => {
         "spelling.ts",
         "telemetry",
       ],
-      "app.ts": ["access", "http", "pages.ts", "telemetry"],
+      "app.ts": ["access", "command-line.ts", "http", "pages.ts", "telemetry"],
       audit: ["config.ts", "ledger", "credentials", "postgres", "redis", "telemetry"],
       catalogue: ["access", "health", "http", "postgres", "seats", "setting-types.ts", "telemetry"],
       "command-line.ts": ["config.ts", "spelling.ts"],
