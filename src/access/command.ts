@@ -149,14 +149,18 @@ async function run(
   }
 }
 
-/** Who types the command, for the administration log; a user without an entry has a number only. */
+/** What Bun calls every user where `USER` is not set, as under cron or `docker exec`. */
+const NAMELESS = "unknown";
+
+/** Says who typed the command, for the administration log: the user's name, or the number of one without a name. */
 function originHere(): ActOrigin {
-  let user = String(process.getuid?.() ?? "unknown");
+  let user = NAMELESS;
   try {
     user = userInfo().username.replaceAll(/[|\p{Cc}]/gu, "");
   } catch {
     // The number says enough.
   }
+  if (user === NAMELESS) user = String(process.getuid?.() ?? NAMELESS);
   return { actor: `command:${user}`, reason: null };
 }
 

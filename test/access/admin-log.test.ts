@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { userInfo } from "node:os";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { ask, bearer, idOf, makeKey, slugOf } from "./keyed.ts";
@@ -56,7 +55,8 @@ describe("the administration log", () => {
     expect(first.acts).toMatchObject([
       {
         kind: "api-key.created",
-        actor: `command:${userInfo().username}`,
+        // By name, or by number where the name is not known.
+        actor: expect.stringMatching(/^command:(?!unknown$)./),
         reason: null,
         detail: { keyId: idOf(admin), role: "admin" },
       },
