@@ -9,10 +9,13 @@ const SPACES = "\\s\\ufeff";
 /** The same rule, as the API's document tells it. */
 const PATTERN = `^[^${CONTROLS}${SPACES}]([^${CONTROLS}]*[^${CONTROLS}${SPACES}])?$`;
 
-/** What no reader sees: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark. */
-const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
+/**
+ * What no reader sees: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark;
+ * the marks around annotations and the empty Braille cell too, which Unicode does not count among these.
+ */
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2800]/gu;
 const INVISIBLES =
-  "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\uffff";
+  "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u2800";
 /** Only control characters, invisible ones and spaces are not enough. */
 const NAME_OF_ONE_PATTERN = `^[^${CONTROLS}]*[^${CONTROLS}${SPACES}${INVISIBLES}][^${CONTROLS}]*$`;
 

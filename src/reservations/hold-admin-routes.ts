@@ -8,7 +8,7 @@ import { eventNotFound, readQuery, wholeNumber } from "../catalogue/asking.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import { fromDatabase } from "../health/from-database.ts";
 import { readJson } from "../http/json-body.ts";
-import { plainText } from "../http/plain-text.ts";
+import { nameOfOne, plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import { type HoldFilter, type HoldView, listCallers, listHolds } from "../postgres/holds.ts";
@@ -23,7 +23,7 @@ const PATH = "/api/v1/admin/holds";
 
 const byText = {
   caller: callerText.optional(),
-  buyerId: plainText(BUYER_ID_LIMIT_CHARACTERS).optional(),
+  buyerId: nameOfOne(BUYER_ID_LIMIT_CHARACTERS).optional(),
   section: plainText(NAME_LIMIT_CHARACTERS).optional(),
 };
 const eventInQuery = wholeNumber(1, Number.MAX_SAFE_INTEGER).optional();
@@ -94,11 +94,11 @@ export function holdAdminRoutes({
 
   /** The filter by ids, or the problem with a name. */
   async function filterOf({ eventId, caller, buyerId, section }: Asked): Promise<HoldFilter | Response> {
+    const event = eventId === undefined ? undefined : await keeper.find(eventId);
+    if (eventId !== undefined && !event) return eventNotFound(eventId);
     if (section === undefined) return { eventId, caller, buyerId };
-    if (eventId === undefined)
+    if (!event)
       return problem("invalid-request", "section: needs eventId, the event that it is a section of.");
-    const event = await keeper.find(eventId);
-    if (!event) return eventNotFound(eventId);
     const found = event.sections.find(({ name }) => name === section);
     if (!found) return problem("invalid-request", "section: must be the name of a section of this event.");
     const { firstSeatId, seatCount } = found;

@@ -126,9 +126,16 @@ describe("an operator against a hoarder", () => {
     const idsOf = (...of: { reservationId: string }[]) => of.map(({ reservationId }) => reservationId).sort();
     expect(await ids(`caller=${await callerOf(one)}`)).toEqual(idsOf(one, same.body));
     expect(await ids("buyerId=b-1")).toEqual(idsOf(one));
+    expect(await ids("buyerId=%20b-%E2%80%8B1")).toEqual(idsOf(one));
     expect(await ids(`eventId=${house.eventId}&section=Floor`)).toEqual(idsOf(floor.body));
     expect(await ids(`eventId=${house.eventId}`)).toHaveLength(6);
-    expect(await ids("eventId=999")).toEqual([]);
+    for (const [method, path, body] of [
+      ["GET", `${HOLDS}?eventId=999`],
+      ["GET", `${HOLDS}/callers?eventId=999`],
+      ["POST", `${HOLDS}/release`, { eventId: 999, dryRun: true }],
+      ["POST", `${HOLDS}/release`, { eventId: 999, reason: "a slip" }],
+    ] as const)
+      expectProblem(await administer(method, path, body), 404, "event-not-found");
 
     const first = (await administer("GET", `${HOLDS}?limit=4`)).seen;
     const rest = (await administer("GET", `${HOLDS}?limit=4&after=${first.next}`)).seen;
