@@ -159,7 +159,7 @@ export class Guard {
       if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
     }
     found = await found;
-    const caller = found === undefined ? ANONYMOUS : this.toCaller(found);
+    const caller = found === undefined ? ANONYMOUS : this.toCaller(found, key ?? "");
     if (caller instanceof Response) return withHeaders(caller, count);
     // Administrators end denials: nobody can keep them from it.
     const denied = role === "admin" || !this.hasDenials ? undefined : this.denialOf(request, caller);
@@ -177,12 +177,12 @@ export class Guard {
     return { caller, count, charged };
   }
 
-  private toCaller(found: FoundKey): Caller | Response {
+  private toCaller(found: FoundKey, key: string): Caller | Response {
     switch (found.kind) {
       case "known":
         return { kind: "key", keyId: found.keyId, role: found.role };
       case "wrong":
-        return this.refusals.keyWrong();
+        return key.includes(",") ? this.refusals.keyTwice() : this.refusals.keyWrong();
       case "unavailable":
         return this.refusals.keysAway();
       default:

@@ -24,6 +24,11 @@ export class Refusals {
     return this.counted("unauthorized", problem("unauthorized", detail, headers));
   }
 
+  /** No key has a comma; a header that is sent twice comes joined with one. */
+  keyTwice(): Response {
+    return this.counted("unauthorized", problem("invalid-request", "X-API-Key: must be sent once."));
+  }
+
   roleTooLow(role: Role, needed: Role): Response {
     const detail = `Authorization: the role of this API key is ${role}, and ${needed} is needed here.`;
     return this.counted("forbidden", problem("forbidden", detail));

@@ -9,7 +9,7 @@ const PREFLIGHT_MAX_AGE_SECONDS = "7200";
 
 const REQUEST_HEADERS = [
   ...["Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
-  ...["X-API-Key", "X-Request-Id", "X-Reservation-Token"],
+  ...["X-Admin-Reason", "X-API-Key", "X-Request-Id", "X-Reservation-Token"],
 ].join(", ");
 
 /** What a page may read of a response besides its status and body. */

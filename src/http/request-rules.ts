@@ -3,8 +3,8 @@ import { asksToClose } from "./last-responses.ts";
 import { problem } from "./problem.ts";
 import { requestIdOf } from "./request-id.ts";
 
-/** Other schemes are the business of a proxy in front. */
-const BEARER_SCHEME = /^bearer(?: |$)/i;
+/** Other schemes are the business of a proxy in front. A header that is sent twice comes joined with a comma. */
+const BEARER_SCHEME = /(?:^|,\s*)bearer(?:\s|$)/i;
 export const BEARER = /^Bearer +(\S+) *$/i;
 
 export type Handler = (request: Request) => Response | Promise<Response>;
