@@ -28,7 +28,7 @@ const example = {
   reason: "holds half of the hall",
   deniedUntil: "2026-11-28T21:00:00.000Z",
 };
-const away = problemResponse("The database cannot be asked now.");
+const away = problemResponse("The database cannot be asked now.", ["unavailable"]);
 const shared = { tags: ["Administration"], security: keyNeeded };
 
 export const denialsDetail: DocumentDecoration = {
@@ -81,9 +81,9 @@ export const denyDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     201: jsonResponse("The denial.", denialSchema, example),
-    400: problemResponse("A field is not valid; the detail names it."),
-    409: problemResponse("Too many callers are denied already."),
-    415: problemResponse("The body is not JSON by its Content-Type."),
+    400: problemResponse("A field is not valid; the detail names it.", ["invalid-request"]),
+    409: problemResponse("Too many callers are denied already.", ["denial-limit-reached"]),
+    415: problemResponse("The body is not JSON by its Content-Type.", ["unsupported-media-type"]),
     503: away,
   },
 };
@@ -107,8 +107,8 @@ export const endDenialDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     204: { description: "It is over." },
-    400: problemResponse("A header is not valid; the detail names it."),
-    404: problemResponse("There is no such denial."),
+    400: problemResponse("A header is not valid; the detail names it.", ["invalid-request"]),
+    404: problemResponse("There is no such denial.", ["denial-not-found"]),
     503: away,
   },
 };

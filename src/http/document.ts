@@ -1,14 +1,26 @@
 import type { AnyElysia } from "elysia";
-import { againstTheRules, requestIdHeader, requestIdParameter, tooLarge } from "./openapi.ts";
+import {
+  againstTheRules,
+  crossSiteExamples,
+  requestIdHeader,
+  requestIdParameter,
+  tooLarge,
+} from "./openapi.ts";
 
 type Routes = AnyElysia["routes"];
+
+interface Answer {
+  description?: string;
+  headers?: Record<string, object>;
+  content?: Record<string, { examples?: Record<string, object> }>;
+}
 
 interface Operation {
   summary?: string;
   description?: string;
   security?: readonly object[];
   parameters?: object[];
-  responses?: Record<string, { description?: string; headers?: Record<string, object> }>;
+  responses?: Record<string, Answer>;
 }
 
 /** A body is not read for these, of whatever size. */
@@ -43,8 +55,19 @@ function withShared(detail: Operation, method: string): Operation {
     responses[status] = { ...response, headers: { ...requestIdHeader, ...response.headers } };
   }
   responses[400] ??= againstTheRules;
-  if (!WITHOUT_BODY.includes(method)) responses[413] = tooLarge;
+  if (!WITHOUT_BODY.includes(method)) {
+    responses[413] = tooLarge;
+    if (responses[403]) responses[403] = withCrossSite(responses[403]);
+  }
   return { ...detail, parameters: [...(detail.parameters ?? []), requestIdParameter], responses };
+}
+
+function withCrossSite({ content = {}, ...answer }: Answer): Answer {
+  const shown = Object.entries(content).map(([type, each]) => [
+    type,
+    { ...each, examples: { ...each.examples, ...crossSiteExamples } },
+  ]);
+  return { ...answer, content: Object.fromEntries(shown) };
 }
 
 /** Marks an operation that this engine refuses without a key, where a reader of the list sees it. */

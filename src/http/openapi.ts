@@ -22,7 +22,15 @@ const DETAILS = {
   "invalid-seat-id": "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
   unauthorized: "Authorization: send `Bearer <API key>`, or the key as X-API-Key.",
   forbidden: "Authorization: the role of this API key is reader, and seller is needed here.",
+  "buyer-needed":
+    "buyerId: the event limits the seats of each buyer: hold them at /api/v1/reservations for a buyerId.",
   "caller-denied": "An administrator has denied this caller; the denial ends in 600 s.",
+  "confirmations-stopped": "The event is closed, and its holds are not confirmed any more.",
+  "denial-limit-reached": "1000 callers are denied already: end some, or deny a wider network.",
+  "denial-not-found": "denialId: there is no such denial.",
+  "extensions-stopped": "The event is closed, and its holds are not extended any more.",
+  "too-many-streams":
+    "You listen as often as one API key or network may (CHANGE_STREAM_CLIENT_PERCENT); end a stream first.",
   "not-on-sale": "The event is not on sale now.",
   "seat-not-found": "There is no seat 1001.",
   "event-not-found": "There is no event 7.",
@@ -96,6 +104,11 @@ export const againstTheRules = problemResponse(
     "invalid-request": "Authorization: a Bearer key and X-API-Key were both sent; send one of them.",
   },
 );
+
+/** What a change that a page of another origin asks for is answered, whatever else its route forbids. */
+export const { examples: crossSiteExamples } = problemResponse("", ["cross-site"]).content[
+  "application/problem+json"
+];
 
 export const tooLarge = problemResponse("The body has more than BODY_LIMIT_BYTES.", {
   "body-too-large": "body: must have at most 65536 bytes (BODY_LIMIT_BYTES).",

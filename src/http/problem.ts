@@ -1,5 +1,5 @@
 /** The error types of the API; clients may rely on `urn:sentinel:problem:<slug>`. */
-const PROBLEMS = {
+export const PROBLEMS = {
   moved: { status: 308, title: "The address is written without the slash at its end" },
   "invalid-request": { status: 400, title: "The request is not valid" },
   "invalid-seat-id": { status: 400, title: "The seat id is not a positive integer" },

@@ -68,7 +68,10 @@ export const changesDetail = {
     404: problemResponse("There is no such event.", ["event-not-found"]),
     429: {
       ...guardResponses[429],
-      description: "Too many requests in this window, or the client listens too often (`too-many-streams`).",
+      ...problemResponse("Too many requests in this window, or the client listens too often.", [
+        "rate-limited",
+        "too-many-streams",
+      ]),
     },
     503: problemResponse("Too many are listening, the server ends, or the database cannot be asked now.", [
       "unavailable",

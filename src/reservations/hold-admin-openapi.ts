@@ -2,11 +2,11 @@ import type { DocumentDecoration } from "elysia";
 import { REASON_LIMIT_CHARACTERS } from "../access/act-origin.ts";
 import { callerSchema, guardResponses, keyNeeded, PAGE_LIMIT, reasonParameter } from "../access/openapi.ts";
 import { jsonResponse, problemResponse } from "../http/openapi.ts";
-import { plainTextSchema } from "../http/plain-text.ts";
+import { nameOfOneSchema, plainTextSchema } from "../http/plain-text.ts";
 import { BUYER_ID_LIMIT_CHARACTERS, NAME_LIMIT_CHARACTERS } from "./hold-body.ts";
 
 const id: object = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
-const buyerId = plainTextSchema(BUYER_ID_LIMIT_CHARACTERS);
+const buyerId = nameOfOneSchema(BUYER_ID_LIMIT_CHARACTERS);
 const section = plainTextSchema(NAME_LIMIT_CHARACTERS);
 
 const filters = [
@@ -55,9 +55,13 @@ const holdExample = {
 const shared = { tags: ["Administration"], security: keyNeeded };
 const answers = {
   ...guardResponses,
-  400: problemResponse("A field or a parameter is not valid; the detail names it. Nothing was changed."),
-  404: problemResponse("There is no such event."),
-  503: problemResponse("The database cannot be asked now, or other administrators are at work."),
+  400: problemResponse("A field or a parameter is not valid; the detail names it. Nothing was changed.", [
+    "invalid-request",
+  ]),
+  404: problemResponse("There is no such event.", ["event-not-found"]),
+  503: problemResponse("The database cannot be asked now, or other administrators are at work.", [
+    "unavailable",
+  ]),
 };
 
 export const holdsDetail: DocumentDecoration = {
@@ -173,6 +177,6 @@ export const releaseHoldsDetail: DocumentDecoration = {
       },
       { dryRun: false, actId: 4712, reservations: 5000, seats: 100_000, isComplete: true },
     ),
-    415: problemResponse("The body is not JSON by its Content-Type."),
+    415: problemResponse("The body is not JSON by its Content-Type.", ["unsupported-media-type"]),
   },
 };

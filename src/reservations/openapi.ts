@@ -43,8 +43,8 @@ export const reserveDetail: DocumentDecoration = {
       ["invalid-seat-id", "invalid-request"],
     ),
     403: problemResponse(
-      "The event is not on sale; the role of the API key is not enough; or a page of another origin sent it.",
-      ["not-on-sale", "forbidden"],
+      "The event is not on sale, or sells to named buyers only; the role of the API key is not enough; the caller is denied; or a page of another origin sent it.",
+      ["not-on-sale", "buyer-needed", "forbidden", "caller-denied"],
     ),
     404: problemResponse("There is no such seat.", ["seat-not-found"]),
     409: jsonResponse(

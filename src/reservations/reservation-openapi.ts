@@ -127,12 +127,12 @@ export const holdDetail: DocumentDecoration = {
     },
     400: invalid,
     403: problemResponse(
-      "The event is not on sale, or sells to named buyers only, or the key's role is not enough.",
-      ["not-on-sale", "forbidden", "cross-site"],
+      "The event is not on sale, or sells to named buyers only, the key's role is not enough, or the caller is denied.",
+      ["not-on-sale", "buyer-needed", "forbidden", "caller-denied"],
     ),
     404: problemResponse("There is no such seat or event.", ["seat-not-found", "event-not-found"]),
     409: conflict(
-      "Not free (`seats` with reasons, `alternatives` near them), nothing left that fits, the buyer's limit, or the same is being decided.",
+      "Not free (`seats` with reasons, `alternatives` near them), nothing left that fits, the limit of the buyer or the caller, or the same is being decided.",
       {
         "seats-taken": [
           "Not free: 24 (held). Nothing was held.",
@@ -143,6 +143,8 @@ export const holdDetail: DocumentDecoration = {
           },
         ],
         "no-seats-left": "No free seats fit the request now.",
+        "hold-limit-reached":
+          "The caller would have more seats in live holds than callers may: confirm or release some first.",
         ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
       },
     ),
@@ -154,6 +156,13 @@ export const holdDetail: DocumentDecoration = {
     503: away,
   },
 };
+
+/** A closed event may stop what its holds' buyers would do. */
+const stopped = (slug: "extensions-stopped" | "confirmations-stopped") =>
+  problemResponse(
+    "The event is closed and stops this; the role of the API key is not enough; or the caller is denied.",
+    [slug, "forbidden", "caller-denied"],
+  );
 
 const changeDetail = (
   operationId: string,
@@ -191,6 +200,7 @@ export const confirmDetail = changeDetail(
   "Confirm a hold: its seats are reserved. After its end too, where all its seats are still free",
   {
     200: done("Confirmed, durably.", { ...ended, status: "CONFIRMED" }),
+    403: stopped("confirmations-stopped"),
     409: conflict("Confirmed, released or cancelled already, the buyer's limit, or being decided.", {
       ...endedOtherwise,
       ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
@@ -209,6 +219,7 @@ export const extendDetail = changeDetail(
   "Extend a hold: from now as long as its event holds seats, within the event's longest hold",
   {
     200: done("Held until `expiresAt`.", example),
+    403: stopped("extensions-stopped"),
     409: conflict("It cannot last longer, has ended otherwise, or is being decided.", {
       "extension-limit-reached": "The hold lasts as long as its event allows already.",
       ...endedOtherwise,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import { PROBLEMS } from "../../src/http/problem.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { type Engine, openEngine } from "./engines.ts";
 
@@ -153,6 +154,27 @@ describe("the OpenAPI document", () => {
       expect([operationId, Object.keys(examples ?? {}).length > 1]).toEqual([operationId, true]);
     }
   });
+
+  test("shows each type of problem with an operation that sends it", () => {
+    // Of addresses that are no operation's, and of a fault that no client can do anything about.
+    const ofNone = ["moved", "not-found", "method-not-allowed", "internal-error"];
+    const shown = new Set(responses().flatMap(([, { content }]) => slugsOf(content)));
+    expect(Object.keys(PROBLEMS).filter((slug) => !shown.has(slug) && !ofNone.includes(slug))).toEqual([]);
+  });
+
+  test("tells of every change that a page of another origin cannot ask for it", () => {
+    const changing = operations.filter(({ at }) => !at.startsWith("get "));
+    expect(changing.length).toBeGreaterThan(10);
+    expect(
+      without(
+        changing.map(({ at, responses: given }): [string, Response | undefined] => [at, given["403"]]),
+        (response) => slugsOf(response?.content).includes("cross-site"),
+      ),
+    ).toEqual([]);
+  });
+
+  const slugsOf = (content: Response["content"]) =>
+    Object.keys(content?.["application/problem+json"]?.examples ?? {});
 
   test("leads from a hold to what its owner may do with it, by links to operations that there are", () => {
     const { links = {} } = operation("holdSeats").responses["201"] ?? {};
