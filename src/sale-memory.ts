@@ -49,7 +49,10 @@ export function openMemory(
   lifecycle.onClose("memory trust", () => trust.close());
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) return { keeper, feed, trust };
-  const refusals = new FaultLog(log, "Redis is not used: correct REDIS_URL, REDIS_TLS_... or its users");
+  const refusals = new FaultLog(
+    log,
+    "Engines do not hear of each other through Redis: correct REDIS_URL, REDIS_TLS_... or its users",
+  );
   const opened = new SeatFeed({
     redis: { url: redisUrl, tls: redisTlsOf(config) },
     channel: `${keyPrefixOf(parts)}:feed`,

@@ -66,6 +66,7 @@ export class SeatFeed {
   private readonly timer: ReturnType<typeof setInterval>;
   private readonly stopFollowing: () => void;
   private sequence = 0;
+  private subscribedAt = Number.NEGATIVE_INFINITY;
   private heardAt = Number.NEGATIVE_INFINITY;
   private live = false;
   /** The catch-up under way; a loss makes it worthless. */
@@ -74,11 +75,8 @@ export class SeatFeed {
   constructor(private readonly options: SeatFeedOptions) {
     this.publisher = connectRedis(options.redis, options.timeoutMs);
     this.subscriber = connectRedis(options.redis, options.timeoutMs);
-    const failed = (error: Error) => {
-      if (isRefusal(error)) options.onRefused?.(error);
-    };
-    this.subscriber.on("error", failed);
-    this.subscriber.on("ready", () => this.subscriber.subscribe(options.channel).catch(failed));
+    this.subscriber.on("error", this.failed);
+    this.subscriber.on("ready", () => this.subscribe());
     this.subscriber.on("message", (_channel, text: string) => this.hear(text));
     this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
     this.stopFollowing = followMaster(this.publisher, [this.subscriber], `${options.channel}:probe`);
@@ -111,9 +109,18 @@ export class SeatFeed {
     this.subscriber.disconnect();
   }
 
+  private readonly failed = (error: Error): void => {
+    if (isRefusal(error)) this.options.onRefused?.(error);
+  };
+
+  private subscribe(): void {
+    this.subscribedAt = performance.now();
+    this.subscriber.subscribe(this.options.channel).catch(this.failed);
+  }
+
   private send(seats: SeatChange[]): void {
     const message: Message = { from: this.options.processId, sequence: ++this.sequence, seats };
-    this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(() => undefined);
+    this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(this.failed);
   }
 
   private beat(): void {
@@ -124,8 +131,12 @@ export class SeatFeed {
       this.peers.delete(peer);
       this.lose();
     }
-    if (now - this.heardAt > HEARTBEAT_TIMEOUT_MS) this.lose();
-    else if (!this.live && !this.catchingUp) void this.recover();
+    if (now - this.heardAt > HEARTBEAT_TIMEOUT_MS) {
+      this.lose();
+      // A user that is given its rights again keeps a connection without a subscription.
+      const isOld = now - this.subscribedAt > HEARTBEAT_TIMEOUT_MS;
+      if (isOld && this.subscriber.status === "ready") this.subscribe();
+    } else if (!this.live && !this.catchingUp) void this.recover();
   }
 
   private hear(text: string): void {

@@ -201,6 +201,28 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     expectTold(before, /READONLY/);
   });
 
+  test.each([
+    ["publish", ["-publish"], ["+@all"]],
+    ["use channels", ["resetchannels"], ["allchannels"]],
+  ])("denies its user to %s: one line says so, and the feed is heard again", async (_what, deny, allow) => {
+    const feedIs = (up: number) =>
+      until(async () => (await readFigures(engine.url)).value("sentinel_feed_up") === up, {
+        ...WAIT,
+        what: `sentinel_feed_up is ${up}`,
+      });
+    await feedIs(1);
+    const before = logLines(engine).length;
+    try {
+      await admin.acl("SETUSER", "default", ...deny);
+      await feedIs(0);
+    } finally {
+      await admin.acl("SETUSER", "default", ...allow);
+    }
+    await feedIs(1);
+    const told = logLines(engine).slice(before);
+    expect(told.map(({ error }) => error)).toEqual([expect.stringContaining("NOPERM")]);
+  });
+
   test("becomes a replica follows its address to the new master, the change feed included", async () => {
     const newMaster = new Client(other.url);
     const connections = async (client: Client) => (await client.client("LIST")) as string;

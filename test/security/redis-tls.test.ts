@@ -17,7 +17,8 @@ setDefaultTimeout(60_000);
 const redisFound = await partOrSkip("redis", findRedis);
 const openssl = await partOrSkip("openssl", findOpenssl);
 const WAIT = { deadlineMs: 20_000 };
-const NOT_USED = "Redis is not used: correct REDIS_URL, REDIS_TLS_... or its users";
+const NOT_USED =
+  "Engines do not hear of each other through Redis: correct REDIS_URL, REDIS_TLS_... or its users";
 
 describe.skipIf(!redisFound || !openssl)("a Redis that demands TLS, a certificate and a user", () => {
   const stack = new AsyncDisposableStack();
