@@ -70,9 +70,9 @@ describe.skipIf(!kafkaFound)("a Kafka of a test", () => {
     await broker.restart();
 
     const read = await readTopic(broker.brokers, topic, { atLeast: sent.length, deadlineMs: 20_000 });
-    expect(read.map(({ key, value, headers }) => ({ key, value, headers })).sort(byKey)).toEqual(
-      sent.sort(byKey),
-    );
+    // A send whose acknowledgement was slow is repeated: each message is there at least once.
+    const kept = new Map(read.map(({ key, value, headers }) => [key, { key, value, headers }]));
+    expect([...kept.values()].sort(byKey)).toEqual(sent.sort(byKey));
     expect([...(await topicEnds(broker.brokers, topic)).keys()].sort()).toEqual([0, 1, 2]);
     expect(await topicEnds(broker.brokers, "never made")).toEqual(new Map());
   });
