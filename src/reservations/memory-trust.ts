@@ -14,7 +14,10 @@ export interface MemoryTrustOptions {
   isFeedLive(): boolean;
   /** Reads into memory what was committed before the call. */
   catchUp(): Promise<void>;
-  /** How many others there are of whose changes nothing is heard; told when it changes to or from none. */
+  /**
+   * How many others there are of whose changes nothing is heard: told when two looks in a row find some, since one
+   * may meet a session that is only just opening, and with 0 when none is left.
+   */
   onUnheard(count: number): void;
 }
 
@@ -43,7 +46,9 @@ export class MemoryTrust {
   /** Counts the losses of trust: what began before one is worth nothing after it. */
   private lapses = 0;
   private catchingUp = false;
+  /** At the last look. */
   private unheardCount = 0;
+  private isReported = false;
   private looking = false;
   private closed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -90,8 +95,7 @@ export class MemoryTrust {
   private judge({ presences, unnumberedCount }: Company, sentAtSteadyMs: number, sentAtWallMs: number): void {
     const others = presences.filter((presence) => presence !== this.options.presence);
     const unheard = others.filter((presence) => !this.options.hears(presence)).length + unnumberedCount;
-    if ((unheard === 0) !== (this.unheardCount === 0)) this.options.onUnheard(unheard);
-    this.unheardCount = unheard;
+    this.report(unheard);
     this.isAlone = others.length === 0 && unnumberedCount === 0;
     if (unheard > 0) {
       this.lapse();
@@ -107,6 +111,15 @@ export class MemoryTrust {
     this.untilSteadyMs = sentAtSteadyMs + TRUST_MS;
     this.untilWallMs = sentAtWallMs + TRUST_MS;
     if (!this.isCaughtUp && !this.catchingUp) void this.recover();
+  }
+
+  private report(unheard: number): void {
+    const isLasting = unheard > 0 && this.unheardCount > 0;
+    if (isLasting !== this.isReported && (isLasting || unheard === 0)) {
+      this.isReported = isLasting;
+      this.options.onUnheard(unheard);
+    }
+    this.unheardCount = unheard;
   }
 
   private async recover(): Promise<void> {

@@ -176,7 +176,10 @@ describe("the log of an engine", () => {
       } finally {
         await facts.query("alter table seats_away rename to seats");
       }
-      expect((await reserve(engine.url, nextSeat())).status).toBe(201);
+      await until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
+        ...WAIT,
+        what: "the engine sells again",
+      });
     });
     expect(said.length).toBeGreaterThan(0);
     expect(said.length).toBeLessThanOrEqual(2);

@@ -158,7 +158,7 @@ describe("an engine that cannot start says why in one line", () => {
       ...{ DATABASE_URL: database.url, DATA_DIR: dataDir },
       ...{ RESERVATION_WORKERS: "64", BATCHES_PER_WORKER: "16" },
     });
-    expectFault(ended, "RESERVATION_WORKERS", /need 1164 connections/);
+    expectFault(ended, "RESERVATION_WORKERS", /need 1165 connections/);
   });
 
   test("the data folder is a file", async () => {
