@@ -94,11 +94,13 @@ export function createApp({ version, controllers, direct, lastResponses, config,
       return response ? lastResponses.announce(response, request) : handler(request);
     };
   };
-  const withoutRoute = underRules((request) => {
+  const unrouted: Handler = (request) => {
     const response = noRoute(app.routes, crossOrigin, request);
     metrics.httpRequests.inc({ route: "none", method: request.method, status: response.status });
     return response;
-  });
+  };
+  const withoutRoute: Handler = (request) =>
+    lastResponses.handlerOf(rules.unroutedHandlerOf(unrouted, request), request)(request);
   const app: AnyElysia = new Elysia({
     name: "app",
     // Bun routes by the bytes of the path. Elysia's own router, which Bun would ask about every other path, reads

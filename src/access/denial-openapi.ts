@@ -58,7 +58,6 @@ export const denyDetail: DocumentDecoration = {
     "Every route but those of administrators, probes, metrics and docs answers the caller 403 with `Retry-After`: here at once, in every other process within 2 s. What the caller holds stays held until it ends or is released.",
     `A network denies callers without an API key: an IPv4 address or prefix of 8 to 32 bits, an IPv6 address (its /64) or prefix of 16 to 64. Only its salted hash is kept. A new denial of a caller replaces the one before. At most ${DENIAL_LIMIT} are in force at once.`,
   ].join("\n\n"),
-  parameters: [reasonParameter],
   requestBody: {
     required: true,
     content: {
@@ -67,6 +66,7 @@ export const denyDetail: DocumentDecoration = {
           type: "object",
           additionalProperties: false,
           required: ["seconds", "reason"],
+          oneOf: [{ required: ["caller"] }, { required: ["network"] }],
           properties: {
             caller: callerSchema,
             network: { type: "string", minLength: 1, maxLength: 64, description: "In place of `caller`." },

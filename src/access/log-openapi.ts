@@ -30,7 +30,7 @@ export const logDetail: DocumentDecoration = {
       name: "after",
       in: "query",
       description: "Only acts after this one.",
-      schema: { type: "integer", minimum: 0 },
+      schema: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
     },
     {
       name: "limit",

@@ -49,7 +49,7 @@ export const reasonParameter = {
   in: "header",
   required: false,
   description: "Why this is done; the administration log keeps it with the key's id and the time.",
-  schema: { type: "string", minLength: 1, maxLength: REASON_LIMIT_CHARACTERS },
+  schema: plainTextSchema(REASON_LIMIT_CHARACTERS),
 } as const;
 
 /** Who made a hold. */

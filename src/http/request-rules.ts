@@ -29,15 +29,21 @@ export class RequestRules {
   constructor(private readonly options: RequestRulesOptions) {}
 
   /** The handler that answers the request: the route's own, or a refusal; with CORS_ORIGINS each shares its response. */
-  readonly handlerOf = (handler: Handler, request: Request): Handler => {
-    const refusal = this.refusalOf(request);
+  readonly handlerOf = (handler: Handler, request: Request): Handler =>
+    this.answer(handler, request, this.refusalOf(request));
+
+  /** The handler of a request that no route takes: it changes nothing, so only its Host has to be fair. */
+  readonly unroutedHandlerOf = (handler: Handler, request: Request): Handler =>
+    this.answer(handler, request, hostFaultOf(request));
+
+  private answer(handler: Handler, request: Request, refusal: Response | undefined): Handler {
     const { crossOrigin } = this.options;
     if (!refusal) return crossOrigin.isConfigured ? this.sharing(handler) : handler;
     refusal.headers.set("x-request-id", requestIdOf(request));
     this.options.onRefused(request, refusal);
     const shared = crossOrigin.isConfigured ? crossOrigin.share(request, refusal) : refusal;
     return refusal.status === 413 && asksToClose(request) ? () => afterBody(request, shared) : () => shared;
-  };
+  }
 
   private sharing(handler: Handler): Handler {
     const { crossOrigin } = this.options;
@@ -49,24 +55,14 @@ export class RequestRules {
   }
 
   private refusalOf(request: Request): Response | undefined {
-    const { headers } = request;
-    const host = headers.get("host");
-    if (host !== null && !HOST.test(host))
-      return invalid("Host: must be sent once, as a host name with an optional port.");
-    if (host !== null && this.isBare(request)) return undefined;
-    const authorization = headers.get("authorization");
-    if (authorization !== null && BEARER_SCHEME.test(authorization)) {
-      if (headers.has("x-api-key"))
-        return invalid("Authorization: a Bearer key and X-API-Key were both sent; send one of them.");
-      if (!BEARER.test(authorization))
-        return invalid("Authorization: must be `Bearer <API key>`, sent once.");
-    }
-    return isSafe(request.method) ? undefined : this.refusalOfChange(request);
+    const refusal = hostFaultOf(request);
+    if (refusal || this.isBare(request)) return refusal;
+    return keyFaultOf(request) ?? (isSafe(request.method) ? undefined : this.refusalOfChange(request));
   }
 
   /** Whether there is no other header than Host and a fair length: no credential, no origin. Saves most look-ups. */
   private isBare({ headers, url }: Request): boolean {
-    if (headers.count > 2) return false;
+    if (headers.count > 2 || !headers.has("host")) return false;
     const length = headers.get("content-length");
     if (headers.count !== (length === null ? 1 : 2)) return false;
     return Number(length) <= this.options.bodyLimitBytes && !url.includes("?");
@@ -82,6 +78,22 @@ export class RequestRules {
       return invalid(`${parameter}: a request that changes something has no query parameters.`);
     return undefined;
   }
+}
+
+function hostFaultOf({ headers }: Request): Response | undefined {
+  const host = headers.get("host");
+  if (host === null || HOST.test(host)) return undefined;
+  return invalid("Host: must be sent once, as a host name with an optional port.");
+}
+
+function keyFaultOf({ headers }: Request): Response | undefined {
+  const authorization = headers.get("authorization");
+  if (authorization === null || !BEARER_SCHEME.test(authorization)) return undefined;
+  if (headers.has("x-api-key"))
+    return invalid("Authorization: a Bearer key and X-API-Key were both sent; send one of them.");
+  return BEARER.test(authorization)
+    ? undefined
+    : invalid("Authorization: must be `Bearer <API key>`, sent once.");
 }
 
 const invalid = (detail: string) => problem("invalid-request", detail);

@@ -1,6 +1,6 @@
 import type { DocumentDecoration } from "elysia";
 import { REASON_LIMIT_CHARACTERS } from "../access/act-origin.ts";
-import { callerSchema, guardResponses, keyNeeded, PAGE_LIMIT, reasonParameter } from "../access/openapi.ts";
+import { callerSchema, guardResponses, keyNeeded, PAGE_LIMIT } from "../access/openapi.ts";
 import { jsonResponse, problemResponse } from "../http/openapi.ts";
 import { nameOfOneSchema, plainTextSchema } from "../http/plain-text.ts";
 import { BUYER_ID_LIMIT_CHARACTERS, NAME_LIMIT_CHARACTERS } from "./hold-body.ts";
@@ -135,7 +135,6 @@ export const releaseHoldsDetail: DocumentDecoration = {
     "With `dryRun` nothing is released: the answer counts the holds that are meant and shows the first of them. Without it they are released, each as a change of its own with its ledger rows and events, which name the act in the administration log.",
     "A request ends after some seconds. Where `isComplete` is false, send it again: it releases what is left. A hold is released as a whole, also when only one of its seats is in the section.",
   ].join("\n\n"),
-  parameters: [reasonParameter],
   requestBody: {
     required: true,
     content: {

@@ -115,8 +115,7 @@ describe("a path", () => {
       ["GET", "/health/ready"],
     ] as const) {
       const response = await fetch(`${engine.url}${path}/?x=1`, { method, redirect: "manual" });
-      const asked = method === "GET" ? [308, `${path}?x=1`] : [400, null];
-      expect([path, response.status, response.headers.get("location")]).toEqual([path, ...asked] as never);
+      expect([path, response.status, response.headers.get("location")]).toEqual([path, 308, `${path}?x=1`]);
       await response.body?.cancel();
     }
     const admin = await fetch(`${managementUrl}/api/v1/admin/api-keys/`, { redirect: "manual" });
