@@ -131,7 +131,7 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
     });
 
     test.each([
-      ["before it has published what it has sold", "order by seat_events.epoch", "toClient"],
+      ["before it has published what it has sold", 'order by "seat_events".epoch', "toClient"],
       ["when all is published and the cursor has not moved", "update ledger_cursors", "toServer"],
     ] as const)("%s: everything is published, repeated as it was", async (_, text, direction) => {
       const before = await allPublished();
