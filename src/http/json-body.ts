@@ -1,7 +1,8 @@
 import type { z } from "zod";
 import { invalidField } from "./invalid-field.ts";
+import { asksToClose } from "./last-responses.ts";
 import { problem } from "./problem.ts";
-import { bodyTooLarge, DISCARDED_LIMIT_BYTES } from "./request-rules.ts";
+import { bodyTooLarge, refusalOfBody } from "./request-rules.ts";
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
@@ -26,7 +27,7 @@ export async function readJson<Schema extends z.ZodType>(
   let text: string;
   try {
     const bytes = await bytesOf(request, limitBytes);
-    if (bytes === undefined) return { problem: bodyTooLarge(limitBytes) };
+    if (bytes === undefined) return { problem: await refusalOfBody(request, bodyTooLarge(limitBytes)) };
     text = utf8.decode(bytes);
   } catch {
     return refuse("body: must be UTF-8, and sent whole.");
@@ -45,17 +46,16 @@ export async function readJson<Schema extends z.ZodType>(
   return parsed.success ? { value: parsed.data } : refuse(invalidField.detail(parsed.error));
 }
 
-/** Undefined where there are more than the limit: only as many are kept, even where no length was announced. */
+/** Undefined as soon as there are more than the limit, where no length was announced; the rest is not read. */
 async function bytesOf(request: Request, limitBytes: number): Promise<ArrayBuffer | Uint8Array | undefined> {
   // An announced length over the limit is refused before any route.
   if (request.headers.has("content-length")) return request.arrayBuffer();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of request.body?.values({ preventCancel: asksToClose(request) }) ?? []) {
     size += chunk.byteLength;
-    if (size > limitBytes + DISCARDED_LIMIT_BYTES) break;
-    if (size > limitBytes) chunks.length = 0;
-    else chunks.push(chunk);
+    if (size > limitBytes) return undefined;
+    chunks.push(chunk);
   }
-  return size > limitBytes ? undefined : Buffer.concat(chunks);
+  return Buffer.concat(chunks);
 }

@@ -42,7 +42,7 @@ export class RequestRules {
     refusal.headers.set("x-request-id", requestIdOf(request));
     this.options.onRefused(request, refusal);
     const shared = crossOrigin.isConfigured ? crossOrigin.share(request, refusal) : refusal;
-    return refusal.status === 413 && asksToClose(request) ? () => afterBody(request, shared) : () => shared;
+    return refusal.status === 413 ? () => refusalOfBody(request, shared) : () => shared;
   }
 
   private sharing(handler: Handler): Handler {
@@ -102,19 +102,24 @@ export const bodyTooLarge = (limitBytes: number) =>
   problem("body-too-large", `body: must have at most ${limitBytes} bytes (BODY_LIMIT_BYTES).`);
 
 /** More than any proxy lets through whose own limit was not lifted (nginx: 1 MiB). */
-export const DISCARDED_LIMIT_BYTES = 64 * 1024 * 1024;
+const DISCARDED_LIMIT_BYTES = 64 * 1024 * 1024;
+/** For who goes on sending; whoever stops is disconnected by Bun, as anywhere in a request. */
+const DISCARDING_LIMIT_MS = 5000;
 
 /**
- * The response when the body has come, none of which is kept. Closing a connection with bytes unread resets it: the
- * response is then lost, and a proxy answers 502. Where the connection stays open, Bun throws the bytes away itself.
+ * The refusal of a body, none of which is kept. It is sent at once where the connection stays: Bun throws away the
+ * rest as it comes, and disconnects who has not sent all of it within IDLE_TIMEOUT_SECONDS. A connection that is to
+ * be closed waits for the rest: closing it with bytes unread resets it, the refusal is lost, and a proxy answers 502.
  */
-async function afterBody(request: Request, response: Response): Promise<Response> {
+export async function refusalOfBody(request: Request, refusal: Response): Promise<Response> {
+  if (!asksToClose(request)) return refusal;
+  const deadline = performance.now() + DISCARDING_LIMIT_MS;
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
-    if (size > DISCARDED_LIMIT_BYTES) break;
+    if (size > DISCARDED_LIMIT_BYTES || performance.now() > deadline) break;
   }
-  return response;
+  return refusal;
 }
 
 const SHOWN_NAME_LIMIT = 60;

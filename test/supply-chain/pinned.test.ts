@@ -27,7 +27,7 @@ async function runsItsScript(trusted: string[]): Promise<boolean> {
   stack.defer(remove);
   const files = {
     "package.json": { name: "house", trustedDependencies: trusted, dependencies: { guest: "file:./guest" } },
-    "guest/package.json": { name: "guest", version: "1.0.0", scripts: { postinstall: `touch ${path}/ran` } },
+    "guest/package.json": { name: "guest", version: "1.0.0", scripts: { postinstall: `: > ${path}/ran` } },
   };
   for (const [name, content] of Object.entries(files)) {
     await Bun.write(`${path}/${name}`, JSON.stringify(content));
