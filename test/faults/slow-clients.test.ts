@@ -163,7 +163,9 @@ test("a body larger than BODY_LIMIT_BYTES is answered 413 when it has come, and 
     peak = Math.max(peak, await residentBytes());
   };
   const large = new Uint8Array(LARGE_BODY_BYTES);
-  await Promise.all(Array.from({ length: LARGE_BODIES / 2 }, () => Promise.all([send(large), send(inChunks())])));
+  await Promise.all(
+    Array.from({ length: LARGE_BODIES / 2 }, () => Promise.all([send(large), send(inChunks())])),
+  );
   console.log("slow-clients.test.ts:", Math.round((peak - before) / MEBIBYTE), "MiB more");
   expect(peak - before).toBeLessThan((LARGE_BODIES * LARGE_BODY_BYTES) / 4);
 });
