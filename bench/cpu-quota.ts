@@ -2,14 +2,14 @@ import { access, constants, mkdir, readFile, rmdir, writeFile } from "node:fs/pr
 import { cpus } from "node:os";
 import { join } from "node:path";
 
-/** Where version 1 of cgroups has its CPU controller on every distribution, and where version 2 has everything. */
+/** The path of the CPU controller in version 1 of cgroups on every distribution, and the root of version 2. */
 const V1_ROOT = "/sys/fs/cgroup/cpu";
 const V2_ROOT = "/sys/fs/cgroup";
 const PERIOD_MICROSECONDS = 100_000;
 
-/** Two groups of processes that cannot take CPU time from each other: the load generator, and what it puts its load on. */
+/** Two groups of processes that cannot take CPU time from each other: the load generator, and the servers under load. */
 export interface CpuQuotas {
-  /** What the report says of them. */
+  /** The report's sentence about them. */
   described: string;
   generator: CpuGroup;
   servers: CpuGroup;
@@ -23,7 +23,7 @@ export interface CpuGroup {
 
 /**
  * Gives the generator `generatorCores`, and the servers the rest of the machine.
- * @returns why not, where this system lets nobody do so.
+ * @returns the groups, or why this system does not allow that.
  */
 export async function openCpuQuotas(
   closes: AsyncDisposableStack,
@@ -83,7 +83,7 @@ const isWritable = (path: string) =>
     () => false,
   );
 
-/** A process that has ended meanwhile needs no place. */
+/** Moves processes; one that has ended meanwhile is ignored. */
 async function move(folder: string, pids: number[]): Promise<void> {
   for (const pid of pids) {
     await writeFile(join(folder, "cgroup.procs"), String(pid)).catch((error: NodeJS.ErrnoException) => {
@@ -92,7 +92,7 @@ async function move(folder: string, pids: number[]): Promise<void> {
   }
 }
 
-/** A group can be removed when nobody is in it any more. */
+/** Empties a group, without which it could not be removed, and removes it. */
 async function close({ root }: Controller, folder: string): Promise<void> {
   const left = await readFile(join(folder, "cgroup.procs"), "utf8").catch(() => "");
   await move(root, left.split("\n").filter(Boolean).map(Number));

@@ -53,7 +53,7 @@ export function cpuByThread(root: number): Record<string, number> {
   return used;
 }
 
-/** The ids of a process and of all that descend from it. */
+/** The ids of a process and of all its descendants. */
 export const familyPids = (root: number): number[] =>
   canMeasure ? familyOf(root).map(({ pid }) => pid) : [root];
 

@@ -21,7 +21,7 @@ export interface LoadTask {
   idleConnections?: number;
   /** Not by wrk even where it could: what is compared with loads that it cannot send has to be sent alike. */
   isOwnGenerator?: boolean;
-  /** Where our own generator runs; with everything else, where it is not given. */
+  /** The group for our own generator; without it the generator shares the CPU with everything else. */
   cpuGroup?: CpuGroup | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface LoadResult extends Latency {
   refused: number;
   /** Requests without an answer: connection errors and timeouts. */
   lost: number;
-  /** Of an open loop: requests that began more than 10 ms after their time, and that never began; NaN for the others. */
+  /** In an open loop: requests that began more than 10 ms late, and requests that never began; otherwise NaN. */
   late: number;
   notSent: number;
   /** Of our own generator only: wrk does not tell. */

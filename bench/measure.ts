@@ -34,7 +34,7 @@ export interface Measurement extends Subject {
   /** Answers other than those that count. */
   others: number;
   lost: number;
-  /** Of an open loop: requests that began late (by more than 10 ms), and that never began; NaN for other loads. */
+  /** In an open loop: requests that began more than 10 ms late, and requests that never began; otherwise NaN. */
   late: number;
   notSent: number;
   p50Ms: number;

@@ -40,7 +40,7 @@ const USAGE = `Usage: ${RUN} run bench ${Object.entries(DEFAULTS)
 /** The demo event that every database begins with has as many. */
 const SMALLEST_SIZE = 1000;
 
-/** What the user has to change, with the usage where the options are wrong; or the usage alone, where it was asked for. */
+/** What the user has to change, with the usage if the options are wrong; or the usage alone, if it was asked for. */
 export class UsageError extends Error {}
 
 /** @throws {UsageError} when an option is not understood, or is `--help`. */

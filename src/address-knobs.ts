@@ -3,8 +3,8 @@ import { z } from "zod";
 import { integer } from "./setting-types.ts";
 
 /**
- * The address that stands for all of a machine's: a socket of `::` serves IPv4 clients too. Where IPv6 is switched off
- * no interface has an address of it, and `::` cannot be listened on.
+ * The address that stands for all addresses of the machine. A socket of `::` serves IPv4 clients too. If IPv6 is switched
+ * off, no interface has an IPv6 address, and `::` cannot be listened on.
  */
 function everyAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string {
   const hasIPv6 = Object.values(interfaces).some((addresses) =>

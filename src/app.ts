@@ -15,9 +15,9 @@ import { type Logger, messageOf } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 const SPEC_PATH = "/openapi.json";
-/** Routes without a `detail`, which the plugin would describe all the same. */
+/** Routes without a `detail`, which the plugin would describe anyway. */
 const UNDOCUMENTED = [DOCS_PATH, `${DOCS_PATH}/*`, SPEC_PATH, /^\/favicon\./];
-/** Where the first page leads: to those of these that the port has. */
+/** The links of the first page, if the port has these routes. */
 const PLACES = { events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" };
 const TAGS = [
   { name: "Bookings", description: "Taking seats." },
@@ -42,14 +42,14 @@ const description = (
 prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
 under \`bearer\` or \`apiKey\`, not both.
 
-**Addresses** are exact and have no slash at their end (308 leads to the one without). A request that changes something
-takes no query parameters, a parameter is sent once, and a page of another origin changes nothing unless the engine allows
-its origin.`;
+**Addresses** are exact and do not end with a slash (308 leads to the address without it). A request that changes
+something takes no query parameters. A query parameter may be sent only once. A page of another origin can change something
+only if the engine allows its origin.`;
 
 /** A path whose handlers get the request as it comes, without Elysia's context. */
 export interface DirectRoute {
   path: string;
-  /** An answer before the rules for requests, where one is possible that changes nothing. */
+  /** A response that changes nothing and may be sent before the rules for requests are checked; undefined if there is none. */
   atOnce?: (request: Bun.BunRequest<string>) => Response | undefined;
 }
 
@@ -87,7 +87,7 @@ export function createApp({ version, controllers, direct, lastResponses, config,
     (request) =>
       handlerOf(handler, request)(request);
   const before = ({ atOnce }: DirectRoute, handler: Handler): Handler => {
-    // Every response to an allowed origin has headers of its own.
+    // A response to an allowed origin needs its CORS headers, which the rules add.
     if (!atOnce || crossOrigin.isConfigured) return handler;
     return (request) => {
       const response = atOnce(request as Bun.BunRequest<string>);

@@ -2,7 +2,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, variables } from "./config.ts";
 import { meantBy } from "./spelling.ts";
 
-/** How a reader without Bun on PATH types it. */
+/** The command for a reader without Bun on PATH. */
 export const RUN = `npx -y ${packageJson.packageManager}`;
 export const START = `${RUN} start`;
 
@@ -14,8 +14,8 @@ export type Command =
   | { kind: "keys" | "migrate" | "verify" | "republish" | "topic" | "process"; args: string[] };
 
 /**
- * What the arguments ask for.
- * @param process the internal subject that one of several engine processes is started with.
+ * Reads what the arguments ask for.
+ * @param process the internal first argument of an engine process that the primary starts.
  * @throws {ConfigError} in one line that says what was probably meant.
  */
 export function readCommand([subject, ...args]: string[], process: string): Command {
@@ -46,10 +46,10 @@ export function readCommand([subject, ...args]: string[], process: string): Comm
 
 function faultOf(subject: string, args: string[]): string {
   const [name = "", value] = subject.split("=", 2);
-  // `--port 9000`, `--port=9000` and `PORT=9000` after the command instead of before it.
+  // `--port 9000`, `--port=9000`, or `PORT=9000` after the command instead of before it.
   const variable = settingOf(name);
   if (variable !== undefined && (subject.startsWith("-") || value !== undefined)) {
-    // Never the value of a secret, and none that a shell would take apart.
+    // Never repeats the value of a secret, nor one that a shell would split.
     const given = value ?? args[0] ?? "";
     const told = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
     return `${name}: settings are environment variables: type ${variable}=${told} ${START}`;
@@ -72,7 +72,7 @@ export function misspelt(environment: Record<string, string | undefined>): strin
     const bare = name.replace(/^SENTINEL_/i, "");
     const meant = variables.all.includes(bare) ? bare : meantBy(bare, variables.all);
     const isSetting = variables.all.includes(name) || variables.others.includes(name);
-    // Where both are set, the other one is somebody else's.
+    // If both are set, the similar name belongs to another program.
     return meant === undefined || isSetting || environment[meant]
       ? []
       : [`${name}: no such setting, so it is not used: did you mean ${meant}?`];

@@ -133,7 +133,7 @@ const knobs = {
   rateLimitWindowSeconds: {
     type: integer(1, 3600),
     fallback: "10",
-    meaning: "window of the RATE_LIMIT_..._REQUESTS; a request is a unit, a costly one several",
+    meaning: "window in which RATE_LIMIT_..._REQUESTS count; a request is one unit, a costly one several",
   },
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
@@ -143,7 +143,7 @@ const knobs = {
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),
     fallback: "10000",
-    meaning: "requests that one API key has in a window, a costly one counting as several; 0 is no limit",
+    meaning: "units that one API key has in a window; 0 is no limit",
   },
   rateLimitReserveRequests: {
     type: integer(0, 10_000_000),
@@ -187,7 +187,7 @@ const knobs = {
     fallback: undefined,
     shown: "no other origin",
     meaning:
-      "comma-separated origins whose pages may read and, with what each route asks for, act; `*` is every origin",
+      "comma-separated origins whose pages may read and act like any other client; `*` is every origin",
   },
   bodyLimitBytes: {
     type: integer(1024, 1_048_576),
@@ -239,7 +239,7 @@ const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${lett
 
 const secrets = Object.entries(knobs).flatMap(([knob, rest]) => ("secret" in rest ? [variableOf(knob)] : []));
 
-/** The names of all settings; those whose values are not to be shown; and variables of others that look like settings. */
+/** The names of all settings, the secret ones among them, and variables of other programs that look like settings. */
 export const variables = {
   all: [...Object.keys(knobs).map(variableOf), ...secrets.map((name) => `${name}_FILE`)],
   secret: secrets,

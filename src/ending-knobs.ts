@@ -1,6 +1,6 @@
 import { integer } from "./setting-types.ts";
 
-/** What ending takes beside the delay for load balancers, at least; some seconds where the database is slow. */
+/** The least time for ending beside the delay for load balancers, and the default, which suits a slow database too. */
 const ENDING_NEEDS_MS = 500;
 const ENDING_DEFAULT_MS = 13_000;
 
@@ -23,8 +23,8 @@ export const endingKnobs = {
 } as const;
 
 /**
- * Fits the two times together: where only one is set, the other follows it.
- * @returns what is wrong, where both are set and do not fit.
+ * Adjusts the time that is not set to the one that is.
+ * @returns the fault, if both are set and do not fit together.
  */
 export function fitEndingTimes(
   settings: { drainDelayMs: number; shutdownTimeoutMs: number },

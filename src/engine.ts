@@ -58,7 +58,7 @@ export interface OneOfSeveral {
 
 export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
   parts: Parts;
-  /** What is known of the parts by now; of several processes the primary knows nothing. */
+  /** The states of the parts, as far as they are known; absent for the primary of several processes. */
   components?(): PartStates;
   /**
    * Ends the sale so that no client notices; resolves when everything that was accepted is answered.
@@ -180,8 +180,8 @@ export async function openEngine(
 }
 
 /**
- * Load balancers learn from readiness that this engine is ending, clients from `Connection: close`; both are served
- * until the delay is over. Nobody is refused before the port is closed.
+ * Readiness tells load balancers that this engine is ending, and `Connection: close` tells clients. Both are served until
+ * the delay is over, and no request is refused before the port closes.
  */
 async function endSale(
   { sale, serving, live }: { sale: Sale; serving: Serving; live: { close(): void } },

@@ -6,11 +6,11 @@ export const holdLimitKnobs = {
     type: integer(0, 10_000_000),
     fallback: "0",
     meaning:
-      "seats that one client address (IPv6: /64) without an API key has in live holds at once; 0 is no limit; for a public sale a small multiple of what one buyer may have",
+      "seats that one client address (IPv6: /64) without an API key may have in live holds; 0 is no limit; for a public sale a small multiple of what one buyer may have",
   },
   holdLimitKeySeats: {
     type: integer(0, 10_000_000),
     fallback: "0",
-    meaning: "seats that one API key has in live holds at once; 0 is no limit",
+    meaning: "seats that one API key may have in live holds; 0 is no limit",
   },
 } as const;

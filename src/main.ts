@@ -130,7 +130,7 @@ async function beOneOfSeveral(): Promise<void> {
     const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
     const ending = new Ending({ config, log, lifecycle });
     ending.opened(engine);
-    // As systemd does it: every process is told, and the primary tells its own once more.
+    // systemd, for example, signals every process, and the primary then tells its own once more.
     process.on("SIGTERM", (signal) => ending.begin(config.drainDelayMs, { signal }));
     onEnd((delayMs) => ending.begin(delayMs));
     tell({ kind: "ready" });
@@ -173,7 +173,7 @@ function announce(engine: Engine, { webConcurrency: processCount, ...config }: C
 `);
 }
 
-/** Of a part that is not started here and may be away. */
+/** The state of a part that the engine does not start itself, unless it is up. */
 function stateToTell(state: PartState = "unknown"): string {
   switch (state) {
     case "unknown":

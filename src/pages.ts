@@ -87,7 +87,7 @@ const linksDetail = (example: object) => ({
   },
 });
 
-/** What a person meets who has nothing but the address: the first page, the docs, their assets and the icon. */
+/** The pages for a person who has nothing but the address: the first page, the docs, their assets and the icon. */
 export function pageRoutes(links: Links, version: string, metrics: Metrics) {
   const page = startPage(links, version);
   const start = ({ request }: { request: Request }) => {

@@ -1,4 +1,4 @@
-// Loaded before everything else (see bunfig.toml), by versions of Bun that cannot run the rest: it imports no package.
+// Loaded before everything else (see bunfig.toml), also by versions of Bun that cannot run the rest. It imports no package.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
@@ -14,7 +14,7 @@ function isOlder(version: string, needed: string): boolean {
   return false;
 }
 
-/** One line for somebody whose Bun is too old, or who has not installed the packages yet. */
+/** One line for a user whose Bun is too old, or who has not installed the packages yet. */
 function faultOf(version: string): string | undefined {
   const command = `npx -y ${packageJson.packageManager}`;
   if (isOlder(version, NEEDED))

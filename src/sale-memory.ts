@@ -26,8 +26,8 @@ interface FeedNeighbours {
 }
 
 /**
- * Fills memory, and keeps it up to date with what other processes change: by the feed, or every few seconds without.
- * Knows whether memory may be trusted.
+ * Fills memory and keeps it up to date with the changes of other processes: by the feed, or every few seconds without it.
+ * Also decides whether memory may be trusted.
  */
 export function openMemory(
   opening: Opening,

@@ -11,7 +11,7 @@ import { FaultLog, messageOf } from "./telemetry/log.ts";
 export interface Controllers {
   /** For everybody. */
   selling: AnyElysia[];
-  /** Those among them that Elysia prepares nothing for. */
+  /** Those among the routes whose handlers get the request without Elysia's context. */
   direct: readonly DirectRoute[];
   /** For those who run the engine: with a MANAGEMENT_PORT only there. */
   managing: AnyElysia[];
@@ -24,7 +24,7 @@ export interface Serving {
   managementUrl: string;
   /** From now on every response, on every port, carries `Connection: close`. */
   announceEnd(): void;
-  /** Takes no new connections for the sale; resolves when every request under way is answered, or within a bound. */
+  /** Takes no new connections for the sale; resolves when every request under way is answered, or after STOP_TIMEOUT_MS. */
   stopSelling(): Promise<void>;
 }
 

@@ -1,11 +1,11 @@
-/** A name as long as this may differ in two places, a shorter one in one. */
+/** A name of at least this length may differ in two places, a shorter one in one. */
 const LONG_CHARACTERS = 9;
 const SHORTEST_CHARACTERS = 3;
 
 /**
- * The known name that was probably meant: letters that are missing, superfluous, wrong or swapped, small for capital,
- * or separated otherwise.
- * @returns undefined when none is close, or when the name is a known one.
+ * The known name that was probably meant. Letters may be missing, superfluous, wrong, swapped, or in the other case, and
+ * separators may differ.
+ * @returns undefined if no name is close, or if the name is a known one.
  */
 export function meantBy(name: string, known: readonly string[]): string | undefined {
   if (known.includes(name) || name.length < SHORTEST_CHARACTERS) return undefined;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# bun.sh [ARGUMENTS...]: installs the packages, then runs `bun ARGUMENTS` where any are given. The scripts of package.json begin with it.
-# Under `bun run` it takes that Bun, else the one on PATH. A machine without Bun gets the pinned one through npx, so
-# that `npm start` and `npm test` work there as well.
+# bun.sh [ARGUMENTS...]: installs the packages, then runs `bun ARGUMENTS` if any are given. The scripts of package.json
+# start with it. Under `bun run` it uses that Bun, otherwise the one on PATH. A machine without Bun gets the pinned one
+# through npx, so that `npm start` and `npm test` work there as well.
 set -eu
 
 case ${npm_execpath-} in
@@ -16,6 +16,6 @@ if [ -z "$bun" ]; then
   exec npx -y -p "$pinned" -- sh "$0" "$@"
 fi
 
-# An old Bun does not even begin with a setting that it does not know.
+# An old Bun does not start at all with a setting that it does not know.
 (unset BUN_JSC_minEdenToOldGenerationRatio && "$bun" supply-chain/prepare.ts)
 [ $# -eq 0 ] || exec "$bun" "$@"

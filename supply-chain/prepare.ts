@@ -2,7 +2,7 @@ import "../src/preflight.ts";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-// Installs the packages that bun.lock names, in silence: what a command prints is its own. Only a failure is shown.
+// Installs the packages of bun.lock and prints nothing unless that fails, so that a command's output is its own.
 const { status, stdout, stderr, error } = spawnSync(process.execPath, ["install", "--frozen-lockfile"], {
   cwd: join(import.meta.dir, ".."),
   encoding: "utf8",

@@ -40,7 +40,7 @@ const locks = new SeatLocks({
   timeoutMs: settings.redisTimeoutMs,
   onDegraded: (degraded) => log.debug({ degraded }, "seat locks changed"),
   onMaster: () => {
-    // Whether Redis can be used is asked at the start; later a second's delay keeps short pauses out of the log.
+    // The start reports at once whether Redis can be used. Later the sampler's delay keeps short pauses out of the log.
     const isKnown = locks.report().state !== "unknown";
     if (isKnown && !wasKnown) sampler.sendNow();
     wasKnown = isKnown;
@@ -112,7 +112,7 @@ async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): 
       const database = drizzle(client);
       const versions = await settle(database, task);
       const isCommitted = versions.some((version) => version !== undefined);
-      // Asked again, until no engine refuses these seats from memory because it took itself to be alone.
+      // The task is repeated until no engine that believes to be alone can refuse these seats from memory.
       const [first = ""] = task.reservationIds;
       const mustWait =
         task.giveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);

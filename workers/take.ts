@@ -95,13 +95,13 @@ async function commitAll(
 }
 
 /**
- * A caller's claim that another thread or process has is tried for again, each time in a new transaction, and so is what
- * did not fit behind others of the batch that came to nothing. So many rounds in which nothing was decided are enough.
+ * A caller's claim that another thread or process holds is tried again, each time in a new transaction. So is an order that
+ * did not fit behind others of the batch, in case those have failed. This many rounds without a decision are the limit.
  */
 const IDLE_ROUND_LIMIT = 20;
 /**
- * The longest pause before such a round, at random: a rival that has one batch after the other leaves its claim free for
- * moments only. Without pauses, 5 rounds were over before a rival's commit: 3 to 5 % of a busy key's holds came to nothing.
+ * The longest random pause before such a round: a rival with one batch after the other frees its claim only for moments.
+ * Without pauses, 5 rounds were over before a rival's commit, and 3 to 5 % of a busy key's holds were not decided.
  */
 const PAUSE_LIMIT_MS = 5;
 
@@ -133,12 +133,12 @@ async function commitCapped(
   return "decided";
 }
 
-/** The end of each caller's last transaction in this thread. */
+/** Resolves at the end of each caller's last transaction in this thread. */
 const turns = new Map<string, Promise<unknown>>();
 
 /**
- * Runs work after all earlier work of this thread for one of the same callers, so that it finds their claims free. Turns
- * are taken in one step, so nobody waits in a circle; at most the batches of the thread wait, for a commit each.
+ * Runs work after all earlier work of this thread for one of the same callers, so that their claims are free. All turns
+ * are taken in one step, so there is no deadlock. At most the thread's own batches wait, for a commit each.
  */
 async function inTurn<Result>(callers: string[], work: () => Promise<Result>): Promise<Result> {
   const before = callers.map((caller) => turns.get(caller));

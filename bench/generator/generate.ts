@@ -7,7 +7,7 @@ import type { GeneratorResult, GeneratorTask } from "./task.ts";
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The system's own timers are no finer; what a request waits for the tick counts as its latency. */
 const TICK_MS = 1;
-/** A request of an open loop that begins later than this was kept back by busy connections or a busy generator. */
+/** A request of an open loop is late if it begins this long after its time: the connections or the generator were busy. */
 const LATE_MS = 10;
 
 /**
@@ -104,8 +104,8 @@ class Load {
   }
 
   /**
-   * Holds that the end of the time has left are confirmed or given back: a later load would be refused their seats, and
-   * they would expire as ledger rows that no answer has promised. (Seen: 171 of them failed an hour's soak.)
+   * Confirms or releases the holds that are left when the time is over. Otherwise a later load would be refused their seats,
+   * and they would expire as ledger rows that no answer accounts for. (171 of them once failed an hour's soak.)
    */
   private async finish(): Promise<void> {
     const { rest } = this.requests;

@@ -12,7 +12,7 @@ export interface Requests {
   next(): Request | undefined;
   /** For plans that go by the answers. */
   answered?(status: number, body: Buffer): void;
-  /** What is still to be done with what was answered, where the plan leaves nothing behind; undefined when it is done. */
+  /** The next request that cleans up a hold which the load has left; undefined when there is none. */
   rest?(): Request | undefined;
 }
 

@@ -54,7 +54,7 @@ export interface GeneratorResult {
   statuses: Record<string, number>;
   /** Requests without an answer. */
   lost: number;
-  /** Of an open loop: requests that began more than 10 ms after their time, and that never began. */
+  /** In an open loop: requests that began more than 10 ms late, and requests that never began. */
   late: number;
   notSent: number;
   latency: Latency;

@@ -26,7 +26,7 @@ export const nameOf = ({ server, variant, connections, scenario }: Row) =>
     .filter(Boolean)
     .join(", ");
 
-/** Of an open loop, whether the load was put as it was meant: else its rate and latencies say less. */
+/** For an open loop, whether the load was sent as planned; if not, its rate and latencies say less. */
 const pacing = ({ late, notSent }: Row) =>
   Number.isNaN(late) ? "" : ` · ${whole(late)} late, ${whole(notSent)} not sent`;
 

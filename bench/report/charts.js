@@ -9,7 +9,7 @@
   const rateText = (rate, unit) => `${Math.round(rate).toLocaleString("en-US")} ${unit}`;
   const medianOf = (rates) => rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)];
 
-  /** Lines have samples of their own moments: where one has none, its nearest counts. */
+  /** Each line has samples at its own moments: where it has none, the nearest sample counts. */
   const nearest = (values, index) => {
     for (let away = 0; away < values.length; away++) {
       const value = values[index - away] ?? values[index + away];

@@ -77,7 +77,7 @@ function scenarioBody(rows: Row[], unit: string, plot: Plot | undefined): string
   ].join("\n");
 }
 
-/** A table that may be wider than the page; the hint, shown only then, says that it goes on. */
+/** A table that may be wider than the page; only then a hint says that it goes on. */
 const scrolling = (content: string, what: string) =>
   `<p class="hint" hidden>Scroll sideways for ${what} \u2192</p><div class="scroll" tabindex="0">${content}</div>`;
 
@@ -94,7 +94,7 @@ function plotOf(id: string, rows: Row[]): Plot | undefined {
       ] as const
     ).filter(([, kind]) => samples.some((sample) => sample[kind] > 0));
     return lines.map(([suffix, kind]) => ({
-      // Where a row has one kind of answer only, the scenario's title says which.
+      // If a row has only one kind of answer, the scenario's title says which.
       name: nameOf(row) + (lines.length > 1 ? suffix : ""),
       times: samples.map(({ atSeconds }) => atSeconds),
       rates: samples.map((sample) => sample[kind]),

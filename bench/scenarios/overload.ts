@@ -15,7 +15,7 @@ const CONNECTIONS = 12_500;
 /** Of what it can sell: it must sell at least so much while it refuses the rest. */
 const GOODPUT_SHARE = 0.8;
 const YARDSTICK = "what it can sell";
-/** Of the machine, in both loads: so the generator of 12,500 connections takes no time from the servers. */
+/** The generator's share of the cores in both loads, so that its 12,500 connections take no CPU time from the servers. */
 const GENERATOR_SHARE = 0.5;
 
 /** Twice as many buyers as it can sell to: those that it sells to must not become fewer for it. */
@@ -33,7 +33,7 @@ export const overload: Scenario = {
       measure: async (round) => {
         const measured = await sell(stage, engine, PEAK_CONNECTIONS, round, {
           subject: { scenario: "overload", variant: YARDSTICK, yardstick: YARDSTICK },
-          // Sent as the other load is.
+          // By the same generator as the other load.
           task: { isOwnGenerator: true, cpuGroup },
         });
         perSecond = measured.perSecond;
@@ -48,7 +48,7 @@ export const overload: Scenario = {
   },
 };
 
-/** @returns the generator's part; undefined where the machine cannot be divided, which the report says. */
+/** @returns the generator's group; undefined if the machine cannot be divided, which the report then says. */
 async function divideCpu(stage: Stage, engine: SellingServer): Promise<CpuGroup | undefined> {
   const { closes, parts } = stage;
   const quotas = await openCpuQuotas(closes, cpus().length * GENERATOR_SHARE);

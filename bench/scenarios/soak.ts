@@ -12,7 +12,7 @@ const SHARE_OF_PEAK = 0.7;
 const SEATS = 100_000;
 const PEAK_SECONDS = 10;
 const PARTS = 10;
-/** Shorter than any soak, and far longer than a hold of it lives: one that is left behind expires within the measurement. */
+/** Far longer than a hold of the soak lives, but so short that a hold that is left behind expires within the measurement. */
 const HOLD_TTL_SECONDS = 15;
 /** What the last tenth may have more than the second: the first is still warming up. */
 const GROWTH_LIMIT = 1.1;

@@ -3,13 +3,13 @@ import { problem } from "../http/problem.ts";
 import type { ActOrigin } from "../postgres/admin-log.ts";
 import type { Caller } from "./guard.ts";
 
-/** Names why an administrator acts; the log keeps it. */
+/** The header in which an administrator gives the reason for an act. */
 const REASON_HEADER = "x-admin-reason";
 export const REASON_LIMIT_CHARACTERS = 500;
 
 export const reasonText = plainText(REASON_LIMIT_CHARACTERS);
 
-/** Who acts and why, for the administration log; or the problem with the header that says why. */
+/** The actor and the reason for the administration log, or the problem with the header that gives the reason. */
 export function actOriginOf(request: Request, caller: Caller, reasonInBody?: string): ActOrigin | Response {
   const actor = caller.kind === "key" ? `key:${caller.keyId}` : "anonymous";
   const given = reasonInBody ?? request.headers.get(REASON_HEADER);

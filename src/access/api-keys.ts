@@ -78,8 +78,8 @@ export class ApiKeys {
   }
 
   /**
-   * Those of these keys that are revoked or not there any more, as the database has it now; for whatever goes on
-   * for longer than a request.
+   * The ids of those keys that are revoked or no longer there, as the database has them now. A request looks its key up
+   * once; this is for what outlives a request.
    * @throws when the database cannot be asked.
    */
   async findRevoked(ids: string[]): Promise<string[]> {

@@ -10,9 +10,9 @@ export const callerText = z
     "must be a caller as the list of holds shows it: key:<id> or net:<hash>",
   );
 
-/** Half of the hash: nobody finds two networks with one by trying. */
+/** Half of the hash is enough: nobody finds two networks with the same one by trying. */
 const HASH_BYTES = 16;
-/** Networks whose ids are kept, so that a hold does not hash again; beyond that the oldest is forgotten. */
+/** How many networks' ids are kept, so that a hold does not hash again. Beyond that the oldest is forgotten. */
 const KEPT_LIMIT = 10_000;
 
 /**

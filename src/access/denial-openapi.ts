@@ -11,11 +11,12 @@ const denialSchema: object = {
   type: "object",
   required: ["denialId", "caller", "prefixBits", "reason", "deniedUntil"],
   properties: {
-    denialId: { type: "integer", description: "That of its act in the administration log." },
+    denialId: { type: "integer", description: "The id of its act in the administration log." },
     caller: callerSchema,
     prefixBits: {
       type: ["integer", "null"],
-      description: "Where a network wider than one client's is denied: the length of its prefix.",
+      description:
+        "The length of the prefix, if the denied network is wider than one client's; otherwise null.",
     },
     reason,
     deniedUntil: { type: "string", format: "date-time" },
@@ -38,7 +39,7 @@ export const denialsDetail: DocumentDecoration = {
   responses: {
     ...guardResponses,
     200: jsonResponse(
-      "Denials in the order of their making.",
+      "The denials, oldest first.",
       {
         type: "object",
         required: ["denials"],
@@ -55,8 +56,8 @@ export const denyDetail: DocumentDecoration = {
   operationId: "denyCaller",
   summary: "Deny a caller for a time",
   description: [
-    "Every route but those of administrators, probes, metrics and docs answers the caller 403 with `Retry-After`: here at once, in every other process within 2 s. What the caller holds stays held until it ends or is released.",
-    `A network denies callers without an API key: an IPv4 address or prefix of 8 to 32 bits, an IPv6 address (its /64) or prefix of 16 to 64. Only its salted hash is kept. A new denial of a caller replaces the one before. At most ${DENIAL_LIMIT} are in force at once.`,
+    "Every route except those of administrators, probes, metrics and docs answers the caller with 403 and `Retry-After`: in this process at once, in every other within 2 s. Seats that the caller holds stay held until the hold ends or is released.",
+    `\`network\` denies the callers without an API key in it: an IPv4 address or prefix of 8 to 32 bits, or an IPv6 address (its /64) or prefix of 16 to 64 bits. Only a salted hash of it is kept. A new denial of a caller replaces the previous one. At most ${DENIAL_LIMIT} are in force at once.`,
   ].join("\n\n"),
   requestBody: {
     required: true,
@@ -69,7 +70,7 @@ export const denyDetail: DocumentDecoration = {
           oneOf: [{ required: ["caller"] }, { required: ["network"] }],
           properties: {
             caller: callerSchema,
-            network: { type: "string", minLength: 1, maxLength: 64, description: "In place of `caller`." },
+            network: { type: "string", minLength: 1, maxLength: 64, description: "Instead of `caller`." },
             seconds: { type: "integer", minimum: 1, maximum: DENIAL_LIMIT_SECONDS },
             reason,
           },
@@ -106,7 +107,7 @@ export const endDenialDetail: DocumentDecoration = {
   ],
   responses: {
     ...guardResponses,
-    204: { description: "It is over." },
+    204: { description: "The denial has ended." },
     400: problemResponse("A header is not valid; the detail names it.", ["invalid-request"]),
     404: problemResponse("There is no such denial.", ["denial-not-found"]),
     503: away,

@@ -48,7 +48,7 @@ export function denialRoutes({
   log,
 }: AccessRoutesOptions) {
   const ask = fromDatabase({ log, what: "what is done with denials" });
-  /** Here at once, in other processes within 2 s. */
+  /** Puts a change into force in this process at once; other processes read it within 2 s. */
   const takeIn = () => denials.refresh().catch(() => undefined);
   return new Elysia({ name: "denials" })
     .get(

@@ -3,12 +3,12 @@ import type { CallerIds } from "./caller-ids.ts";
 import { networkOf } from "./client-address.ts";
 import { prefixOf } from "./network.ts";
 
-/** So that every process knows of a denial within 2 s. */
+/** Short enough that every process knows of a denial within 2 s. */
 const REFRESH_INTERVAL_MS = 1000;
 
 /**
- * The denials in force, in memory. They are read once a second; where that fails, those that are known go on until
- * their ends. Without any, nobody is looked up.
+ * The denials in force, in memory. They are read once a second. While that fails, the known ones stay in force until
+ * they end. Without any denial no caller is looked up.
  */
 export class Denials {
   /** The end of each caller's denial, by the clock of this process. */
@@ -34,12 +34,12 @@ export class Denials {
     return this.endsAt.size === 0;
   }
 
-  /** The seconds that an API key is still denied; undefined for one that is not. */
+  /** For how many more seconds an API key is denied; undefined for one that is not. */
   ofKey(keyId: string): number | undefined {
     return this.secondsLeft(`key:${keyId}`);
   }
 
-  /** The seconds that an address is still denied, by itself or with a network around it. */
+  /** For how many more seconds an address is denied, by itself or with a network around it. */
   ofAddress(address: string): number | undefined {
     const ofOwn = this.secondsLeft(this.ids.ofNetwork(networkOf(address)));
     if (ofOwn !== undefined) return ofOwn;
@@ -51,7 +51,7 @@ export class Denials {
     return undefined;
   }
 
-  /** Takes in what the database has now. @throws when it cannot be asked. */
+  /** Reads the denials from the database. @throws when it cannot be asked. */
   async refresh(): Promise<void> {
     const denials = await this.read();
     const now = this.now();
@@ -65,7 +65,7 @@ export class Denials {
   }
 
   private async keepUp(): Promise<void> {
-    // That the database is away is told once, by its gate.
+    // The database's gate reports an outage.
     await this.refresh().catch(() => undefined);
     if (!this.isStopped) this.timer = setTimeout(() => void this.keepUp(), REFRESH_INTERVAL_MS);
   }

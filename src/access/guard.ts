@@ -23,7 +23,7 @@ export interface GuardOptions {
   /** Where the request's connection comes from. */
   connectionOf(request: Request): string | undefined;
   callerIds: CallerIds;
-  /** Not there where nobody can be denied. */
+  /** Absent if nobody can be denied. */
   denials?: Pick<Denials, "isEmpty" | "ofKey" | "ofAddress">;
   metrics: Metrics;
 }
@@ -36,7 +36,7 @@ interface WithRequest {
 interface Admitted {
   caller: Caller;
   count: Count | undefined;
-  /** Whom what the request costs beyond one unit is charged to. */
+  /** Whose limit the units beyond the first count against. */
   charged: { policy: PolicyName; subject: () => string };
 }
 
@@ -74,8 +74,8 @@ export class Guard {
   }
 
   /**
-   * Has the caller's rate limit count what a request costs beside the one unit that each costs, when it is answered:
-   * a unit is a millisecond of the main thread or of Postgres.
+   * Counts further units against the caller's rate limit when the request is answered, beside the one that each request
+   * costs. A unit is a millisecond of the main thread or of Postgres.
    */
   charge(request: Request, units: number): void {
     if (units >= 1) this.costs.set(request, (this.costs.get(request) ?? 0) + Math.floor(units));
@@ -104,8 +104,8 @@ export class Guard {
   }
 
   /**
-   * What a denied caller is told on the contract's route where no other check is before it: whether by the client's
-   * network, or by a key that it sends without need.
+   * The response to a denied caller on the contract's route while that route needs no key: the client's network may be
+   * denied, or a key that it sends all the same.
    */
   deniedReserving(path: string, request: Request): Response | undefined {
     if (!this.hasDenials) return undefined;
@@ -136,7 +136,7 @@ export class Guard {
     return caller.kind === "key" ? `key:${caller.keyId}` : `address:${this.networkOf(request)}`;
   }
 
-  /** Whose the request is, as reservations keep it. */
+  /** The caller, as `reservations.caller` keeps it. */
   callerIdOf(request: Request, caller: Caller): string {
     return this.options.callerIds.of(caller, () => this.networkOf(request));
   }
@@ -161,7 +161,7 @@ export class Guard {
     found = await found;
     const caller = found === undefined ? ANONYMOUS : this.toCaller(found, key ?? "");
     if (caller instanceof Response) return withHeaders(caller, count);
-    // Administrators end denials: nobody can keep them from it.
+    // Administrators end denials, so they cannot be denied.
     const denied = role === "admin" || !this.hasDenials ? undefined : this.denialOf(request, caller);
     if (denied) return withHeaders(denied, count);
     if (caller.kind === "key") {

@@ -9,11 +9,14 @@ const actSchema: object = {
   type: "object",
   required: ["actId", "kind", "actor", "reason", "detail", "occurredAt"],
   properties: {
-    actId: { type: "integer", description: "Ledger rows that the act has changed name it." },
+    actId: {
+      type: "integer",
+      description: "The ledger rows of the changes that the act made carry this id.",
+    },
     kind,
     actor: { type: "string", description: "`key:<id>`, or `command:<user>` of a command line." },
     reason: { type: ["string", "null"] },
-    detail: { type: "object", description: "What was done, by kind." },
+    detail: { type: "object", description: "What was done; the members depend on the kind." },
     occurredAt: { type: "string", format: "date-time" },
   },
 };
@@ -23,7 +26,7 @@ export const logDetail: DocumentDecoration = {
   tags: ["Administration"],
   summary: "List what administrators did",
   description:
-    "The log is append-only, and the ledger's hash chain seals it: `bun run verify` finds a row that was changed, deleted or added.",
+    "The log is append-only, and the ledger's hash chain seals it: the `verify` command finds a row that was changed, deleted or added.",
   security: keyNeeded,
   parameters: [
     {
@@ -35,7 +38,7 @@ export const logDetail: DocumentDecoration = {
     {
       name: "limit",
       in: "query",
-      description: "The most acts in one answer.",
+      description: "The most acts in one response.",
       schema: { type: "integer", minimum: 1, maximum: PAGE_LIMIT, default: 100 },
     },
     { name: "kind", in: "query", description: "Only acts of this kind.", schema: kind },

@@ -15,11 +15,7 @@ Brings the database of DATABASE_URL up to date and ends. Engines may then run as
 
   --grant    gives that role what an engine needs, and no more`;
 
-/**
- * `migrate`: brings the database up to date and ends, so that engines may run as a role that owns nothing.
- * With `--grant` that role is then given what an engine needs, and no more.
- * @throws {ConfigError} in one line that says what to do.
- */
+/** Runs the `migrate` command. @throws {ConfigError} in one line that says what to do. */
 export async function migrateCommand(args: string[], readConfig: () => Config): Promise<void> {
   const { help = false, grant: role } = readOptions(args);
   if (help) return console.log(HELP);

@@ -1,15 +1,15 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { networkOf } from "./client-address.ts";
 
-/** Wider prefixes would deny countries, narrower ones nobody: a client chooses any address of its /64. */
+/** Wider prefixes would deny whole countries. Narrower ones would deny nobody: a client may use any address of its /64. */
 const BITS = { v4: { least: 8, most: 32 }, v6: { least: 16, most: 64 } } as const;
 
 const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 export interface Network {
-  /** Equal for all addresses of the network, and of no other; for one client as `networkOf` names it. */
+  /** The same for all addresses of the network and for no others. For one client's network it is what `networkOf` returns. */
   prefix: string;
-  /** The length of the prefix; null where it is all of what one client has. */
+  /** The length of the prefix; null if the network is one client's. */
   bits: number | null;
 }
 
@@ -23,7 +23,7 @@ export function parseNetwork(text: string): Network | undefined {
   return bits < least || bits > most ? undefined : prefixOf(address, bits);
 }
 
-/** The network with so many bits that an address lies in; undefined for what is no address, or has no such network. */
+/** The network of `bits` bits that contains the address; undefined if it is not an address, or its family allows fewer bits. */
 export function prefixOf(address: string, bits: number): Network | undefined {
   const family = familyOf(address);
   if (!family || bits > BITS[family].most) return undefined;
@@ -43,7 +43,7 @@ function familyOf(address: string): "v4" | "v6" | undefined {
 function bytesOf(address: string): number[] {
   const v4 = isIPv4(address) ? address : MAPPED_IPV4.exec(address)?.[1];
   if (v4 !== undefined) return v4.split(".").map(Number);
-  // The first 64 bits, which is more than any prefix has.
+  // The first 64 bits; no prefix is longer.
   const groups = networkOf(address).replace("::/64", "").split(":");
   return groups.flatMap((group) => {
     const value = Number.parseInt(group, 16);

@@ -43,20 +43,18 @@ export const guardResponses = {
   },
 } as const;
 
-/** The header in which an administrator names the reason of an act. */
 export const reasonParameter = {
   name: "X-Admin-Reason",
   in: "header",
   required: false,
-  description: "Why this is done; the administration log keeps it with the key's id and the time.",
+  description: "The reason; the administration log keeps it with the key's id and the time.",
   schema: plainTextSchema(REASON_LIMIT_CHARACTERS),
 } as const;
 
-/** Who made a hold. */
 export const callerSchema: object = {
   type: "string",
   pattern: "^(key:[0-9a-f-]{36}|net:[A-Za-z0-9_-]{22})$",
-  description: "Who made the hold: `key:<id>`, or `net:<salted hash of the network>`.",
+  description: "A caller: `key:<id>`, or `net:<salted hash of the network>` of a client without an API key.",
 };
 
 const name = plainTextSchema(NAME_LIMIT_CHARACTERS);

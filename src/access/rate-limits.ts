@@ -50,8 +50,8 @@ export class RateLimits {
   }
 
   /**
-   * Counts a request of that subject, who is asked for only where the policy is on.
-   * @param units what it costs: 1 is any request of up to a millisecond of work
+   * Counts a request of that subject. `subject` is called only if the policy is on.
+   * @param units what the request costs; 1 for up to a millisecond of work
    */
   count(policy: PolicyName, subject: () => string, units = 1): Promise<Count> | undefined {
     return this.counters[policy]?.(subject(), units);

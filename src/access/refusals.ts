@@ -24,7 +24,7 @@ export class Refusals {
     return this.counted("unauthorized", problem("unauthorized", detail, headers));
   }
 
-  /** No key has a comma; a header that is sent twice comes joined with one. */
+  /** A key contains no comma; a header that was sent twice arrives joined with one. */
   keyTwice(): Response {
     return this.counted("unauthorized", problem("invalid-request", "X-API-Key: must be sent once."));
   }

@@ -112,7 +112,7 @@ export const closeDetail: DocumentDecoration = {
   ...closeSwitch,
   responses: { ...closeSwitch.responses, 415: notJson },
   description:
-    "With `stopExtensions` or `stopConfirmations` its holds are not extended, or not confirmed, while it is closed: they end by themselves, or are released. Closing it again sets both anew, and opening it resets both.",
+    "With `stopExtensions` or `stopConfirmations` the event's holds cannot be extended or confirmed while it is closed; they expire or are released. Every call sets both options (false if left out), and opening the event resets them.",
   requestBody: {
     ...bodyOf(closing, { stopExtensions: true, stopConfirmations: true }),
     required: false,

@@ -8,7 +8,7 @@ export interface EventFacts {
   currency: string;
   cancellable: boolean;
   status: "open" | "closed";
-  /** While it is closed, its holds are not extended, or not confirmed. */
+  /** Whether its holds cannot be extended, or confirmed, while it is closed. */
   stopsExtensions?: boolean;
   stopsConfirmations?: boolean;
   onSaleAtMs: number | null;

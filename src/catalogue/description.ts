@@ -22,7 +22,7 @@ const HOLD_LIMIT_MOST_SECONDS = 7 * 86_400;
 /** No event may allow more; a reservation's seats share one row, one batch and one answer. */
 const RESERVATION_LIMIT_SEATS = 20;
 const BUYER_LIMIT_MOST_SEATS = 100_000;
-/** Beyond it a JSON number is not exact. */
+/** The largest integer that a JSON number carries exactly. */
 const AMOUNT_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
 const DEFAULTS = { holdTtlSeconds: 600, holdLimitSeconds: 1800 };
@@ -119,7 +119,7 @@ export const eventChange = z
     };
   });
 
-/** What closing an event stops beside its sale. */
+/** What closing an event stops besides its sale. */
 export const closing = z.strictObject({
   stopExtensions: z.boolean().optional(),
   stopConfirmations: z.boolean().optional(),

@@ -21,10 +21,13 @@ const summaryProperties: Record<string, object> = {
   name: { type: "string" },
   currency: { type: "string", description: "ISO 4217." },
   status: { type: "string", enum: ["open", "closed"], description: "Only an open event sells." },
-  stopExtensions: { type: "boolean", description: "There, and true, while its closing stops extensions." },
+  stopExtensions: {
+    type: "boolean",
+    description: "True if the closed event's holds cannot be extended; otherwise absent.",
+  },
   stopConfirmations: {
     type: "boolean",
-    description: "There, and true, while its closing stops confirmations.",
+    description: "True if the closed event's holds cannot be confirmed; otherwise absent.",
   },
   onSaleAt: { ...time, description: "It sells from here on; null: always." },
   offSaleAt: { ...time, description: "And no longer from here on; null: for ever." },
@@ -54,7 +57,7 @@ const summaryProperties: Record<string, object> = {
   createdAt: { type: "string", format: "date-time" },
 };
 
-/** Not those that an event has only while it is closed. */
+/** All but the two that only a closed event may have. */
 const REQUIRED = Object.keys(summaryProperties).filter((name) => !name.startsWith("stop"));
 
 const sectionProperties: Record<string, object> = {

@@ -21,7 +21,7 @@ const page = z.strictObject({
   limit: integer(1, 1000).default(100),
 });
 
-/** As the names of the catalogue are kept. */
+/** Composed, as the catalogue stores names. */
 const name = z.string().transform((text) => text.normalize("NFC"));
 
 const seatsQuery = z.strictObject({

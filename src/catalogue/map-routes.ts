@@ -22,12 +22,12 @@ const OF_JUST_NOW = "no-store";
 /** Longer than any transaction that changes a seat may last. */
 const SETTLED_AFTER_MS = 60_000;
 
-/** Ledger rows that a look into the past reads for whoever is no seller: 100 ms of Postgres. */
+/** The most ledger rows that one request for the past reads, except a seller's: 100 ms of Postgres. */
 const PAST_LIMIT_ROWS = 60_000;
 /** Ledger rows that are read in a millisecond, which is one unit of a rate limit. */
 const PAST_ROWS_PER_UNIT = 600;
-/** Looks into the past that wait for the one under way. */
-const PAST_WAITING_LIMIT = 10;
+/** Requests for the past at once, the running one included. */
+const PAST_REQUESTS_LIMIT = 10;
 
 const mapQuery = z.strictObject({
   at: timeOf(
@@ -37,7 +37,7 @@ const mapQuery = z.strictObject({
 
 /** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
 export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, metrics }: CatalogueNeighbours) {
-  const inTurn = oneAtATime(PAST_WAITING_LIMIT);
+  const inTurn = oneAtATime(PAST_REQUESTS_LIMIT);
   const showPast = async (event: CatalogueEvent, atMs: number, request: Request, caller: Caller) => {
     const nowMs = await readDatabaseTimeMs(database);
     if (atMs > nowMs) {
@@ -88,17 +88,17 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
   );
 }
 
-/** Runs what it is given one after the other; undefined where so many wait already. */
-function oneAtATime(waitingLimit: number) {
-  let waiting = 0;
+/** Runs work one after the other. The result is undefined if `limit` pieces are waiting or running already. */
+function oneAtATime(limit: number) {
+  let count = 0;
   let last: Promise<unknown> = Promise.resolve();
   return async <Result>(work: () => Promise<Result>): Promise<Result | undefined> => {
-    if (waiting >= waitingLimit) return undefined;
-    waiting++;
+    if (count >= limit) return undefined;
+    count++;
     const turn = last.catch(() => undefined).then(work);
     last = turn;
     return turn.finally(() => {
-      waiting--;
+      count--;
     });
   };
 }

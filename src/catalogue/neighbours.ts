@@ -12,7 +12,7 @@ export interface CatalogueOptions {
   database: NodePgDatabase;
   /** Whether enough readers wait for a connection. */
   isBusy(): boolean;
-  /** False while it is known that the database does not answer. */
+  /** False while the database is known not to answer. */
   answers(): boolean;
   keeper: CatalogueKeeper;
   memory: SeatMemory;
@@ -26,7 +26,7 @@ export interface CatalogueOptions {
 /** What the routes of the catalogue have in common. */
 export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "answers" | "memory" | "log"> {
   ask: FromDatabase;
-  /** For what memory cannot answer. */
+  /** As `ask`, for what memory cannot answer. */
   askDatabase: FromDatabase;
   maps: MapCache;
 }

@@ -7,7 +7,7 @@ import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 const RANGE_LIMIT_SEATS = 50_000;
 const WORD_BYTES = 4;
 
-/** How many ledger rows the past of an event has, counted up to a limit. */
+/** Counts the ledger rows of an event, up to a limit. */
 export async function countPastRows(
   database: NodePgDatabase,
   event: CatalogueEvent,

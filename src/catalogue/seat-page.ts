@@ -11,7 +11,7 @@ export const seatFilters = {
   limit: integer(1, 1000).default(100),
 };
 
-/** Seats that a list looks at in a millisecond, which is one unit of a rate limit. */
+/** How many seats a list looks at in a millisecond, which is one unit of a rate limit. */
 export const LIST_SEATS_PER_UNIT = 5000;
 
 /** Seats with what their events say of them. */

@@ -15,7 +15,7 @@ export interface ReservationSettings {
   redisTls?: TlsFiles;
   /** Keeps Redis keys of engines on other databases apart. */
   keyPrefix: string;
-  /** The process's number among all engines on the database. */
+  /** The number by which other engines on the database tell this process. */
   presence: number;
   connectionLimit: number;
   statementTimeoutMs: number;
@@ -28,12 +28,12 @@ export interface ReservationSettings {
 export type ReservationTask =
   | ({ kind: "take" } & TakeBatch)
   | ({ kind: "change" } & ChangeBatch)
-  /** Find out what became of changes whose answers were lost. */
+  /** Find out what became of changes whose results were lost. */
   | ({ kind: "recall" } & LostChanges)
   /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
   | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
 
-/** Real transactions have failed: would one succeed now? */
+/** Asks whether a sale would succeed, after real transactions have failed. */
 export interface RehearsalTask {
   kind: "rehearse";
 }
@@ -84,7 +84,7 @@ export type ChangeResult =
 /** What became of each lost change; `away`: the database could not say. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
-/** For each seat the version that was committed, or null when it never will be. `away`: to be asked again. */
+/** For each seat the version that was committed, or null when it never will be. `away`: ask again later. */
 export type SettleResult = { versions: (number | null)[] } | "away";
 
 /** Undefined when a sale would succeed. */
@@ -119,9 +119,9 @@ export interface PublisherReport {
   /** More is waiting: the next round should begin at once. */
   more: boolean;
   sinkUp: boolean;
-  /** False until the sink was opened, or could not be, for the first time. */
+  /** False until it is known for the first time whether the sink works. */
   sinkIsKnown: boolean;
-  /** Of a topic: how many partitions it has, and how many its keys are spread over. */
+  /** Of a topic: how many partitions it has, and over how many its keys are spread. */
   partitions?: { count: number; used: number };
   backlogRows: number;
   backlogSeconds: number;

@@ -6,8 +6,8 @@ import type { Identity } from "./child.ts";
 import { isReachable, ROOT_HOME } from "./home.ts";
 
 /**
- * The folder with Postgres's bin, lib and share, where that user can run them: the package's own, else a copy of it.
- * @throws {ConfigError} where there is no package for this platform.
+ * Finds a folder with Postgres's bin, lib and share that the user can run: the package's own, otherwise a copy of it.
+ * @throws {ConfigError} if there is no package for this platform.
  */
 export async function findBinaries(identity: Identity | undefined): Promise<string> {
   const native = await nativeFolder();

@@ -4,26 +4,26 @@ import { dirname, join } from "node:path";
 import { ConfigError } from "../config.ts";
 import type { Identity } from "./child.ts";
 
-/** What root's engines keep outside of the clone: copies of binaries, and once also databases. */
+/** Where root's engines keep copies of the binaries; older versions kept databases there too. */
 export const ROOT_HOME = "/var/lib/sentinel";
 
-/** The system's own name for the folder that a process is in. */
+/** The system's name for the current directory of a process. */
 const CURRENT_FOLDER = "/proc/self/cwd";
 
 /** Postgres accepts no folder that others can enter or write in. */
 const OPEN_TO_OTHERS = 0o027;
 
-/** Where DATA_DIR's cluster is: always there, whoever starts the engine. */
+/** The folder of DATA_DIR's cluster, the same for every user who starts the engine. */
 export const clusterOf = (dataDir: string) => join(dataDir, "postgres");
 
-/** Where older versions put it when root's DATA_DIR was below a folder that Postgres's user could not enter. */
+/** Its folder in older versions, if root's DATA_DIR was below a folder that Postgres's user could not enter. */
 const formerClusterOf = (dataDir: string) => join(ROOT_HOME, Bun.hash(dataDir).toString(36), "postgres");
 
 const isCluster = (folder: string) => existsSync(join(folder, "PG_VERSION"));
 
 /**
- * Whether there is a database in that folder, running or not.
- * @throws {ConfigError} when it is another user's, or lies where an older version has put it: no other one may take
+ * Whether DATA_DIR has a database, running or not.
+ * @throws {ConfigError} if it belongs to another user, or is where an older version has put it: a new one must not take
  * its place.
  */
 export function hasCluster(dataDir: string): boolean {
@@ -38,7 +38,7 @@ export function hasCluster(dataDir: string): boolean {
   return false;
 }
 
-/** Undefined also where the folder cannot be looked at: what is wrong with it is told where it is opened. */
+/** Undefined also if the folder cannot be read; the code that opens it reports why. */
 function ownerOf(folder: string): number | undefined {
   try {
     return statSync(folder).uid;
@@ -47,7 +47,7 @@ function ownerOf(folder: string): number | undefined {
   }
 }
 
-/** Postgres opens nobody's cluster but its own user's; root's engines give that to another one. */
+/** Postgres opens only a cluster of the user it runs as, which for root's engines is another user. */
 function assertOwn(folder: string): void {
   const me = process.getuid?.();
   const owner = ownerOf(folder);
@@ -57,15 +57,15 @@ function assertOwn(folder: string): void {
   );
 }
 
-/** A database that an older version made elsewhere for this folder, which has one of its own now; undefined where there is none. */
+/** The database that an older version made elsewhere, if DATA_DIR now has one of its own. */
 export function findFormerCluster(dataDir: string): string | undefined {
   const former = formerClusterOf(dataDir);
   return isCluster(clusterOf(dataDir)) && existsSync(former) ? former : undefined;
 }
 
 /**
- * How Postgres is to call its own folder. Its user may be unable to walk there, below root's home for example: then it
- * is started in it, and calls it the current one.
+ * The path under which Postgres opens its folder. If its user cannot reach the folder (below root's home, for example),
+ * Postgres is started in it and uses the current directory.
  */
 export async function nameOfCluster(folder: string, identity: Identity | undefined): Promise<string> {
   if (await isReachable(folder, identity)) return folder;
@@ -76,9 +76,9 @@ export async function nameOfCluster(folder: string, identity: Identity | undefin
 }
 
 /**
- * Who Postgres runs as: whom the cluster belongs to already, else `postgres` where that user exists, else `nobody`. A
+ * The user that Postgres runs as: the cluster's owner, otherwise `postgres` if that user exists, otherwise `nobody`. A
  * cluster that root has copied or restored is given to that user.
- * @returns undefined where this process is no root, and Postgres runs as it does.
+ * @returns undefined if this process is not root's; Postgres then runs as the same user.
  */
 export async function identityFor(folder: string): Promise<Identity | undefined> {
   const found = await stat(folder).catch(() => undefined);
@@ -94,7 +94,7 @@ async function give(folder: string, { uid, gid }: Identity): Promise<void> {
   await lchown(folder, uid, gid);
 }
 
-/** Postgres refuses to run as root: then it runs as `postgres` where that user exists, else as `nobody`. */
+/** The user for a Postgres that root starts, because Postgres refuses to run as root: `postgres`, otherwise `nobody`. */
 export async function unprivileged(): Promise<Identity | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));

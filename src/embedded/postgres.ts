@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const USER = "sentinel";
 /** Inside the cluster's folder, which only its owner can enter. */
 const PASSWORD_FILE = "sentinel.password";
-/** In the cluster's folder too: the ids of the process that has started its Postgres, and of that Postgres. */
+/** Also in the cluster's folder: the ids of the process that has started its Postgres, and of that Postgres. */
 const OWNER_FILE = "sentinel.pid";
 /** Of `postmaster.pid`, from 0: process id, data folder, start time, port (Postgres's `pidfile.h`). */
 const PORT_LINE = 3;
@@ -105,13 +105,13 @@ const textOf = (folder: string, name: string) => readFile(join(folder, name), "u
 const urlOf = (password: string, port: number) =>
   `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`;
 
-/** Notes for the next start, which may find the folder in use, whose Postgres this is. */
+/** Notes whose Postgres this is, for a next start that finds the folder in use. */
 async function noteOwner(folder: string): Promise<void> {
   const { pid } = await readState(folder);
   await writeFile(join(folder, OWNER_FILE), `${process.pid} ${pid}\n`).catch(() => undefined);
 }
 
-/** In words, who uses the folder. */
+/** Describes the process that uses the folder. */
 async function tellOwner(folder: string): Promise<string> {
   const [owner, { pid }] = await Promise.all([textOf(folder, OWNER_FILE), readState(folder)]);
   const [ownerPid, ofPid] = owner?.split(" ").map(Number) ?? [];
@@ -174,7 +174,7 @@ async function initialise({ binaries, folder, identity }: Cluster): Promise<void
     await run(
       join(binaries, "bin/initdb"),
       [
-        // Next to the cluster, by whatever name that has.
+        // The password file is beside the cluster.
         ...["-D", name, "-U", USER, "--auth=scram-sha-256", `--pwfile=${name}/../${PASSWORD_FILE}`],
         ...["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
       ],

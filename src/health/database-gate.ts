@@ -1,7 +1,7 @@
 const PROBE_UP_INTERVAL_MS = 1000;
 const PROBE_AGAIN_INTERVAL_MS = 250;
 
-/** So many slow probes in a row, with no transaction answered meanwhile, are more than a busy machine. */
+/** This many slow probes in a row, with no transaction answered meanwhile, mean more than a busy machine. */
 const SLOW_LIMIT = 3;
 
 /**
@@ -11,7 +11,7 @@ const SLOW_LIMIT = 3;
  */
 export type DatabaseState = "up" | "unsellable" | "away";
 
-/** What a probe that failed says. `slow`: there was no answer in time, which a busy machine may be the cause of. */
+/** The result of a failed probe. `slow`: there was no answer in time, perhaps only because the machine is busy. */
 export interface ProbeFault {
   kind: "unsellable" | "away" | "slow";
   reason: string;
@@ -20,7 +20,7 @@ export interface ProbeFault {
 export interface DatabaseGateOptions {
   /** Undefined when seats can be sold. */
   probe(): Promise<ProbeFault | undefined>;
-  /** As `probe`, the way a sale goes; asked only after real transactions have failed, until it succeeds. */
+  /** As `probe`, but writes like a sale; called only after real transactions have failed, until it succeeds. */
   rehearse(): Promise<ProbeFault | undefined>;
   onChange(state: DatabaseState, reason: string | undefined): void;
 }
@@ -28,8 +28,8 @@ export interface DatabaseGateOptions {
 /**
  * Whether seats can be sold. While they cannot, requests are refused at once instead of each waiting for its failure.
  *
- * - `up` ends at once with a fault that the server or the network has named. After slow probes it ends when a
- *   transaction was lost too, or when there were `SLOW_LIMIT` in a row and no transaction was answered meanwhile.
+ * - `up` ends at once with a fault that the server or the network reports. Slow probes end it only if a transaction was
+ *   lost too, or after `SLOW_LIMIT` in a row with no transaction answered meanwhile.
  * - `unsellable` and `away` end when a probe has passed, and after a failed transaction a rehearsal too.
  */
 export class DatabaseGate {
@@ -38,9 +38,9 @@ export class DatabaseGate {
   private probing = false;
   private closed = false;
   private slowCount = 0;
-  /** A transaction has failed since the last one that went as it should. */
+  /** A transaction has failed, and no probe has passed since. */
   private suspected = false;
-  /** One of those has got no answer at all. */
+  /** A transaction got no answer, and none has succeeded since. */
   private wasLost = false;
 
   constructor(private readonly options: DatabaseGateOptions) {
@@ -64,7 +64,7 @@ export class DatabaseGate {
     void this.look();
   }
 
-  /** A transaction went as it should. On the way of every batch: it must cost nothing. */
+  /** A transaction succeeded. Called for every batch, so it must cost nothing. */
   proven(): void {
     this.slowCount = 0;
     this.wasLost = false;

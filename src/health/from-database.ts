@@ -9,17 +9,18 @@ export type FromDatabase = <Answer>(ask: () => Promise<Answer>) => Promise<Answe
 
 export interface FromDatabaseOptions {
   log: Logger;
-  /** What is asked there, as the log's sentence ends: "the database refuses ...". */
+  /** What is asked, as the end of the log's sentence "the database refuses ...". */
   what: string;
-  /** Whether enough wait for a connection. */
+  /** Whether too many requests already wait for a connection. */
   isBusy?: () => boolean;
-  /** False while it is known that the database does not answer: nobody waits for that. */
+  /** False while the database is known not to answer, so that no request waits for it. */
   answers?: () => boolean;
 }
 
 /**
- * That the database is away is told once, by its gate; what it refuses is a fault of ours, and logged. A value that it
- * cannot keep is the caller's: every field is checked before, and this is the net below that.
+ * Turns faults of the database into problems. Its gate reports an outage, so that is not logged here. A statement that
+ * the database refuses is our bug, and logged. A value that it cannot store is the caller's fault: every field is checked
+ * before, and this catches the rest.
  */
 export function fromDatabase({
   log,

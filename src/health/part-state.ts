@@ -1,6 +1,6 @@
 /**
- * Whether a part outside the engine does its work. Unknown only until the engine has tried it for the first time;
- * afterwards the last answer stands.
+ * Whether a part outside the engine does its work. Unknown until the engine has tried it for the first time; afterwards
+ * the last result stands.
  */
 export type PartState = "unknown" | "up" | "down";
 

@@ -4,7 +4,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { observed } from "../telemetry/observed.ts";
 import type { PartState, PartStates } from "./part-state.ts";
 
-/** What the health paths tell. */
+/** What the health routes report. */
 export interface HealthView {
   /** Everything is open and seeded, and the process is not draining. */
   ready(): boolean;

@@ -21,13 +21,13 @@ const RESPONSE_HEADERS = [
 const ALL_METHODS = "DELETE, GET, HEAD, PATCH, POST";
 
 /**
- * What pages of other origins may do. Without CORS_ORIGINS a browser shows them no response, and nothing that they
- * send changes anything. Pages of an allowed origin read and act like any other client.
+ * Decides what pages of other origins may do. Without CORS_ORIGINS a browser shows them no response, and their requests
+ * change nothing. Pages of an allowed origin read and act like any other client.
  */
 export class CrossOrigin {
   private readonly listed: ReadonlySet<string>;
   private readonly all: boolean;
-  /** False where no origin is allowed, so that responses need no header. */
+  /** False if no origin is allowed, so that responses need no header. */
   readonly isConfigured: boolean;
 
   constructor(allowed: AllowedOrigins | undefined) {
@@ -37,10 +37,10 @@ export class CrossOrigin {
   }
 
   /**
-   * Why a request that would change something is refused; undefined where it may go on. Browsers of today say where
-   * a request comes from (`Sec-Fetch-Site`); older ones, and all of them on plain HTTP, send the page's `Origin`
-   * only. Programs send neither. `same-site` counts as another origin: a sibling subdomain, or another port of the
-   * same host, is another page.
+   * The refusal of a request that would change something; undefined if it is allowed. Current browsers say where a
+   * request comes from (`Sec-Fetch-Site`); older ones, and all of them on plain HTTP, send only the page's `Origin`.
+   * Programs send neither. `same-site` counts as another origin: it may be a sibling subdomain, or another port of the same
+   * host.
    */
   refusalOf({ headers }: Request): Response | undefined {
     const site = headers.get("sec-fetch-site");
@@ -55,7 +55,7 @@ export class CrossOrigin {
     );
   }
 
-  /** The response to a preflight of an allowed origin; undefined where the request is none. */
+  /** The response to a preflight of an allowed origin; undefined for every other request. */
   preflight({ method, headers }: Request, allowedMethods: string | undefined): Response | undefined {
     if (method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     if (!this.isConfigured || !this.allows(headers.get("origin"))) return undefined;
@@ -71,7 +71,7 @@ export class CrossOrigin {
     });
   }
 
-  /** Adds what lets the page that sent the request read the response. */
+  /** Adds the headers that let a page of an allowed origin read the response. */
   share({ headers }: Request, response: Response): Response {
     if (this.all) response.headers.set("access-control-allow-origin", "*");
     else {
@@ -89,7 +89,7 @@ export class CrossOrigin {
   }
 }
 
-/** A page cannot make a browser send another Host, nor X-Forwarded-Host; a proxy that changes the one sends the other. */
+/** A page cannot make a browser send another Host or X-Forwarded-Host. A proxy that changes Host sends X-Forwarded-Host. */
 function isOwn(origin: string, headers: Headers): boolean {
   const [, host] = origin.toLowerCase().split("://");
   if (host === undefined) return false;

@@ -70,7 +70,7 @@ function withCrossSite({ content = {}, ...answer }: Answer): Answer {
   return { ...answer, content: Object.fromEntries(shown) };
 }
 
-/** Marks an operation that this engine refuses without a key, where a reader of the list sees it. */
+/** Marks an operation that this engine refuses without a key, in the summary that a list of operations shows. */
 function withKey(operation: Operation, requireApiKey: boolean): Operation {
   const { security, summary = "", description } = operation;
   if (!security) return operation;

@@ -46,7 +46,7 @@ export async function readJson<Schema extends z.ZodType>(
   return parsed.success ? { value: parsed.data } : refuse(invalidField.detail(parsed.error));
 }
 
-/** Undefined as soon as there are more than the limit, where no length was announced; the rest is not read. */
+/** The body; undefined if its length was not announced and exceeds the limit. The rest is then not read. */
 async function bytesOf(request: Request, limitBytes: number): Promise<ArrayBuffer | Uint8Array | undefined> {
   // An announced length over the limit is refused before any route.
   if (request.headers.has("content-length")) return request.arrayBuffer();

@@ -16,7 +16,7 @@ export class LastResponses {
     this.isEnding = true;
   }
 
-  /** The response, which announces the end of its connection where there is one. */
+  /** The response, which announces the end of its connection if it is the last one. */
   announce(response: Response, request: Request): Response {
     return this.isEnding || asksToClose(request) ? announced(response) : response;
   }
@@ -28,8 +28,8 @@ export class LastResponses {
 }
 
 /**
- * Only HTTP/1.0 has requests without a Host, and Bun closes every connection of that version. It tells nobody of the
- * version itself: a request of HTTP/1.0 with a Host and without `Connection: close` cannot be told from a newer one.
+ * Only HTTP/1.0 allows requests without a Host, and Bun closes every connection of that version. Bun does not expose the
+ * version: a request of HTTP/1.0 with a Host and without `Connection: close` looks like one of HTTP/1.1.
  */
 export function asksToClose({ headers }: Request): boolean {
   const connection = headers.get("connection");

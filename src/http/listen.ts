@@ -6,7 +6,7 @@ import { problem } from "./problem.ts";
 
 /** Requests under way when the server stops get this long; the slowest statement takes less (STATEMENT_TIMEOUT_MS). */
 const STOP_TIMEOUT_MS = 2000;
-/** The last connections that were made have time to be accepted and to send their request: Bun resets them otherwise. */
+/** Time for the last new connections to be accepted and to send their request; otherwise Bun resets them. */
 const LAST_CONNECTIONS_MS = 100;
 /** Answers that are on their way when the server closes get this long to leave. */
 const LAST_ANSWERS_TIMEOUT_MS = 1000;
@@ -36,8 +36,8 @@ export function listen(
     app.listen({
       port,
       hostname: host,
-      // Bun's own refusal has no body and resets the connection, which a proxy tells its client as 502. What is over
-      // BODY_LIMIT_BYTES is refused before any route; Bun throws away the rest of it as it comes, without keeping it.
+      // Bun's own refusal has no body and resets the connection, which a proxy turns into 502. Instead, the rules for
+      // requests refuse a body over BODY_LIMIT_BYTES, and Bun discards the rest of it as it arrives.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       idleTimeout: idleTimeoutSeconds,
       // Elysia's default is true: a second engine would silently take half of the connections. Several

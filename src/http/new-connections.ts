@@ -24,12 +24,12 @@ const ONLY_WITH_ACK: readonly [code: number, ifTrue: number, ifFalse: number, op
 ];
 
 /**
- * Lets no new connection begin on the port, and completes those that have begun: the system drops the first packet of
- * a handshake. The client's system sends it again after a second, and by then is refused. Without this, connections
- * that the system has completed and the server has not accepted yet are reset when the port closes, with the requests
- * on them: 21 responses with 502 from nginx in two restarts, which it gives a POST that it has sent.
+ * Stops new connections on the port without breaking those whose handshake has begun: the system drops the first packet
+ * of a handshake. The client's system sends it again after a second, and by then is refused. Without this, connections
+ * that the system has completed but the server has not accepted are reset when the port closes, with the requests on
+ * them. nginx answers 502 to a POST that it has already sent: 21 times in two restarts.
  *
- * Does nothing where the system cannot: only Linux can.
+ * Does nothing outside Linux.
  */
 export function dropNewConnections(port: number): void {
   try {
@@ -42,7 +42,7 @@ export function dropNewConnections(port: number): void {
     for (const descriptor of listenersAmong(readdirSync("/proc/self/fd").map(Number), [port]))
       c.setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, program, PROGRAM_BYTES);
   } catch {
-    // Not Linux, or no descriptor is left: connections of this moment may be reset.
+    // Not Linux, or no descriptor is left. New connections may then be reset.
   }
 }
 

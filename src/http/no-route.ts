@@ -10,8 +10,8 @@ const SHOWN_PATH_LIMIT = 200;
 type Routes = readonly { method: string; path: string }[];
 
 /**
- * The response where no route has exactly the path and the method of the request: to a preflight; 308 from a path
- * with one slash too many at its end; 405 with `Allow`; else 404.
+ * The response if no route has exactly the path and the method of the request: to a preflight; 405 with `Allow`; 308 from
+ * a path with one slash too many at its end; otherwise 404.
  */
 export function noRoute(routes: Routes, crossOrigin: CrossOrigin, request: Request): Response {
   const path = pathOf(request);
@@ -19,7 +19,7 @@ export function noRoute(routes: Routes, crossOrigin: CrossOrigin, request: Reque
   const headers = { "x-request-id": requestIdOf(request) };
   const preflight = crossOrigin.preflight(request, allow);
   if (preflight) return preflight;
-  // Bun shows `/a/../b` and `/a\\b` as the path that they may stand for. It routes by what was sent, which is no route.
+  // Bun shows `/a/../b` and `/a\\b` in resolved form, but routes by the bytes that were sent, which match no route.
   if (allow !== undefined && !allow.split(", ").includes(request.method)) {
     const detail = `${request.method} is not for this address; ${allow} may be used.`;
     return problem("method-not-allowed", detail, { ...headers, allow });

@@ -16,7 +16,7 @@ const problemSchema: object = {
 /** Examples by their types: the detail, or that and the type's own members. */
 type ProblemExamples = Partial<Record<ProblemSlug, string | [detail: string, members: object]>>;
 
-/** Details of problems as routes send them, where an operation shows none of its own. */
+/** Details of problems as routes send them, for operations that show no example of their own. */
 const DETAILS = {
   "invalid-request": "limit: must be a whole number from 1 to 1000.",
   "invalid-seat-id": "seatId must be a whole number from 1 to 9007199254740991, in decimal digits.",
@@ -48,7 +48,7 @@ const DETAILS = {
 
 /**
  * An error answer (RFC 9457) in a list of responses.
- * @param given its examples, or the types whose usual ones are shown
+ * @param given examples by type, or types, whose usual examples are shown
  */
 export const problemResponse = (
   description: string,
@@ -97,7 +97,7 @@ export const requestIdHeader = {
   },
 } as const;
 
-/** A request that breaks a rule of all routes: two keys, a parameter sent twice, a Host that is none. */
+/** The request breaks a rule of all routes: two keys, a parameter sent twice, a malformed Host. */
 export const againstTheRules = problemResponse(
   "The request breaks a rule of all routes; the detail names it.",
   {
@@ -105,7 +105,7 @@ export const againstTheRules = problemResponse(
   },
 );
 
-/** What a change that a page of another origin asks for is answered, whatever else its route forbids. */
+/** The refusal of a change that a page of another origin asks for; every route that changes something has it. */
 export const { examples: crossSiteExamples } = problemResponse("", ["cross-site"]).content[
   "application/problem+json"
 ];

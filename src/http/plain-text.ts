@@ -10,18 +10,18 @@ const SPACES = "\\s\\ufeff";
 const PATTERN = `^[^${CONTROLS}${SPACES}]([^${CONTROLS}]*[^${CONTROLS}${SPACES}])?$`;
 
 /**
- * What no reader sees: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark;
- * the marks around annotations and the empty Braille cell too, which Unicode does not count among these.
+ * Invisible characters: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark; also
+ * the marks around annotations and the empty Braille cell, which Unicode does not count among them.
  */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2800]/gu;
 const INVISIBLES =
   "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u2800";
-/** Only control characters, invisible ones and spaces are not enough. */
+/** At least one character that can be seen. */
 const NAME_OF_ONE_PATTERN = `^[^${CONTROLS}]*[^${CONTROLS}${SPACES}${INVISIBLES}][^${CONTROLS}]*$`;
 
 /**
  * Text in a request that may be stored and shown: of bounded length, without control characters or broken Unicode.
- * What comes out is in the composed form (NFC), so that two ways to write the same text are one.
+ * The result is composed (NFC), so that two ways to write the same text are equal.
  */
 export const plainText = (limitCharacters: number) =>
   z
@@ -36,13 +36,13 @@ export const plainText = (limitCharacters: number) =>
     .transform((text) => text.normalize("NFC"));
 
 /**
- * Text as its readers see it, in one form for all that look the same to Unicode: composed (NFC), without invisible
- * characters, each run of spaces one space, none around it. Letters that look alike stay different.
+ * Text as its readers see it: composed (NFC), without invisible characters, trimmed, each run of spaces as one space.
+ * Different letters that look alike stay different.
  */
 export const visibleForm = (text: string): string =>
   text.replace(INVISIBLE, "").normalize("NFC").replace(/\s+/gu, " ").trim();
 
-/** The name of one person or account, whose variants would otherwise count as others: it comes out in its visible form. */
+/** The name of one person or account, in its visible form, so that variants of it count as one. */
 export const nameOfOne = (limitCharacters: number) =>
   z
     .string()
@@ -57,7 +57,7 @@ export const nameOfOne = (limitCharacters: number) =>
     .refine((text) => text !== "", "must have a character that can be seen")
     .refine((text) => text.length <= limitCharacters, `must have at most ${limitCharacters} characters`);
 
-/** The two in the API's document, where the schema that checks is not shown itself. */
+/** The schemas of the two in the API's document. */
 export const plainTextSchema = (limitCharacters: number) =>
   ({ type: "string", minLength: 1, maxLength: limitCharacters, pattern: PATTERN }) as const;
 export const nameOfOneSchema = (limitCharacters: number) =>

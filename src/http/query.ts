@@ -5,7 +5,7 @@ type Read = { query: Record<string, string> } | { problem: Response };
 const NONE: Read = { query: {} };
 const SHOWN_NAME_LIMIT = 60;
 
-/** The query of an address, each parameter once; or the problem that names what cannot be read. */
+/** The query parameters of an address, or the problem with one that was sent twice. */
 export function queryOf(url: string): Read {
   const start = url.indexOf("?");
   if (start === -1) return NONE;

@@ -62,7 +62,7 @@ export function openServerSockets(ports: readonly number[]): ServerSockets {
   };
 }
 
-/** Of several descriptors those on which this process listens on one of the ports. @throws as `openServerSockets`. */
+/** Those of the descriptors on which this process listens on one of the ports. @throws as `openServerSockets`. */
 export function listenersAmong(descriptors: readonly number[], ports: readonly number[]): number[] {
   const { isOnPorts, readInfo } = openSystemCalls(ports);
   return descriptors.filter(
@@ -70,7 +70,7 @@ export function listenersAmong(descriptors: readonly number[], ports: readonly n
   );
 }
 
-/** Reads of sockets into memory that the next read overwrites. */
+/** Calls that read sockets into memory, which the next call overwrites. */
 function openSystemCalls(ports: readonly number[]) {
   const { symbols: c } = loadLibrary();
   const addressBytes = new Uint8Array(new ArrayBuffer(ADDRESS_BYTES));

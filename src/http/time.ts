@@ -1,13 +1,13 @@
 import { z } from "zod";
 
-/** What every part here can tell: JavaScript, Postgres and a time with four digits for its year, in UTC. */
+/** The range that JavaScript, Postgres and a four-digit year in UTC can all express. */
 const EARLIEST_MS = Date.parse("1970-01-01T00:00:00Z");
 const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
 const RANGE = "must be a time of the years 1970 to 9999, in UTC";
 
 /**
- * A point in time as a client sends it; comes out in milliseconds since 1970.
- * @param form what to say of another form.
+ * A point in time as a client sends it; the result is in milliseconds since 1970.
+ * @param form the message for text in another form.
  */
 export const timeOf = (form: string) =>
   z.iso

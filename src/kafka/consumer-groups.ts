@@ -1,12 +1,12 @@
 import type { Admin } from "kafkajs";
 import { TOPIC } from "../config.ts";
 
-/** What Kafka says of a group that has committed nothing in a partition. */
+/** Kafka's offset for a partition in which a group has committed nothing. */
 const NOTHING_COMMITTED = -1;
 
 /**
- * The consumer groups that keep their place in the topic and have not read all that is in it now. A consumer that
- * keeps its place elsewhere cannot be seen.
+ * Finds the consumer groups that have not read everything in the topic. Consumers that store their offsets elsewhere
+ * cannot be seen.
  */
 export async function findLaggards(admin: Admin): Promise<string[]> {
   const ends = new Map(

@@ -17,7 +17,7 @@ import type { EventSink, OutgoingEvent, Partitions } from "../ledger/sink.ts";
 import { findLaggards } from "./consumer-groups.ts";
 import { SendSize } from "./send-size.ts";
 
-/** Of a topic that is made here. */
+/** For a topic that the engine creates. */
 const PARTITION_COUNT = 3;
 const REQUEST_TIMEOUT_MS = 5000;
 const CONNECT_TIMEOUT_MS = 2000;
@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT_MS = 2000;
 /** The publisher repeats a failed send itself, in order and for ever; an idempotent producer wants a retry of its own. */
 const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
 
-/** What a broker says of a send that is over the topic's `max.message.bytes` or its own limits. */
+/** A broker's errors for a send over the topic's `max.message.bytes` or its own limits. */
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
 /**
@@ -34,7 +34,7 @@ const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
  * any more: nothing outside this folder imports it, and after any error the caller opens a new sink. It is used with
  * `patches/`: a buffer a record instead of one a header, and no copy of all messages for each message
  * (6.5 to 15 instead of 20 to 27 µs of CPU an event).
- * @param size remembers over sinks how much the topic takes in one send.
+ * @param size how much the topic takes in one send; kept from one sink to the next.
  * @throws when no broker answers.
  */
 export async function openKafkaSink(
@@ -70,7 +70,7 @@ export async function openKafkaSink(
       return "acknowledged";
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // Partitions that have taken their part of it and those that have not are out of step with its sequence numbers.
+      // Some partitions may have taken their part and others not: the producer's sequence numbers no longer match.
       await renewProducer();
       return "too large";
     }
@@ -80,7 +80,7 @@ export async function openKafkaSink(
     partitions,
     publish: async (events) => {
       partitions.assertUsable();
-      // A new one asks for the topic's description, in which the former one may lack partitions.
+      // The description of the topic that the old producer has may lack the new partitions.
       if (spreadOver !== partitions.used) await renewProducer();
       for (;;) {
         const part = events.slice(0, size.events);
@@ -117,9 +117,9 @@ async function openProducer(kafka: Kafka, partitions: TopicPartitions): Promise<
   }
 }
 
-/** By Kafka's own hash of the key, over as many partitions as the sink was told to use. */
+/** Spreads keys by Kafka's own hash over as many partitions as the sink was told to use. */
 class TopicPartitions implements Partitions {
-  /** Of the send under way. */
+  /** The partitions of the send in progress. */
   readonly chosen = new Set<number>();
   private wanted: number;
 
@@ -146,7 +146,7 @@ class TopicPartitions implements Partitions {
     this.current = count;
   }
 
-  /** @throws where keys belong to partitions that are not there: to choose others would mix up the seats' order. */
+  /** @throws if keys belong to partitions that do not exist: choosing others would mix up the seats' order. */
   assertUsable(): void {
     const { current, wanted } = this;
     if (current < wanted)
@@ -156,10 +156,9 @@ class TopicPartitions implements Partitions {
   }
 
   /**
-   * kafkajs leaves out, and acknowledges all the same, the messages of partitions that its description of the topic
-   * does not have (yet, or any more), and of one whose leader moved, between two attempts, to a broker that had
-   * answered already.
-   * @throws when a partition that events were meant for has not answered; a new sink describes the topic anew.
+   * kafkajs acknowledges a send although it leaves out the messages of partitions that are missing in its description of
+   * the topic, and of one whose leader moved, between two attempts, to a broker that had already answered.
+   * @throws if a partition with events has not answered; a new sink reads the topic's description again.
    */
   assertAnswered(answered: number[]): void {
     for (const partition of this.chosen)

@@ -1,9 +1,9 @@
-/** After so long without a refusal, sends may grow again: the topic's limit may have been raised. */
+/** Sends grow again after this long without a refusal: the topic's limit may have been raised. */
 const GROW_AFTER_MS = 60_000;
 
 /**
- * How many events go in one send. It is halved whenever the topic refuses a send as too large, down to one, and
- * doubled again when all has been well for a minute.
+ * How many events go in one send. It is halved, down to one, whenever the topic refuses a send as too large, and doubled
+ * again after a minute without a refusal.
  */
 export class SendSize {
   private size: number;
@@ -17,7 +17,7 @@ export class SendSize {
     return this.size;
   }
 
-  /** @param count of the send that was refused, at least two. */
+  /** @param count how many events the refused send had, at least two. */
   refused(count: number): void {
     this.size = Math.max(1, Math.ceil(count / 2));
     this.changedAt = performance.now();

@@ -7,7 +7,7 @@ const INTERVAL_MS = 1000;
 /** A writing transaction older than this is named in the log, once. */
 const HORIZON_WARNING_SECONDS = 10;
 
-/** How much waits to be published, and who holds it back, measured once a second. */
+/** Measures once a second how much waits to be published, and which transaction holds it back. */
 export class BacklogWatch {
   private measuredAt = Number.NEGATIVE_INFINITY;
   private backlog: Backlog = { rows: 0, seconds: 0, horizonSeconds: 0, culprit: null };
@@ -15,7 +15,7 @@ export class BacklogWatch {
 
   constructor(private readonly log: Logger) {}
 
-  /** @param cursor undefined while the sink is not open: then the backlog begins where it was last known to be. */
+  /** @param cursor undefined while the sink is not open; the backlog then begins at the newest stored cursor. */
   async measure(session: NodePgDatabase, cursor: Cursor | undefined): Promise<void> {
     const now = performance.now();
     if (now - this.measuredAt < INTERVAL_MS) return;

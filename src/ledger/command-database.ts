@@ -4,9 +4,9 @@ import { findRunningPostgres } from "../embedded/parts.ts";
 import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../embedded/postgres.ts";
 
 /**
- * The database that a command works on: DATABASE_URL, or that of the engine that runs on DATA_DIR. Where none runs it
- * is opened for as long as `stack` lives.
- * @throws {ConfigError} when there is none.
+ * The database that a command works on: DATABASE_URL, or the one in DATA_DIR. If no engine runs there, its Postgres is
+ * started for as long as `stack` lives.
+ * @throws {ConfigError} if there is no database.
  */
 export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack): Promise<string> {
   if (config.databaseUrl !== undefined) return config.databaseUrl;
@@ -15,7 +15,7 @@ export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack)
   const { dataDir } = config;
   if (!hasCluster(dataDir))
     throw new ConfigError(
-      `DATABASE_URL: not set, and there is no database in ${dataDir}: say which to verify`,
+      `DATABASE_URL: not set, and there is no database in ${dataDir}: set it, or DATA_DIR, as for the engine`,
     );
   const postgres = await startEmbeddedPostgres(dataDir);
   stack.defer(postgres.stop);

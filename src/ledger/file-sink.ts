@@ -6,21 +6,21 @@ import type { EventSink, OutgoingEvent } from "./sink.ts";
 
 const NEWLINE = 10;
 const TAIL_BYTES = 65_536;
-/** Lines are counted in pieces, between which the thread does its other work. */
+/** Lines are counted in pieces, so that the thread does its other work in between. */
 const COUNT_BYTES = 1 << 20;
 
 /**
  * Appends events to a file, one JSON line each with key, headers and value, and syncs before it says so.
  *
- * Other programs can reach the file: before and after each append it is compared with what lies at its path. Where
- * that is another file, none, or one that has become shorter, `publish` rejects, nothing is acknowledged, and the
- * next sink makes or takes the file at the path. What was acknowledged before and is gone is seen by `countEvents`.
- * @throws when the path cannot be written to, or is not a regular file.
+ * Other programs can change the file: before and after each append it is compared with the file at its path. If that is
+ * missing, another one, or shorter than before, `publish` rejects, nothing is acknowledged, and the next sink opens or
+ * creates the file at the path. `countEvents` finds that acknowledged events are gone.
+ * @throws if the path cannot be written to, or is not a regular file.
  */
 export async function openFileSink(path: string): Promise<EventSink> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
-  // Not `a+` for what is not a file: a pipe would block, and a device would swallow the events.
+  // Opening a pipe would block, and a device would swallow the events.
   const before = await statIfThere(path);
   if (before && !before.isFile()) throw new Error(`${path} is not a regular file: move it away`);
   const file = await open(path, "a+");
@@ -42,7 +42,7 @@ class FileSink implements EventSink {
   constructor(
     private readonly path: string,
     private file: FileHandle,
-    /** As far as this sink has written or found it. */
+    /** The bytes that this sink has written or found. */
     private size: number,
   ) {
     this.name = fileSinkName(path);
@@ -58,7 +58,7 @@ class FileSink implements EventSink {
     this.size = after.size;
   }
 
-  /** Those that a reader of the path finds there. */
+  /** Counts the events that a reader of the path finds. */
   async countEvents(): Promise<number> {
     const { fault, size } = await this.lookAtFile();
     if (fault) return 0;
@@ -74,7 +74,7 @@ class FileSink implements EventSink {
     return counted.lines;
   }
 
-  /** The former file stays beside the new one, with the time in its name. */
+  /** The old file stays beside the new one, with the time in its name. */
   async startOver(): Promise<void> {
     const suffix = new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
     await rename(this.path, `${this.path}.until-${suffix}`).catch((error: unknown) => {
@@ -92,7 +92,7 @@ class FileSink implements EventSink {
     await this.file.close();
   }
 
-  /** Whether the file at the path is still the one that is written to, and whole. */
+  /** Compares the open file with the one at the path. */
   private async lookAtFile(): Promise<{ size: number; fault?: string }> {
     const [ours, there] = await Promise.all([this.file.stat(), statIfThere(this.path)]);
     const { size } = ours;
@@ -139,7 +139,7 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
 const isNotThere = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 
-/** A new file's name is kept by its folder; without this a crash of the machine could lose file and name. */
+/** Makes a new file's name durable: without this a crash of the machine could lose the file. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {

@@ -4,7 +4,7 @@ import { goBack, readOrders, rememberPartitions, type SinkOrders } from "../post
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { EventSink, Partitions } from "./sink.ts";
 
-/** How often the orders are looked for. An operator waits for them, nobody else. */
+/** How often the publisher looks for orders. Only an operator waits for them. */
 const LOOK_INTERVAL_MS = 1000;
 
 interface Position {
@@ -12,13 +12,13 @@ interface Position {
   cursor: Cursor;
 }
 
-/** `held`: nothing may be published now; `overtaken`: another session has moved the cursor. */
+/** `held`: nothing may be published now. `overtaken`: another session has moved the cursor. */
 export type OrdersOutcome = "none" | "held" | "overtaken";
 
 /**
- * What an operator has asked of the publisher: to spread keys by another number of partitions, or to publish again.
- * It is carried out between two sends, when everything sent is acknowledged, so that no event of a seat is under way
- * to one partition while the next goes to another.
+ * Carries out an operator's orders to the publisher: spread keys over another number of partitions, or publish again. It
+ * does so between two sends, when everything sent is acknowledged, so that no event of a seat is on its way to one
+ * partition while the next goes to another.
  */
 export class OperatorOrders {
   private lookAt = Number.NEGATIVE_INFINITY;
@@ -30,7 +30,7 @@ export class OperatorOrders {
 
   constructor(private readonly log: Logger) {}
 
-  /** The partitions of a sink that was just opened: those that it began with, or today's where it begins. */
+  /** Tells a sink that was just opened its number of partitions: the stored one, or the topic's own the first time. */
   async opened(session: NodePgDatabase, { name, partitions }: EventSink): Promise<void> {
     if (!partitions) return;
     const orders = await readOrders(session, name);
@@ -40,7 +40,7 @@ export class OperatorOrders {
     this.compare(partitions.count, count);
   }
 
-  /** Carries out what is asked, at most once a second; `position.cursor` follows. */
+  /** Carries out the orders, at most once a second; updates `position.cursor`. */
   async carryOut(session: NodePgDatabase, position: Position): Promise<OrdersOutcome> {
     const now = performance.now();
     if (now - this.lookAt < LOOK_INTERVAL_MS) return this.isHeld ? "held" : "none";
@@ -74,7 +74,7 @@ export class OperatorOrders {
     return "none";
   }
 
-  /** Nobody waits for the brokers: what they say is used in a later round. Nothing is published until then. */
+  /** Does not wait for the brokers: their answer is used in a later round. Nothing is published until then. */
   private haveConsumersReadAll(partitions: Partitions): boolean {
     this.isHeld = true;
     if (this.laggards !== "unknown" && this.laggards.length === 0) return true;

@@ -55,7 +55,7 @@ interface Position {
 
 interface Sending {
   rowTexts: string[];
-  /** Those of them that are published. Acts of administrators are sealed, and not published. */
+  /** The rows that are published. Acts of administrators are sealed but not published. */
   seatRows: string[];
   startedAt: number;
   outcome: Promise<{ acknowledgedCount: number } | { error: unknown }>;

@@ -15,20 +15,20 @@ export const REPUBLISH_USAGE = `${START} republish [--apply] [--from-start]`;
 
 const HELP = `Usage: ${REPUBLISH_USAGE}
 
-Finds the published ledger rows whose events are missing in the topic of KAFKA_BROKERS, or in the events file in
-DATA_DIR, and has the engine publish again. Without --apply it changes nothing and tells what it would do.
+Finds published ledger rows whose events are missing in the topic of KAFKA_BROKERS, or in the events file in DATA_DIR,
+and orders the engine to publish again. Without --apply it changes nothing and only shows what it would do.
 
-The engine that publishes does it, between two sends, or the next engine that starts. Every event keeps its identity
-(ce_source and ce_id), and events are sent in the order of the ledger:
-  topic   from the first missing event on; what is there already comes a second time
-  file    from the first event of all, into a new file; the former one stays beside it with the time in its name
+The engine that publishes carries out the order; if none runs, the next one that starts does. Every event keeps its
+identity (ce_source and ce_id), and events are sent in the order of the ledger:
+  topic   from the first missing event on; events that are there already come a second time
+  file    from the very first event, into a new file; the old file stays beside it with the time in its name
 
-  --apply        do it
-  --from-start   everything, also where nothing is missing
+  --apply        order it
+  --from-start   publish everything again, even if nothing is missing
 
-Exit code: 0 nothing is missing or it is ordered, 1 something is missing and --apply was not given, 2 it failed.`;
+Exit code: 0 nothing is missing or it was ordered, 1 events are missing and --apply was not given, 2 it failed.`;
 
-/** For one statement over everything, as verify has it. */
+/** As long as `verify` allows for one statement over everything. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const EXIT_CODES = { done: 0, missing: 1, failed: 2 } as const;
 
@@ -38,7 +38,7 @@ export interface RepublishOptions {
   openStore(config: Config): Promise<EventStore>;
 }
 
-/** `bun start republish`. @returns the exit code; never rejects. */
+/** Runs the `republish` command. @returns the exit code; never rejects. */
 export async function republishCommand(options: RepublishOptions): Promise<number> {
   try {
     const { values } = parseArgs({
@@ -99,7 +99,7 @@ const limitsOf = ({ connectTimeoutMs }: Config) => ({
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
 });
 
-/** In one transaction that sees a single moment; the store was opened before it. */
+/** Looks in one transaction that sees a single moment; the store was opened before it. */
 async function look({
   databaseUrl,
   config,

@@ -7,9 +7,9 @@ import { CHAIN_START, crcsOf, linkRows } from "./chain.ts";
 export type Sealing = "sealed" | "behind" | "overtaken";
 
 /**
- * Chains the ledger's rows, and the acts of administrators among them, into checkpoints, on the session that publishes and before it sends them: what
- * was published is sealed. Order and horizon are the publisher's own (`settledAfter`), so that what is
- * sealed can never get a row in between.
+ * Chains the ledger's rows, and the acts of administrators among them, into checkpoints, on the session that publishes
+ * and before it sends them: what was published is sealed. Order and horizon are the publisher's own (`settledAfter`), so
+ * that what is sealed can never get a row in between.
  *
  * The publisher's windows and the chain need not be at the same place. Its rows are sealed as they were read
  * where the chain ends among or before them; a new sink's begin in the middle of the chain; and a database that

@@ -1,17 +1,17 @@
 import { type Logger, messageOf } from "../telemetry/log.ts";
 
-/** The other processes take a state that is older than 30 s for nobody's. */
+/** Other processes ignore a state that is older than 30 s. */
 const TELL_INTERVAL_MS = 10_000;
 
 /**
- * Whether the sink does its work, in one log line when it ceases to and one when it does again.
+ * Knows whether the sink works, and logs one line when it fails and one when it works again.
  *
- * States: unknown → works (something was acknowledged, or nothing waits) or fails; works ↔ fails. To be opened is not
- * enough: a file on a full disk can be opened every time.
+ * States: unknown → works (something was acknowledged, or nothing waits) or fails; works ↔ fails. That it can be opened
+ * is not enough: a file on a full disk can be opened every time.
  */
 export class SinkStanding {
   private state: "unknown" | "works" | "fails" = "unknown";
-  /** It can be written to, but has lost events that it had. */
+  /** Whether it has lost events, although it can be written to. */
   isShort = false;
   private told: { isUp: boolean; at: number } | undefined;
 
@@ -33,7 +33,7 @@ export class SinkStanding {
     return { sinkUp: this.isUp, sinkIsKnown: this.state !== "unknown" };
   }
 
-  /** Tells it on at each change, and often enough to be believed. */
+  /** Sends the state at each change, and often enough that others do not ignore it. */
   async tell(send: (isUp: boolean) => Promise<void>): Promise<void> {
     const now = performance.now();
     const isFresh = this.told && this.told.isUp === this.isUp && now - this.told.at < TELL_INTERVAL_MS;

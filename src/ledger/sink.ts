@@ -12,30 +12,30 @@ export interface EventSink {
   /** Names the place for good: its cursor is kept under this name. */
   readonly name: string;
   /**
-   * Resolves when events are durable there: all of them, or so many from the first on that it resolves with, at
-   * least one. Rejects when that is unknown (all will be sent again).
+   * Resolves when events are durable there: with undefined for all of them, or with how many from the first on, at least
+   * one. Rejects when that is unknown (all will be sent again).
    */
   publish(events: OutgoingEvent[]): Promise<number | undefined>;
-  /** How many events it has taken since it was made, repetitions included; not there where that is not known. */
+  /** How many events it has taken since it was made, repetitions included; absent if that is not known. */
   countEvents?(): Promise<number>;
-  /** Whether one count is proof enough. A broker that has just started may not know all of its topics yet. */
+  /** Whether a single count can be trusted. A broker that has just started may not know all of its topics yet. */
   readonly countsExactly?: boolean;
-  /** Where keys are spread over partitions. */
+  /** For a sink that spreads keys over partitions. */
   readonly partitions?: Partitions;
-  /** Keeps what is there under another name and begins with nothing; not there where events cannot be taken back. */
+  /** Keeps the present events under another name and begins empty; absent if events cannot be taken back. */
   startOver?(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** A topic's partitions. Each seat's events keep their order only while its key stays in one partition. */
 export interface Partitions {
-  /** How many the topic has, as was last seen. */
+  /** How many the topic had when last seen. */
   readonly count: number;
-  /** How many the keys are spread over. */
+  /** Over how many the keys are spread. */
   readonly used: number;
-  /** Events go where their keys belong among so many partitions, whatever the topic has by now. */
+  /** From now on spreads keys over this many partitions, however many the topic has. */
   use(count: number): void;
-  /** The consumer groups that keep their place in the topic and have not read all of it. */
+  /** The consumer groups that have not read everything in the topic. */
   findLaggards(): Promise<string[]>;
 }
 
@@ -58,7 +58,7 @@ export function toEvent(row: LedgerRow): OutgoingEvent {
   };
 }
 
-/** Publishes these rows, given as texts; an empty list is nothing to wait for. */
+/** Publishes these rows, given as texts; resolves at once for an empty list. */
 export async function publishRows(
   sink: EventSink,
   seatRows: string[],

@@ -11,17 +11,17 @@ export const TOPIC_USAGE = `${START} topic [confirm-partitions [--now]]`;
 
 const HELP = `Usage: ${TOPIC_USAGE}
 
-Tells how many partitions the topic has, how many its events are spread over, and which consumer groups have not
-read everything.
+Shows how many partitions the topic has, over how many its events are spread, and which consumer groups have not read
+everything.
 
-A seat's events keep their order while its key stays in one partition. So where a topic gets another number of
-partitions, the engine goes on with the former number until it is confirmed:
+A seat's events keep their order while its key stays in one partition. So when the number of partitions changes, the
+engine goes on with the former number until an operator confirms the new one:
 
-  confirm-partitions   The engine stops publishing, waits until every consumer group has read all there is, then
+  confirm-partitions   The engine pauses publishing, waits until every consumer group has read everything, then
                        spreads events over the topic's present partitions. Selling goes on meanwhile.
-  --now                It does not wait: for a topic that was made anew, or consumers that keep their place elsewhere.
+  --now                Skips the wait, for a topic that was created again or a consumer group that is not used any more.
 
-Exit code: 0 all is as it should be or it is ordered, 1 the numbers differ, 2 it failed.`;
+Exit code: 0 the numbers are equal or it was ordered, 1 the numbers differ, 2 it failed.`;
 
 const STATEMENT_TIMEOUT_MS = 5000;
 const EXIT_CODES = { done: 0, differs: 1, failed: 2 } as const;
@@ -30,7 +30,7 @@ const EXIT_CODES = { done: 0, differs: 1, failed: 2 } as const;
 export interface TopicDescription {
   /** The sink's name. */
   sink: string;
-  /** 0 where the topic is missing. */
+  /** 0 if the topic is missing. */
   partitionCount: number;
   laggards: string[];
 }
@@ -41,7 +41,7 @@ export interface TopicOptions {
   describeTopic(config: Config & { kafkaBrokers: string[] }): Promise<TopicDescription>;
 }
 
-/** `bun start topic`. @returns the exit code; never rejects. */
+/** Runs the `topic` command. @returns the exit code; never rejects. */
 export async function topicCommand(options: TopicOptions): Promise<number> {
   try {
     const { values, positionals } = parseArgs({

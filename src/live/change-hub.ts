@@ -24,10 +24,10 @@ export interface Listener {
 }
 
 export type Opened =
-  /** `missedRows` are sent first; undefined where they have to be read for it, or cannot be had. */
+  /** `missedRows`: how many changes are sent first; undefined if memory no longer has them. */
   | { kind: "open"; body: ReadableStream<Uint8Array>; missedRows: number | undefined }
   | { kind: "full" }
-  /** The client listens as often as one may. */
+  /** The client has as many streams as one may have. */
   | { kind: "too-many" }
   | { kind: "closing" }
   | { kind: "unknown-position" };

@@ -15,7 +15,7 @@ const RETRY_FROM_MS = 1000;
 const RETRY_TO_MS = 5000;
 
 export type DropReason = "slow-consumer";
-/** Why the server ends a stream that is well: it stops itself, or the key that opened the stream was revoked. */
+/** Why the server ends a healthy stream: the server stops, or the key that opened the stream was revoked. */
 export type ClosingReason = "shutdown" | "key-revoked";
 
 export interface ChangeStreamOptions {

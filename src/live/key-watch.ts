@@ -1,17 +1,17 @@
 import type { StreamClients } from "./stream-clients.ts";
 
-/** A key that is revoked has its streams ended within 2 s: this long at most, and what the look-up takes. */
+/** Short enough that a revoked key's streams end within 2 s, with the time of the look-up. */
 const LOOK_INTERVAL_MS = 750;
 
 /**
- * Ends the streams of keys that are revoked: a request is checked once, a stream goes on for days. While the
- * database cannot be asked, streams go on, as requests with a key that is known do.
+ * Ends the streams of revoked keys: a key is checked when a stream opens, but a stream may last for days. While the
+ * database cannot be asked, streams go on, as requests with a known key do.
  */
 export class KeyWatch {
   private readonly timer: ReturnType<typeof setInterval>;
   private isLooking = false;
 
-  /** @param findRevoked those of the keys that are revoked; rejects when the database cannot be asked */
+  /** @param findRevoked returns those of the keys that are revoked; rejects when the database cannot be asked */
   constructor(
     private readonly clients: Pick<StreamClients, "keyIds" | "endThoseOfKey">,
     private readonly findRevoked: (keyIds: string[]) => Promise<string[]>,
@@ -30,7 +30,7 @@ export class KeyWatch {
     try {
       for (const keyId of await this.findRevoked(keyIds)) this.clients.endThoseOfKey(keyId);
     } catch {
-      // The database's gate tells that it is away; the next look comes soon.
+      // The database's gate reports an outage; the next look comes soon.
     } finally {
       this.isLooking = false;
     }

@@ -68,7 +68,7 @@ export const changesDetail = {
     404: problemResponse("There is no such event.", ["event-not-found"]),
     429: {
       ...guardResponses[429],
-      ...problemResponse("Too many requests in this window, or the client listens too often.", [
+      ...problemResponse("Too many requests in this window, or too many streams of this client.", [
         "rate-limited",
         "too-many-streams",
       ]),

@@ -103,7 +103,7 @@ export class RecentChanges {
     return this.rounds[low];
   }
 
-  /** How many rows lie beyond `position`; undefined where that is no longer kept. */
+  /** How many rows come after `position`; undefined if they are not all kept any more. */
   rowsAfter(position: Cursor): number | undefined {
     if (comparePositions(position, this.begin) < 0) return undefined;
     let count = 0;

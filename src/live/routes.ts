@@ -12,9 +12,9 @@ const RETRY_AFTER = { "retry-after": "5" };
 /** What a stream that has ended gets to leave in; a client that takes nothing is then disconnected. */
 const LINGER_SECONDS = 10;
 
-/** Changes that are sent again in a millisecond, which is one unit of a rate limit; 106 bytes each. */
+/** How many changes are sent again in a millisecond, which is one unit of a rate limit; 106 bytes each. */
 const REWOUND_ROWS_PER_UNIT = 1000;
-/** What a client is charged whose past has to be read: all who come back at the same time share that. */
+/** The charge if missed changes have to be read; all clients that come back at the same time share one read. */
 const READ_BACK_ROWS = 10_000;
 
 const HEADERS = {

@@ -1,24 +1,23 @@
 import type { Caller } from "../access/guard.ts";
 import type { ChangeStream } from "./change-stream.ts";
 
-/** What a client may have whatever its share: one stream, and the one that it replaces, which may not be over yet. */
+/** Every client may have this many: one stream, and the one that it replaces, which may not have ended yet. */
 const LEAST_STREAMS = 2;
 
-/** Who listens: an API key, or all without one from a network. */
+/** An API key, or all clients of a network without one; a share of the streams belongs to each. */
 export interface StreamClient {
-  /** Of the key, or of the network. */
+  /** Of the key or the network, as `Guard.identityOf` returns it. */
   name: string;
-  /** The key's id; undefined for who came without one. */
+  /** The key's id; undefined without a key. */
   keyId: string | undefined;
 }
 
-/** @param identity as `Guard.identityOf` gives it */
 export const streamClientOf = (identity: string, caller: Caller): StreamClient => ({
   name: identity,
   keyId: caller.kind === "key" ? caller.keyId : undefined,
 });
 
-/** Streams by who listens: none may have more than its share, and those of a key end with the key. */
+/** Counts streams by client: none may have more than its share, and the streams of a key end with the key. */
 export class StreamClients {
   private readonly limitOfEach: number;
   private readonly counts = new Map<string, number>();
@@ -28,7 +27,7 @@ export class StreamClients {
     this.limitOfEach = Math.max(LEAST_STREAMS, Math.floor((limitStreams * sharePercent) / 100));
   }
 
-  /** Counts one stream more; false where the client has its share already. Each true has its `leave`. */
+  /** Counts one more stream; false if the client already has its share. Call `leave` once for each true. */
   enter({ name }: StreamClient): boolean {
     const count = this.counts.get(name) ?? 0;
     if (count >= this.limitOfEach) return false;
@@ -54,7 +53,7 @@ export class StreamClients {
     if (keyId !== undefined && streams?.size === 0) this.byKey.delete(keyId);
   }
 
-  /** Of the keys that somebody listens with. */
+  /** The ids of the keys with open streams. */
   keyIds(): string[] {
     return [...this.byKey.keys()];
   }

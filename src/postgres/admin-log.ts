@@ -17,9 +17,9 @@ export const ACT_KINDS = [
 ] as const;
 export type ActKind = (typeof ACT_KINDS)[number];
 
-/** Who acts, and why. */
+/** The actor of an act, and the reason. */
 export interface ActOrigin {
-  /** `key:<id>`, or `command:<user>` of a command line. */
+  /** `key:<id>`, or `command:<user>` for a command line. */
   actor: string;
   reason: string | null;
 }
@@ -32,7 +32,7 @@ export interface Act extends ActOrigin {
 }
 
 /**
- * Appends an act; in the transaction of what it does, so that there is neither without the other.
+ * Appends an act, in the transaction of what it does, so that neither exists without the other.
  * @returns its id.
  */
 export async function recordAct(

@@ -13,8 +13,9 @@ import {
 import { xid8 } from "./schema.ts";
 
 /**
- * Acts of administrators: append-only, with the actor, the time and the reason. Ids come from the ledger's sequence (by its name, so that neither table depends on the other), so
- * that acts have places among its rows, and the ledger's chain seals both.
+ * Acts of administrators: append-only, with the actor, the time and the reason. Ids come from the ledger's sequence, so
+ * that acts have places among its rows and the ledger's chain seals both. The sequence is given by name, so that neither
+ * table depends on the other.
  */
 export const adminLog = pgTable(
   "admin_log",
@@ -39,9 +40,9 @@ export const adminLog = pgTable(
 /** Callers that are refused for a time. Each row is made by the act of the same id. */
 export const denials = pgTable("denials", {
   actId: bigint("act_id", { mode: "number" }).primaryKey(),
-  /** As `reservations.caller`; of a wider network, the hash of its prefix. */
+  /** As `reservations.caller`; for a wider network, the hash of its prefix. */
   caller: text().notNull(),
-  /** The length of the prefix of a network that is wider than one client's; else null. */
+  /** The length of the prefix, if the network is wider than one client's; otherwise null. */
   prefixBits: smallint("prefix_bits"),
   reason: text().notNull(),
   deniedUntil: timestamp("denied_until", { withTimezone: true }).notNull(),

@@ -38,7 +38,7 @@ const view = {
   revokedAt: apiKeys.revokedAt,
 };
 
-/** Makes the key known; the administration log says who did. */
+/** Stores the key, and notes in the administration log who made it. */
 export function addApiKey(
   database: NodePgDatabase,
   key: { id: string; name: string; role: StoredKey["role"]; keyHash: string },

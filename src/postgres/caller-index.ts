@@ -2,15 +2,15 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
-/** Longest wait for transactions of others; where they take longer, the next start tries again. */
+/** Longest wait for other transactions; if they take longer, the next start tries again. */
 const LOCK_TIMEOUT_MS = 5000;
 
 /**
- * Makes the index that counts and finds the holds of a caller, outside of any transaction, so that a database that is
- * selling goes on. Everything works without it, only slower; a role that may not make it uses the database as it is.
+ * Creates the index that counts and finds the holds of a caller, outside of any transaction, so that the sale goes on.
+ * Everything works without it, only slower. A role that may not create it uses the database as it is.
  *
- * One process makes it, and nobody waits for that one: the session must hold no lock that others wait for, because making
- * it waits for every statement that is running. (Under the migrations' lock that was seen to be a deadlock.)
+ * One process creates it, and no other waits for that. The session must hold no lock that others wait for, because
+ * creating the index waits for every running statement. (Under the migrations' lock this was seen to deadlock.)
  */
 export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> {
   const { rows } = await session.execute<{ valid: boolean | null; before: string }>(sql`
@@ -23,7 +23,7 @@ export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> 
   if (!lock.rows[0]?.mine) return;
   await session.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
   try {
-    // One that was cut off stays, and helps nobody.
+    // An attempt that was cut off leaves an invalid index behind.
     await session.execute(sql`drop index concurrently if exists reservations_caller`);
     await session.execute(sql`
       create index concurrently reservations_caller on reservations (caller)

@@ -23,7 +23,7 @@ export async function readCatalogue(
     .from(sections)
     .where(gt(sections.id, afterSectionId))
     .orderBy(asc(sections.id));
-  // Requests name them in the composed form; an older version kept them as they were sent.
+  // Requests name sections in the composed form; an older version stored names as they were sent.
   const composed = sectionRows.map((row) => ({ ...row, name: row.name.normalize("NFC") }));
   return { events: eventRows.map(factsOf), sections: composed };
 }

@@ -24,8 +24,8 @@ const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guar
 /**
  * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
  * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row a seat.
- * Parameters, one a reservation: its id, the action, the id of the change, and the administrator's act
- * that it is of, if any; a reservation stands in a batch at most once.
+ * Parameters, one a reservation: its id, the action, the id of the change, and the id of the administrator's act that
+ * asks for it, if any. A reservation stands in a batch at most once.
  *
  * The reservation's row is locked first, so that what two callers ask of one reservation happens one after
  * the other; then its seats. Nothing is waited for: who finds a lock taken is told `again`.
@@ -148,7 +148,7 @@ interface Guarded {
   isWithinLimit: SQL;
   /** Whether nobody else decides on the buyer's seats meanwhile, or nobody need care. */
   isClaimed: SQL;
-  /** The same for the seats that the reservation's caller holds, where these are limited. */
+  /** The same for the caller's claim, if the caller's held seats are limited. */
   isCallerClaimed: SQL;
   keys: SQL;
   verdict: SQL;
@@ -156,12 +156,12 @@ interface Guarded {
 
 const isUnlimited = sql`(n.buyer_id is null or n.buyer_limit_seats is null)`;
 
-/** The event is closed, and its closing stops what is asked of a hold that lives. */
+/** The event is closed, and its closing stops this change of a live hold. */
 const stopped = sql`
     when not seen.allowed and seen.status = 'held' and seen.expires_at > statement_timestamp()
       and (seen.action = 'confirm' and seen.stops_confirmations or seen.action = 'extend' and seen.stops_extensions) then 'stopped'`;
 
-/** Whether the seats are limited that the reservation's caller holds; by the kind of caller, `key` or `net`. */
+/** Whether the reservation's caller has a limit of held seats; by the kind of caller, `key` or `net`. */
 const isOfLimitedCaller = (row: string) =>
   sql`coalesce(left(${sql.raw(row)}.caller, 3) = any(${sql.placeholder("limitedCallers")}::text[]), false)`;
 

@@ -50,11 +50,11 @@ export interface ChangeRow {
 export interface ChangeRequests {
   reservationIds: string[];
   actions: ChangeAction[];
-  /** Made anew for each attempt, before it is sent: an answer that was lost is looked up by it. */
+  /** A new id for each attempt, made before it is sent: if the answer is lost, the attempt is looked up by it. */
   changeIds: string[];
-  /** The acts of administrators (`admin_log.id`) that the changes are of; not there where none is of one. */
+  /** The administrators' acts (`admin_log.id`) that ask for the changes; absent if none does. */
   actIds?: (number | null)[];
-  /** The kinds of callers whose held seats are limited, by the beginnings of `reservations.caller`. */
+  /** The kinds of callers whose held seats are limited: the first three letters of `reservations.caller`. */
   limitedCallers?: CallerKind[];
 }
 
@@ -130,8 +130,8 @@ export async function commitGuardedChanges(
 }
 
 /**
- * An extension counts longer against its caller's limit: it needs the caller's claim, or another hold could be made at
- * the end that it had before. Which is claimed stays so: nobody changes who made a hold.
+ * An extended hold counts longer against its caller's limit, so it needs the caller's claim: otherwise another hold could
+ * be made at the moment when it would have ended. A hold's caller never changes, so it is read without a lock.
  */
 async function callersToClaim(
   client: pg.PoolClient,
@@ -182,7 +182,7 @@ function execute(
     reservationIds: arrayOf(reservationIds),
     actions: arrayOf(actions),
     changeIds: arrayOf(changeIds),
-    // A shorter array is filled up with nulls.
+    // A shorter array is padded with nulls.
     actIds: arrayOf(actIds.map((actId) => actId ?? "NULL")),
     limitedCallers: arrayOf(limitedCallers),
     ...more,

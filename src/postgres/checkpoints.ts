@@ -14,7 +14,7 @@ export interface Checkpoint extends ChainHead {
   rowCount: number;
   /** Four bytes a row. */
   rowDigests: Buffer;
-  /** The form its rows were hashed in. */
+  /** The form in which its rows were hashed. */
   rowForm: number;
 }
 

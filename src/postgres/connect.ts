@@ -26,13 +26,13 @@ export interface PoolOptions {
   connectionLimit: number;
   statementTimeoutMs: number;
   connectTimeoutMs: number;
-  /** Longest wait for a lock; without it the statement timeout bounds that too. */
+  /** Longest wait for a lock; without it only the statement timeout limits the wait. */
   lockTimeoutMs?: number;
   /** False where losing the last commits in a crash is harmless: they need not wait for the disk. */
   durable?: boolean;
-  /** True where reads alone are worth having: a connection to a database that is read-only now is used too. */
+  /** True if the connection is useful for reads alone, so that it may lead to a database that is read-only now. */
   mayBeReadOnly?: boolean;
-  /** The number by which other engines see that this process is there, where its sessions take seats. */
+  /** For sessions that take seats: the number by which other engines see this process. */
   presence?: number;
 }
 
@@ -58,8 +58,8 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
 }
 
 /**
- * Works on a connection of the pool that is given up when the work fails: the next one begins as the server is then.
- * A connection that had broken while it was idle says nothing about the server, so the work is tried once more.
+ * Runs work on a connection of the pool, which is closed if the work fails, so that the next one meets the server as it is
+ * then. A connection that broke while it was idle says nothing about the server, so the work is tried once more.
  */
 export async function onFresh<Result>(
   pool: pg.Pool,
@@ -138,7 +138,7 @@ export async function openSnapshot(
   }
 }
 
-/** A session that waits as long as it takes, for preparing a database that may be empty yet. Whoever opens it ends it. */
+/** A session without time limits, for preparing a database that may still be empty. The caller ends it. */
 export async function openUnpooled(
   options: Pick<PoolOptions, "databaseUrl" | "name" | "connectTimeoutMs">,
 ): Promise<pg.Client> {
@@ -172,8 +172,8 @@ function clientOptions(options: Omit<PoolOptions, "connectionLimit">): pg.Client
 
 /**
  * `synchronous_commit` is raised where it is too low, never lowered. The prepared statements keep one generic plan
- * by index: planning each batch anew cost 0.8 ms of its 2.5 ms, and a plan made while the table was small (a
- * sequential scan) must not outlive its growth.
+ * by index: planning each batch took 0.8 ms of its 2.5 ms, and a plan made while the table was small (a sequential
+ * scan) must not outlive its growth.
  */
 const PREPARE = `select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
        ${pinSettings({

@@ -3,14 +3,14 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type ActOrigin, recordAct } from "./admin-log.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
-/** Denials at once: every process reads them all each second. */
+/** The most denials in force at once: every process reads them all each second. */
 export const DENIAL_LIMIT = 1000;
 
 export interface Denial {
-  /** That of the act that made it. */
+  /** The id of the act that made it. */
   denialId: number;
   caller: string;
-  /** The length of the prefix of a network that is wider than one client's; else null. */
+  /** The length of the prefix, if the network is wider than one client's; otherwise null. */
   prefixBits: number | null;
   reason: string;
   /** By the database's clock. */
@@ -18,7 +18,7 @@ export interface Denial {
   deniedUntilMs: number;
 }
 
-/** Those that are in force. */
+/** The denials in force. */
 export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
   const { rows } = await database.execute<Denial & Record<string, unknown>>(sql`
     select act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
@@ -30,8 +30,8 @@ export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
 }
 
 /**
- * Denies a caller, in place of an earlier denial of the same one.
- * @returns undefined where there are too many.
+ * Denies a caller; replaces an earlier denial of the same caller.
+ * @returns undefined if there are too many.
  */
 export function denyCaller(
   database: NodePgDatabase,

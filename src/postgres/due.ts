@@ -12,8 +12,8 @@ const JITTER_MS = 1000;
 const OVERDUE_AFTER_MS = 2000;
 
 /**
- * Holds that are over and due, the oldest first, with at most so many seats.
- * @param after only holds that come after this one in that order, which itself may have been ended meanwhile
+ * Holds that have expired and are due, the oldest first, with at most `limitSeats` seats together.
+ * @param after only holds after this one in that order, even if this one was ended meanwhile
  */
 export async function readDueHolds(
   session: NodePgDatabase,
@@ -24,7 +24,7 @@ export async function readDueHolds(
   const isNext =
     after === undefined
       ? sql`true`
-      : // The first half is what the index can use.
+      : // The index can use the first half only.
         sql`expires_at >= (select expires_at ${place}) and (expires_at, id) > (select expires_at, id ${place})`;
   const { rows } = await session.execute<{ id: string }>(sql`
     with due as (
@@ -39,11 +39,11 @@ export async function readDueHolds(
   return rows.map(({ id }) => id);
 }
 
-/** Holds that ended so long ago that the sweeper must have been kept from them. */
+/** Holds that expired so long ago that something must keep the sweeper from them. */
 export interface OverdueHolds {
   /** Counted up to the limit. */
   count: number;
-  /** How long ago the oldest of them ended; 0 where there are none. */
+  /** How long ago the oldest of them expired; 0 if there are none. */
   oldestSeconds: number;
 }
 

@@ -14,7 +14,7 @@ const REFUSED = /^2[23]/;
 /** 08 connection exception, 57P operator intervention, 58 and XX system and internal errors: the session ended with it. */
 const LOST = /^(08|57P|58|XX)/;
 
-/** The codes that the engine acts on by themselves. */
+/** The codes to which the engine has a reaction of their own. */
 export const SQLSTATE = {
   divisionByZero: "22012",
   tooManyConnections: "53300",
@@ -26,7 +26,7 @@ export const SQLSTATE = {
   queryCanceled: "57014",
 } as const;
 
-/** The server's code for an error, also where a library has wrapped it; undefined where the server said nothing. */
+/** The server's code for an error, also if a library has wrapped it; undefined if the error is not the server's. */
 export function codeOf(error: unknown): string | undefined {
   const cause = error instanceof Error && error.cause instanceof pg.DatabaseError ? error.cause : error;
   return cause instanceof pg.DatabaseError ? cause.code : undefined;
@@ -42,10 +42,10 @@ export function faultOf(error: unknown): Fault {
   return REFUSED.test(code) ? "refused" : "away";
 }
 
-/** What node-postgres says when there was no answer in time; these errors have no code. */
+/** node-postgres's messages when there was no answer in time; these errors have no code. */
 const TIMED_OUT = /timeout/i;
 
-/** Whether there was no answer in time, which a busy machine may be the cause of. */
+/** Whether there was no answer in time, perhaps only because the machine is busy. */
 export function isSlow(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined) return code === SQLSTATE.queryCanceled;
@@ -54,11 +54,11 @@ export function isSlow(error: unknown): boolean {
   return cause instanceof Error && !("code" in cause) && TIMED_OUT.test(cause.message);
 }
 
-/** Whether the connection broke, rather than that the server said something or nothing in time. */
+/** Whether the connection broke: the server neither reported an error nor was merely slow. */
 export const isLost = (error: unknown): boolean =>
   faultOf(error) === "doubtful" && !(error instanceof Unsellable) && !isSlow(error);
 
-/** Whether a value was refused (class 22); the division by zero is the tripwire of a statement of ours. */
+/** Whether a value was refused (class 22), except by the division by zero that is a tripwire in one of our statements. */
 export function isFaultOfData(error: unknown): boolean {
   const code = codeOf(error);
   return code?.startsWith("22") === true && code !== SQLSTATE.divisionByZero;

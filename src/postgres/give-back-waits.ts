@@ -1,21 +1,22 @@
 /**
- * A link that breaks again and again must not keep seats from being given back for ever: so many attempts on sessions that
- * not every engine has seen are enough. They come every 250 ms, and one session that lasts needs 14 of them.
+ * A link that breaks again and again must not keep seats from being given back for ever: after this many attempts on
+ * sessions that not every engine has seen, the seats are given back anyway. Attempts come every 250 ms, and a session that
+ * lasts needs 14 of them.
  */
 export const ATTEMPT_LIMIT = 40;
 
-/** Batches at once; beyond that the oldest is forgotten, and begins again. */
+/** How many batches are counted; beyond that the oldest is forgotten and starts again. */
 const BATCH_LIMIT = 1000;
 
 /**
- * How often each batch in doubt was to be given back on a session that was too young for it. Attempts are counted and not
- * time: after an outage of the database every session is young, and no engine has seen it yet.
+ * Counts, for each batch in doubt, the attempts to give it back on a session that was too young. It counts attempts
+ * because time would not do: after an outage of the database every session is young, and no engine has seen it yet.
  */
 export class GiveBackWaits {
   /** By the first reservation of the batch. */
   private readonly attempts = new Map<string, number>();
 
-  /** Counts an attempt. @returns whether there were enough. */
+  /** Counts an attempt. @returns whether there were enough, so that the batch is given back now. */
   attempted(reservationId: string): boolean {
     const count = (this.attempts.get(reservationId) ?? 0) + 1;
     this.attempts.set(reservationId, count);

@@ -1,13 +1,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 
-/** Which live holds are meant; what is not given does not matter. */
+/** Selects live holds; a member that is absent selects all. */
 export interface HoldFilter {
   eventId?: number | undefined;
   /** As `reservations.caller`. */
   caller?: string | undefined;
   buyerId?: string | undefined;
-  /** The ids of a section's seats; a hold with one of them is meant as a whole. */
+  /** The ids of a section's seats; selects holds with at least one of them. */
   seats?: { first: number; end: number } | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface HoldView {
   expiresAtMs: number;
 }
 
-/** What one caller holds. */
+/** How much one caller holds. */
 export interface CallerHolds {
   caller: string | null;
   reservations: number;
@@ -45,7 +45,7 @@ const meant = ({ eventId, caller, buyerId, seats }: HoldFilter): SQL =>
     sql` and `,
   );
 
-/** In the order of their ids, which is that of their making; at most `limit`, after the one given. */
+/** Lists holds in the order in which they were made: at most `limit`, after the one given. */
 export async function listHolds(
   session: NodePgDatabase,
   filter: HoldFilter,
@@ -61,7 +61,7 @@ export async function listHolds(
   return rows;
 }
 
-/** How many holds are meant, and how many seats they have. */
+/** Counts the selected holds and their seats. */
 export async function countHolds(
   session: NodePgDatabase,
   filter: HoldFilter,
@@ -72,7 +72,7 @@ export async function countHolds(
   return rows[0] ?? { reservations: 0, seats: 0 };
 }
 
-/** Who holds the most seats, at most `limit` callers. */
+/** Lists the callers with the most seats, at most `limit`. */
 export async function listCallers(
   session: NodePgDatabase,
   filter: HoldFilter,

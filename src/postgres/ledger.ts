@@ -81,7 +81,8 @@ export const settledAfter = (cursor: Cursor) => sql`
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
 /**
- * How rows are written for the chain. An older engine beside this one seals in the older form, so each checkpoint names its own.
+ * The form in which rows are hashed for the chain. An older engine beside this one seals in the older form, so each
+ * checkpoint names its own.
  * 1: seat rows alone, without their optional columns. 2: seat rows with all columns, and acts of administrators.
  */
 export const ROW_FORM = 2;
@@ -92,15 +93,15 @@ const FIRST_FORM_COLUMNS = 10;
 /**
  * A seat row as one text, all its columns: what is hashed, and what the rest is taken from. No column's text can have a
  * `|` or a line's end, so that no two rows have the same. A column that is newer than the first ledgers is appended as
- * `name=value` where it is not null; the `|` before these is there without any, so that no value can be added to a row
- * whose checkpoint is then said to be of the first form, which leaves them out.
+ * `name=value` if it is not null. The `|` before these columns is always there, so that nobody can add a value to a sealed
+ * row and then change its checkpoint to the first form, which leaves these columns out.
  * To a client a row costs 0.9 µs in this form and 2.2 µs column by column; the database does not notice.
  */
 export const ledgerRowText = sql`concat_ws('|', epoch, txid, id, seat_id, version, event_id, status, reservation_id,
   coalesce(replaces_reservation_id::text, ''), extract(epoch from occurred_at)) || '|'
   || concat_ws('|', 'act=' || act_id, 'change=' || change_id, 'hold_ends=' || extract(epoch from hold_expires_at))`;
 
-/** An act of an administrator as such a text. Its JSON stands last, because it may contain a `|`; it has no line's end. */
+/** An administrator's act as such a text. Its JSON comes last, because it may contain a `|`; it contains no line break. */
 const actText = sql`concat_ws('|', epoch, txid, id, 'act', kind, actor, extract(epoch from occurred_at),
   jsonb_build_object('reason', reason, 'detail', detail))`;
 
@@ -116,7 +117,7 @@ export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: 
     limit,
   );
 
-/** One statement, so that seat rows and acts are those of a single moment. */
+/** Reads seat rows and acts in one statement, so that both are of a single moment. */
 async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): Promise<string[]> {
   const page = (table: "seat_events" | "admin_log", text: SQL) => {
     const name = sql.identifier(table);
@@ -134,7 +135,7 @@ async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): P
   return acts.length === 0 ? seats : inOrder(seats, acts).slice(0, limit);
 }
 
-/** Two lists in publish order as one. */
+/** Merges two lists that are in publish order. */
 function inOrder(seats: string[], acts: string[]): string[] {
   const merged: string[] = [];
   let next = 0;
@@ -147,17 +148,17 @@ function inOrder(seats: string[], acts: string[]): string[] {
   return merged.concat(seats.slice(next));
 }
 
-/** Whether such a text is of an act, which is sealed but not published. */
+/** Whether the text is an act's, which is sealed but not published. */
 export const isAct = (rowText: string): boolean => rowText.split("|", 4)[3] === "act";
 
-/** The text as a checkpoint of that form has hashed it; undefined where the form leaves the row out. */
+/** The text as a checkpoint of that form has hashed it; undefined if the form leaves the row out. */
 export function inForm(form: number, rowText: string): string | undefined {
   if (form > FIRST_FORM) return rowText;
   if (isAct(rowText)) return undefined;
   return rowText.split("|", FIRST_FORM_COLUMNS).join("|");
 }
 
-/** Whether the form leaves out something that the row has a value for. */
+/** Whether the form leaves out a value that the row has. */
 export const isShortened = (form: number, rowText: string): boolean =>
   !isAct(rowText) && inForm(form, rowText) !== rowText && !rowText.endsWith("|");
 

@@ -55,13 +55,13 @@ export interface DatabaseFacts extends ServerFacts {
   tokenSecret: string;
   /** What the networks of callers are hashed with. */
   callerSalt: string;
-  /** What an operator should hear of at the start, in one line. */
+  /** A line that an operator should see at the start. */
   notice?: string;
 }
 
 /**
  * Brings the schema up to date, enters the epoch and seeds an empty database. Several processes may do
- * this at once: an advisory lock lets them pass one by one. Where nothing is to be done, nothing is written.
+ * this at once: an advisory lock lets them pass one by one. If there is nothing to do, nothing is written.
  * @throws {UnusableDatabase} when the engine cannot work with this database; otherwise when it cannot be reached.
  */
 export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: number): Promise<DatabaseFacts> {
@@ -90,7 +90,7 @@ export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: num
   }
 }
 
-/** @returns what is worth telling about the migrations. */
+/** Applies missing migrations. @returns a line for the operator, if there is something to say. */
 async function migrateWhereBehind(database: NodePgDatabase): Promise<string | undefined> {
   const state = await readMigrationState(database);
   switch (state.kind) {
@@ -106,7 +106,7 @@ async function migrateWhereBehind(database: NodePgDatabase): Promise<string | un
   }
 }
 
-/** Runs what needs privileges, and says what is missing where the role does not have them. */
+/** Runs work that may fail for want of privileges, a writable database or locks, and says what to do then. */
 async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

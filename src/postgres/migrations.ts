@@ -17,7 +17,7 @@ const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
 const OLDEST_USABLE_MIGRATION = "0008_large_prices";
 
 /**
- * How long one attempt waits for a table's lock. Every sale queues behind it meanwhile: a migration that waited for a
+ * How long one attempt waits for a table's lock. All sales queue behind it meanwhile, so a migration that waited for a
  * long reader (a dump, `verify`) would stop the sale for as long as that reads.
  */
 const LOCK_TIMEOUT_MS = 300;
@@ -35,7 +35,7 @@ const oldestUsable = journal.entries.find(({ tag }) => tag === OLDEST_USABLE_MIG
 export type MigrationState =
   | { kind: "current" }
   /** Some of ours are not applied. */
-  | { kind: "behind"; pendingCount: number }
+  | { kind: "behind" }
   /** A newer version has migrated it, and says that this version may go on using it. */
   | { kind: "ahead"; unknownCount: number };
 
@@ -47,8 +47,7 @@ export async function readMigrationState(database: NodePgDatabase): Promise<Migr
   const applied = await readApplied(database);
   const unknown = applied.filter((migration) => !own.includes(migration));
   const pending = own.filter((migration) => !applied.includes(migration));
-  if (unknown.length === 0)
-    return pending.length === 0 ? { kind: "current" } : { kind: "behind", pendingCount: pending.length };
+  if (unknown.length === 0) return { kind: pending.length === 0 ? "current" : "behind" };
   if (pending.length === 0 && (await mayGoOn(database, Math.max(...unknown))))
     return { kind: "ahead", unknownCount: unknown.length };
   throw new UnusableDatabase(

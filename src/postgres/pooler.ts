@@ -2,15 +2,15 @@ import type pg from "pg";
 import { codeOf } from "./faults.ts";
 import { UnusableDatabase } from "./unusable-database.ts";
 
-/** Other clients of a pooler may take the session we look for; one of these tries meets it then. */
+/** Another client of the pooler may take the session that we look for, so we try more than once. */
 const TRIES = 3;
 
 /**
- * Finds out whether a pooler lends a session for one transaction only (PgBouncer's `pool_mode = transaction`): between
- * two statements of ours another client is given the same session, or we are given another one. The leader's advisory
- * locks, the prepared statements and the settings of a session would all be lost or somebody else's.
- * @param open gives a second connection, made as the first one.
- * @throws {UnusableDatabase} when it does.
+ * Finds out whether a pooler lends a session for one transaction only (PgBouncer's `pool_mode = transaction`): between two
+ * of our statements it gives the same session to another client, or another one to us. Advisory locks, prepared
+ * statements and session settings would then be lost or belong to others.
+ * @param open opens a second connection in the same way as the first.
+ * @throws {UnusableDatabase} if it does.
  */
 export async function refusePooledTransactions(
   client: pg.Client,
@@ -21,7 +21,7 @@ export async function refusePooledTransactions(
     for (let attempt = 1; attempt <= TRIES; attempt++) {
       const before = await sessionOf(client);
       await other.query("begin").catch((error: unknown) => {
-        // A pooler of single statements takes no transaction at all.
+        // With `pool_mode = statement` a pooler refuses every transaction.
         throw codeOf(error) === undefined ? error : new UnusableDatabase(REFUSAL);
       });
       const others = await sessionOf(other);

@@ -4,12 +4,12 @@ import type pg from "pg";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
 /**
- * How long an engine believes its last look at who else uses the database. Short, since a seat that another engine
- * gives back waits for it; a look a second leaves two that may fail.
+ * How long an engine relies on its last look at who else uses the database. Short, because a seat that another engine
+ * gives back has to wait for it. With one look a second, two in a row may fail.
  */
 export const TRUST_MS = 3000;
 
-/** A session that may free a seat that was sold for good has been visible for longer than anybody's last look counts. */
+/** The age at which a session may free a seat that was sold for good: by then every look from before it has expired. */
 const PRESENT_MS = TRUST_MS + 500;
 
 /** Sessions that take seats; they have had this name in all versions, and hold a presence lock since this one. */
@@ -17,7 +17,7 @@ export const RESERVATION_SESSIONS = "sentinel-reservation";
 
 const presentSince = new WeakMap<pg.ClientBase, number>();
 
-/** A number for this process, by which its sessions are told from those of others. */
+/** A number for this process, which tells its sessions from those of others. */
 export const newPresence = () => 1 + Math.floor(Math.random() * (2 ** 31 - 2));
 
 /** Makes the session visible to all engines on the database, for as long as it lives. */
@@ -27,13 +27,13 @@ export async function enterPresence(client: pg.ClientBase, presence: number): Pr
 }
 
 /**
- * Whether every engine that looks at who is there has seen this session by now. Whatever frees a seat that was sold
- * for good must run on such a session: engines that took themselves to be alone do not believe it any more.
+ * Whether every engine has had to notice this session by now. Code that frees a seat that was sold for good must run on
+ * such a session: an engine that believed to be alone on the database no longer does.
  */
 export const isSeenByAll = (client: pg.ClientBase): boolean =>
   performance.now() - (presentSince.get(client) ?? Number.POSITIVE_INFINITY) > PRESENT_MS;
 
-/** Who uses the database: the numbers of engine processes, and how many sessions of older versions, which have none. */
+/** Who uses the database: the numbers of engine processes, and the count of sessions of older versions, which have none. */
 export interface Company {
   presences: number[];
   unnumberedCount: number;

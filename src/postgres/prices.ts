@@ -7,10 +7,10 @@ import type { seats } from "./schema.ts";
  */
 const INTEGER_LIMIT = 2 ** 31 - 1;
 
-/** A seat's price, where `row` is its row of `seats` or what a statement returned of it. */
+/** A seat's price; `row` is its row of `seats`, or a statement's result with the same columns. */
 export const seatPrice = (row: string) => sql.raw(`coalesce(${row}.price_minor, ${row}.price_minor_large)`);
 
-/** It as a column of a Drizzle query. */
+/** A seat's price as a column of a Drizzle query. */
 export const seatPriceOf = (seat: typeof seats): SQL<number> =>
   sql<number>`coalesce(${seat.priceMinor}, ${seat.priceMinorLarge})`.mapWith(Number);
 
@@ -18,6 +18,6 @@ export const seatPriceOf = (seat: typeof seats): SQL<number> =>
 export const reservationPrices = (row: string) =>
   sql.raw(`coalesce(array_to_json(${row}.prices_minor_large), array_to_json(${row}.prices_minor))`);
 
-/** What the two columns of a seat take for a price in `amount`, which is a `bigint`. */
+/** The values of a seat's two price columns for a price, given as a `bigint`. */
 export const storedPrice = (amount: SQL) =>
   sql`case when ${amount} <= ${sql.raw(String(INTEGER_LIMIT))} then ${amount}::int end, case when ${amount} > ${sql.raw(String(INTEGER_LIMIT))} then ${amount} end`;

@@ -6,14 +6,14 @@ import type * as sinkSchema from "./sink-schema.ts";
 
 type Privilege = "SELECT" | "INSERT" | "UPDATE" | "DELETE";
 
-/** The tables of the schema, by the names that code has for them. */
+/** The names of the tables in a schema file. */
 type TableOf<Schema> = {
   [Name in keyof Schema]: Schema[Name] extends { _: { brand: "Table"; name: infer Table } } ? Table : never;
 }[keyof Schema];
 
 /**
- * What an engine's role needs on each table, and no more: rows of the ledger and its chain are never changed or
- * removed. Whoever adds a table must add its line here.
+ * What an engine's role needs on each table, and no more: rows of the ledger and its chain are never changed or removed.
+ * A table without a line here does not compile.
  */
 const TABLE_PRIVILEGES: Record<
   (
@@ -54,7 +54,7 @@ const SEQUENCE_PRIVILEGES = {
 
 type Table = keyof typeof TABLE_PRIVILEGES;
 
-/** What a sale alone needs: the probe looks at these. */
+/** The privileges that a sale needs, which the probe checks. */
 export const SALE_PRIVILEGES: [table: Table, privilege: Privilege][] = [
   ["events", "SELECT"],
   ["ledger_epochs", "SELECT"],

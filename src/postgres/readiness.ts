@@ -14,19 +14,19 @@ export const PROBE_LOCK_TIMEOUT_MS = 500;
 
 const NEEDED = SALE_PRIVILEGES.map(([table, privilege]) => `('${table}', '${privilege}')`).join(", ");
 
-/** `seats` stands in it without being read: whoever keeps others from reading it is met here, not by the first reader. */
+/** It names `seats` without reading it, so that the probe and not the first reader meets a lock against readers. */
 const CONDITIONS = sql.raw(`
   select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
          (select string_agg(lower(privilege) || ' on ' || needed, ', ') from (values ${NEEDED}) as n(needed, privilege)
           where not has_any_column_privilege(needed, privilege)) as missing,
          exists (select from seats where false) as "isSeen"`);
 
-/** The locks of a sale, taken and let go: nothing is written. */
+/** Takes the locks of a sale and lets them go; nothing is written. */
 const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_keys in row exclusive mode; rollback`;
 
 /**
  * Finds out whether seats can be sold, without writing anything.
- * @throws {Unsellable} when the database answers and they cannot; otherwise when it does not answer.
+ * @throws {Unsellable} if they cannot although the database answers; another error if it does not answer.
  */
 export async function probeSale(client: pg.PoolClient): Promise<Pulse> {
   const database = drizzle(client);
@@ -48,8 +48,8 @@ export async function probeSale(client: pg.PoolClient): Promise<Pulse> {
 }
 
 /**
- * A sale that is undone: it needs the connection, the privileges, the triggers and the room on the disk that a real
- * one needs, and touches no seat.
+ * A sale that is rolled back: it needs the connection, the privileges, the triggers and the disk space of a real one, and
+ * touches no seat.
  */
 const REHEARSAL = `begin;
   insert into reservations (id, status, seat_count) values (gen_random_uuid(), 'void', 0);
@@ -62,7 +62,7 @@ export async function rehearseSale(client: pg.PoolClient): Promise<void> {
   await client.query(REHEARSAL);
 }
 
-/** What a probe or a rehearsal that failed says about the database. */
+/** Says what a failed probe or rehearsal means. */
 export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "slow"; reason: string } {
   // What the server said: Drizzle wraps it in an error whose message is the statement.
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;

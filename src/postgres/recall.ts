@@ -4,7 +4,7 @@ import { arrayOf } from "./arrays.ts";
 import type { ChangeRow, ReservationFacts } from "./change.ts";
 import { reservationPrices } from "./prices.ts";
 
-/** Attempts whose answers were lost: one a place; a reservation may stand here with several. */
+/** Attempts whose answers were lost, in two columns. A reservation may have several. */
 export interface LostChanges {
   reservationIds: string[];
   changeIds: string[];
@@ -20,8 +20,8 @@ export type Recalled =
   | { kind: "running" };
 
 /**
- * Ids that a reservation's row keeps. Each is of an attempt that was lost and not found; a message is on its way for
- * seconds at most, so that the oldest of so many is not.
+ * How many fenced ids a reservation's row keeps. Each belongs to an attempt that was lost and not found. A message is on
+ * its way for seconds at most, so the oldest of this many cannot arrive any more.
  */
 const FENCED_LIMIT = 64;
 
@@ -31,7 +31,7 @@ const FENCED_LIMIT = 64;
  * Each reservation's row is locked and gets the ids into its fence. From then on none of the attempts can begin to take
  * effect: the statement looks at the fence under that lock (as `void` does for a reservation that is being made). One that
  * had taken effect before has its rows in the ledger, and the second statement, whose snapshot is newer than the lock,
- * sees them. Nothing is waited for: a row whose lock somebody has is told as `running`.
+ * sees them. It never waits: a row that is locked is reported as `running`.
  */
 export function recallChanges(database: NodePgDatabase, lost: LostChanges): Promise<Recalled[]> {
   const requested = sql`unnest(${arrayOf(lost.reservationIds)}::uuid[], ${arrayOf(lost.changeIds)}::uuid[])
@@ -69,7 +69,7 @@ export function recallChanges(database: NodePgDatabase, lost: LostChanges): Prom
 }
 
 type Found = Record<string, unknown> & {
-  /** Whether the row is fenced, or there is none: then what is not found never was. */
+  /** Whether the row is fenced or does not exist: then an attempt that is not found can never take effect. */
   known: boolean;
   seats: ChangeRow["seats"] | null;
   facts: ReservationFacts;

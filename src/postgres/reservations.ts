@@ -26,7 +26,7 @@ export async function findReservation(
   return rows[0];
 }
 
-/** A hold as it was made: its buyer may have extended it since, through another process that knows its key. */
+/** A hold as it was made, even if its buyer has extended it since through another process. */
 export async function findHoldAsMade(
   database: NodePgDatabase,
   reservationId: string,
@@ -53,10 +53,10 @@ export async function findReplay(
   return same ? facts : "key_mismatch";
 }
 
-/** Live holds that are looked at for the first that ends; what ends after all of these is no news to anybody. */
+/** How many live holds are searched for the first one that ends; a hold that ends after all of these is not worth waiting for. */
 const EARLIEST_LIMIT_HOLDS = 10_000;
 
-/** When the first of the holds on these seats ends, in ms since 1970; of an event's, for its id. */
+/** When the first of the holds on these seats, or of an event's holds, ends; in ms since 1970. */
 export async function findEarliestHoldEnd(
   database: NodePgDatabase,
   seats: number[] | { eventId: number },
@@ -73,7 +73,7 @@ export async function findEarliestHoldEnd(
   return rows[0]?.endsAtMs ?? undefined;
 }
 
-/** Whether the buyer may have so many seats more of the event that a seat lies in; true where there is no such seat. */
+/** Whether the buyer may have `moreSeats` more seats of the event of `seatId`; true if there is no such seat. */
 export async function isWithinBuyerLimit(
   database: NodePgDatabase,
   buyerId: string,

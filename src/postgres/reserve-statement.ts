@@ -216,8 +216,9 @@ export const guarded: Guarded = {
 };
 
 /**
- * As `guarded`, where the seats are limited that a caller has in live holds. They are counted once a caller. An order that
- * would fit alone, but not behind others of its caller in the batch, is told so: these may come to nothing.
+ * As `guarded`, for callers whose seats in live holds are limited. These seats are counted once for each caller. An order
+ * that would fit alone, but not after its caller's earlier orders in the batch, gets a reason of its own, because the
+ * earlier ones may fail.
  */
 export const capped: Guarded = {
   ...guarded,

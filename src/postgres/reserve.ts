@@ -29,7 +29,7 @@ export interface SeatRow {
     | "buyer_needed"
     /** Its caller would have more seats in live holds than callers may. */
     | "caller_over_limit"
-    /** It would fit into its caller's limit, were it not for orders before it in the batch: ask again. */
+    /** It would fit its caller's limit but for the caller's earlier orders in the batch: ask again. */
     | "caller_crowded";
   /** The seat's version now; null when there is no such seat. */
   version: number | null;
@@ -46,7 +46,7 @@ export interface TakeGuard {
   /** False where the event is known to have no limit for its buyers: their seats are not counted. */
   isLimited?: boolean;
   key: KeyClaim | null;
-  /** Who asks, where the seats that the caller holds are limited. */
+  /** The caller, if the seats that it holds are limited. */
   caller?: { id: string; limitSeats: number };
 }
 
@@ -56,7 +56,7 @@ export interface SeatRequests {
   versions: number[];
   reservationIds: string[];
   holds: boolean[];
-  /** Who holds each; needed for holds only. */
+  /** The caller of each hold; needed for holds only. */
   callers?: (string | null)[];
 }
 
@@ -88,7 +88,7 @@ export async function commitGuardedReservations(
   const refused = await tryClaims(
     client,
     guards.flatMap(({ reservationId, buyerId, isLimited = true, key, caller }) => [
-      // The same for all orders of a caller: the transaction has it once.
+      // The same claim for all orders of a caller; the transaction takes it once.
       ...(caller ? [{ reservationId, claim: claimOfCaller(caller.id) }] : []),
       ...(key ? [{ reservationId, claim: claimOfKey(key) }] : []),
       ...(buyerId !== null && isLimited ? [{ reservationId, claim: claimOfBuyer(buyerId) }] : []),
@@ -116,7 +116,7 @@ export async function commitGuardedReservations(
   return answers;
 }
 
-/** What each limited order wants, and what orders of its caller want that come before it. */
+/** For each limited order its number of seats, and that of its caller's earlier orders. */
 function capsOf(reservationIds: string[], guards: TakeGuard[]) {
   const seatCounts = new Map<string, number>();
   for (const id of reservationIds) seatCounts.set(id, (seatCounts.get(id) ?? 0) + 1);
@@ -142,7 +142,7 @@ async function execute(
     reservationIds: arrayOf(reservationIds),
     holds: arrayOf(holds),
     seatCounts: arrayOf(countsOf(reservationIds)),
-    // Unquoted: an id has none of the characters that end a value, and a shorter array is filled up with nulls.
+    // Unquoted: an id has no character that ends a value. A shorter array is padded with nulls.
     callers: arrayOf(callers.map((caller) => caller ?? "NULL")),
     ...more,
   });

@@ -117,9 +117,9 @@ export const seats = pgTable(
     rowLabel: text("row_label"),
     /** Null in general admission. */
     seatNumber: text("seat_number"),
-    /** Null where the price is beyond an `integer`. */
+    /** Null if the price does not fit an `integer`. */
     priceMinor: integer("price_minor"),
-    /** The price in those cases only. Widening `price_minor` would rewrite the table and stop the sale meanwhile. */
+    /** Such a price. Widening `price_minor` instead would rewrite the table and stop the sale meanwhile. */
     priceMinorLarge: bigint("price_minor_large", { mode: "number" }),
     priceTier: smallint("price_tier").notNull().default(0),
     accessible: boolean().notNull().default(false),
@@ -152,26 +152,27 @@ export const reservations = pgTable(
     /** In the order of the request, and the price of each when it was taken. */
     seatIds: bigint("seat_ids", { mode: "number" }).array().notNull().default([]),
     pricesMinor: integer("prices_minor").array().notNull().default([]),
-    /** All prices, where one is beyond an `integer`; `prices_minor` is empty then. */
+    /** All prices, if one does not fit an `integer`; `prices_minor` is then empty. */
     pricesMinorLarge: bigint("prices_minor_large", { mode: "number" }).array(),
     buyerId: text("buyer_id"),
-    /** Who made the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
+    /** The caller who made the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
     caller: text(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
     expiresAt: timestamp("expires_at", { withTimezone: true }),
     /**
-     * Ids of changes that may no longer happen: they were sent, their answers were lost, and the ledger did not have
-     * them. As `void` for a reservation's own id: what arrives late finds itself fenced off under the row's lock.
+     * Ids of changes that must not happen any more: they were sent, their answers were lost, and the ledger did not have
+     * them. A change that arrives late finds its id here under the row's lock. (`void` does the same for a reservation's
+     * own id.)
      */
     fencedChangeIds: uuid("fenced_change_ids").array(),
   },
   (reservation) => [
-    // All are partial: what the reserve route writes is in none.
+    // All are partial: rows that the reserve route writes are in none.
     index("reservations_due").on(reservation.expiresAt).where(sql`status = 'held'`),
     index("reservations_buyer").on(reservation.buyerId, reservation.eventId).where(sql`buyer_id is not null`),
-    // Made after the migrations, concurrently (src/postgres/caller-index.ts): a migration would stop the sale for it.
+    // Created concurrently after the migrations (src/postgres/caller-index.ts): in a migration it would stop the sale.
     index("reservations_caller").on(reservation.caller).where(sql`status = 'held' and caller is not null`),
-    // An engine from before `price_minor_large` would sell such a seat without its price: it is refused instead.
+    // Refuses a sale by an engine from before `price_minor_large`, which would sell such a seat without its price.
     check("reservations_prices_known", sql`array_position(${reservation.pricesMinor}, null) is null`),
   ],
 );
@@ -236,9 +237,9 @@ export const seatEvents = pgTable(
     actId: bigint("act_id", { mode: "number" }),
     occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
     /**
-     * The change that wrote the row, the same in all rows of one change; made before it is sent, so that an attempt
-     * whose answer was lost is found by it. Null where the reservation's own id does that (RESERVED and HELD of
-     * seats that were just taken), and in rows of versions before it was kept.
+     * The id of the change that wrote the row, the same in all rows of one change. It is made before the change is sent,
+     * so that an attempt whose answer was lost is found by it. Null if the reservation's own id does that (RESERVED and
+     * HELD of seats that were just taken), and in rows from before this column.
      */
     changeId: uuid("change_id"),
     /** When the hold ends after an extension; null for every other change. */
@@ -280,7 +281,7 @@ export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
   digest: bytea().notNull(),
   /** CRC-32 of each row, 4 bytes big-endian: names the row where the digest says that something was changed. */
   rowDigests: bytea("row_digests").notNull(),
-  /** What of the rows was hashed (`ROW_FORM` in src/postgres/ledger.ts). Engines from before forms leave the default. */
+  /** The form in which rows were hashed (`ROW_FORM` in src/postgres/ledger.ts). Older engines leave the default. */
   rowForm: smallint("row_form").notNull().default(1),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
 });

@@ -31,7 +31,7 @@ export async function readDatabaseTimeMs(database: NodePgDatabase): Promise<numb
   return rows[0]?.ms ?? 0;
 }
 
-/** How many ledger rows seats with neighbouring ids have, counted up to a limit. */
+/** Counts the ledger rows of seats with neighbouring ids, up to a limit. */
 export async function countHistoryRows(
   database: NodePgDatabase,
   { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },

@@ -46,7 +46,7 @@ export interface SeatPage {
   seats: SeatView[];
   /** What the next page goes on after; null when nothing follows. A page may be short though more follow. */
   next: number | null;
-  /** Seats that were looked at for it, at most. */
+  /** The most seats that may have been looked at for this page. */
   lookedAt: number;
 }
 

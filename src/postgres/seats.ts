@@ -20,7 +20,7 @@ const REACH = 2 ** 31;
 /** A hold that is over counts as free: whoever wants the seat takes it over. */
 const isFree = sql`(${seats.status} = 'available' or (${seats.status} = 'held' and ${seats.holdExpiresAt} <= now()))`;
 
-/** As `SeatMemory.learnWord` takes it. */
+/** A seat as a word for `SeatMemory.learnWord`. */
 const word = sql`${seats.version} * 8
   + case when ${seats.eventId} in (select ${events.id} from ${events} where not ${events.cancellable}) then 4 else 0 end
   + case when ${isFree} then 1 when ${seats.status} = 'held' then 2 else 3 end`;
@@ -81,7 +81,7 @@ export function readFreeSeatsAfter(
   return readPacked(database, after, sql`(${inRanges}) and ${isFree}`, limit);
 }
 
-/** A seat as it is now; `final` where it is sold for good. A hold that is over counts as free. */
+/** A seat as it is now; `final` if it is sold for good. An expired hold counts as free. */
 export interface SeatNow {
   seatId: number;
   version: number;
@@ -107,7 +107,7 @@ export function readSeatsOf(database: NodePgDatabase, reservationIds: string[]):
   return readSeatsWhere(database, inArray(seats.id, named));
 }
 
-/** Those of these seats that there are. */
+/** Reads those of the seats that exist. */
 export function readSeatsNamed(database: NodePgDatabase, seatIds: number[]): Promise<SeatNow[]> {
   return readSeatsWhere(database, sql`${seats.id} = any(${sql.param(seatIds)}::bigint[])`);
 }
@@ -127,7 +127,7 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
   return { epoch: row.epoch, snapshot: row.snapshot };
 }
 
-/** What has happened to seats since a moment, all in one snapshot, which is the next such moment. */
+/** Seats that have changed since a moment, read in one snapshot, which is the next such moment. */
 export interface SeatNewsPage {
   now: Moment;
   /** 16 bytes a seat: 8 big-endian of its id, and 8 of the word that `SeatMemory.learnWord` takes. */
@@ -135,8 +135,9 @@ export interface SeatNewsPage {
 }
 
 /**
- * Seats that were changed by transactions not visible at that moment, and those of the events' holds that are over
- * and not swept. It costs what has changed, however many seats there are: 1 ms of Postgres for 1,000 changes.
+ * Reads the seats that were changed by transactions not visible at that moment, and the seats of the events' holds that
+ * have expired but are not swept. The cost depends on the changes only, not on the number of seats: 1 ms of Postgres for
+ * 1,000 changes.
  */
 export async function readSeatNews(
   database: NodePgDatabase,

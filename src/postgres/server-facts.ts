@@ -3,14 +3,14 @@ import { UnusableDatabase } from "./unusable-database.ts";
 
 const OLDEST_VERSION_NUMBER = 150_000;
 
-/** How many connections there are for us, and which setting says so. */
+/** How many connections we may have, and the setting that limits them. */
 export interface ConnectionLimit {
   connections: number;
-  /** The setting, as it follows "raise". */
+  /** The setting, as the words after "raise". */
   setBy: string;
 }
 
-/** Who this database is and what it gives; `id` keeps its Redis keys apart from others'. */
+/** What the server says about the database; `id` keeps its Redis keys apart from those of others. */
 export interface ServerFacts {
   id: string;
   version: string;
@@ -18,7 +18,7 @@ export interface ServerFacts {
   connectionLimit: ConnectionLimit;
 }
 
-/** A superuser passes the limits of roles and databases. Reserved connections are left alone even then. */
+/** The limits of roles and databases do not apply to a superuser. Reserved connections are not counted even then. */
 const FACTS = `
   select system_identifier || '-' || d.oid as id, current_setting('server_version') as version,
          current_setting('server_version_num')::int as number, session_user as role, d.datname as database,

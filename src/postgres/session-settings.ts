@@ -1,6 +1,6 @@
 /**
- * Settings of a session that the engine's statements and parsers rely on. A role, a database or the server may have
- * others as its default (`alter role ... set`), so every connection pins these before its first use. They travel in
+ * Session settings that the engine's statements and parsers rely on. A role, a database or the server may have other
+ * defaults (`alter role ... set`), so every connection pins these before its first use. They travel in
  * the one statement that each new connection runs anyway, not in the startup packet: PgBouncer refuses unknown
  * startup parameters.
  *
@@ -21,7 +21,7 @@ const PINNED = {
   default_transaction_isolation: "read committed",
   default_transaction_deferrable: "off",
   client_min_messages: "warning",
-  // The statement timeout bounds every wait. A shorter one of the role would turn waits into faults.
+  // The statement timeout limits every wait. A shorter lock timeout of the role would turn waits into faults.
   lock_timeout: "0",
   idle_session_timeout: "0",
 } as const;
@@ -39,7 +39,7 @@ const TRANSACTION_TIMEOUT = `case when current_setting('server_version_num')::in
   then set_config('transaction_timeout', '0', false) end`;
 
 /**
- * A select list that pins the settings for the session, and those of the caller beside them.
+ * A select list that pins these settings and the caller's own for the session.
  * @param own values as SQL expressions, such as `'64MB'` or `$1`.
  */
 export function pinSettings(own: Record<string, string> = {}): string {

@@ -2,9 +2,9 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Cursor } from "./ledger.ts";
 
-/** What is kept beside a sink's cursor, an operator's orders included. */
+/** What is stored beside a sink's cursor, an operator's orders included. */
 export interface SinkOrders {
-  /** The number of partitions by which keys are spread; null for a file, and until it is known. */
+  /** The number of partitions over which keys are spread; null for a file, and until it is known. */
   partitionCount: number | null;
   /** The number that an operator has confirmed, until the publisher uses it. */
   wantedPartitionCount: number | null;
@@ -16,7 +16,7 @@ export interface SinkOrders {
 
 type Row = Omit<SinkOrders, "again"> & { epoch: number | null; txid: string | null; id: string | null };
 
-/** @returns undefined where nothing was ever published to this sink. */
+/** @returns undefined if nothing was ever published to this sink. */
 export async function readOrders(session: NodePgDatabase, sink: string): Promise<SinkOrders | undefined> {
   const { rows } = await session.execute<Row & Record<string, unknown>>(sql`
     select partition_count as "partitionCount", wanted_partition_count as "wantedPartitionCount",
@@ -29,7 +29,7 @@ export async function readOrders(session: NodePgDatabase, sink: string): Promise
   return { ...orders, again };
 }
 
-/** Keys are spread by this number from now on; an order to do so is carried out with it. */
+/** Stores the number of partitions over which keys are spread from now on, and clears an order to change it. */
 export async function rememberPartitions(
   session: NodePgDatabase,
   sink: string,
@@ -40,7 +40,7 @@ export async function rememberPartitions(
     where sink = ${sink}`);
 }
 
-/** Orders the publisher to spread keys by this number of partitions. */
+/** Orders the publisher to spread keys over this number of partitions. */
 export async function orderPartitions(
   session: NodePgDatabase,
   sink: string,
@@ -59,9 +59,9 @@ export async function orderAgain(session: NodePgDatabase, sink: string, after: C
 }
 
 /**
- * Carries that order out: the cursor goes back to the position, unless it has not come so far yet.
+ * Carries out that order: moves the cursor back to the position.
  * @param from where this session left the cursor.
- * @returns false when somebody else has moved it: then this session publishes no more.
+ * @returns false if another session has moved it; then this one must not publish any more.
  */
 export async function goBack(
   session: NodePgDatabase,
@@ -75,7 +75,7 @@ export async function goBack(
   return moved.rowCount === 1;
 }
 
-/** The sinks to which an operator has had events published again; there, some come later than they should. */
+/** The sinks to which an operator has had events published again; some events come late there. */
 export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<Set<string>> {
   const { rows } = await session.execute<{ sink: string }>(
     sql`select sink from ledger_cursors where again_at is not null`,
@@ -83,17 +83,17 @@ export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<
   return new Set(rows.map(({ sink }) => sink));
 }
 
-/** A state older than this is nobody's: the process that told it publishes no more. */
+/** A state older than this does not count: the process that stored it does not publish any more. */
 const STATE_VALID_SECONDS = 30;
 
-/** Told by the process that publishes, at each change and every few seconds. */
+/** Stores whether the sink works; the publishing process does so at each change and every 10 s. */
 export async function tellSinkState(session: NodePgDatabase, isUp: boolean): Promise<void> {
   await session.execute(sql`
     insert into sink_states (only_row, is_up) values (true, ${isUp})
     on conflict (only_row) do update set is_up = excluded.is_up, told_at = now()`);
 }
 
-/** Whether the sink does its work, as the process that publishes has told; undefined where none has of late. */
+/** Whether the sink works, as the publishing process has stored it; undefined if none has within 30 s. */
 export async function readSinkState(session: NodePgDatabase): Promise<boolean | undefined> {
   const { rows } = await session.execute<{ is_up: boolean }>(sql`
     select is_up from sink_states where told_at > now() - make_interval(secs => ${STATE_VALID_SECONDS})`);

@@ -9,11 +9,11 @@ export const ledgerCursors = pgTable("ledger_cursors", {
   txid: xid8().notNull(),
   id: bigint({ mode: "number" }).notNull(),
   updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
-  /** The number of partitions that decides which one a seat's key belongs to. Null for a file, and until it is known. */
+  /** The number of partitions over which seats' keys are spread. Null for a file, and until it is known. */
   partitionCount: integer("partition_count"),
   /** An operator's order to the publisher, which carries it out when nothing is under way and then clears it. */
   wantedPartitionCount: integer("wanted_partition_count"),
-  /** Whether that order waits until every consumer group has read what was spread over the former partitions. */
+  /** Whether that order waits until every consumer group has read everything from the former partitions. */
   waitsForConsumers: boolean("waits_for_consumers").notNull().default(true),
   /** An operator's order to publish again every row after this position: all three columns or none. */
   againEpoch: integer("again_epoch"),

@@ -1,2 +1,2 @@
-/** A database that answers but cannot be sold from. The message follows the database's address and says what to do. */
+/** The database answers but the engine cannot use it. The message follows the database's address and says what to do. */
 export class UnusableDatabase extends Error {}

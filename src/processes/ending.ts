@@ -8,10 +8,10 @@ import { type Logger, messageOf } from "../telemetry/log.ts";
  * `bun run` each forward it. They take milliseconds; a person who presses again takes longer.
  */
 const SAME_PRESS_MS = 700;
-/** 128 + SIGINT, whichever signal it was: somebody did not want to wait. */
+/** 128 + SIGINT, whichever signal asked to stop without waiting. */
 const ENDED_AT_ONCE = 130;
 
-/** What ends in order: the engine, or the primary of several processes. */
+/** Something that can end in order: the engine, or the primary of several processes. */
 export interface Ends {
   drain(delayMs: number): Promise<void>;
 }
@@ -23,7 +23,7 @@ export interface EndingOptions {
 }
 
 /**
- * How this process ends: in order at the first signal, at once at another one that is not part of the same press.
+ * Ends this process: in order at the first signal, at once at another one that is not part of the same key press.
  *
  * States: starting (a signal ends it at once, with 0: it has accepted nothing) → open (`opened`) → ending → exit.
  */
@@ -39,7 +39,7 @@ export class Ending {
     process.on("SIGINT", (signal) => this.signalled(signal));
   }
 
-  /** From now on an end is in order. */
+  /** From now on the process ends in order, by draining `engine`. */
   opened(engine: Ends): void {
     this.engine = engine;
   }
@@ -49,12 +49,12 @@ export class Ending {
       if (performance.now() - this.endedAt > SAME_PRESS_MS) process.exit(ENDED_AT_ONCE);
       return;
     }
-    // A person at a terminal has no load balancer that would have to notice first.
+    // In a terminal no load balancer has to notice first.
     const delayMs = signal === "SIGINT" && hasTerminal() ? 0 : this.options.config.drainDelayMs;
     this.begin(delayMs, { signal });
   }
 
-  /** Ends in order, once: a process of several hears it from its primary, and perhaps from the system too. */
+  /** Ends in order, once: one of several processes is told by its primary, and perhaps by a signal too. */
   begin(delayMs: number, cause: { signal?: NodeJS.Signals } = {}): void {
     if (this.endedAt !== undefined) return;
     this.endedAt = performance.now();

@@ -77,7 +77,7 @@ export class EngineProcess {
     }
   }
 
-  /** It goes on selling for the delay, finishes what it has accepted, then ends. */
+  /** Tells it to sell for the delay, finish what it has accepted, and end. */
   end(delayMs: number): void {
     this.tell({ kind: "end", delayMs });
   }

@@ -8,7 +8,7 @@ const FIGURES_TIMEOUT_MS = 3000;
 export interface Membership extends Start {
   figuresOfAll: FiguresOfAll;
   tell(message: ToPrimary): void;
-  /** Told once, by the primary; a process that is told before it asks for this ends at once. */
+  /** The primary calls this once; a process that is told to end before it has registered ends at once. */
   onEnd(end: (delayMs: number) => void): void;
 }
 

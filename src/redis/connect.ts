@@ -13,9 +13,9 @@ const SILENCE_TIMEOUT_MS = 2000;
 /** Of Node and Bun, where a certificate or the handshake is not accepted by either side. */
 const TLS_REFUSAL = /^(ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA)/;
 const ACCESS_REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM)/;
-/** From a script of an older Redis the code stands in the middle of the message. */
+/** Errors from scripts of an older Redis have the code in the middle of the message. */
 const REPLICA_REFUSAL = /(^|[ -])(READONLY|MASTERDOWN) /;
-/** How often a connection that only reads or publishes is asked whether it still leads to a master. */
+/** How often a connection that only reads or publishes is checked for whether it still leads to a master. */
 const FOLLOW_INTERVAL_MS = 1000;
 
 /** Where a Redis is, and what a `rediss://` one is known by. */
@@ -36,8 +36,8 @@ export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Red
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
     retryStrategy: () => RECONNECT_DELAY_MS,
-    // It would send INFO, which a careful operator denies, and wait up to 10 s while Redis loads its data.
-    // Whoever uses the connection probes it with the commands that are needed.
+    // The check would send INFO, which a careful operator denies, and wait up to 10 s while Redis loads its data.
+    // The users of a connection probe it with the commands that they need.
     enableReadyCheck: false,
     ...(url.startsWith("rediss:") && { tls: { ...tls } }),
   });
@@ -51,14 +51,14 @@ export function isRefusal(error: Error): boolean {
   return TLS_REFUSAL.test(code) || ACCESS_REFUSAL.test(error.message);
 }
 
-/** Whether this Redis is a replica, and the master, which takes writes, is elsewhere. */
+/** Whether the error says that this Redis is a replica, so that the master, which takes writes, is elsewhere. */
 export const isReplica = (error: Error): boolean => REPLICA_REFUSAL.test(error.message);
 
 /**
- * Replaces connections that lead to a replica, as after a failover: their name or address may lead to the new master
- * by now. Reading and publishing work on a replica too, but nobody on the new master hears what is published there.
- * @param probe a connection that commands can be sent on; `others` go to the same Redis.
- * @returns what stops it.
+ * Replaces connections that lead to a replica, as after a failover: their name or address may now lead to the new master.
+ * Reading and publishing work on a replica too, but nobody on the new master hears what is published there.
+ * @param probe a connection on which commands can be sent; `others` go to the same Redis.
+ * @returns a function that stops it.
  */
 export function followMaster(probe: Redis, others: Redis[], key: string): () => void {
   const timer = setInterval(() => {

@@ -4,25 +4,25 @@ import { connectRedis, isReplica, type RedisAddress } from "./connect.ts";
 /** How often a Redis that is not in use is tried. */
 const PROBE_INTERVAL_MS = 200;
 /**
- * How often a Redis in use is tried, too: without a sale no command would fail, and health would go on saying that it
- * is up. Two tries must fail one after the other, so a single late answer on a busy machine changes nothing.
+ * How often a Redis in use is checked: without a sale no command would fail, and health would go on saying that it is up.
+ * Two checks must fail in a row, so a single late answer on a busy machine changes nothing.
  */
 const CHECK_INTERVAL_MS = 1000;
 const FAILED_CHECKS_LIMIT = 2;
 /**
- * A connection over which Redis refuses its work for so long is replaced: the name or address may lead to another
- * Redis by now, as after a failover.
+ * A connection is replaced when Redis has refused its work for this long: the name or address may now lead to another
+ * Redis, as after a failover.
  */
 const REPLACE_CONNECTION_AFTER_MS = 1000;
 /**
- * A Redis that fails again so soon after it came back must pass probes for longer and longer before it is used again.
- * One at the edge of its memory limit passes a probe and refuses the next command.
+ * A Redis that fails again this soon after it came back must pass probes for longer and longer before it is used again.
+ * One at its memory limit may pass a probe and refuse the next command.
  */
 const RELAPSE_WITHIN_MS = 5000;
 const SHORTEST_TRIAL_MS = 400;
 const LONGEST_TRIAL_MS = 5000;
 
-/** What ioredis says of a command that was never sent. */
+/** ioredis's messages for a command that was never sent. */
 const NOT_CONNECTED = /^(Stream isn't writeable|Connection is closed)/;
 
 /** Unknown only at the start, until the first probe has succeeded or failed. */
@@ -32,23 +32,23 @@ export interface RedisLinkOptions {
   address: RedisAddress;
   timeoutMs: number;
   /**
-   * Does once what the link is used for, with throw-away keys. A PING alone proves nothing: a replica answers it,
-   * and so does a Redis without memory.
+   * Does once what the link is used for, with throw-away keys. A PING alone proves nothing: a replica answers it, and so
+   * does a Redis that is out of memory.
    */
   probe(redis: Redis): Promise<unknown>;
   onChange(state: LinkState): void;
 }
 
 /**
- * One Redis, and whether it does its work.
+ * A connection to one Redis that knows whether Redis does its work.
  *
  * States:
- * - unknown, at the start → up (a probe succeeds) or down (a probe fails, or no connection comes about).
+ * - unknown, at the start → up (a probe succeeds) or down (a probe fails, or no connection can be made).
  * - up → down (a command failed or was late, see `fail`, or two checks in a row failed).
- * - down → up (a probe succeeds; after a relapse all probes of a trial time).
+ * - down → up (a probe succeeds; after a relapse, all probes during a trial time).
  *
- * Nobody sends commands while it is not up. Until then it is probed every 200 ms, and its connection is replaced once
- * a second. While it is up, it is checked once a second with the same probe.
+ * Callers send no commands while it is not up. Meanwhile it is probed every 200 ms, and its connection is replaced once a
+ * second. While it is up, the same probe checks it once a second.
  */
 export class RedisLink {
   readonly redis: Redis;
@@ -86,7 +86,7 @@ export class RedisLink {
     return this.current;
   }
 
-  /** What Redis or the network said last; undefined while it is not down. */
+  /** The last error of Redis or the network; undefined while it is not down. */
   get reason(): string | undefined {
     return this.whyDown;
   }
@@ -97,7 +97,7 @@ export class RedisLink {
     this.trialBeganAt = undefined;
     if (isReplica(error)) this.replaceOldConnection();
     if (this.current === "up") this.planTrial();
-    // Of a client without a connection the reason is what the last connection met.
+    // For a client without a connection, the reason is the error of the last connection.
     if (this.whyDown === undefined || !NOT_CONNECTED.test(error.message))
       this.whyDown = (this.connectionFault ?? error).message;
     if (this.current === "down") return;
@@ -153,7 +153,7 @@ export class RedisLink {
 
   private async faultNow(): Promise<Error | undefined> {
     this.isProbing = true;
-    // First a PING: what a hung Redis is sent it does later, and a lock taken then would be in the way.
+    // First a PING: a hung Redis would run the probe later, and a lock taken then would be in the way.
     const fault = await this.redis
       .ping()
       .then(() => this.options.probe(this.redis))

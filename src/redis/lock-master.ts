@@ -3,9 +3,9 @@ import Redlock from "redlock";
 import type { RedisAddress } from "./connect.ts";
 import { type LinkState, RedisLink } from "./link.ts";
 
-/** A probe's lock that could not be given back ends by itself. */
+/** A probe's lock that could not be freed expires by itself. */
 const PROBE_TTL_MS = 1000;
-/** What Redis says of a key that is not there (PTTL). */
+/** Redis's PTTL of a key that does not exist. */
 const GONE = -2;
 
 /** The part of a Redis client that Redlock 4 speaks with; its own types know only half of it. */
@@ -30,7 +30,7 @@ export class LockMaster {
 
   /**
    * @param keyPrefix of the locks; the probe's own lock is below it, so that an ACL on keys allows both or neither.
-   * @param onChange hears that it is left out, or in use again.
+   * @param onChange called when it is left out, and when it is in use again.
    */
   constructor(address: RedisAddress, timeoutMs: number, keyPrefix: string, onChange: () => void) {
     this.link = new RedisLink({
@@ -99,8 +99,8 @@ async function readLocks(redis: Redis, keys: string[]): Promise<MasterLock[]> {
 }
 
 /**
- * Everything that is done with a seat's lock, by the same scripts.
- * @throws what Redis said, or that it did not do it.
+ * Does everything that is done with a seat's lock, by the same scripts.
+ * @throws Redis's error, or an error that the lock was not taken or freed.
  */
 async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
   let fault: Error | undefined;
@@ -112,7 +112,7 @@ async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
     .catch((error: Error) => Promise.reject(fault ?? error));
   const [held] = await readLocks(redis, [key]);
   await lock.unlock().catch((error: Error) => Promise.reject(fault ?? error));
-  // The unlock script swallows that DEL is refused.
+  // The unlock script hides that DEL was refused.
   const [freed] = await readLocks(redis, [key]);
   if (!held?.holder || freed?.restMs !== GONE) throw new Error("Redis does not free a lock");
 }

@@ -2,7 +2,7 @@ import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import type { RedisAddress } from "./connect.ts";
 import { RedisLink } from "./link.ts";
 
-/** A probe counts one request of nobody; the key ends with its window. */
+/** A probe counts one request of a subject of its own; the key expires with its window. */
 const PROBE_WINDOW_SECONDS = 1;
 
 export interface SharedCountsOptions {
@@ -10,7 +10,7 @@ export interface SharedCountsOptions {
   /** Keeps the counts of engines on other databases apart. */
   keyPrefix: string;
   timeoutMs: number;
-  /** Told when counting in Redis is given up, with the reason once there is one, and when it is taken up again. */
+  /** Called when counting in Redis is given up, with the reason if there is one, and when it is taken up again. */
   onDegraded(degraded: boolean, reason?: string): void;
 }
 
@@ -20,7 +20,10 @@ export interface Standing {
   msBeforeNext: number;
 }
 
-/** Counts a request of so many units and gives where its subject then stands over all processes; undefined when Redis cannot be asked. */
+/**
+ * Counts a request of that many units. Resolves to where its subject then stands, over all processes; to undefined when
+ * Redis cannot be asked.
+ */
 export type SharedCount = (subject: string, units: number) => Promise<Standing | undefined>;
 
 /** A request whose count waits for Redis. */
@@ -32,7 +35,7 @@ interface Uncounted {
 /**
  * Requests counted by all processes together, in Redis.
  *
- * In use while its link is up. Otherwise, and at the start until Redis was reached, nobody waits for it.
+ * In use while its link is up. Otherwise, and at the start until Redis was reached, requests do not wait for it.
  */
 export class SharedCounts {
   private readonly link: RedisLink;

@@ -41,7 +41,7 @@ type Message = z.output<typeof messageSchema>;
 export interface SeatFeedOptions {
   redis: RedisAddress;
   channel: string;
-  /** This process among its peers; its number among the engines of the database at the end. */
+  /** Names this process to its peers; ends with `-` and its presence number. */
   processId: string;
   timeoutMs: number;
   onChanges(changes: SeatChange[]): void;
@@ -86,7 +86,7 @@ export class SeatFeed {
     return this.live;
   }
 
-  /** Whether the changes of the process are heard whose id ends in that number. */
+  /** Whether the feed carries the changes of the process with this presence number. */
   hears(presence: number): boolean {
     if (!this.live) return false;
     for (const peer of this.peers.keys()) if (peer.endsWith(`-${presence}`)) return true;
@@ -133,7 +133,7 @@ export class SeatFeed {
     }
     if (now - this.heardAt > HEARTBEAT_TIMEOUT_MS) {
       this.lose();
-      // A user that is given its rights again keeps a connection without a subscription.
+      // A Redis user that gets its rights back keeps its connection, but without a subscription.
       const isOld = now - this.subscribedAt > HEARTBEAT_TIMEOUT_MS;
       if (isOld && this.subscriber.status === "ready") this.subscribe();
     } else if (!this.live && !this.catchingUp) void this.recover();

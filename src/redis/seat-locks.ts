@@ -16,15 +16,15 @@ export interface SeatLocksOptions {
   timeoutMs: number;
   /** Told when locks are given up because Redis is away, and when they are taken up again. */
   onDegraded(degraded: boolean): void;
-  /** Told of each change of a master. */
+  /** Called after each change of a master's state. */
   onMaster?(): void;
 }
 
-/** How the locks stand, for operators. */
+/** The state of the locks, for operators. */
 export interface LocksReport {
-  /** Unknown at the start, until enough masters were tried; up where there is no Redis. */
+  /** Unknown at the start, until enough masters were tried; up if there is no Redis. */
   state: LinkState;
-  /** In the order of REDIS_URL; `reason` where one is down. */
+  /** In the order of REDIS_URL; a master that is down has a `reason`. */
   masters: { state: LinkState; reason: string | undefined }[];
 }
 

@@ -11,7 +11,7 @@ export interface ChangesOptions {
   memory: SeatMemory;
   /** Hands a batch to a worker thread; rejects when the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
-  /** Seats of these reservations as the database has them, after changes whose clients were given up. */
+  /** Seats of these reservations as the database has them, after changes whose clients were told to try again. */
   readSeats(reservationIds: string[]): Promise<SeatNews[]>;
   /** Batches under way at once. */
   slotCount: number;
@@ -34,7 +34,7 @@ export interface ChangeRequest {
   reservationId: string;
   action: OwnerAction;
   key: KeyClaim | null;
-  /** The act of an administrator that it is of. */
+  /** The administrator's act that asks for it. */
   actId?: number;
 }
 
@@ -43,7 +43,7 @@ export type OwnerAction = Exclude<ChangeAction, "expire">;
 
 interface Pending extends ChangeRequest {
   claims: string[];
-  /** Its attempts whose answers were lost, as far as it is not known what became of them. */
+  /** Attempts whose answers were lost and whose outcome is not known yet. */
   lostChangeIds: string[];
   resolve(outcome: ChangeOutcome): void;
 }
@@ -100,7 +100,7 @@ export class Changes {
     await this.settle(batch);
   }
 
-  /** Asks for the changes once, under ids that nobody has used before. */
+  /** Asks for the changes once, under new ids. */
   private async attempt(batch: Pending[]): Promise<ChangeResult> {
     const changeIds = batch.map(() => Bun.randomUUIDv7());
     const result = await this.options
@@ -123,10 +123,10 @@ export class Changes {
   }
 
   /**
-   * Each change whose answer was lost is looked up by its id: one that was committed is told as its own success,
-   * whatever has happened to the reservation since. The others can never be committed afterwards, and are asked for
-   * again. Past the deadline the clients are told to try again, and nothing more is done for them, but what became of
-   * the lost attempts is still found out.
+   * Each change whose answer was lost is looked up by its id. One that was committed is answered as a success, whatever has
+   * happened to the reservation since. The others can never be committed any more, and are asked for again. Past the
+   * deadline the clients are told to try again and nothing more is done for them, but the outcome of the lost attempts is
+   * still found out.
    */
   private async settle(batch: Pending[]): Promise<void> {
     let open = batch;
@@ -146,8 +146,8 @@ export class Changes {
   }
 
   /**
-   * Looks up the lost attempts of these.
-   * @returns those that need more: another look, or, where their clients still wait, another attempt.
+   * Looks up the lost attempts of these changes.
+   * @returns those that need another look or, while their clients still wait, another attempt.
    */
   private async recall(open: Pending[], isTold: boolean): Promise<Pending[]> {
     const lost = open.flatMap((pending) => pending.lostChangeIds.map((changeId) => ({ pending, changeId })));
@@ -175,13 +175,13 @@ export class Changes {
     return open.filter((pending) => !done.has(pending) && (!isTold || pending.lostChangeIds.length > 0));
   }
 
-  /** Asks again for those that have no attempt in doubt. @returns those that are still without an answer. */
+  /** Asks again for those without an attempt in doubt. @returns those that still have no answer. */
   private async repeat(open: Pending[]): Promise<Pending[]> {
     const ready = open.filter(({ lostChangeIds }) => lostChangeIds.length === 0);
     if (ready.length === 0) return open;
     const result = await this.attempt(ready);
     if (result === "doubtful") return open;
-    // The lost attempt may run in the server still, with its locks and claims: they are nobody else's.
+    // Held up by the lost attempt, which may still run in the server with its locks and claims.
     const heldUp = new Set(ready.filter((_, index) => isHeldUp(result.changes[index])));
     const told = ready.flatMap((pending, index) => (heldUp.has(pending) ? [] : [{ pending, index }]));
     this.tell(

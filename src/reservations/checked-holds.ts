@@ -12,22 +12,22 @@ import { SharedSeatReads } from "./shared-seat-reads.ts";
 export interface CheckedHoldsOptions {
   batcher: Pick<Batcher, "hold" | "refusalOf" | "goneOf">;
   memory: Pick<SeatMemory, "isAvailable">;
-  /** Reads those of the seats that there are; rejects when the database cannot be asked. */
+  /** Reads those of the seats that exist; rejects when the database cannot be asked. */
   readSeats(seatIds: SeatId[]): Promise<SeatNow[]>;
   /** What the key was answered with; rejects as above. */
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
-  /** Whether the buyer may have so many seats more of the event that this seat lies in; rejects as above. */
+  /** Whether the buyer may have `moreSeats` more seats of the event of `seatId`; rejects as above. */
   isWithinLimit(buyerId: string, seatId: SeatId, moreSeats: number): Promise<boolean>;
 }
 
 /**
- * The way of a hold to the batcher. From there to its answer the seats are in flight, and everybody else who asks
- * for them is told `contended`. So a request that cannot be met must not get that far: somebody could name one
- * sold seat among 19 that everybody wants, again and again, and keep them from all others at no cost. What is
- * likely to be refused is therefore asked of the database first, with nothing in flight: seats that memory does
- * not believe free, a key that was used a moment ago, a buyer who was just told that he has too many.
+ * Checks holds on their way to the batcher. From there until the answer the seats are in flight, and everybody else who
+ * asks for them is told `contended`. So a request that cannot be met must not get that far: somebody could name one sold
+ * seat beside 19 that everybody wants, again and again, and keep them from all others at no cost. Whatever is likely to be
+ * refused is therefore checked in the database first, with nothing in flight: seats that memory does not know to be free,
+ * a key that was used a moment ago, a buyer who has just been refused for having too many.
  *
- * Memory only decides who is asked about, never the answer.
+ * Memory only decides what is checked, never the answer.
  */
 export class CheckedHolds {
   private readonly reads: SharedSeatReads;
@@ -41,7 +41,7 @@ export class CheckedHolds {
   /** @throws when the database has to be asked first and cannot be. */
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     const { seatIds, buyerId, key } = request;
-    // One seat that is taken is in nobody's way.
+    // A single seat that is taken keeps nobody from another one.
     const doubted =
       seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
     if (doubted.length === 0 && key === null && buyerId === null) return this.options.batcher.hold(request);

@@ -8,7 +8,7 @@ const ENTRY_BYTES = 16;
 const WORD_OFFSET_BYTES = 12;
 
 export interface FreeSeatsLookOptions {
-  /** Of its own, so that searches hold up neither replays nor readers. */
+  /** A connection of its own, so that searches hold up neither replays nor readers. */
   database: NodePgDatabase;
   memory: SeatMemory;
   /** A moment from before which memory has everything; undefined until it was filled. */
@@ -16,10 +16,10 @@ export interface FreeSeatsLookOptions {
 }
 
 /**
- * Brings into memory which seats of some sections are free. Memory has everything from before a moment, so what has
- * changed since is enough: that costs what was sold meanwhile, not what the house holds. Reading the free seats
- * themselves took 0.6 µs a seat, 60 ms for 100,000, for every search of a house that had none of the wanted kind.
- * Sections that memory does not know whole are read.
+ * Brings into memory which seats of some sections are free. Memory has everything from before a moment, so it is enough to
+ * read what has changed since: the cost depends on what was sold meanwhile, not on the size of the house. Reading the free
+ * seats themselves took 0.6 µs a seat, 60 ms for 100,000, for every search of a house with none of the wanted kind.
+ * Sections that memory does not know completely are read in full.
  */
 export class FreeSeatsLook {
   private last: Mark | undefined;
@@ -41,7 +41,7 @@ export class FreeSeatsLook {
     const takenAtMs = performance.now();
     const eventIds = [...new Set(sections.map(({ eventId }) => eventId))];
     const { now, seats } = await readSeatNews(database, since.moment, eventIds);
-    // What memory has is of another life of the database, and being read anew.
+    // Memory is of an earlier epoch, and is being read again.
     if (now.epoch !== since.moment.epoch) throw new Error("the database lives in another epoch now");
     for (let place = 0; place < seats.length; place += ENTRY_BYTES) {
       memory.learnWord(Number(seats.readBigUInt64BE(place)), seats.readUInt32BE(place + WORD_OFFSET_BYTES));
@@ -61,13 +61,13 @@ function laterOf(one: Mark | undefined, other: Mark | undefined): Mark | undefin
   return one.takenAtMs > other.takenAtMs ? one : other;
 }
 
-/** Neighbouring ids, both ends included. */
+/** A range of ids, both ends included. */
 interface SeatRange {
   first: number;
   last: number;
 }
 
-/** The sections of an event are neighbours: all of them are one range. */
+/** The ids of the sections as ranges. An event's sections follow each other, so all of them are one range. */
 function rangesOf(sections: Section[]): SeatRange[] {
   const ranges: SeatRange[] = [];
   for (const { firstSeatId, seatCount } of sections.toSorted((a, b) => a.firstSeatId - b.firstSeatId)) {

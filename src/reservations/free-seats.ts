@@ -1,10 +1,10 @@
 import type { Section } from "../catalogue/catalogue.ts";
 
-/** No look begins sooner after the one before: four a second are what searches cost the database, whatever is asked. */
+/** The least time from one look to the next: searches cost the database four looks a second at most. */
 const LOOK_INTERVAL_MS = 250;
-/** Longest wait for a look, its turn included. */
+/** The longest wait for a look, including the wait for its turn. */
 const DEADLINE_MS = 1000;
-/** Who wait for looks at once. */
+/** How many requests may wait for looks at once. */
 const WAITING_LIMIT = 1000;
 
 interface Turn {
@@ -14,12 +14,12 @@ interface Turn {
 }
 
 /**
- * Asks the database what is free, for requests whose memory knows of nothing: nobody is told "sold out" by a
- * memory that may be old. One look is under way at a time, for all events. Who comes meanwhile, or before the next
- * may begin, shares the next: it begins after they came, so that what it says is true for each of them.
+ * Asks the database what is free when memory knows of nothing, so that nobody is told "sold out" by a memory that is out
+ * of date. One look is under way at a time, for all events. Requests that arrive before the next look begins share it: it
+ * begins after all of them have arrived, so its result is true for each.
  *
- * States: idle → (somebody asks) → pausing, until the last look is 250 ms old → looking → pausing, when somebody
- * has come meanwhile, or idle.
+ * States: idle → (a request asks) → pausing, until the last look is 250 ms old → looking → pausing if another request has
+ * asked meanwhile, otherwise idle.
  */
 export class FreeSeats {
   private next: Turn | undefined;
@@ -31,7 +31,7 @@ export class FreeSeats {
   constructor(private readonly look: (sections: Section[]) => Promise<void>) {}
 
   /**
-   * Resolves when memory has what the database said after this call; false when that is not to be had in time.
+   * Resolves when memory has what the database said after this call; to false if that takes too long.
    * @throws when the database cannot be asked.
    */
   async refresh(sections: Section[]): Promise<boolean> {
@@ -59,7 +59,7 @@ export class FreeSeats {
       const turn: Turn = this.next;
       this.next = undefined;
       this.lookedAt = performance.now();
-      // Where nobody waits any longer, nobody hears of its failure either.
+      // If all waiting requests have given up, nobody else handles a failure.
       turn.done.promise.catch(() => undefined);
       try {
         await this.look([...turn.sections.values()]);

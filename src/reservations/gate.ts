@@ -14,11 +14,11 @@ interface GateEvents {
   onNewEpoch(): void;
   /** Told at every probe. */
   onCatalogue(revision: number): void;
-  /** A sale that is undone, on a connection of those that sell. */
+  /** Rehearses a sale on one of the connections that sell. */
   rehearse(): Promise<ProbeFault | undefined>;
 }
 
-/** The connection for what the engine asks the database once a second. */
+/** Opens the connection for what the engine asks the database once a second. */
 export function openProbes({ config, parts, log, lifecycle }: Opening): pg.Pool {
   const probes = openPool(
     {
@@ -36,7 +36,7 @@ export function openProbes({ config, parts, log, lifecycle }: Opening): pg.Pool 
   return probes;
 }
 
-/** Opens the gate that heeds a probe of the database. */
+/** Opens the gate, which probes the database. */
 export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEvents): DatabaseGate {
   let epoch: number | undefined;
   const probe = async () => {
@@ -47,7 +47,7 @@ export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEv
   };
   const gate = new DatabaseGate({
     probe: () => probe().then(() => undefined, probeFaultOf),
-    // A thread that dies or has no time for it says nothing about the database.
+    // A thread that dies or is too busy says nothing about the database.
     rehearse: () => events.rehearse().catch((error) => ({ kind: "slow", reason: messageOf(error) })),
     onChange: events.onChange,
   });

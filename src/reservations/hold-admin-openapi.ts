@@ -23,7 +23,7 @@ const filters = [
 const limit = {
   name: "limit",
   in: "query",
-  description: "The most in one answer.",
+  description: "The most in one response.",
   schema: { type: "integer", minimum: 1, maximum: PAGE_LIMIT, default: 100 },
 };
 
@@ -81,7 +81,7 @@ export const holdsDetail: DocumentDecoration = {
   responses: {
     ...answers,
     200: jsonResponse(
-      "Holds in the order of their making; `next` is the `after` of the next page, or null.",
+      "The holds, oldest first; `next` is the `after` of the next page, or null.",
       {
         type: "object",
         required: ["holds", "next"],
@@ -132,8 +132,8 @@ export const releaseHoldsDetail: DocumentDecoration = {
   operationId: "releaseHolds",
   summary: "Release the holds of others",
   description: [
-    "With `dryRun` nothing is released: the answer counts the holds that are meant and shows the first of them. Without it they are released, each as a change of its own with its ledger rows and events, which name the act in the administration log.",
-    "A request ends after some seconds. Where `isComplete` is false, send it again: it releases what is left. A hold is released as a whole, also when only one of its seats is in the section.",
+    "With `dryRun` nothing is released: the response counts the selected holds and shows the first of them. Without it each of them is released as a change of its own, with ledger rows and events. The ledger rows name the act in the administration log.",
+    "A request stops after some seconds. If `isComplete` is false, send it again to release what is left. A hold is released as a whole, even if only one of its seats is in the section.",
   ].join("\n\n"),
   requestBody: {
     required: true,
@@ -150,7 +150,8 @@ export const releaseHoldsDetail: DocumentDecoration = {
             dryRun: { type: "boolean", default: false },
             reason: {
               ...plainTextSchema(REASON_LIMIT_CHARACTERS),
-              description: "Why; required unless `dryRun` is true. The administration log keeps it.",
+              description:
+                "The reason, which the administration log keeps; required unless `dryRun` is true.",
             },
           },
         },
@@ -170,8 +171,11 @@ export const releaseHoldsDetail: DocumentDecoration = {
           actId: { type: "integer" },
           reservations: count,
           seats: count,
-          isComplete: { type: "boolean", description: "False: some are left, send the request again." },
-          sample: { type: "array", items: holdSchema, description: "Of a dry run." },
+          isComplete: {
+            type: "boolean",
+            description: "False if some holds are left: send the request again. Absent in a dry run.",
+          },
+          sample: { type: "array", items: holdSchema, description: "The first holds; only in a dry run." },
         },
       },
       { dryRun: false, actId: 4712, reservations: 5000, seats: 100_000, isComplete: true },

@@ -45,7 +45,7 @@ const releaseBody = z
     reason: reasonText.optional(),
   })
   .superRefine(({ eventId, caller, buyerId, dryRun, reason }, context) => {
-    // A release of everything must be said event by event.
+    // A release of all holds must be asked for event by event.
     if (eventId === undefined && caller === undefined && buyerId === undefined)
       context.addIssue({ code: "custom", path: ["eventId"], message: "is required, or caller, or buyerId" });
     if (!dryRun && reason === undefined)
@@ -80,7 +80,7 @@ export interface HoldAdminOptions {
   log: Logger;
 }
 
-/** Administrators see who holds what, and end holds. */
+/** Administrators see who holds what, and release holds. */
 export function holdAdminRoutes({
   runAsAdmin,
   release,
@@ -92,7 +92,7 @@ export function holdAdminRoutes({
 }: HoldAdminOptions) {
   const ask = fromDatabase({ log, what: "what is asked about holds" });
 
-  /** The filter by ids, or the problem with a name. */
+  /** The filter with ids instead of names, or the problem with a name. */
   async function filterOf({ eventId, caller, buyerId, section }: Asked): Promise<HoldFilter | Response> {
     const event = eventId === undefined ? undefined : await keeper.find(eventId);
     if (eventId !== undefined && !event) return eventNotFound(eventId);

@@ -37,7 +37,7 @@ const forWhom = {
   buyerId: {
     ...nameOfOneSchema(BUYER_ID_LIMIT_CHARACTERS),
     description:
-      "Needed where the event limits its buyers. Taken as it is seen: composed (NFC), trimmed, each run of spaces as one, without invisible characters. Letters that only look alike are different buyers.",
+      "Required if the event limits its buyers. It is normalised: composed (NFC), trimmed, each run of spaces as one, without invisible characters. Letters that only look alike are different buyers.",
   },
 };
 const preferences = {

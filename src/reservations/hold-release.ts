@@ -3,11 +3,14 @@ import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import { countHolds, type HoldFilter, type HoldView, listHolds } from "../postgres/holds.ts";
 import type { Changes } from "./changes.ts";
 
-/** Holds that are asked to end at once; confirmations wait for one such batch at most. */
+/** How many holds are released at once; a confirmation waits for one such batch at most. */
 const PAGE_HOLDS = 256;
-/** Below the shortest IDLE_TIMEOUT_SECONDS, so that the answer finds its connection open. What is left, the same request releases. */
+/**
+ * Below the shortest IDLE_TIMEOUT_SECONDS, so that the connection is still open for the answer. If holds are left, the
+ * same request releases them.
+ */
 const RELEASE_LIMIT_MS = 4000;
-/** Holds that a dry run shows. */
+/** How many holds a dry run shows. */
 const SAMPLE_HOLDS = 10;
 
 export interface HoldReleaseOptions {
@@ -26,15 +29,15 @@ export interface Released {
   actId: number;
   reservations: number;
   seats: number;
-  /** Whether every hold that was meant is over: released here, or otherwise. */
+  /** Whether every selected hold has ended, released here or otherwise. */
   isComplete: boolean;
 }
 
-/** Administrators end the holds of others: first as a dry run, then in batches on the way of every other change. */
+/** Releases the holds of others for administrators: as a dry run, or in batches on the way of every other change. */
 export class HoldRelease {
   constructor(private readonly options: HoldReleaseOptions) {}
 
-  /** What a release would end. Nothing is changed but the log. @returns undefined where too many administrators are at work. */
+  /** Shows what a release would end; changes only the log. @returns undefined if too many administrators are at work. */
   async preview(
     filter: HoldFilter,
     origin: ActOrigin,
@@ -50,9 +53,9 @@ export class HoldRelease {
   }
 
   /**
-   * Ends the holds, the oldest first, until none is left or the time is over. The act is in the log before the first of
-   * them, and each ledger row names it. A hold that is confirmed meanwhile stays confirmed.
-   * @returns undefined where too many administrators are at work.
+   * Releases the holds, the oldest first, until none is left or the time is up. The act is in the log before the first
+   * release, and each ledger row names it. A hold that is confirmed meanwhile stays confirmed.
+   * @returns undefined if too many administrators are at work.
    */
   async release(
     filter: HoldFilter,

@@ -15,7 +15,7 @@ const PAGE_LIMIT_SEATS = 20_000;
 /** Between two marks lies far more time than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
 
-/** A moment of the database, and when it was asked for by this process's clock. */
+/** A moment of the database, and the time by this process's clock when it was asked for. */
 export interface Mark {
   moment: Moment;
   takenAtMs: number;
@@ -51,7 +51,7 @@ export class MemoryKeeper {
   /** One more, for all who ask while one is under way. */
   private following: Promise<void> | undefined;
   private filled = false;
-  /** Nothing was read since the start or a new epoch: a feed that is live does not make up for that. */
+  /** Whether nothing was read since the start or a new epoch: a live feed does not make up for that. */
   private isCold = true;
 
   constructor(
@@ -133,7 +133,7 @@ export class MemoryKeeper {
 
   /**
    * Takes a mark while the feed is heard, and catches up while it is not, so that memory without a feed is
-   * seconds old at most. A first read that has failed is tried again here. Called by itself every 5 s.
+   * seconds old at most. It also repeats a first read that has failed. Called by a timer every 5 s.
    */
   async mark(): Promise<void> {
     if (this.isCold || !this.isFeedLive()) return this.catchUp().catch(() => undefined);

@@ -1,8 +1,8 @@
 import { type Company, TRUST_MS } from "../postgres/presence.ts";
 
-/** Between two looks at who else uses the database. */
+/** The time between two looks at who else uses the database. */
 const LOOK_INTERVAL_MS = 1000;
-/** While a look found sessions that are only just opening, or could not be had. */
+/** The same after a look that failed or met sessions that are only just opening. */
 const LOOK_AGAIN_MS = 250;
 
 export interface MemoryTrustOptions {
@@ -15,38 +15,37 @@ export interface MemoryTrustOptions {
   /** Reads into memory what was committed before the call. */
   catchUp(): Promise<void>;
   /**
-   * How many others there are of whose changes nothing is heard: told when two looks in a row find some, since one
-   * may meet a session that is only just opening, and with 0 when none is left.
+   * How many other engines are not heard: called when two looks in a row find some, because a single look may meet a
+   * session that is only just opening, and with 0 when none is left.
    */
   onUnheard(count: number): void;
 }
 
 /**
- * Whether memory may refuse a seat by itself. It may while every process that can change seats of this database is
- * this one, or is heard through the change feed.
+ * Decides whether memory may refuse a seat by itself: while every other process that can change seats of this database
+ * is heard through the change feed, or there is none.
  *
- * States: untrusted → (a look finds nobody unheard; a catch-up read that began after it is through) → trusted →
- * (a look finds somebody unheard or misses somebody who was heard, the last good look is older than 3 s, or the feed
- * with others is lost) → untrusted.
+ * States: untrusted → (a look finds no unheard engine, and a catch-up that began after it is complete) → trusted → (a look
+ * finds an unheard engine or misses one that was heard, the last good look is older than 3 s, or the feed with others is
+ * lost) → untrusted.
  *
- * Why no window remains: the sessions that can free a seat that was sold for good hold a presence lock from their
- * first moment, and free none before they are 3.5 s old (`isSeenByAll`). So a look that found nobody vouches for the
- * 3 s after it was sent, whoever comes meanwhile and whatever becomes of the connection. A process that was stopped
- * or whose machine slept finds its last look too old, by either clock. The catch-up takes in what those have changed
- * who were there and went.
+ * Why no window remains: sessions that can free a seat that was sold for good hold a presence lock from their first
+ * moment, and free none before they are 3.5 s old (`isSeenByAll`). So a look that found nobody is valid for 3 s after it
+ * was sent, even if another engine starts or the connection breaks. A process that was stopped, or whose machine slept,
+ * finds its last look too old by either clock. The catch-up reads the changes of engines that were there and have gone.
  */
 export class MemoryTrust {
   private isAlone = false;
-  /** Who else was there at the last good look, all of them heard. */
+  /** The other processes at the last good look, all of them heard. */
   private others: number[] = [];
   private isCaughtUp = false;
-  /** How long the last good look counts, by the steady clock and by that of the wall, which goes on in a machine's sleep. */
+  /** Until when the last good look is valid, by two clocks: only the wall clock goes on while a machine sleeps. */
   private untilSteadyMs = Number.NEGATIVE_INFINITY;
   private untilWallMs = Number.NEGATIVE_INFINITY;
-  /** Counts the losses of trust: what began before one is worth nothing after it. */
+  /** Counts the losses of trust: a look or catch-up that began before one does not count after it. */
   private lapses = 0;
   private catchingUp = false;
-  /** At the last look. */
+  /** How many engines were not heard at the last look. */
   private unheardCount = 0;
   private isReported = false;
   private looking = false;
@@ -66,7 +65,7 @@ export class MemoryTrust {
     );
   }
 
-  /** The change feed was lost, or is back: what it heard of others is to be looked at again. */
+  /** The change feed was lost or is back, so the other engines have to be looked at again. */
   feedChanged(): void {
     if (!this.isAlone) this.lapse();
     void this.look();
@@ -101,11 +100,11 @@ export class MemoryTrust {
       this.lapse();
       return;
     }
-    // Who is gone may have died between a commit and telling it: the feed stays live for 2 s, and its loss means nothing
-    // to an engine that is alone.
+    // An engine that is gone may have died after a commit and before announcing it. The feed's loss does not tell: it stays
+    // live for 2 s, and an engine that is alone by then ignores the loss.
     const isSomebodyGone = this.others.some((other) => !others.includes(other));
     this.others = others;
-    // Somebody may have come and gone since.
+    // Without a valid look in between, an engine may have come and gone.
     if (isSomebodyGone || sentAtSteadyMs >= this.untilSteadyMs || sentAtWallMs >= this.untilWallMs)
       this.lapse();
     this.untilSteadyMs = sentAtSteadyMs + TRUST_MS;

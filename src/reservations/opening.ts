@@ -28,7 +28,7 @@ import { ReservationTokens } from "./token.ts";
 /** For reservations and keys that are looked up and seats that are looked for, apart from readers of the catalogue. */
 export const RESERVATION_READ_CONNECTIONS = 2;
 
-/** For looks at what is free, of which one is under way at a time. */
+/** For looks at what is free; one is under way at a time. */
 export const SEARCH_CONNECTIONS = 1;
 
 export interface ReservationNeighbours {

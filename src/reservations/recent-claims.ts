@@ -1,10 +1,10 @@
-/** What was claimed is remembered for so long, and the newest of it only. */
+/** How long a claim is remembered, and how many: beyond that the oldest is forgotten. */
 const LIFETIME_MS = 10_000;
 const CLAIM_LIMIT = 10_000;
 
-/** Keys or buyers that something was heard of a moment ago: a bounded hint, forgotten by itself. */
+/** Remembers keys or buyers for a moment. It is only a hint. */
 export class RecentClaims {
-  /** Until when, the oldest first. */
+  /** Until when each is remembered, the oldest first. */
   private readonly untilMs = new Map<string, number>();
 
   constructor(private readonly nowMs: () => number = () => performance.now()) {}

@@ -157,7 +157,7 @@ export const holdDetail: DocumentDecoration = {
   },
 };
 
-/** A closed event may stop what its holds' buyers would do. */
+/** The 403 of a change that a closed event may stop. */
 const stopped = (slug: "extensions-stopped" | "confirmations-stopped") =>
   problemResponse(
     "The event is closed and stops this; the role of the API key is not enough; or the caller is denied.",

@@ -22,8 +22,8 @@ export type ReserveGuard = (
 ) => Promise<Response>;
 
 /**
- * Refuses a seat that memory knows to be sold for good; undefined where the request has to go further. The refusal
- * changes nothing and depends on nothing but the seat's id, so none of the checks before a route has to run for it
+ * Refuses a seat that memory knows to be sold for good; undefined if the request has to go further. The refusal changes
+ * nothing and depends only on the seat's id, so none of the checks before a route has to run for it
  * (`docs/operations/requests.md`).
  */
 export const soldAtOnce =

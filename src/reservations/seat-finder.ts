@@ -19,7 +19,7 @@ export interface SeatFinderOptions {
 /** A wish that leaves the choice of seats to the engine, made ready to be asked again and again. */
 export interface Search {
   sections: Section[];
-  /** Those of them that have seats of the kind that is wanted, free or not. */
+  /** Those of them that have seats of the wanted kind, free or not. */
   suitable: Section[];
   /**
    * The seats to try next, none of those to be avoided; undefined when memory knows of no such seats, or the budget
@@ -30,9 +30,9 @@ export interface Search {
   awaited(budget?: SearchBudget): SeatId[] | undefined;
 }
 
-/** What the last search met. */
+/** What the last search saw. */
 interface Seen {
-  /** Seats that somebody is deciding on: without any there are none to be waited for, and no need to look again. */
+  /** Whether there were seats in flight for others. If not, there is nothing to wait for and no need to look again. */
   isBusy: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { SeatNow } from "../postgres/seats.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 
-/** What one read asks for; who comes beyond it waits for the one after, or is refused. */
+/** The most seats of one read. A request beyond that waits for the next read; beyond the second limit it is refused. */
 const READ_LIMIT_SEATS = 2000;
 const WAITING_LIMIT_SEATS = 2 * READ_LIMIT_SEATS;
 
@@ -14,15 +14,15 @@ interface Waiting {
 }
 
 /**
- * Reads the rows of single seats, one read at a time: whoever comes while one is under way shares the next with
- * all others, so that a flood of such questions takes one connection and never more.
+ * Reads the rows of single seats, one read at a time. All requests that arrive meanwhile share the next read, so a flood of
+ * them takes one connection and never more.
  */
 export class SharedSeatReads {
   private waiting: Waiting[] = [];
   private waitingSeats = 0;
   private isReading = false;
 
-  /** @param read gives those of the seats that there are; rejects when the database cannot be asked. */
+  /** @param read returns those of the seats that exist; rejects when the database cannot be asked. */
   constructor(private readonly read: (seatIds: SeatId[]) => Promise<SeatNow[]>) {}
 
   /** The seats as they are after this call, by id; undefined when too many wait already. */

@@ -16,10 +16,10 @@ import { FaultLog, type Logger } from "../telemetry/log.ts";
 
 /** Some 800 ms a round, within the statement's time limit; 10,000 holds that end in one instant take 4 s (seen). */
 const ROUND_LIMIT_SEATS = 2000;
-/** A hold that the statement fails for is tried again after so long; at most so many are left out meanwhile. */
+/** When a hold that the statement fails for is tried again, and how many such holds are left out at most. */
 const SPOILT_RETRY_MS = 10_000;
 const SPOILT_LIMIT = 1000;
-/** How often overdue holds are counted, and how far. */
+/** How often overdue holds are counted, and up to which number. */
 const OVERDUE_INTERVAL_MS = 5000;
 const OVERDUE_LIMIT = 10_000;
 const KEYS_INTERVAL_MS = 60_000;
@@ -40,7 +40,7 @@ export interface SweeperReport {
   freed: [seatId: number, version: number][];
   /** More is due: the next round should begin at once. */
   more: boolean;
-  /** Where they were counted in this round; by every process, also one that does not sweep. */
+  /** Present if they were counted in this round; every process counts them, also one that does not sweep. */
   overdue?: OverdueHolds;
 }
 
@@ -57,9 +57,9 @@ interface Session {
  * rests on it: whoever wants a seat whose hold is over takes it without it. It needs no thread of its own: that
  * took 11 MB, and 2,000 seats are 50 to 80 ms of work for the main thread, in pieces of 10 ms at most.
  *
- * A hold that cannot be ended now (somebody has locked its row or its seats) does not keep the others: the next
- * round goes on behind it, and comes back to it when the end of the list is reached. When the statement itself
- * fails, rounds are made smaller until the hold that it fails for stands alone, and that one is left out for a while.
+ * A hold that cannot be ended now (its row or a seat is locked) does not hold up the others: the next round goes on behind
+ * it, and comes back to it after the end of the list. When the statement itself fails, rounds get smaller until the hold
+ * that it fails for is alone, and that one is left out for a while.
  */
 export class Sweeper {
   private readonly faults: FaultLog;

@@ -21,7 +21,7 @@ export interface SeatSearch {
   /** Where everybody wants to sit; undefined: the middle of the first row of each section. */
   focal: { x: number; y: number } | undefined;
   isFree: (seatId: number) => boolean;
-  /** Where it is spent, the search ends with the best it has found so far. */
+  /** When it is spent, the search ends with the best group found so far. */
   budget?: SearchBudget;
 }
 
@@ -46,8 +46,9 @@ export interface SeatSearch {
  * With accessible seats to `avoid`, all steps are tried without them; only when none of these finds anything,
  * once more with them, and the groups with the fewest of them are best within a step.
  *
- * Cost: sections without a seat of the kind that is wanted cost nothing; rows that cannot be better are left out, so while blocks are free a few hundred looks will do; where
- * there are none, a little over one look at each seat, and twice that when only accessible seats are left.
+ * Cost: sections without a seat of the wanted kind cost nothing, and rows that cannot be better are left out. So while
+ * blocks are free, a few hundred looks are enough. Without a free block it takes a little over one look at each seat, and
+ * twice that when only accessible seats are left.
  * Blocks of 4 in 20,000 seats: 3 to 7 µs with half of them taken, 70 to 130 µs with 1% left or none
  * (`bun run bench:micro`), most of it the looks: `isFree` must be quick.
  *
@@ -74,7 +75,7 @@ const isAccessibleFree = ({ sections, isFree, budget }: SeatSearch) =>
       seating.accessibleSeats.some((index) => isFree(firstSeatId + index)),
   );
 
-/** Accessible seats are few: to look at them first spares a search of the whole house for seats that it does not have. */
+/** Accessible seats are few: looking at them first avoids a search of the whole house for seats that it does not have. */
 function isEnoughAccessible({ sections, quantity, isFree, budget }: SeatSearch, flaws: Int32Array): boolean {
   let count = 0;
   for (const { seating, firstSeatId } of sections) {
@@ -87,7 +88,7 @@ function isEnoughAccessible({ sections, quantity, isFree, budget }: SeatSearch, 
   return false;
 }
 
-/** Of these sections those that have a seat of the kind that is wanted, free or not. */
+/** Those of the sections that have a seat of the wanted kind, free or not. */
 export function sectionsThatMaySuit<Section extends SearchedSection>(
   sections: readonly Section[],
   { priceTiers, accessible }: Pick<SeatSearch, "priceTiers" | "accessible">,

@@ -1,7 +1,7 @@
 import { NearestSeats } from "./nearest-seats.ts";
 import type { SectionSearch } from "./section-search.ts";
 
-/** What it costs to compare one seat with the nearest so far, in looks at a seat. */
+/** The cost of comparing one seat with the nearest so far, in looks at a seat. */
 const NEAREST_STEPS = 4;
 
 /** Where runs are written, by one search after another: nothing is allocated for a seat. As long as the longest section. */

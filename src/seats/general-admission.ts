@@ -6,7 +6,7 @@ export interface GeneralSection {
   seatCount: number;
 }
 
-/** Places looked at between two looks at the budget. */
+/** How many places are looked at between two checks of the budget. */
 const STRIDE_PLACES = 1024;
 
 /**
@@ -14,7 +14,7 @@ const STRIDE_PLACES = 1024;
  * moment are given different ones instead of fighting for the first.
  *
  * @param from position in the section, from 0, to look at first; the next search goes on behind the last place given
- * @param budget where it is spent, the search ends without a find
+ * @param budget when it is spent, the search ends without a result
  * @returns seat ids in the order found, or undefined when fewer than `quantity` are known to be free
  */
 export function nextFree(

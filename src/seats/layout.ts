@@ -78,7 +78,7 @@ export class Seating {
   /** Indices of the accessible seats; four bytes for each. */
   readonly accessibleSeats: Uint32Array;
   private readonly traits: Uint8Array;
-  /** Which traits its seats have. */
+  /** The different traits of its seats. */
   private readonly kinds: readonly number[];
 
   constructor(readonly layout: SectionLayout) {

@@ -1,13 +1,13 @@
 /**
- * Seats that the searches of one request may look at, all wishes and attempts together: 10 to 15 ms of the main
- * thread (see docs/operations/request-costs.md), which everybody else's request has to wait for.
+ * How many seats the searches of one request may look at, in all wishes and attempts together: 10 to 15 ms of the main
+ * thread (see docs/operations/request-costs.md), for which all other requests have to wait.
  */
 const SEARCH_LIMIT_STEPS = 500_000;
 
-/** Looks at seats that count as one unit of a rate limit, which is a millisecond. */
+/** How many looks at seats are one unit of a rate limit, which is a millisecond. */
 export const SEARCH_STEPS_PER_UNIT = 50_000;
 
-/** What one request's searches have looked at, and whether they may go on. A step is one look at one seat. */
+/** Counts what one request's searches look at, and decides whether they may go on. A step is one look at one seat. */
 export class SearchBudget {
   private steps = 0;
 
@@ -21,7 +21,7 @@ export class SearchBudget {
     return this.steps >= this.limitSteps;
   }
 
-  /** Counts what is about to be done; false where that must not be done any more. */
+  /** Counts steps that are about to be taken; false if the budget was spent before. */
   take(steps: number): boolean {
     if (this.isSpent) return false;
     this.steps += steps;

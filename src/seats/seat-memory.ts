@@ -124,7 +124,7 @@ export class SeatMemory {
     return false;
   }
 
-  /** Whether every one of these neighbours is remembered. */
+  /** Whether all of these seats, whose ids follow each other, are remembered. */
   knowsAll(firstSeatId: number, seatCount: number): boolean {
     const end = firstSeatId + seatCount;
     for (let seatId = firstSeatId; seatId < end; ) {

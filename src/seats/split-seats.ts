@@ -43,7 +43,7 @@ function weighSplit(
   const first = runs.startOf(run);
   const count = runs.lengthOf(run);
   const rest = search.quantity - count;
-  // The last groups of a search that is cut off are not weighed.
+  // A search that is cut off does not weigh its last groups.
   if (!search.budget.take(count + rest * Math.max(1, runs.lengthOf(otherRun) - rest + 1))) return;
   const middle = search.middleOf(row, first, count);
   const distance = search.distanceOf(row, middle, count);

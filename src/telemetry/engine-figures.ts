@@ -15,7 +15,7 @@ export interface EngineFiguresOptions {
   log: Logger;
   hasRedis: boolean;
   hasKafka: boolean;
-  /** Threads that lock seats. */
+  /** How many threads lock seats. */
   reservationThreads: number;
 }
 
@@ -102,7 +102,7 @@ export class EngineFigures {
     metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
   }
 
-  /** @param reason why nothing can be sold. */
+  /** @param reason why nothing can be sold; undefined for `up`. */
   databaseChanged(state: "up" | "unsellable" | "away", reason: string | undefined): void {
     const { log } = this.options;
     switch (state) {

@@ -1,13 +1,13 @@
 import { dlopen } from "bun:ffi";
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 
-/** Lines that wait for a reader, or for room on the disk: some 1,000. What comes beyond is dropped and counted. */
+/** How much may wait for a reader or for room on the disk: some 1,000 lines. Further lines are dropped and counted. */
 const WAITING_LIMIT_BYTES = 256 * 1024;
 const RETRY_MS = 100;
-/** What waits at the end of the process gets this long. */
+/** How long the process, at its end, tries to write the waiting lines. */
 const LAST_WORDS_MS = 200;
 const LAST_WORDS_POLL_MS = 5;
-/** Debian and its like; Alpine and its like. */
+/** The C library of Debian and similar systems, and that of Alpine. */
 const C_LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
 /** From Linux's own headers. */
 const F_GETFL = 3;
@@ -15,7 +15,7 @@ const F_SETFL = 4;
 
 let droppedLines = 0;
 
-/** How many lines this thread has dropped since it was asked last. */
+/** How many lines this thread has dropped since the last call. */
 export function takeDroppedLogLines(): number {
   const dropped = droppedLines;
   droppedLines = 0;
@@ -23,11 +23,11 @@ export function takeDroppedLogLines(): number {
 }
 
 /**
- * Where the log's lines go. A write never waits and never throws, because a sale must not depend on a log line:
- * a reader that is gone (EPIPE), one that has stopped (the pipe is full, or Ctrl-S) and a full disk cost lines only.
+ * Writes the log's lines. A write never waits and never throws, because a sale must not depend on a log line: a reader that
+ * is gone (EPIPE), one that has stopped reading (the pipe is full, or Ctrl-S) and a full disk cost only lines.
  *
- * States: open → (a write fails) → waiting: lines are kept within a bound and tried again → (all are written) →
- * open, and `onBack` hears how many were dropped. Where nobody can read what is kept (EPIPE), it is dropped at once.
+ * States: open → (a write fails) → waiting: lines are kept within a bound and tried again → (all are written) → open, and
+ * `onBack` gets the number of dropped lines. If no reader can come back (EPIPE), waiting lines are dropped at once.
  */
 export class LogOutput {
   private waiting: Buffer[] = [];
@@ -35,7 +35,7 @@ export class LogOutput {
   private dropped = 0;
   private timer: Timer | undefined;
 
-  /** @param onBack told when lines are written again after some were dropped. */
+  /** @param onBack called when lines are written again after some were dropped. */
   constructor(
     private readonly descriptor: number,
     private readonly onBack: (dropped: number) => void,
@@ -51,7 +51,7 @@ export class LogOutput {
     }
     this.waiting.push(bytes);
     this.waitingBytes += bytes.byteLength;
-    // While others wait, their timer writes this one too: a line must not cost a failing call each.
+    // While others wait, their timer writes this one too: not every line must cost a failing call.
     if (this.timer === undefined) this.flush();
   }
 
@@ -101,8 +101,8 @@ export class LogOutput {
 }
 
 /**
- * Standard output as a descriptor whose writes do not wait: of its own where the system can open it once more,
- * because that property is shared with every program that has inherited the descriptor (a shell, `bun run`).
+ * Standard output as a descriptor whose writes do not wait. If the system can open it a second time, this is a new
+ * descriptor, because that property is shared with every program that has inherited the old one (a shell, `bun run`).
  */
 export function openStandardOutput(): number {
   const standardOutput = 1;
@@ -112,7 +112,7 @@ export function openStandardOutput(): number {
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     if (!isSocket) return openSync(`/proc/self/fd/${standardOutput}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // No such folder (not Linux), or a pipe that another user has made.
+    // No such folder (not Linux), or a pipe that another user has created.
   }
   doNotWait(standardOutput);
   return standardOutput;
@@ -130,7 +130,7 @@ function doNotWait(descriptor: number): void {
       c.fcntl(descriptor, F_SETFL, c.fcntl(descriptor, F_GETFL, 0) | constants.O_NONBLOCK);
       return;
     } catch {
-      // The next one. Not Linux: a reader that has stopped can hold up the log there.
+      // Tries the next one. Without any (not Linux), a reader that has stopped can block the log.
     }
   }
 }

@@ -5,9 +5,8 @@ import { LogOutput, openStandardOutput } from "./log-output.ts";
 export type { Logger };
 
 /**
- * JSON lines on stdout; readable ones where stdout is a terminal. Each thread makes its own: a line is written at
- * once where that is possible, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by
- * `origin`.
+ * JSON lines on stdout, or readable ones if stdout is a terminal. Each thread has its own log: a line is written at once if
+ * possible, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by `originOf`.
  */
 export function createLog(level: string, thread: string): Logger {
   const base = { name: "sentinel", thread };

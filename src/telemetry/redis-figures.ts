@@ -6,15 +6,15 @@ import type { Metrics } from "./metrics.ts";
 export interface RedisFiguresOptions {
   metrics: Metrics;
   log: Logger;
-  /** Threads that lock seats; what Redis is like is known when each of them has said so. */
+  /** How many threads lock seats; the state of Redis is known when each of them has reported. */
   threadCount: number;
 }
 
-/** Puts together what the threads say of Redis: one state, and one log line when that changes. */
+/** Combines the threads' reports on Redis into one state, with one log line when that changes. */
 export class RedisFigures {
   private readonly reports = new Map<string, LocksReport>();
   private current: PartState = "unknown";
-  /** By number, from 1; only where there are several. */
+  /** By number, from 1; only if there are several. */
   private readonly mastersDown = new Set<number>();
 
   constructor(private readonly options: RedisFiguresOptions) {}
@@ -44,7 +44,7 @@ export class RedisFigures {
     } else if (before === "down") log.info("Redis is back: seats are locked again");
   }
 
-  /** Where there are several, one of them may be lost without any other sign. */
+  /** With several masters, the loss of one has no other sign. */
   private countMasters(): void {
     const { metrics, log } = this.options;
     const reports = [...this.reports.values()];
@@ -75,5 +75,5 @@ export class RedisFigures {
   }
 }
 
-/** Redis may say more, the script that failed for instance. */
+/** Redis's message may be longer, for example the script that failed. */
 const REASON_LIMIT_CHARACTERS = 200;

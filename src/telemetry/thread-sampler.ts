@@ -9,7 +9,7 @@ const LAG_RESOLUTION_MS = 100;
 /**
  * Gives the calling thread's heap and event-loop figures once a second, with whatever the thread adds.
  * Bun counts the heap by thread here and tells nothing of its garbage collections.
- * @returns what stops it, and what sends a sample now.
+ * @returns functions that stop it and that send a sample now.
  */
 export function sampleThread(
   send: (sample: ThreadSample) => void,

@@ -1,12 +1,12 @@
 import { collectOutcomes, type Outcomes } from "./outcomes.ts";
 
-/** A test that hangs in spite of its own timeout is ended with its process. Faults at full size take hours. */
+/** A test that hangs despite its own timeout is killed with its process. Faults at full size take hours. */
 const GROUP_TIMEOUT_MS = process.env["FAULTS"] === "full" ? 4 * 3_600_000 : 20 * 60_000;
 const TEST_TIMEOUT_MS = 60_000;
 
 export interface GroupOptions {
   group: string[];
-  /** From 0; decides the ports that the tests may take. */
+  /** From 0; decides which ports the tests may take. */
   lane: number;
   root: string;
   /** The file in which tests note why they are skipped. */
@@ -40,7 +40,7 @@ export async function runGroup({ group, lane, root, skipsFile, signal }: GroupOp
   ]);
   clearTimeout(timer);
   signal.removeEventListener("abort", end);
-  // Bun tells results on stderr; what tests print themselves is on both.
+  // Bun writes results to stderr; tests print to both.
   return {
     ...collectOutcomes(stderr, exitCode),
     output: `${stdout}${stderr}`,

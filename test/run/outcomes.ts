@@ -1,4 +1,4 @@
-/** What one `bun test` process had to say. */
+/** The results of one `bun test` process. */
 export interface Outcomes {
   passed: number;
   failed: number;
@@ -17,8 +17,8 @@ const OUTSIDE = "# Unhandled error between tests";
 const SHOWN_LINES = 60;
 
 /**
- * Reads Bun's report: a line with the file's name, then for each test a line with its result, before which its
- * failure is explained. A process that ended badly without naming a failed test counts as one failure.
+ * Reads Bun's report: a line with the file's name, then for each test its failure, if any, and a line with its result. A
+ * process that exits with an error without naming a failed test counts as one failure.
  */
 export function collectOutcomes(report: string, exitCode: number): Outcomes {
   const outcomes: Outcomes = { passed: 0, failed: 0, skipped: new Map(), failures: [] };

@@ -2,9 +2,9 @@ import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 interface Tier {
-  /** The rooms of `test/` that the tier has; undefined means all that no other tier names. */
+  /** The folders of `test/` in the tier; undefined for all that no other tier names. */
   rooms: readonly string[] | undefined;
-  /** Test processes side by side, where the machine has that many cores. */
+  /** Test processes side by side, if the machine has that many cores. */
   lanes: number;
 }
 
@@ -18,10 +18,10 @@ export type TierName = keyof typeof TIERS;
 
 export const isTier = (name: string): name is TierName => name in TIERS;
 
-/** Files that run in one `bun test` process, and share its Postgres. More would leave lanes idle at the end. */
+/** How many files share one `bun test` process and its Postgres. With more, lanes would be idle at the end. */
 const GROUP_LIMIT_FILES = 8;
 
-/** The test files of a tier, relative to the root and sorted. */
+/** The test files of a tier, relative to the root, the largest first. */
 export function filesOf(tier: TierName, root: string): string[] {
   const named = Object.values(TIERS).flatMap(({ rooms }) => rooms ?? []);
   const rooms: readonly string[] | undefined = TIERS[tier].rooms;
@@ -33,7 +33,7 @@ export function filesOf(tier: TierName, root: string): string[] {
     .sort((one, other) => sizeOf(root, other) - sizeOf(root, one));
 }
 
-/** Groups of files of one room, the largest first: what takes long does not begin last. */
+/** Groups of files of one folder, the largest first, so that slow groups do not start last. */
 export function groupsOf(files: string[]): string[][] {
   const rooms = Map.groupBy(files, dirname);
   const groups = [...rooms.values()].flatMap((room) =>

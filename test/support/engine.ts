@@ -27,7 +27,7 @@ export interface Engine {
 /**
  * The engine as a process of its own, ready to sell. Its environment is `env` and what every process needs,
  * nothing of the test's own.
- * @param inside what it is started behind, for instance to be where a disk is mounted.
+ * @param inside a command that starts it, for example inside a namespace where a disk is mounted.
  * @throws with the process's output when it is not ready in time.
  */
 export async function startEngine(
@@ -40,7 +40,7 @@ export async function startEngine(
     // As the start script has it: kafkajs has Bun warn of a negative timeout, and the heap is kept small.
     ...{ PATH, HOME, NODE_NO_WARNINGS: "1", BUN_JSC_minEdenToOldGenerationRatio: "0.6" },
     ...{ HOST: "127.0.0.1", PORT: String(await freePort()) },
-    // No load balancer has to notice, except where a test puts one in front.
+    // No load balancer has to notice, unless a test puts one in front.
     DRAIN_DELAY_MS: "100",
     ...(ownDataDir && { DATA_DIR: ownDataDir.path }),
     ...env,

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
  */
 const LOWEST_PORT = 20_000;
 const HIGHEST_PORT = 32_000;
-/** Test processes that run side by side (`test/run.ts`) take their ports from different parts of the range. */
+/** Test processes that run side by side (`test/run/main.ts`) take their ports from different parts of the range. */
 const LANE_PORTS = 3_000;
 const ATTEMPT_LIMIT = 100;
 

@@ -54,7 +54,7 @@ export async function partOrSkip<Found extends object | string>(
 }
 
 /**
- * Says why tests of the calling file are skipped. `test/run.ts` collects the reasons in the file that
+ * Says why tests of the calling file are skipped. `test/run/main.ts` collects the reasons in the file that
  * `SENTINEL_SKIPS` names and prints each once; a file that runs by itself prints its own.
  */
 export function tellSkipped(part: Part, reason: string): void {
@@ -68,7 +68,7 @@ export function tellSkipped(part: Part, reason: string): void {
 export const findLinux = (): string | Missing =>
   process.platform === "linux" ? "linux" : { missing: "only Linux has what they test" };
 
-/** Some folders and users only root can make. */
+/** Only root can make some folders and users. */
 export const findRoot = (): string | Missing =>
   process.getuid?.() === 0 ? "root" : { missing: "only root can make the folders that they need" };
 

@@ -50,7 +50,7 @@ default_pool_size = 60
     if (user) await chown(join(dir.path, file), user.uid, user.gid);
   }
   if (user) await chown(dir.path, user.uid, user.gid);
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const as = user ? ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"] : [];
   const child = startChild("pgbouncer", [...as, program, join(dir.path, "pgbouncer.ini")], { cwd: "/" });
   stack.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));

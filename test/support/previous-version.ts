@@ -6,10 +6,10 @@ import { tempDir } from "./temp-dir.ts";
 const ROOT = resolve(import.meta.dir, "../..");
 /** The state before there were tags. */
 const BEFORE_TAGS = "065245a";
-/** What an engine runs from. */
+/** The files and folders from which an engine runs. */
 const PARTS = ["package.json", "bun.lock", "bunfig.toml", "src", "workers", "drizzle", "patches"];
 
-/** The newest tagged version that this one comes from, else the last one before there were tags. */
+/** The newest tagged ancestor of this version; without tags, the last version before tags. */
 export function findPreviousVersion(): string | Missing {
   const tag = git("describe", "--tags", "--abbrev=0", "HEAD");
   const revision = tag.success ? tag.text : BEFORE_TAGS;
@@ -18,8 +18,9 @@ export function findPreviousVersion(): string | Missing {
 }
 
 /**
- * Its files and packages in a folder that goes with `stack`. The packages are shared where both lock the same ones.
- * @throws where its packages cannot be installed.
+ * Unpacks that version, with its packages, into a folder that is removed with `stack`. Both versions share the packages if
+ * their lock files are equal.
+ * @throws if its packages cannot be installed.
  */
 export async function openPreviousVersion(stack: AsyncDisposableStack, revision: string): Promise<string> {
   const dir = await tempDir("previous-version");

@@ -23,7 +23,7 @@ function findServer(name: string): string | Missing {
 export const findHaproxy = () => findServer("haproxy");
 export const findNginx = () => findServer("nginx");
 
-/** The page's own settings, so that they cannot rot: the one block in this language. */
+/** The settings of the documentation, so that they are tested: the only block in this language. */
 function settingsFor(language: "haproxy" | "nginx"): string {
   const [, block] = new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, "s").exec(readFileSync(PAGE, "utf8")) ?? [];
   if (block === undefined) throw new Error(`${PAGE} has no settings for ${language}`);
@@ -36,7 +36,7 @@ const onPorts = (settings: string, { listen, one, two }: ProxyPorts) =>
     .replaceAll("127.0.0.1:8081", `127.0.0.1:${one}`)
     .replaceAll("127.0.0.1:8082", `127.0.0.1:${two}`);
 
-/** haproxy with the settings of the page, in front of two engines; it checks them more often than those say. */
+/** haproxy with the settings of the page, in front of two engines, but with more frequent checks. */
 export function startHaproxy(stack: AsyncDisposableStack, program: string, ports: ProxyPorts) {
   const backend = onPorts(settingsFor("haproxy"), ports).replace("inter 2s", "inter 300ms");
   const settings = `defaults
@@ -52,8 +52,8 @@ ${backend}`;
 }
 
 /**
- * nginx with the settings of the page; it asks an engine again sooner after a refusal than by its default.
- * @param protocol by its own default it speaks HTTP/1.0 with `Connection: close`, and uses a pool all the same.
+ * nginx with the settings of the page, but it tries an engine again sooner after a refusal than by default.
+ * @param protocol by default nginx speaks HTTP/1.0 with `Connection: close`, and still uses a pool.
  */
 export function startNginx(
   stack: AsyncDisposableStack,

@@ -14,7 +14,7 @@ export interface Proxy {
   heal(): void;
   /** From now on new connections go to another server, as when an address moves; every connection there is ends. */
   moveTo(serverUrl: string): void;
-  /** The same, but every connection there is goes on to the former server. */
+  /** The same for new connections only; open ones stay with the former server. */
   moveNewConnectionsTo(serverUrl: string): void;
   stop(): Promise<void>;
 }

@@ -52,8 +52,8 @@ export async function startRedis(port?: number): Promise<Redis> {
 }
 
 /**
- * The process id of the Redis that answers on the port. Another server that has the port answers a PING just as well:
- * this one could then not listen, end by itself, and leave the other to nobody.
+ * The process id of the Redis that answers on the port. A PING would be answered just as well by another server that has
+ * the port, in which case the new one cannot listen and exits.
  */
 function processAt(port: number): Promise<number | undefined> {
   return new Promise((resolve) => {

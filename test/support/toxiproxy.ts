@@ -67,7 +67,7 @@ export function findToxiproxy(): string | Missing {
   };
 }
 
-/** Toxiproxy answers 503 itself when it has not done something within 30 s: on a busy machine that is no verdict. */
+/** Toxiproxy itself answers 503 when something takes it longer than 30 s, as on a busy machine: then try again. */
 const HEAL_ATTEMPTS = 3;
 
 /** A Toxiproxy of its own, without links. `seed` decides which connections a toxicity below 1 meets. */

@@ -80,7 +80,7 @@ class ChainWalk {
   place: Cursor = LEDGER_START;
   end: Anchor = { rowsTotal: 0, digest: CHAIN_START };
   unsealedCount = 0;
-  /** Acts among rows that an engine sealed which did not know of acts. */
+  /** Acts among rows that were sealed by an engine which did not know of acts. */
   leftOutCount = 0;
   /** Rows with a value in a column that the engine which sealed them did not know of. */
   shortenedCount = 0;
@@ -240,7 +240,7 @@ class ChainWalk {
   }
 }
 
-/** Which row it is: of a seat, or an act, whose id is told in words. */
+/** Names a row: a seat's by seat and version, an act's by its id in words. */
 function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
   if (isAct(rowText)) return { act: `act ${placeOf(rowText).id}` };
   const { seatId, version } = parseLedgerRow(rowText);
@@ -263,7 +263,7 @@ function findingOf(alteration: Alteration, number: number): Finding {
       return { what: whats.seat, ...seat, detail: `in checkpoint ${number}` };
     }
     case "deleted": {
-      // Which it was, a seat's row or an act, nothing tells any more.
+      // Nothing says any more whether it was a seat's row or an act.
       if (alteration.after === undefined)
         return { what: DELETED, detail: `the first of checkpoint ${number}` };
       const { act, seatId, version } = identityOf(alteration.after);

@@ -115,7 +115,7 @@ async function verifyAll(
   return await verify({ session: drizzle(client), otherSession: drizzle(other), anchors, store });
 }
 
-/** Where the engine publishes to. */
+/** Opens what the engine publishes to. */
 export function openEventStore(config: Config, openTopic: VerifyOptions["openTopic"]): Promise<EventStore> {
   const { kafkaBrokers } = config;
   return kafkaBrokers

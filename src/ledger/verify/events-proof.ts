@@ -53,10 +53,10 @@ export async function proveEvents(
   });
 }
 
-/** What was published and is not there. */
+/** Published rows whose events are missing. */
 export interface Missing {
   count: number;
-  /** The position before the first of them in the ledger; undefined where none is missing. */
+  /** The position before the first of them in the ledger; undefined if none is missing. */
   first: Cursor | undefined;
 }
 
@@ -110,7 +110,7 @@ class EventReading {
   count = 0;
   repeatedCount = 0;
   lostCount = 0;
-  /** Those that came late, where that is expected. */
+  /** Events that came late, if that is expected. */
   lateCount = 0;
   /** The first missing version of each seat that misses any. */
   readonly missed: { seatId: number; version: number }[] = [];

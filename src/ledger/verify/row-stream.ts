@@ -12,7 +12,7 @@ import {
 /** 10,000 rows are 1.5 MB of text. */
 const PAGE_ROWS = 10_000;
 
-/** All seat rows and acts of the ledger in publish order, as texts, read page by page; what comes next can be looked at first. */
+/** All seat rows and acts of the ledger in publish order, as texts, read page by page; the next ones can be peeked at. */
 export class RowStream {
   private buffer: string[] = [];
   private start = 0;
@@ -36,7 +36,7 @@ export class RowStream {
 
   /**
    * Skips rows that were peeked at.
-   * @returns how many rows before or between them the form leaves out, and of how many it leaves out a column's value.
+   * @returns how many rows before or between them the form leaves out, and in how many it leaves out a column's value.
    */
   skip(count: number, form = ROW_FORM): { leftOut: number; shortened: number } {
     const { rowTexts, passed } = this.look(count, form);
