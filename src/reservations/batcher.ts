@@ -37,9 +37,9 @@ export interface BatcherOptions {
   run<Result>(task: ReservationTask): Promise<Result>;
   /** Reads what was committed, for a hold whose answer was lost. */
   readFacts(reservationId: string): Promise<ReservationFacts | undefined>;
-  /** Batches under way at once: worker threads times batches per thread. */
   /** The most seats that this caller may have in live holds; 0 is no limit. */
   callerLimitSeats?(caller: string): number;
+  /** Batches under way at once: worker threads times batches per thread. */
   slotCount: number;
   batchLimitSeats: number;
   queueLimitSeats: number;
@@ -124,13 +124,13 @@ export class Batcher {
   }
 
   /** What a hold can be answered without asking the database; undefined when it has to be asked. */
-  refusalOf(request: HoldRequest): HoldOutcome | undefined {
+  refusalOf(request: HoldRequest, claims = claimsOf(request)): HoldOutcome | undefined {
     const { seatIds, key } = request;
     const gone = key ? [] : this.goneOf(seatIds);
     if (gone.length > 0) return takenFor(gone, "reserved");
     const { isRefusing } = this.gatherer;
     if (isRefusing) return { kind: "busy", reason: isRefusing };
-    if (claimsOf(request).some((claim) => this.inFlight.has(claim))) return { kind: "running" };
+    if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
     const contended = seatIds.filter((seatId) => this.inFlight.has(seatId));
     return contended.length > 0 ? takenFor(contended, "contended") : undefined;
   }
@@ -140,12 +140,13 @@ export class Batcher {
    * answered before the seats were gone.
    */
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
-    const refusal = this.refusalOf(request);
+    const claims = claimsOf(request);
+    const refusal = this.refusalOf(request, claims);
     if (refusal) return refusal;
     const { seatIds, caller = null } = request;
-    const claims = claimsOf(request);
     return new Promise((resolve) => {
-      for (const claim of [...claims, ...seatIds]) this.inFlight.add(claim);
+      for (const claim of claims) this.inFlight.add(claim);
+      for (const seatId of seatIds) this.inFlight.add(seatId);
       const reservationId = Bun.randomUUIDv7();
       this.gatherer.add({
         kind: "hold",

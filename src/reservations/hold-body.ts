@@ -17,7 +17,7 @@ const seatIds = z
   .array(id)
   .min(1)
   .max(RESERVATION_LIMIT_SEATS)
-  .refine((ids) => new Set(ids).size === ids.length, "must not name a seat twice");
+  .refine((ids) => ids.length === 1 || new Set(ids).size === ids.length, "must not name a seat twice");
 
 const bestAvailable = z.strictObject({
   quantity,
@@ -45,12 +45,12 @@ export const holdSchema = z
     buyerId: nameOfOne(BUYER_ID_LIMIT_CHARACTERS).optional(),
   })
   .superRefine((given, context) => {
-    const { eventId, preferences, ...own } = given;
-    if (!preferences) oneWish(own, context);
-    else if (own.seatIds || own.section || own.quantity || own.bestAvailable) {
+    const { eventId, preferences } = given;
+    if (!preferences) oneWish(given, context);
+    else if (given.seatIds || given.section || given.quantity || given.bestAvailable) {
       refuse(context, "preferences", "must stand alone, without seatIds, section or bestAvailable beside it");
     }
-    const needsEvent = (preferences ?? [own]).some((each) => each.section || each.bestAvailable);
+    const needsEvent = (preferences ?? [given]).some((each) => each.section || each.bestAvailable);
     if (needsEvent && eventId === undefined) refuse(context, "eventId", "is required for this");
   });
 

@@ -93,12 +93,15 @@ export class Holds {
       else if (plan.kind === "no_event" || !body.preferences) return plan;
       else return { kind: "unfit", detail: `preferences.${index}.${plan.detail}` };
     }
-    const sections = plans.flatMap((plan) => ("search" in plan ? plan.search.suitable : []));
-    const choice: Choice = { body, asked, budget, sections: [...new Set(sections)], hasLooked: false };
+    let choice: Choice | undefined;
     let refusal: HoldResult | undefined;
     for (const plan of plans) {
-      const result =
-        "seatIds" in plan ? await this.take(plan.seatIds, body, asked) : await this.choose(plan, choice);
+      let result: HoldResult;
+      if ("seatIds" in plan) result = await this.take(plan.seatIds, body, asked);
+      else {
+        choice ??= { body, asked, budget, sections: sectionsOf(plans), hasLooked: false };
+        result = await this.choose(plan, choice);
+      }
       if (!MAY_FOLLOW.includes(result.kind)) return result;
       refusal ??= result;
     }
@@ -111,7 +114,9 @@ export class Holds {
   ): Promise<Plan | Extract<HoldResult, { kind: "unfit" | "no_event" }>> {
     if (wish.seatIds) {
       const seatIds = wish.seatIds as SeatId[];
-      const detail = await this.unfitSeats(seatIds, eventId);
+      const { eventOf, findEvent } = this.options;
+      if (eventId !== undefined && !seatIds.every(eventOf)) await findEvent(eventId);
+      const detail = this.unfitSeats(seatIds, eventId);
       return detail === undefined ? { seatIds } : { kind: "unfit", detail };
     }
     const event = await this.options.findEvent(eventId ?? 0);
@@ -128,7 +133,8 @@ export class Holds {
   private take(seatIds: SeatId[], { buyerId }: HoldBody, asked: Asked) {
     const event = seatIds[0] && this.options.eventOf(seatIds[0]);
     const isLimited = !event || event.buyerLimitSeats !== null;
-    return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, ...asked });
+    const { key, caller } = asked;
+    return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, key, caller });
   }
 
   /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
@@ -163,12 +169,13 @@ export class Holds {
   }
 
   /** As far as memory knows; the statement refuses seats of several events, or too many, again. */
-  private async unfitSeats(seatIds: SeatId[], eventId: number | undefined): Promise<string | undefined> {
-    const { eventOf, findEvent } = this.options;
-    if (eventId !== undefined && !seatIds.every(eventOf)) await findEvent(eventId);
-    const events = new Set(seatIds.flatMap((seatId) => eventOf(seatId) ?? []));
-    const [event] = events;
-    if (events.size > 1) return "seatIds: must be seats of one event.";
+  private unfitSeats(seatIds: SeatId[], eventId: number | undefined): string | undefined {
+    let event: CatalogueEvent | undefined;
+    for (const seatId of seatIds) {
+      const known = this.options.eventOf(seatId);
+      event ??= known;
+      if (known && known !== event) return "seatIds: must be seats of one event.";
+    }
     if (!event) return undefined;
     if (eventId !== undefined && event.id !== eventId)
       return `seatIds: are seats of event ${event.id}, not of eventId ${eventId}.`;
@@ -176,6 +183,10 @@ export class Holds {
     return seatsFault(event, seatIds);
   }
 }
+
+const sectionsOf = (plans: Plan[]): Section[] => [
+  ...new Set(plans.flatMap((plan) => ("search" in plan ? plan.search.suitable : []))),
+];
 
 /** By this process's clock: only for a request that gets nothing anyway. */
 const isOnSale = ({ status, onSaleAtMs, offSaleAtMs }: CatalogueEvent) =>

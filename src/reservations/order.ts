@@ -26,10 +26,11 @@ export interface HoldRequest {
 }
 
 /** What no two requests may have in flight at once, beside seats: the key, and the buyer whose seats are counted. */
-export const claimsOf = ({ buyerId, isLimited = true, key }: HoldRequest): string[] => [
-  ...(key ? [claimOfKey(key)] : []),
-  ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
-];
+export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): string[] {
+  const claims = key ? [claimOfKey(key)] : [];
+  if (buyerId !== null && isLimited) claims.push(claimOfBuyer(buyerId));
+  return claims;
+}
 
 /** What must be sure beyond the seats of a hold; undefined where nothing must. */
 export function guardOf(

@@ -86,7 +86,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions) {
     });
 
   async function created(facts: ReservationFacts, isReplay: boolean): Promise<Response> {
-    await known(facts);
+    if (!catalogue.event(facts.eventId)) await known(facts);
     const body = {
       ...wireReservation(facts, "HELD", catalogue),
       token: tokens.of(facts.reservationId),

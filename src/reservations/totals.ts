@@ -9,10 +9,10 @@ export function quantityFault(
   event: CatalogueEvent,
   { field, quantity, tiers }: { field: string; quantity: number; tiers?: string[] | undefined },
 ): string | undefined {
-  const amounts = event.priceTiers.flatMap(({ name, amountMinor }) =>
-    tiers && !tiers.includes(name) ? [] : amountMinor,
-  );
-  return Math.max(0, ...amounts) * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
+  let dearest = 0;
+  for (const { name, amountMinor } of event.priceTiers)
+    if (amountMinor > dearest && (!tiers || tiers.includes(name))) dearest = amountMinor;
+  return dearest * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
 }
 
 /** What is against these seats together, in words. */
