@@ -127,6 +127,18 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
   return { epoch: row.epoch, snapshot: row.snapshot };
 }
 
+/**
+ * The ids of the seats that were changed by transactions not visible at that moment: those that were running then, and
+ * those that have begun since. Looked up one by one and from the snapshot's upper end, since a range from its lower end
+ * would be read in full: it grows by all that is sold for as long as somebody keeps a transaction open.
+ */
+const changedSince = (since: Moment): SQL => sql`
+  select ${seatEvents.seatId} as id from ${seatEvents}
+  where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmax(${since.snapshot}::pg_snapshot)
+  union all
+  select ${seatEvents.seatId} from ${seatEvents}
+  where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} = any(array(select pg_snapshot_xip(${since.snapshot}::pg_snapshot)))`;
+
 /** Seats that have changed since a moment, read in one snapshot, which is the next such moment. */
 export interface SeatNewsPage {
   now: Moment;
@@ -146,9 +158,7 @@ export async function readSeatNews(
 ): Promise<SeatNewsPage> {
   const { rows } = await database.execute<{ epoch: number; snapshot: string; seats: Buffer }>(sql`
     with picked as materialized (
-      select ${seatEvents.seatId} as id from ${seatEvents}
-      where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
-        and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)
+      ${changedSince(since)}
       union
       select unnest(${reservations.seatIds}) from ${reservations}
       where ${reservations.status} = 'held' and ${reservations.expiresAt} <= now()
@@ -170,9 +180,5 @@ export function readChangedSeatsAfter(
   after: number,
   limit: number,
 ): Promise<PackedSeats> {
-  const changed = sql`
-    select ${seatEvents.seatId} from ${seatEvents}
-    where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} >= pg_snapshot_xmin(${since.snapshot}::pg_snapshot)
-      and not pg_visible_in_snapshot(${seatEvents.txid}, ${since.snapshot}::pg_snapshot)`;
-  return readPacked(database, after, sql`${seats.id} in (${changed})`, limit);
+  return readPacked(database, after, sql`${seats.id} in (${changedSince(since)})`, limit);
 }

@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+import { commitReservations } from "../../src/postgres/reserve.ts";
+import { readChangedSeatsAfter, readMoment, readSeatNews } from "../../src/postgres/seats.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
 import { SeatMemory } from "../../src/seats/seat-memory.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
@@ -171,6 +174,46 @@ describe("catching up", () => {
     await keeper.catchUp();
     keeper.close();
     expect(memory.versionOf(seatId)).toBe(5);
+  });
+});
+
+describe("what has changed since a moment", () => {
+  const SOLD_SEATS = 300;
+  /** Rows of the ledger that Postgres reads for a look. */
+  const rowsRead = async (session: pg.PoolClient, look: () => Promise<unknown>) => {
+    const readSoFar = async () => {
+      const { rows } = await session.query<{ count: number }>(
+        `select (seq_tup_read + idx_tup_fetch)::int as count from pg_stat_xact_user_tables
+         where relname = 'seat_events'`,
+      );
+      return rows[0]?.count ?? 0;
+    };
+    await session.query("begin");
+    const before = await readSoFar();
+    await look();
+    const after = await readSoFar();
+    await session.query("commit");
+    return after - before;
+  };
+
+  test("is read alone, however much was sold since somebody opened a transaction that still runs", async () => {
+    const seatIds = await sale.addSeats(SOLD_SEATS);
+    const [last = 0] = await sale.addSeats(1);
+    const running = await sale.session();
+    await running.query("begin");
+    await running.query("select pg_current_xact_id()");
+    const session = await sale.session();
+    await commitReservations(session, {
+      seatIds,
+      versions: seatIds.map(() => 0),
+      reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
+      holds: seatIds.map(() => false),
+    });
+    const database = drizzle(session);
+    const since = await readMoment(database);
+    await reserve(last);
+    expect(await rowsRead(session, () => readSeatNews(database, since, [1]))).toBe(1);
+    expect(await rowsRead(session, () => readChangedSeatsAfter(database, since, 0, SOLD_SEATS))).toBe(1);
   });
 });
 
