@@ -7,6 +7,15 @@ import { Gatherer } from "./gatherer.ts";
 import type { BusyReason, ChangeOutcome } from "./outcome.ts";
 import { newsOf, type SeatNews } from "./seat-news.ts";
 
+/**
+ * How long an extension waits for the claim of its caller, where the seats that callers hold are limited. Everybody at
+ * one address has the same caller, and each of their holds takes the claim for the time of a commit: a thread's few
+ * attempts in a row may all meet one.
+ */
+const CLAIM_WAIT_MS = 500;
+/** The longest pause before it is asked for again, at random, so that two who wait do not meet again and again. */
+const CLAIM_PAUSE_LIMIT_MS = 5;
+
 export interface ChangesOptions {
   memory: SeatMemory;
   /** Hands a batch to a worker thread; rejects when the thread died. */
@@ -43,6 +52,8 @@ export type OwnerAction = Exclude<ChangeAction, "expire">;
 
 interface Pending extends ChangeRequest {
   claims: string[];
+  /** Until when it may be asked for again while somebody else has a claim that it needs. */
+  waitsUntil: number;
   /** Attempts whose answers were lost and whose outcome is not known yet. */
   lostChangeIds: string[];
   resolve(outcome: ChangeOutcome): void;
@@ -79,8 +90,13 @@ export class Changes {
     if (claims.some((claim) => this.inFlight.has(claim))) return { kind: "running" };
     return new Promise((resolve) => {
       for (const claim of claims) this.inFlight.add(claim);
-      this.gatherer.add({ ...request, claims, lostChangeIds: [], resolve });
+      const waitsUntil = this.mayWait(request) ? performance.now() + CLAIM_WAIT_MS : 0;
+      this.gatherer.add({ ...request, claims, waitsUntil, lostChangeIds: [], resolve });
     });
+  }
+
+  private mayWait({ action }: ChangeRequest): boolean {
+    return action === "extend" && (this.options.limitedCallers?.length ?? 0) > 0;
   }
 
   /** As `Batcher.refuse`. */
@@ -95,7 +111,7 @@ export class Changes {
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
     const result = await this.attempt(batch);
     answered();
-    if (result !== "doubtful") return this.tell(batch, result);
+    if (result !== "doubtful") return this.askAgain(this.tell(batch, result));
     this.options.observer.trouble("doubtful");
     await this.settle(batch);
   }
@@ -191,17 +207,31 @@ export class Changes {
     return open.filter((pending) => heldUp.has(pending) || pending.lostChangeIds.length > 0);
   }
 
-  private tell(batch: Pending[], result: Exclude<ChangeResult, "doubtful">): void {
+  /** They share the next batch with whoever has come meanwhile. The others of their batch have their answers. */
+  private async askAgain(waiting: Pending[]): Promise<void> {
+    if (waiting.length === 0) return;
+    await Bun.sleep(Math.random() * CLAIM_PAUSE_LIMIT_MS);
+    for (const pending of waiting) this.gatherer.add(pending);
+  }
+
+  /** @returns those that wait for a claim, and have no answer yet. */
+  private tell(batch: Pending[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
     const { observer } = this.options;
     if (result.databaseAway) observer.trouble("away");
     const news: SeatNews[] = [];
+    const waiting: Pending[] = [];
     for (const [index, pending] of batch.entries()) {
       const change = result.changes[index];
+      if (change?.verdict === "claimed" && performance.now() < pending.waitsUntil) {
+        waiting.push(pending);
+        continue;
+      }
       if (change && "seats" in change) news.push(...newsOf(pending.action, change));
       this.answer(pending, outcomeOf(change));
     }
     this.spread(news);
-    observer.decided(batch.length, result.transactionMs);
+    observer.decided(batch.length - waiting.length, result.transactionMs);
+    return waiting;
   }
 
   private spread(news: SeatNews[]): void {

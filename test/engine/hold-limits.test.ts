@@ -113,13 +113,18 @@ describe("the seats that one caller holds", () => {
         for (let turn = 0; turn < BUSY_TURNS; turn++) {
           const held = await till.hold({ seatIds: [seatId] }, busy);
           statuses.push(held.body.type ?? held.status);
-          if (held.status === 201) await till.act("release", held.body, tokenOf(held.body));
+          if (held.status !== 201) continue;
+          const extended = await till.act("extend", held.body, tokenOf(held.body));
+          statuses.push(extended.body.type ?? extended.status);
+          await till.act("release", held.body, tokenOf(held.body));
         }
         return statuses;
       }),
     );
     const inProgress = answers.flat().filter((answer) => answer === IN_PROGRESS);
     expect(inProgress.length).toBeLessThan((BUSY_BUYERS * BUSY_TURNS) / 100);
+    const extended = answers.flat().filter((answer) => answer === 200);
+    expect(extended.length).toBeGreaterThan((BUSY_BUYERS * BUSY_TURNS * 9) / 10);
   });
 
   test("count until their hold ends, and an extension waits for its caller's other hold to be decided", async () => {

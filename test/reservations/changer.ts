@@ -1,4 +1,5 @@
 import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
+import type { CallerKind } from "../../src/postgres/change.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import type { Recalled } from "../../src/postgres/recall.ts";
 import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
@@ -41,6 +42,7 @@ export function openChanges({
   slotCount = 1,
   batchLimitReservations = 256,
   queueLimitReservations = 1000,
+  limitedCallers = [] as CallerKind[],
 } = {}) {
   const sent: Sent[] = [];
   const news: SeatNews[] = [];
@@ -51,6 +53,7 @@ export function openChanges({
   const database = { isAway: false };
   const changes = new Changes({
     ...{ memory, slotCount, batchLimitReservations, queueLimitReservations },
+    ...(limitedCallers.length > 0 && { limitedCallers }),
     readSeats: async (ids) => {
       if (database.isAway) throw new Error("the database cannot be asked");
       return ids.map((_, index): SeatNews => [index + 1, 9, "reserved", false]);
