@@ -34,6 +34,9 @@ export const SWEEPER_CONNECTIONS = 1;
  */
 const BATCH_DEADLINE_MS = 15_000;
 
+const POOLED =
+  "a pooler gives every transaction another session (PgBouncer with pool_mode = transaction?): requests fail with 503 at random; set pool_mode = session for this database, then restart the engines (docs/operations/postgres.md)";
+
 export interface Sale {
   batcher: Batcher;
   changes: Changes;
@@ -158,6 +161,11 @@ export function openSale(
       keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
     },
     onCatalogue: (revision) => catalogue.noticed(revision),
+    onPooled: () => {
+      log.error(POOLED);
+      // By locks of sessions engines know of each other: these may be anybody's now.
+      trust.close();
+    },
   });
 
   return {

@@ -37,6 +37,19 @@ export async function refusePooledTransactions(
 const REFUSAL =
   "gives every transaction another session (PgBouncer with pool_mode = transaction?), but the engine needs its own: set pool_mode = session for this database, or use the URL of Postgres itself (docs/operations/postgres.md)";
 
+const sessions = new WeakMap<pg.ClientBase, number>();
+
+/**
+ * Whether a connection is given another session than when this was asked first: a pooler was switched to transactions
+ * while the engine ran.
+ * @param session the session's process id now.
+ */
+export function hasMoved(client: pg.ClientBase, session: number): boolean {
+  const first = sessions.get(client) ?? session;
+  sessions.set(client, first);
+  return first !== session;
+}
+
 async function sessionOf(client: pg.Client): Promise<number | undefined> {
   const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
   return rows[0]?.pid;

@@ -3,6 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { type Pulse, readPulse } from "./catalogue.ts";
 import { codeOf, faultOf, isSlow, SQLSTATE, Unsellable } from "./faults.ts";
+import { hasMoved } from "./pooler.ts";
 import { SALE_PRIVILEGES } from "./privileges.ts";
 import { awaitStandbys } from "./standbys.ts";
 
@@ -19,7 +20,20 @@ const CONDITIONS = sql.raw(`
   select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
          (select string_agg(lower(privilege) || ' on ' || needed, ', ') from (values ${NEEDED}) as n(needed, privilege)
           where not has_any_column_privilege(needed, privilege)) as missing,
-         exists (select from seats where false) as "isSeen"`);
+         exists (select from seats where false) as "isSeen", pg_backend_pid() as session`);
+
+interface Conditions extends Record<string, unknown> {
+  standby: boolean;
+  readOnly: boolean;
+  missing: string | null;
+  session: number;
+}
+
+/** What the probe has found beside that seats can be sold. */
+export interface Probed extends Pulse {
+  /** Whether the connection has another session than before, which only a pooler does. */
+  hasMoved: boolean;
+}
 
 /** Takes the locks of a sale and lets them go; nothing is written. */
 const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_keys in row exclusive mode; rollback`;
@@ -28,12 +42,10 @@ const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_k
  * Finds out whether seats can be sold, without writing anything.
  * @throws {Unsellable} if they cannot although the database answers; another error if it does not answer.
  */
-export async function probeSale(client: pg.PoolClient): Promise<Pulse> {
+export async function probeSale(client: pg.PoolClient): Promise<Probed> {
   const database = drizzle(client);
   const pulse = await readPulse(database);
-  const { rows } = await database.execute<{ standby: boolean; readOnly: boolean; missing: string | null }>(
-    CONDITIONS,
-  );
+  const { rows } = await database.execute<Conditions>(CONDITIONS);
   const [found] = rows;
   if (found?.standby) throw new Unsellable("this Postgres is a standby");
   if (found?.readOnly)
@@ -44,7 +56,7 @@ export async function probeSale(client: pg.PoolClient): Promise<Pulse> {
     throw new Unsellable("somebody keeps a table of the sale locked (pg_locks)");
   });
   await awaitStandbys(client);
-  return pulse;
+  return { ...pulse, hasMoved: found !== undefined && hasMoved(client, found.session) };
 }
 
 /**

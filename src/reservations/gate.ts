@@ -14,6 +14,8 @@ interface GateEvents {
   onNewEpoch(): void;
   /** Told at every probe. */
   onCatalogue(revision: number): void;
+  /** Told once: a pooler gives the engine's connections sessions that are not theirs. */
+  onPooled(): void;
   /** Rehearses a sale on one of the connections that sell. */
   rehearse(): Promise<ProbeFault | undefined>;
 }
@@ -39,11 +41,14 @@ export function openProbes({ config, parts, log, lifecycle }: Opening): pg.Pool 
 /** Opens the gate, which probes the database. */
 export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEvents): DatabaseGate {
   let epoch: number | undefined;
+  let isPooled = false;
   const probe = async () => {
     const now = await onFresh(probes, probeSale);
     if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
     epoch = now.epoch;
     events.onCatalogue(now.catalogueRevision);
+    if (now.hasMoved && !isPooled) events.onPooled();
+    isPooled ||= now.hasMoved;
   };
   const gate = new DatabaseGate({
     probe: () => probe().then(() => undefined, probeFaultOf),

@@ -5,7 +5,7 @@ import { createDatabase, type Database } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import { runEngine } from "./command.ts";
-import { type Engine, openEngine } from "./engines.ts";
+import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { tillAt, tokenOf } from "./reservations.ts";
 
@@ -245,21 +245,34 @@ describe("a start ends with one line that says what to do where", () => {
     "PgBouncer lends a session for one %s only",
     async (poolMode) => {
       await using own = new AsyncDisposableStack();
-      const url = await startPgBouncer(own, { ...{ program: pgbouncer ?? "", poolMode }, url: database.url });
+      const { url } = await startPgBouncer(own, {
+        ...{ program: pgbouncer ?? "", poolMode },
+        url: database.url,
+      });
       expect(await refusal({ DATABASE_URL: url })).toMatch(/^DATABASE_URL: .*pool_mode = session/);
     },
   );
 
   test.skipIf(!pgbouncer)("but it sells behind PgBouncer where each has a session of its own", async () => {
     await using own = new AsyncDisposableStack();
-    const url = await startPgBouncer(own, {
-      program: pgbouncer ?? "",
-      poolMode: "session",
+    const bouncer = await startPgBouncer(own, {
+      ...{ program: pgbouncer ?? "", poolMode: "session" },
       url: database.url,
     });
-    const engine = await openEngine(own, { DATABASE_URL: url, ...settings });
+    const engine = await openEngine(own, { DATABASE_URL: bouncer.url, ...settings });
     expect((await fetch(`${engine.url}/api/v1/bookings/reserve/20`, { method: "POST" })).status).toBe(201);
     await facts.allPublished(PUBLISHED_DEADLINE_MS);
+    // Somebody switches it while the engine runs: one line says what is wrong, once.
+    await bouncer.usePoolMode("transaction");
+    const told = () => logLines(engine).filter(({ msg }) => msg.includes("set pool_mode = session"));
+    await until(
+      async () => {
+        await fetch(`${engine.url}/api/v1/seats?limit=1`);
+        return told().length > 0;
+      },
+      { deadlineMs: PUBLISHED_DEADLINE_MS, what: "the log names the pooler's mode" },
+    );
+    expect(told()).toHaveLength(1);
   });
 
   test("it is read-only and has nothing in it yet; once it has, the engine starts and is not ready", async () => {

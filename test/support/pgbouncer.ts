@@ -16,21 +16,26 @@ export const findPgBouncer = (): string | Missing => {
   return Bun.which("pgbouncer", { PATH }) ?? findProgram("pgbouncer");
 };
 
-/** A PgBouncer with Debian's defaults in front of a database; ends with `stack`. @returns the database's URL there. */
+type PoolMode = "session" | "transaction" | "statement";
+
+export interface PgBouncer {
+  /** The database's URL there. */
+  url: string;
+  /** Switches it while it runs. */
+  usePoolMode(poolMode: PoolMode): Promise<void>;
+}
+
+/** A PgBouncer with Debian's defaults in front of a database; ends with `stack`. */
 export async function startPgBouncer(
   stack: AsyncDisposableStack,
-  {
-    program,
-    url,
-    poolMode,
-  }: { program: string; url: string; poolMode: "session" | "transaction" | "statement" },
-): Promise<string> {
+  { program, url, poolMode }: { program: string; url: string; poolMode: PoolMode },
+): Promise<PgBouncer> {
   const dir = await tempDir("pgbouncer");
   stack.defer(dir.remove);
   const { hostname, port, username, password, pathname } = new URL(url);
   const name = pathname.slice(1);
   const listenPort = await freePort();
-  const files = {
+  const filesFor = (mode: PoolMode) => ({
     "users.txt": `"${username}" "${password}"\n`,
     "pgbouncer.ini": `[databases]
 ${name} = host=${hostname} port=${port} dbname=${name}
@@ -40,15 +45,18 @@ listen_port = ${listenPort}
 unix_socket_dir =
 auth_type = plain
 auth_file = ${join(dir.path, "users.txt")}
-pool_mode = ${poolMode}
+pool_mode = ${mode}
 default_pool_size = 60
 `,
-  };
+  });
   const user = await unprivileged();
-  for (const [file, text] of Object.entries(files)) {
-    await writeFile(join(dir.path, file), text);
-    if (user) await chown(join(dir.path, file), user.uid, user.gid);
-  }
+  const writeFiles = async (mode: PoolMode) => {
+    for (const [file, text] of Object.entries(filesFor(mode))) {
+      await writeFile(join(dir.path, file), text);
+      if (user) await chown(join(dir.path, file), user.uid, user.gid);
+    }
+  };
+  await writeFiles(poolMode);
   if (user) await chown(dir.path, user.uid, user.gid);
   // PgBouncer refuses to run as root.
   const as = user ? ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"] : [];
@@ -61,5 +69,9 @@ default_pool_size = 60
   }).catch((error: unknown) => {
     throw new Error(`PgBouncer did not start:\n${child.output()}`, { cause: error });
   });
-  return pooled;
+  const usePoolMode = async (mode: PoolMode) => {
+    await writeFiles(mode);
+    process.kill(child.pid, "SIGHUP");
+  };
+  return { url: pooled, usePoolMode };
 }
