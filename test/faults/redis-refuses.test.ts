@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis as Client } from "ioredis";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
@@ -46,7 +46,43 @@ async function componentStatus(url: string, component: string): Promise<string> 
 
 const set = (redis: Client, setting: string, value: string) => redis.config("SET", setting, value);
 
+/** Values that take 40 s to load with that delay for each, and let others be answered in between. */
+const LOADED_VALUES = "2000";
+const VALUE_BYTES = "2000";
+const LOAD_DELAY_US = "20000";
+const LOAD_PIECE_BYTES = "1024";
+
+/** Loads a snapshot, as at its start, until it is told to make haste. */
+function loading(): Pick<Refusal, "begin" | "end"> {
+  let loader: Client | undefined;
+  let isLoaded: Promise<unknown> = Promise.resolve();
+  return {
+    begin: async (redis) => {
+      await set(redis, "rdbcompression", "no");
+      await set(redis, "loading-process-events-interval-bytes", LOAD_PIECE_BYTES);
+      await redis.call("DEBUG", "POPULATE", LOADED_VALUES, "filler", VALUE_BYTES);
+      await set(redis, "key-load-delay", LOAD_DELAY_US);
+      loader = redis.duplicate();
+      isLoaded = loader.call("DEBUG", "RELOAD");
+    },
+    end: async (redis) => {
+      await set(redis, "key-load-delay", "0");
+      await isLoaded;
+      loader?.disconnect();
+      await redis.flushall();
+      const [, dir = ""] = (await redis.config("GET", "dir")) as string[];
+      await rm(join(dir, "dump.rdb"));
+    },
+  };
+}
+
+/** Older ones have no settings by which loading can be slowed down. */
+const canLoadSlowly =
+  found !== undefined &&
+  Number(/v=(\d+)/.exec(Bun.spawnSync([found, "--version"]).stdout.toString())?.[1]) >= 7;
+
 const REFUSALS: Refusal[] = [
+  ...(canLoadSlowly ? [{ name: "loads its data", ...loading(), reason: /LOADING/ }] : []),
   {
     name: "is a replica",
     begin: (redis) => redis.replicaof("127.0.0.1", "1"),
@@ -110,7 +146,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     stack.defer(database.drop);
     databaseUrl = database.url;
     await (await openFacts(stack, database.url)).fill(SEATS);
-    redis = await startRedis();
+    redis = await startRedis(undefined, canLoadSlowly ? ["--enable-debug-command", "yes"] : []);
     stack.defer(() => redis.stop());
     other = await startRedis();
     stack.defer(() => other.stop());

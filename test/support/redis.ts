@@ -24,14 +24,17 @@ export interface Redis {
 /** Redis or Valkey on PATH. */
 export const findRedis = (): string | Missing => findProgram("redis-server", "valkey-server");
 
-/** A Redis of its own that keeps nothing, ready to answer. */
-export async function startRedis(port?: number): Promise<Redis> {
+/**
+ * A Redis of its own that keeps nothing, ready to answer.
+ * @param settings more of its command line.
+ */
+export async function startRedis(port?: number, settings: string[] = []): Promise<Redis> {
   const program = present(findRedis());
   const listen = port ?? (await freePort());
   const dir = await tempDir("redis");
   const child = startChild("redis", [
     ...[program, "--port", String(listen), "--bind", "127.0.0.1", "--dir", dir.path],
-    ...["--save", "", "--appendonly", "no", "--daemonize", "no"],
+    ...["--save", "", "--appendonly", "no", "--daemonize", "no", ...settings],
   ]);
   const stop = async () => {
     await child.end("SIGTERM", STOP_TIMEOUT_MS);
