@@ -118,6 +118,7 @@ export async function openEngine(
     live.refresh();
   };
   const access = openAccess(opening, {
+    databaseAnswers: sale.databaseAnswers,
     connectionOf: (request): string | undefined =>
       (apps.app.server?.requestIP(request) ?? apps.management?.server?.requestIP(request))?.address,
   });

@@ -19,6 +19,8 @@ export const KEY_CONNECTIONS = 1;
 export interface AccessNeighbours {
   /** Where the request's connection comes from; undefined when it is gone. */
   connectionOf(request: Request): string | undefined;
+  /** Whether the database can be read, as far as is known. */
+  databaseAnswers(): boolean;
 }
 
 export interface Access {
@@ -31,7 +33,7 @@ export interface Access {
 }
 
 /** Who may do what: the API keys in memory, the rate limits, and the guard that routes are written with. */
-export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours): Access {
+export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: AccessNeighbours): Access {
   const { config, parts, metrics, log, lifecycle } = opening;
   const pool = openPool(
     {
@@ -47,7 +49,7 @@ export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours)
   lifecycle.onClose("pool for API keys", () => pool.end());
   const database = drizzle(pool);
   const refusals = new FaultLog(log, "the database refuses what is asked about API keys");
-  const keys = new ApiKeys(async (ids) => {
+  const readKeys = async (ids: string[]) => {
     try {
       const found = await findApiKeys(database, ids);
       refusals.over();
@@ -56,7 +58,8 @@ export function openAccess(opening: Opening, { connectionOf }: AccessNeighbours)
       if (faultOf(error) !== "doubtful") refusals.met(error);
       throw error;
     }
-  });
+  };
+  const keys = new ApiKeys(readKeys, undefined, databaseAnswers);
   const limits = {
     address: config.rateLimitAddressRequests,
     key: config.rateLimitKeyRequests,

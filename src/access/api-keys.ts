@@ -5,8 +5,10 @@ import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
 const REFRESH_INTERVAL_MS = 1000;
 /** Beyond this it is looked up before it is believed: it may have been revoked long ago. */
 const STALE_AGE_MS = 2000;
-/** A slower database counts as away. */
+/** Nobody waits longer for what is known already. A database that answers nobody else either counts as away. */
 const LOOK_UP_TIMEOUT_MS = 500;
+/** A key that was never seen waits for so long while the database answers others: a busy machine is no outage. */
+const PATIENCE_MS = 2000;
 /** Keys remembered; those not used for the longest time are forgotten first. */
 const KEY_LIMIT = 10_000;
 /** Ids without a key, remembered for as long as a key is believed, so that whoever tries one costs one look-up. */
@@ -42,16 +44,19 @@ export class ApiKeys {
   private readonly underWay = new Map<string, PromiseWithResolvers<void>>();
   private readonly wanted = new Map<string, PromiseWithResolvers<void>>();
   private asking = false;
-  private away = false;
+  /** `late`: known keys are believed as they were, others still wait; `away`: others are refused at once. */
+  private database: "prompt" | "late" | "away" = "prompt";
   private retryAt = 0;
 
   /**
    * @param read those of the ids that there are, revoked ones too; rejects when the database is away.
    * @param now milliseconds of a clock that only goes forward.
+   * @param databaseAnswers whether the database answers others, as far as is known.
    */
   constructor(
     private readonly read: (ids: string[]) => Promise<StoredKey[]>,
     private readonly now: () => number = () => performance.now(),
+    private readonly databaseAnswers: () => boolean = () => false,
   ) {}
 
   /** Whose key this is; at once where memory knows. */
@@ -64,12 +69,12 @@ export class ApiKeys {
       if (!isApiKey(key, remembered.keyHash)) return WRONG;
       const age = now - remembered.checkedAt;
       const lookedUp = age < REFRESH_INTERVAL_MS ? undefined : this.lookUp(id, now);
-      if (age < STALE_AGE_MS || this.away || !lookedUp) return judged(id, remembered);
+      if (age < STALE_AGE_MS || this.database !== "prompt" || !lookedUp) return judged(id, remembered);
       return lookedUp.then(() => judged(id, this.known.get(id) ?? { ...remembered, isRevoked: true }));
     }
     if (now - (this.absent.get(id) ?? Number.NEGATIVE_INFINITY) < REFRESH_INTERVAL_MS) return WRONG;
     const lookedUp = this.lookUp(id, now);
-    if (this.away || !lookedUp) return UNAVAILABLE;
+    if (this.database === "away" || !lookedUp) return UNAVAILABLE;
     return lookedUp.then(() => {
       const found = this.known.get(id);
       if (found) return isApiKey(key, found.keyHash) ? judged(id, found) : WRONG;
@@ -103,7 +108,8 @@ export class ApiKeys {
   private lookUp(id: string, now: number): Promise<void> | undefined {
     const waiting = this.underWay.get(id) ?? this.wanted.get(id);
     if (waiting) return waiting.promise;
-    if ((this.away && now < this.retryAt) || this.wanted.size >= WANTED_LIMIT) return undefined;
+    if (this.database === "away" && now < this.retryAt) return undefined;
+    if (this.wanted.size >= WANTED_LIMIT) return undefined;
     const lookedUp = Promise.withResolvers<void>();
     this.wanted.set(id, lookedUp);
     if (!this.asking) void this.askForAll();
@@ -123,19 +129,30 @@ export class ApiKeys {
   }
 
   private async ask(ids: string[]): Promise<void> {
-    const timer = setTimeout(() => this.giveUp(), LOOK_UP_TIMEOUT_MS);
+    let waitedMs = 0;
+    const timer = setInterval(() => {
+      waitedMs += LOOK_UP_TIMEOUT_MS;
+      if (waitedMs < PATIENCE_MS && this.databaseAnswers()) this.believe();
+      else this.giveUp();
+    }, LOOK_UP_TIMEOUT_MS);
     try {
       this.learn(ids, await this.read(ids));
-      this.away = false;
+      this.database = "prompt";
     } catch {
       this.giveUp();
     }
-    clearTimeout(timer);
+    clearInterval(timer);
+  }
+
+  /** Keys that are known wait no longer. */
+  private believe(): void {
+    this.database = "late";
+    for (const [id, waiting] of [...this.underWay, ...this.wanted]) if (this.known.has(id)) waiting.resolve();
   }
 
   /** Nobody waits any longer; what is under way is still believed when it comes after all. */
   private giveUp(): void {
-    this.away = true;
+    this.database = "away";
     this.retryAt = this.now() + REFRESH_INTERVAL_MS;
     for (const waiting of [...this.underWay.values(), ...this.wanted.values()]) waiting.resolve();
     this.wanted.clear();

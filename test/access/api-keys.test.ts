@@ -164,6 +164,36 @@ describe("the API keys in memory", () => {
     expect(keys.find(key)).toMatchObject({ kind: "known" });
   });
 
+  test("wait longer for a key that they never saw while the database answers others, and for that only", async () => {
+    let answers = true;
+    let isRead = Promise.withResolvers<void>();
+    const slow = new ApiKeys(
+      (ids) => isRead.promise.then(() => table.read(ids)),
+      () => now,
+      () => answers,
+    );
+    const [known, unknown, other] = [table.add(), table.add(), table.add()];
+    isRead.resolve();
+    await slow.find(known.key);
+    isRead = Promise.withResolvers();
+    now += 10_000;
+    const startedAt = performance.now();
+    const waiting = slow.find(unknown.key);
+    let isTold = false;
+    void Promise.resolve(waiting).then(() => {
+      isTold = true;
+    });
+    expect(await slow.find(known.key)).toMatchObject({ kind: "known" });
+    expect(performance.now() - startedAt).toBeWithin(400, 1500);
+    expect(isTold).toBe(false);
+    isRead.resolve();
+    expect(await waiting).toMatchObject({ kind: "known", keyId: unknown.id });
+    // One that answers nobody is away.
+    isRead = Promise.withResolvers();
+    answers = false;
+    expect(await slow.find(other.key)).toEqual({ kind: "unavailable" });
+  });
+
   test("look up again what was told to be forgotten", async () => {
     const { id, key, row } = table.add();
     await keys.find(key);
