@@ -163,7 +163,7 @@ export function openSale(
     onCatalogue: (revision) => catalogue.noticed(revision),
     onPooled: () => {
       log.error(POOLED);
-      // By locks of sessions engines know of each other: these may be anybody's now.
+      // Engines find each other by the locks of their sessions, which may now be anybody's.
       trust.close();
     },
   });

@@ -5,9 +5,9 @@ import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
 const REFRESH_INTERVAL_MS = 1000;
 /** Beyond this it is looked up before it is believed: it may have been revoked long ago. */
 const STALE_AGE_MS = 2000;
-/** Nobody waits longer for what is known already. A database that answers nobody else either counts as away. */
+/** The longest wait for a key that is already known. If the database answers nobody else either, it counts as away. */
 const LOOK_UP_TIMEOUT_MS = 500;
-/** A key that was never seen waits for so long while the database answers others: a busy machine is no outage. */
+/** The longest wait for a key that was never seen, while the database answers others: a busy machine is not an outage. */
 const PATIENCE_MS = 2000;
 /** Keys remembered; those not used for the longest time are forgotten first. */
 const KEY_LIMIT = 10_000;
@@ -44,7 +44,7 @@ export class ApiKeys {
   private readonly underWay = new Map<string, PromiseWithResolvers<void>>();
   private readonly wanted = new Map<string, PromiseWithResolvers<void>>();
   private asking = false;
-  /** `late`: known keys are believed as they were, others still wait; `away`: others are refused at once. */
+  /** `late`: known keys count as they were, others still wait. `away`: others are refused at once. */
   private database: "prompt" | "late" | "away" = "prompt";
   private retryAt = 0;
 
@@ -144,7 +144,7 @@ export class ApiKeys {
     clearInterval(timer);
   }
 
-  /** Keys that are known wait no longer. */
+  /** Known keys stop waiting. */
   private believe(): void {
     this.database = "late";
     for (const [id, waiting] of [...this.underWay, ...this.wanted]) if (this.known.has(id)) waiting.resolve();

@@ -28,7 +28,7 @@ export function clientAddress(
 }
 
 /** A server of both families gives the address of an IPv4 client as an IPv6 one (`::ffff:192.0.2.1`). */
-const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
+export const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
 
 function bare(entry: string): string {
   const [, bracketed, beforePort] = WITH_PORT.exec(entry) ?? [];

@@ -1,10 +1,8 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { networkOf } from "./client-address.ts";
+import { networkOf, unmapped } from "./client-address.ts";
 
 /** Wider prefixes would deny whole countries. Narrower ones would deny nobody: a client may use any address of its /64. */
 const BITS = { v4: { least: 8, most: 32 }, v6: { least: 16, most: 64 } } as const;
-
-const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 export interface Network {
   /** The same for all addresses of the network and for no others. For one client's network it is what `networkOf` returns. */
@@ -36,13 +34,13 @@ export function prefixOf(address: string, bits: number): Network | undefined {
 }
 
 function familyOf(address: string): "v4" | "v6" | undefined {
-  if (isIPv4(address) || MAPPED_IPV4.test(address)) return "v4";
+  if (isIPv4(unmapped(address))) return "v4";
   return isIPv6(address) ? "v6" : undefined;
 }
 
 function bytesOf(address: string): number[] {
-  const v4 = isIPv4(address) ? address : MAPPED_IPV4.exec(address)?.[1];
-  if (v4 !== undefined) return v4.split(".").map(Number);
+  const plain = unmapped(address);
+  if (isIPv4(plain)) return plain.split(".").map(Number);
   // The first 64 bits; no prefix is longer.
   const groups = networkOf(address).replace("::/64", "").split(":");
   return groups.flatMap((group) => {

@@ -3,6 +3,7 @@ import { guardResponses, keyWelcome } from "../access/openapi.ts";
 import { problemResponse } from "../http/openapi.ts";
 import { eventIdParameter } from "./event-openapi.ts";
 import { MAP_AGE_MS, MAP_AGE_SEATS } from "./map-cache.ts";
+import { PAST_TOO_COSTLY } from "./past-map.ts";
 
 const sectionProperties: Record<string, object> = {
   sectionId: { type: "integer" },
@@ -88,8 +89,7 @@ export const mapDetail: DocumentDecoration = {
     ]),
     404: problemResponse("There is no such event.", ["event-not-found"]),
     422: problemResponse("The event has changed too often for anybody but a seller to look into its past.", {
-      "request-too-costly":
-        "at: the seats of this event have changed more than 60000 times; only a seller's API key may look into their past.",
+      "request-too-costly": PAST_TOO_COSTLY,
     }),
     503: problemResponse("The database would have to be asked, and cannot be now.", ["unavailable"]),
   },

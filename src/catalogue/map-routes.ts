@@ -9,7 +9,7 @@ import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { mapDetail } from "./map-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
-import { countPastRows, pastMap } from "./past-map.ts";
+import { countPastRows, PAST_LIMIT_ROWS, PAST_TOO_COSTLY, pastMap } from "./past-map.ts";
 import type { SeatMap } from "./seat-map.ts";
 
 const BINARY = "application/octet-stream";
@@ -22,8 +22,6 @@ const OF_JUST_NOW = "no-store";
 /** Longer than any transaction that changes a seat may last. */
 const SETTLED_AFTER_MS = 60_000;
 
-/** The most ledger rows that one request for the past reads, except a seller's: 100 ms of Postgres. */
-const PAST_LIMIT_ROWS = 60_000;
 /** Ledger rows that are read in a millisecond, which is one unit of a rate limit. */
 const PAST_ROWS_PER_UNIT = 600;
 /** Requests for the past at once, the running one included. */
@@ -51,12 +49,7 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
       return problem("invalid-request", `at: must not be before ${madeAt}, when the event was made.`);
     }
     const rows = await countPastRows(database, event, PAST_LIMIT_ROWS + 1);
-    if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) {
-      return problem(
-        "request-too-costly",
-        `at: the seats of this event have changed more than ${PAST_LIMIT_ROWS} times; only a seller's API key may look into their past.`,
-      );
-    }
+    if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) return problem("request-too-costly", PAST_TOO_COSTLY);
     guard.charge(request, rows / PAST_ROWS_PER_UNIT);
     const map = await inTurn(() => pastMap(database, event, atMs));
     if (!map) return problem("unavailable", "Too many look into the past now.", { "retry-after": "1" });

@@ -7,6 +7,11 @@ import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 const RANGE_LIMIT_SEATS = 50_000;
 const WORD_BYTES = 4;
 
+/** The most ledger rows that one request for the past reads, except a seller's: 100 ms of Postgres. */
+export const PAST_LIMIT_ROWS = 60_000;
+
+export const PAST_TOO_COSTLY = `at: the seats of this event have changed more than ${PAST_LIMIT_ROWS} times; only a seller's API key may look into their past.`;
+
 /** Counts the ledger rows of an event, up to a limit. */
 export async function countPastRows(
   database: NodePgDatabase,

@@ -3,7 +3,7 @@ import { asksToClose } from "./last-responses.ts";
 import { problem } from "./problem.ts";
 import { requestIdOf } from "./request-id.ts";
 
-/** Other schemes are the business of a proxy in front. A header that is sent twice comes joined with a comma. */
+/** Other schemes are for a proxy in front. A header that was sent twice arrives joined with a comma. */
 const BEARER_SCHEME = /(?:^|,\s*)bearer(?:\s|$)/i;
 export const BEARER = /^Bearer +(\S+) *$/i;
 
@@ -11,7 +11,7 @@ export type Handler = (request: Request) => Response | Promise<Response>;
 
 /** A host name or address, with a port where it has one. Two Host headers are joined with a comma. */
 const HOST = /^[\w.:~%!$&'()*+;=[\]-]*$/;
-/** Compared one by one: faster than a set. */
+/** Comparisons are faster than a set. */
 const isSafe = (method: string) =>
   method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
 
@@ -22,11 +22,11 @@ export interface RequestRulesOptions {
 }
 
 /**
- * The rules that every request has to keep, whatever its route. They run before each route's handler, the reserve
- * route's too, so each header is looked up once (40 to 70 ns).
+ * The rules for every request, whatever its route. They run before each route's handler, the reserve route's included, so
+ * each header is looked up only once (40 to 70 ns).
  */
 export class RequestRules {
-  /** Nearly all requests name the same one. */
+  /** Nearly all requests have the same Host. */
   private lastFairHost: string | null = null;
 
   constructor(private readonly options: RequestRulesOptions) {}
@@ -35,7 +35,7 @@ export class RequestRules {
   readonly handlerOf = (handler: Handler, request: Request): Handler =>
     this.answer(handler, request, this.refusalOf(request));
 
-  /** The handler of a request that no route takes: it changes nothing, so only its Host has to be fair. */
+  /** The handler of a request that matches no route. It changes nothing, so only its Host is checked. */
   readonly unroutedHandlerOf = (handler: Handler, request: Request): Handler =>
     this.answer(handler, request, this.hostFaultOf(request));
 
@@ -72,7 +72,7 @@ export class RequestRules {
     return undefined;
   }
 
-  /** Whether there is no other header than Host and a fair length: no credential, no origin. Saves most look-ups. */
+  /** Whether the only headers are Host and an allowed length, so no key and no origin. Saves most look-ups. */
   private isBare({ headers, url }: Request): boolean {
     if (headers.count > 2 || !headers.has("host")) return false;
     const length = headers.get("content-length");
@@ -107,15 +107,15 @@ const invalid = (detail: string) => problem("invalid-request", detail);
 export const bodyTooLarge = (limitBytes: number) =>
   problem("body-too-large", `body: must have at most ${limitBytes} bytes (BODY_LIMIT_BYTES).`);
 
-/** More than any proxy lets through whose own limit was not lifted (nginx: 1 MiB). */
+/** More than a proxy passes on by default (nginx: 1 MiB). */
 const DISCARDED_LIMIT_BYTES = 64 * 1024 * 1024;
-/** For who goes on sending; whoever stops is disconnected by Bun, as anywhere in a request. */
+/** For a client that keeps sending; Bun disconnects one that stops. */
 const DISCARDING_LIMIT_MS = 5000;
 
 /**
- * The refusal of a body, none of which is kept. It is sent at once where the connection stays: Bun throws away the
- * rest as it comes, and disconnects who has not sent all of it within IDLE_TIMEOUT_SECONDS. A connection that is to
- * be closed waits for the rest: closing it with bytes unread resets it, the refusal is lost, and a proxy answers 502.
+ * The refusal of a body, which is not kept. If the connection stays open, the refusal is sent at once: Bun discards the
+ * rest as it arrives, and disconnects a client that has not sent all of it within IDLE_TIMEOUT_SECONDS. A connection that
+ * will be closed waits for the rest: closing it with unread bytes resets it, the refusal is lost, and a proxy answers 502.
  */
 export async function refusalOfBody(request: Request, refusal: Response): Promise<Response> {
   if (!asksToClose(request)) return refusal;
@@ -130,7 +130,7 @@ export async function refusalOfBody(request: Request, refusal: Response): Promis
 
 const SHOWN_NAME_LIMIT = 60;
 
-/** The name of the first query parameter, as it was written; undefined where the query is empty. */
+/** The name of the first query parameter, as it was written; undefined if the query is empty. */
 function firstParameterOf(url: string): string | undefined {
   const start = url.indexOf("?");
   if (start === -1) return undefined;

@@ -2,18 +2,16 @@ import {
   type Admin,
   CompressionTypes,
   type ICustomPartitioner,
-  Kafka,
-  type KafkaConfig,
+  type Kafka,
   KafkaJSProtocolError,
-  logLevel,
   Partitioners,
   type PartitionMetadata,
   type Producer,
-  type SASLOptions,
 } from "kafkajs";
 import { TOPIC } from "../config.ts";
 import type { KafkaSecurity } from "../credentials/relations.ts";
 import type { EventSink, OutgoingEvent, Partitions } from "../ledger/sink.ts";
+import { hasTopic, kafkaClient, readPartitionCount, sinkNameAt, withAdmin } from "./client.ts";
 import { findLaggards } from "./consumer-groups.ts";
 import { SendSize } from "./send-size.ts";
 
@@ -29,7 +27,7 @@ const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
 /**
- * Connects to Kafka and makes the topic where it is missing. One request in flight at a time keeps the
+ * Connects to Kafka and creates the topic if it is missing. One request in flight at a time keeps the
  * order; idempotence costs nothing here and spares consumers most duplicates. kafkajs is not maintained
  * any more: nothing outside this folder imports it, and after any error the caller opens a new sink. It is used with
  * `patches/`: a buffer a record instead of one a header, and no copy of all messages for each message
@@ -42,16 +40,14 @@ export async function openKafkaSink(
   security: KafkaSecurity = {},
   size = new SendSize(Number.MAX_SAFE_INTEGER),
 ): Promise<EventSink> {
-  const kafka = new Kafka({
+  const kafka = kafkaClient(security, {
     clientId: "sentinel",
     brokers,
+    retry: FEW_RETRIES,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: FEW_RETRIES,
-    logLevel: logLevel.NOTHING,
-    ...connectionOf(security),
   });
-  const { clusterId, partitionCount } = await prepareTopic(kafka);
+  const { name, partitionCount } = await prepareTopic(kafka);
   const partitions = new TopicPartitions(kafka, partitionCount);
   let producer = await openProducer(kafka, partitions);
   let spreadOver = partitions.used;
@@ -76,7 +72,7 @@ export async function openKafkaSink(
     }
   };
   return {
-    name: `kafka:${clusterId}/${TOPIC}`,
+    name,
     partitions,
     publish: async (events) => {
       partitions.assertUsable();
@@ -151,7 +147,7 @@ class TopicPartitions implements Partitions {
     const { current, wanted } = this;
     if (current < wanted)
       throw new Error(
-        `${TOPIC} has ${current} partitions, and its events are spread over ${wanted}: give it ${wanted} again, or see bun start topic --help`,
+        `${TOPIC} has ${current} partitions, and its events are spread over ${wanted}: give it ${wanted} again, or confirm the new number (docs/operations/kafka.md)`,
       );
   }
 
@@ -200,41 +196,20 @@ function tooLargeAlone(event: OutgoingEvent | undefined): Error {
 }
 
 async function endsOfTopic(admin: Admin): Promise<{ partition: number; high: string }[]> {
-  if (!(await admin.listTopics()).includes(TOPIC)) return [];
-  return admin.fetchTopicOffsets(TOPIC);
+  return (await hasTopic(admin)) ? admin.fetchTopicOffsets(TOPIC) : [];
 }
 
-/** As kafkajs wants it; with TLS it verifies the broker's certificate and its name. */
-export const connectionOf = ({ tls, sasl }: KafkaSecurity): Pick<KafkaConfig, "ssl" | "sasl"> => ({
-  ...(tls && { ssl: { ...tls } }),
-  // Its type has one form for each mechanism, and all have the same fields.
-  ...(sasl && { sasl: sasl as SASLOptions }),
-});
-
-/** @returns the cluster's id, which the cursor is kept under, and how many partitions the topic has. */
-async function prepareTopic(kafka: Kafka): Promise<{ clusterId: string; partitionCount: number }> {
+/** Creates the topic if it is missing. @returns the sink's name, and how many partitions the topic has. */
+async function prepareTopic(kafka: Kafka): Promise<{ name: string; partitionCount: number }> {
   return withAdmin(kafka, async (admin) => {
-    const { clusterId } = await admin.describeCluster();
-    const topics = await admin.listTopics();
-    if (!topics.includes(TOPIC)) {
+    const name = await sinkNameAt(admin);
+    if (!(await hasTopic(admin))) {
       // -1: as many replicas as the broker's own default says.
       await admin.createTopics({
         topics: [{ topic: TOPIC, numPartitions: PARTITION_COUNT, replicationFactor: -1 }],
         waitForLeaders: true,
       });
     }
-    const [topic] = (await admin.fetchTopicMetadata({ topics: [TOPIC] })).topics;
-    if (!topic) throw new Error(`the brokers do not describe ${TOPIC}`);
-    return { clusterId, partitionCount: topic.partitions.length };
+    return { name, partitionCount: await readPartitionCount(admin) };
   });
-}
-
-async function withAdmin<Result>(kafka: Kafka, work: (admin: Admin) => Promise<Result>): Promise<Result> {
-  const admin = kafka.admin({ retry: FEW_RETRIES });
-  await admin.connect();
-  try {
-    return await work(admin);
-  } finally {
-    await admin.disconnect();
-  }
 }

@@ -1,8 +1,8 @@
-import { type Admin, Kafka, logLevel } from "kafkajs";
+import type { Admin, Kafka } from "kafkajs";
 import { TOPIC } from "../config.ts";
 import type { KafkaSecurity } from "../credentials/relations.ts";
 import type { EventStore, StoredEvent } from "../ledger/verify/event-store.ts";
-import { connectionOf } from "./kafka-sink.ts";
+import { hasTopic, kafkaClient, sinkNameAt } from "./client.ts";
 
 const TIMEOUT_MS = 5000;
 /** Within the limit of silence, so that the client's own words come first. */
@@ -22,22 +22,20 @@ type Ends = Map<number, number>;
  * @throws when no broker answers; when the topic is missing it is empty.
  */
 export async function openTopicReader(brokers: string[], security: KafkaSecurity = {}): Promise<EventStore> {
-  const kafka = new Kafka({
+  const kafka = kafkaClient(security, {
     clientId: "sentinel-verify",
     brokers,
+    retry: FEW_RETRIES,
     connectionTimeout: TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: FEW_RETRIES,
-    logLevel: logLevel.NOTHING,
-    ...connectionOf(security),
   });
   const admin = kafka.admin();
   await admin.connect();
   try {
-    const { clusterId } = await admin.describeCluster();
+    const sink = await sinkNameAt(admin);
     const { ends: settled, removedCount } = await offsetsOf(admin);
     return {
-      sink: `kafka:${clusterId}/${TOPIC}`,
+      sink,
       removedCount,
       read: async (visit) => readToEnd(kafka, admin, (await offsetsOf(admin)).ends, settled, visit),
       close: () => admin.disconnect(),
@@ -51,7 +49,7 @@ export async function openTopicReader(brokers: string[], security: KafkaSecurity
 async function offsetsOf(admin: Admin): Promise<{ ends: Ends; removedCount: number }> {
   const ends: Ends = new Map();
   let removedCount = 0;
-  if (!(await admin.listTopics()).includes(TOPIC)) return { ends, removedCount };
+  if (!(await hasTopic(admin))) return { ends, removedCount };
   for (const { partition, high, low } of await admin.fetchTopicOffsets(TOPIC)) {
     removedCount += Number(low);
     if (Number(high) > Number(low)) ends.set(partition, Number(high));

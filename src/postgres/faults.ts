@@ -49,9 +49,18 @@ const TIMED_OUT = /timeout/i;
 export function isSlow(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined) return code === SQLSTATE.queryCanceled;
-  // Drizzle wraps it in an error whose message is the statement.
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const cause = causeOf(error);
   return cause instanceof Error && !("code" in cause) && TIMED_OUT.test(cause.message);
+}
+
+/** Drizzle wraps an error in another one whose message is the statement. */
+const causeOf = (error: unknown): unknown =>
+  error instanceof Error && error.cause instanceof Error ? error.cause : error;
+
+/** What the server or the driver said. */
+export function causeMessageOf(error: unknown): string {
+  const cause = causeOf(error);
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Whether the connection broke: the server neither reported an error nor was merely slow. */

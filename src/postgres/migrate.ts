@@ -7,7 +7,7 @@ import { ensureCallerIndex } from "./caller-index.ts";
 import { openUnpooled } from "./connect.ts";
 import { ADVISORY_LOCKS, enterEpoch } from "./epoch.ts";
 import { createEvent } from "./event-writes.ts";
-import { codeOf, SQLSTATE } from "./faults.ts";
+import { causeMessageOf, codeOf, SQLSTATE } from "./faults.ts";
 import { applyMigrations, MIGRATION_TIMEOUT_MS, readMigrationState } from "./migrations.ts";
 import { refusePooledTransactions } from "./pooler.ts";
 import { events, secrets } from "./schema.ts";
@@ -114,7 +114,7 @@ async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>
     switch (codeOf(error)) {
       case SQLSTATE.insufficientPrivilege:
         throw new UnusableDatabase(
-          `does not let role "${facts.role}" do what is needed (${reasonOf(error)}): run the command "migrate --grant ${facts.role}" with the URL of the role that owns the tables (docs/operations/postgres.md)`,
+          `does not let role "${facts.role}" do what is needed (${causeMessageOf(error)}): run the command "migrate --grant ${facts.role}" with the URL of the role that owns the tables (docs/operations/postgres.md)`,
           { cause: error },
         );
       case SQLSTATE.readOnlyTransaction:
@@ -131,12 +131,6 @@ async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>
         throw error;
     }
   }
-}
-
-/** What the server said; Drizzle wraps it in an error whose message is the statement. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Made once; under the lock of the migrations, so that all processes get the same. */

@@ -40,8 +40,8 @@ const REFUSAL =
 const sessions = new WeakMap<pg.ClientBase, number>();
 
 /**
- * Whether a connection is given another session than when this was asked first: a pooler was switched to transactions
- * while the engine ran.
+ * Whether a connection has another session than at the first call: a pooler was switched to transactions while the engine
+ * ran.
  * @param session the session's process id now.
  */
 export function hasMoved(client: pg.ClientBase, session: number): boolean {

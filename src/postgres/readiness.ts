@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { type Pulse, readPulse } from "./catalogue.ts";
-import { codeOf, faultOf, isSlow, SQLSTATE, Unsellable } from "./faults.ts";
+import { causeMessageOf, codeOf, faultOf, isSlow, SQLSTATE, Unsellable } from "./faults.ts";
 import { hasMoved } from "./pooler.ts";
 import { SALE_PRIVILEGES } from "./privileges.ts";
 import { awaitStandbys } from "./standbys.ts";
@@ -29,7 +29,7 @@ interface Conditions extends Record<string, unknown> {
   session: number;
 }
 
-/** What the probe has found beside that seats can be sold. */
+/** What the probe has found besides that seats can be sold. */
 export interface Probed extends Pulse {
   /** Whether the connection has another session than before, which only a pooler does. */
   hasMoved: boolean;
@@ -76,9 +76,7 @@ export async function rehearseSale(client: pg.PoolClient): Promise<void> {
 
 /** Says what a failed probe or rehearsal means. */
 export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "slow"; reason: string } {
-  // What the server said: Drizzle wraps it in an error whose message is the statement.
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = causeMessageOf(error);
   if (error instanceof Unsellable) return { kind: "unsellable", reason };
   if (isSlow(error)) return { kind: "slow", reason };
   if (codeOf(error) === SQLSTATE.lockNotAvailable)

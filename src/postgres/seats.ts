@@ -128,9 +128,9 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
 }
 
 /**
- * The ids of the seats that were changed by transactions not visible at that moment: those that were running then, and
- * those that have begun since. Looked up one by one and from the snapshot's upper end, since a range from its lower end
- * would be read in full: it grows by all that is sold for as long as somebody keeps a transaction open.
+ * The ids of the seats that were changed by transactions not visible at that moment: those that were running then, looked up
+ * one by one, and those that have begun since, from the snapshot's upper end. A range from its lower end would be read in
+ * full, and it grows with every sale while somebody keeps a transaction open.
  */
 const changedSince = (since: Moment): SQL => sql`
   select ${seatEvents.seatId} as id from ${seatEvents}

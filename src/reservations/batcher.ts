@@ -116,14 +116,14 @@ export class Batcher {
     });
   }
 
-  /** Those of these seats that are sold for good, as far as memory knows and may be trusted. */
+  /** Those of the seats that are sold for good, as far as memory knows and may be trusted. */
   goneOf(seatIds: SeatId[]): SeatId[] {
     return this.options.mayTrustMemory()
       ? seatIds.filter((seatId) => this.options.memory.isGone(seatId))
       : [];
   }
 
-  /** What a hold can be answered without asking the database; undefined when it has to be asked. */
+  /** The refusal of a hold that needs no database; undefined when the database has to be asked. */
   refusalOf(request: HoldRequest, claims = claimsOf(request)): HoldOutcome | undefined {
     const { seatIds, key } = request;
     const gone = key ? [] : this.goneOf(seatIds);

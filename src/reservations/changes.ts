@@ -8,12 +8,12 @@ import type { BusyReason, ChangeOutcome } from "./outcome.ts";
 import { newsOf, type SeatNews } from "./seat-news.ts";
 
 /**
- * How long an extension waits for the claim of its caller, where the seats that callers hold are limited. Everybody at
- * one address has the same caller, and each of their holds takes the claim for the time of a commit: a thread's few
- * attempts in a row may all meet one.
+ * How long an extension waits for its caller's claim, if the seats that callers hold are limited. All clients at one
+ * address are the same caller, and each of their holds takes the claim for the time of a commit. A thread's few attempts
+ * in a row may all meet one.
  */
 const CLAIM_WAIT_MS = 500;
-/** The longest pause before it is asked for again, at random, so that two who wait do not meet again and again. */
+/** The longest random pause before the next attempt; random, so that two waiting requests do not meet again and again. */
 const CLAIM_PAUSE_LIMIT_MS = 5;
 
 export interface ChangesOptions {
@@ -52,7 +52,7 @@ export type OwnerAction = Exclude<ChangeAction, "expire">;
 
 interface Pending extends ChangeRequest {
   claims: string[];
-  /** Until when it may be asked for again while somebody else has a claim that it needs. */
+  /** Until when it may be repeated while another request has a claim that it needs. */
   waitsUntil: number;
   /** Attempts whose answers were lost and whose outcome is not known yet. */
   lostChangeIds: string[];
@@ -207,7 +207,7 @@ export class Changes {
     return open.filter((pending) => heldUp.has(pending) || pending.lostChangeIds.length > 0);
   }
 
-  /** They share the next batch with whoever has come meanwhile. The others of their batch have their answers. */
+  /** Adds them to the next batch, with the requests that have arrived meanwhile. The rest of their batch is answered. */
   private async askAgain(waiting: Pending[]): Promise<void> {
     if (waiting.length === 0) return;
     await Bun.sleep(Math.random() * CLAIM_PAUSE_LIMIT_MS);

@@ -14,7 +14,7 @@ interface GateEvents {
   onNewEpoch(): void;
   /** Told at every probe. */
   onCatalogue(revision: number): void;
-  /** Told once: a pooler gives the engine's connections sessions that are not theirs. */
+  /** Called once, when a pooler gives the engine's connections sessions that are not theirs. */
   onPooled(): void;
   /** Rehearses a sale on one of the connections that sell. */
   rehearse(): Promise<ProbeFault | undefined>;

@@ -20,8 +20,8 @@ export interface HoldsOptions {
   /** The event, read from the database where memory does not know it. */
   findEvent(eventId: number): Promise<CatalogueEvent | undefined>;
   /**
-   * Brings into memory which seats of these sections are free; false where that cannot be had in time. One look a
-   * request serves all of its wishes.
+   * Brings into memory which seats of these sections are free; false if that takes too long. One look a request serves all
+   * of its wishes.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: who has nothing to say has succeeded
   refresh(sections: Section[]): Promise<boolean | void>;
@@ -48,20 +48,20 @@ const MAY_BE_REPLAYED: HoldResult["kind"][] = [
 /** A wish made ready: seats that were named, or a search for some. */
 type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent };
 
-/** Who asks, and with which key. */
+/** The caller of a request, and its key. */
 interface Asked {
   key: KeyClaim | null;
   caller: string | null;
 }
 
-/** What the wishes of one request share. */
+/** State that the wishes of one request share. */
 interface Choice {
   body: HoldBody;
   asked: Asked;
   budget: SearchBudget;
-  /** Of all its searches. */
+  /** The sections of all its searches. */
   sections: Section[];
-  /** Whether the database was asked what is free, since the request came. */
+  /** Whether the database was asked what is free since the request arrived. */
   hasLooked: boolean;
 }
 

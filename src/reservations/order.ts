@@ -21,18 +21,18 @@ export interface HoldRequest {
   /** False where the event is known to have no limit for its buyers. */
   isLimited?: boolean;
   key: KeyClaim | null;
-  /** Who asks, as `reservations.caller`. */
+  /** The caller, as `reservations.caller` keeps it. */
   caller?: string | null;
 }
 
-/** What no two requests may have in flight at once, beside seats: the key, and the buyer whose seats are counted. */
+/** What two requests must not have in flight at once, besides seats: the key, and the buyer whose seats are counted. */
 export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): string[] {
   const claims = key ? [claimOfKey(key)] : [];
   if (buyerId !== null && isLimited) claims.push(claimOfBuyer(buyerId));
   return claims;
 }
 
-/** What must be sure beyond the seats of a hold; undefined where nothing must. */
+/** What has to be checked under a claim beside the seats of a hold; undefined if nothing has to. */
 export function guardOf(
   reservationId: string,
   { buyerId, isLimited = true, key, caller }: HoldRequest,
@@ -63,7 +63,7 @@ export interface HoldOrder {
 
 export type Order = ReserveOrder | HoldOrder;
 
-/** A batch in columns, one value a seat, as the statement takes it. */
+/** A batch as the columns of the statement, one value a seat. */
 export function columnsOf(batch: Order[]) {
   const seatIds: SeatId[] = [];
   const reservationIds: string[] = [];

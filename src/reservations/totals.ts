@@ -1,10 +1,10 @@
 import type { CatalogueEvent } from "../catalogue/catalogue.ts";
 import type { SeatId } from "../seats/seat-id.ts";
 
-/** Beyond it a JSON number is not exact, so a total beyond it could not be told. */
+/** The largest integer that a JSON number carries exactly; a larger total could not be shown. */
 const TOTAL_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
-/** What is against so many seats of an event together, in words; nearly every event has nothing. */
+/** Says why an event's seats may be too expensive together, judged by the highest price; undefined for nearly every event. */
 export function quantityFault(
   event: CatalogueEvent,
   { field, quantity, tiers }: { field: string; quantity: number; tiers?: string[] | undefined },
@@ -15,11 +15,11 @@ export function quantityFault(
   return dearest * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
 }
 
-/** What is against these seats together, in words. */
+/** Says why these seats are too expensive together; undefined if they are not. */
 export function seatsFault(event: CatalogueEvent, seatIds: SeatId[]): string | undefined {
   const field = "seatIds";
   if (quantityFault(event, { field, quantity: seatIds.length }) === undefined) return undefined;
-  // Each is at most 2^53 - 1, so that the sum is off by little where it is not exact: beyond the limit in any case.
+  // Each amount is at most 2^53 - 1. If the sum is not exact, it is beyond the limit anyway.
   const total = seatIds.reduce((sum, seatId) => sum + amountOf(event, seatId), 0);
   return total > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
 }

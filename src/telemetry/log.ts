@@ -9,7 +9,7 @@ export type { Logger };
  * possible, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by `originOf`.
  */
 export function createLog(level: string, thread: string): Logger {
-  const base = { name: "sentinel", thread };
+  const base = { name: "sentinel", pid: process.pid, thread };
   const output = new LogOutput(openStandardOutput(), (lines) =>
     log.warn({ lines }, "log lines were dropped while nobody read the log or its disk was full"),
   );

@@ -52,6 +52,7 @@ const linesOf = ({ output }: Pick<Engine, "output">) =>
 export interface LogLine {
   level: number;
   time: string;
+  pid: number;
   thread: string;
   msg: string;
   redis?: string;

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openEngine } from "./engines.ts";
 import {
   type Answer,
   expectProblem,
@@ -8,9 +7,7 @@ import {
   openTheatre,
   type Theatre,
   type Till,
-  tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 setDefaultTimeout(60_000);
@@ -37,10 +34,11 @@ describe("the seats that one caller holds", () => {
     theatre = await openTheatre(stack);
     house = await theatre.addEvent({ rows: 60, seatsPerRow: 10 });
     const env = {
-      ...{ DATABASE_URL: theatre.databaseUrl, TRUSTED_PROXY_COUNT: "1", ...UNLIMITED },
-      ...{ HOLD_LIMIT_ADDRESS_SEATS: String(ADDRESS_SEATS), HOLD_LIMIT_KEY_SEATS: String(KEY_SEATS) },
+      TRUSTED_PROXY_COUNT: "1",
+      HOLD_LIMIT_ADDRESS_SEATS: String(ADDRESS_SEATS),
+      HOLD_LIMIT_KEY_SEATS: String(KEY_SEATS),
     };
-    tills = await Promise.all([0, 1].map(async () => tillAt((await openEngine(stack, env)).url)));
+    tills = await Promise.all([theatre.openTill(env), theatre.openTill(env)]);
     seller = await theatre.key("seller");
     busy = await theatre.key("seller");
   });

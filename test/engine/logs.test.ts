@@ -72,12 +72,13 @@ describe("the log of an engine", () => {
     }
   };
 
-  test("is one JSON object a line with level, time, thread and message, and nothing else is written", () => {
+  test("is one JSON object a line with level, time, pid, thread and message, and nothing else is written", () => {
     expect(strayLines(engine)).toEqual([]);
     const lines = logLines(engine);
     expect(lines.length).toBeGreaterThan(0);
-    for (const { level, time, thread, msg } of lines) {
+    for (const { level, time, pid, thread, msg } of lines) {
       expect(level).toBeNumber();
+      expect(pid).toBe(engine.pid);
       expect(new Date(time).toISOString()).toBe(time);
       expect(thread).toMatch(/^(main|reservation|publisher)/);
       expect(msg).toMatch(/\S/);

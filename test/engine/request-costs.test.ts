@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Engine, openEngine } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import {
   expectProblem,
   type Headed,
@@ -51,13 +51,10 @@ beforeAll(async () => {
   );
   await theatre.facts.query("update seats set version = 10 where event_id = $1", [restless.eventId]);
   await theatre.facts.query("analyze");
-  engine = await openEngine(stack, {
-    ...{ DATABASE_URL: theatre.databaseUrl, TRUSTED_PROXY_COUNT: "1" },
-    ...{
-      RATE_LIMIT_ADDRESS_REQUESTS: "1000",
-      RATE_LIMIT_WINDOW_SECONDS: "600",
-      RATE_LIMIT_KEY_REQUESTS: "0",
-    },
+  engine = await theatre.openEngine({
+    TRUSTED_PROXY_COUNT: "1",
+    RATE_LIMIT_ADDRESS_REQUESTS: "1000",
+    RATE_LIMIT_WINDOW_SECONDS: "600",
   });
   till = tillAt(engine.url);
 });

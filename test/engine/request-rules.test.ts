@@ -4,7 +4,7 @@ import { makeKey } from "../access/keyed.ts";
 import { freePort } from "../support/free-port.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase } from "../support/postgres.ts";
-import { findNginx, startProxy } from "../support/proxies.ts";
+import { findNginx, startNginxWith } from "../support/proxies.ts";
 import { reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
@@ -382,27 +382,14 @@ describe.skipIf(!nginx)("behind nginx with its default settings", () => {
   beforeAll(async () => {
     const port = await freePort();
     proxy = `http://127.0.0.1:${port}`;
-    const settings = `daemon off;
-pid nginx.pid;
-error_log stderr;
-events {}
-http {
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  client_max_body_size 0;
+    const settings = `client_max_body_size 0;
   upstream a { server 127.0.0.1:${new URL(open.url).port}; }
   server {
     listen 127.0.0.1:${port};
     location / { proxy_pass http://a; }
     location /api/v1/admin { deny all; }
-  }
-}`;
-    const command = (file: string, folder: string) => [nginx ?? "", "-e", "stderr", "-p", folder, "-c", file];
-    await startProxy(stack, "nginx", settings, command, port);
+  }`;
+    await startNginxWith(stack, nginx ?? "", settings, port);
   });
 
   test("a 413 stays one", async () => {

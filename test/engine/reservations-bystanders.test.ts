@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { type Engine, openEngine } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import {
   expectProblem,
   newKey,
@@ -8,7 +8,6 @@ import {
   type Theatre,
   type Till,
   tillAt,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -31,7 +30,7 @@ beforeAll(async () => {
   theatre = await openTheatre(stack);
   house = await theatre.addEvent({ rows: 10, seatsPerRow: 20 });
   capped = await theatre.addEvent({ rows: 2, seatsPerRow: 20, more: { buyerLimitSeats: 1 } });
-  engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
+  engine = await theatre.openEngine();
   till = tillAt(engine.url);
 });
 afterAll(() => stack.disposeAsync());

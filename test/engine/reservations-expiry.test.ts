@@ -5,7 +5,7 @@ import { findKafka, startKafka } from "../support/kafka.ts";
 import { partOrSkip } from "../support/parts.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
-import { type Engine, openEngine } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "./events.ts";
 import { readFigures } from "./figures.ts";
 import {
@@ -16,7 +16,6 @@ import {
   type Till,
   tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
@@ -65,8 +64,8 @@ describe("holds that end", () => {
     stack.defer(dataDir.remove);
     theatre = await openTheatre(stack);
     brief = await theatre.addEvent({ rows: 20, seatsPerRow: 20, more: BRIEF });
-    engine = await openEngine(stack, {
-      ...{ DATABASE_URL: theatre.databaseUrl, DATA_DIR: dataDir.path, ...UNLIMITED },
+    engine = await theatre.openEngine({
+      DATA_DIR: dataDir.path,
       ...(kafka && { KAFKA_BROKERS: kafka.brokers }),
     });
     events = kafka ? { brokers: kafka.brokers } : { file: join(dataDir.path, "booking-events.jsonl") };
@@ -174,7 +173,7 @@ describe("holds that are over while nobody sweeps", () => {
     brief = await theatre.addEvent({ rows: 2, standing: 4, more: BRIEF });
     // Leadership that the test keeps for itself.
     await theatre.facts.query("select pg_advisory_lock($1)", [SWEEPER_LOCK]);
-    engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
+    engine = await theatre.openEngine();
     till = tillAt(engine.url);
   });
   afterAll(() => stack.disposeAsync());
@@ -254,8 +253,7 @@ describe("two engines", () => {
     await using stack = new AsyncDisposableStack();
     const theatre = await openTheatre(stack);
     const brief = await theatre.addEvent({ rows: 4, more: BRIEF });
-    const env = { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED };
-    const engines = [await openEngine(stack, env), await openEngine(stack, env)];
+    const engines = [await theatre.openEngine(), await theatre.openEngine()];
     const figures = (name: string) =>
       Promise.all(engines.map(async ({ url }) => (await readFigures(url)).value(`sentinel_${name}`)));
     const ids: string[] = [];

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { until } from "../support/until.ts";
-import { type Engine, openEngine } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import {
   type Answer,
   expectProblem,
@@ -12,7 +12,6 @@ import {
   type Till,
   tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -36,7 +35,7 @@ describe("a request to hold seats", () => {
   beforeAll(async () => {
     theatre = await openTheatre(stack);
     house = await theatre.addEvent({ rows: 10, seatsPerRow: 20, standing: 30 });
-    engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
+    engine = await theatre.openEngine();
     till = tillAt(engine.url);
     [seller, reader] = [await theatre.key("seller"), await theatre.key("reader")];
   });

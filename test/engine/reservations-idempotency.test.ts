@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { partOrSkip } from "../support/parts.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
-import { openEngine } from "./engines.ts";
 import {
   type Answer,
   expectProblem,
@@ -11,9 +10,7 @@ import {
   openTheatre,
   type Theatre,
   type Till,
-  tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -39,9 +36,9 @@ describe("an Idempotency-Key at two engines on one database", () => {
     if (redis) stack.defer(redis.stop);
     theatre = await openTheatre(stack);
     house = await theatre.addEvent({ rows: 20, seatsPerRow: 20, standing: 100 });
-    const env = { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED, ...(redis && { REDIS_URL: redis.url }) };
-    here = tillAt((await openEngine(stack, env)).url);
-    there = tillAt((await openEngine(stack, env)).url);
+    const env = redis && { REDIS_URL: redis.url };
+    here = await theatre.openTill(env);
+    there = await theatre.openTill(env);
   });
   afterAll(() => stack.disposeAsync());
 

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { partOrSkip } from "../support/parts.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
-import { openEngine } from "./engines.ts";
 import { randomFrom, seedOf } from "./random.ts";
 import {
   type Answer,
@@ -11,9 +10,7 @@ import {
   openTheatre,
   type Theatre,
   type Till,
-  tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -79,8 +76,8 @@ describe("a buyer's limit at two engines", () => {
       ...{ rows: 20, seatsPerRow: 20 },
       more: { buyerLimitSeats: LIMIT, holdTtlSeconds: TTL_MS / 1000, holdLimitSeconds: 600 },
     });
-    const env = { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED, ...(redis && { REDIS_URL: redis.url }) };
-    tills = [tillAt((await openEngine(stack, env)).url), tillAt((await openEngine(stack, env)).url)];
+    const env = redis && { REDIS_URL: redis.url };
+    tills = [await theatre.openTill(env), await theatre.openTill(env)];
   });
   afterAll(() => stack.disposeAsync());
 

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openEngine } from "./engines.ts";
 import {
   expectProblem,
   type OnSale,
@@ -7,9 +6,7 @@ import {
   PATH,
   type Theatre,
   type Till,
-  tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -30,8 +27,7 @@ describe("nonsense sent to /api/v1/reservations", () => {
     theatre = await openTheatre(stack);
     house = await theatre.addEvent({ rows: 4, seatsPerRow: 10, standing: 30 });
     other = await theatre.addEvent({ rows: 1, more: { reservationLimitSeats: 3 } });
-    const engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
-    till = tillAt(engine.url);
+    till = await theatre.openTill();
     held = (await till.hold({ seatIds: [house.seats[39]] })).body;
   });
   afterAll(() => stack.disposeAsync());

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { until } from "../support/until.ts";
-import { openEngine } from "./engines.ts";
 import {
   type Action,
   type Answer,
@@ -10,9 +9,7 @@ import {
   openTheatre,
   type Theatre,
   type Till,
-  tillAt,
   tokenOf,
-  UNLIMITED,
 } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
@@ -40,8 +37,7 @@ describe("a reservation's owner", () => {
     house = await theatre.addEvent({ rows: 10, seatsPerRow: 20 });
     final = await theatre.addEvent({ rows: 1, more: { cancellable: false } });
     brief = await theatre.addEvent({ rows: 4, more: { holdTtlSeconds: 1, holdLimitSeconds: 1 } });
-    const engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
-    till = tillAt(engine.url);
+    till = await theatre.openTill();
     [seller, reader] = [await theatre.key("seller"), await theatre.key("reader")];
   });
   afterAll(() => stack.disposeAsync());

@@ -2,18 +2,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { partOrSkip } from "../support/parts.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
-import { openEngine } from "./engines.ts";
 import { randomFrom, seedOf } from "./random.ts";
-import {
-  type Answer,
-  expectProblem,
-  openTheatre,
-  type Theatre,
-  type Till,
-  tillAt,
-  tokenOf,
-  UNLIMITED,
-} from "./reservations.ts";
+import { type Answer, expectProblem, openTheatre, type Theatre, type Till, tokenOf } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
@@ -34,8 +24,8 @@ describe("two engines that sell the same events", () => {
     const redis = redisFound ? await startRedis() : undefined;
     if (redis) stack.defer(redis.stop);
     theatre = await openTheatre(stack);
-    const env = { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED, ...(redis && { REDIS_URL: redis.url }) };
-    tills = [tillAt((await openEngine(stack, env)).url), tillAt((await openEngine(stack, env)).url)];
+    const env = redis && { REDIS_URL: redis.url };
+    tills = [await theatre.openTill(env), await theatre.openTill(env)];
   });
   afterAll(() => stack.disposeAsync());
 

@@ -7,6 +7,7 @@ import { eventDescription } from "../../src/catalogue/description.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
 import { createDatabase } from "../support/postgres.ts";
 import { until } from "../support/until.ts";
+import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -126,6 +127,10 @@ export interface Theatre {
   databaseUrl: string;
   facts: Facts;
   addEvent(described: Described): Promise<OnSale>;
+  /** Opens an engine on this database, which closes with the theatre; without request limits unless `env` sets them. */
+  openEngine(env?: Record<string, string>): Promise<Engine>;
+  /** Opens such an engine, to sell there. */
+  openTill(env?: Record<string, string>): Promise<Till>;
   /** The header that sends a new key of this role. */
   key(role: Role): Promise<Headed>;
   ledgerRowCount(): Promise<number>;
@@ -139,9 +144,13 @@ export async function openTheatre(stack: AsyncDisposableStack, databaseUrl?: str
   if (database) stack.defer(database.drop);
   const url = databaseUrl ?? database?.url ?? "";
   const facts = await openFacts(stack, url);
+  const engineWith = (env: Record<string, string> = {}) =>
+    openEngine(stack, { DATABASE_URL: url, ...UNLIMITED, ...env });
   return {
     databaseUrl: url,
     facts,
+    openEngine: engineWith,
+    openTill: async (env) => tillAt((await engineWith(env)).url),
     addEvent: async (described) => {
       const client = new Client({ connectionString: url });
       await client.connect();

@@ -1,17 +1,9 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { until } from "../support/until.ts";
-import { type Engine, openEngine } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { readFigures } from "./figures.ts";
-import {
-  newKey,
-  type OnSale,
-  openTheatre,
-  type Theatre,
-  type Till,
-  tillAt,
-  UNLIMITED,
-} from "./reservations.ts";
+import { newKey, type OnSale, openTheatre, type Theatre, type Till, tillAt } from "./reservations.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
@@ -38,7 +30,7 @@ beforeAll(async () => {
   leader = await openFacts(stack, theatre.databaseUrl);
   locker = await openFacts(stack, theatre.databaseUrl);
   await leader.query("select pg_advisory_lock($1)", [SWEEPER_LOCK]);
-  engine = await openEngine(stack, { DATABASE_URL: theatre.databaseUrl, ...UNLIMITED });
+  engine = await theatre.openEngine();
   till = tillAt(engine.url);
 });
 afterAll(() => stack.disposeAsync());

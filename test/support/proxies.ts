@@ -66,6 +66,11 @@ export function startNginx(
     protocol === "1.1"
       ? page
       : page.replace(/proxy_http_version .*;\s*|proxy_set_header Connection .*;/g, "");
+  return startNginxWith(stack, program, server, ports.listen);
+}
+
+/** @param http what stands in the `http` block, with a server that listens on `port`. */
+export function startNginxWith(stack: AsyncDisposableStack, program: string, http: string, port: number) {
   const settings = `daemon off;
 pid nginx.pid;
 error_log stderr;
@@ -77,18 +82,13 @@ http {
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
-  ${server}
+  ${http}
 }`;
-  return startProxy(
-    stack,
-    "nginx",
-    settings,
-    (file, folder) => [program, "-e", "stderr", "-p", folder, "-c", file],
-    ports.listen,
-  );
+  const command = (file: string, folder: string) => [program, "-e", "stderr", "-p", folder, "-c", file];
+  return startProxy(stack, "nginx", settings, command, port);
 }
 
-export async function startProxy(
+async function startProxy(
   stack: AsyncDisposableStack,
   name: string,
   settings: string,
