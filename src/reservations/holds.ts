@@ -6,6 +6,7 @@ import type { SeatId } from "../seats/seat-id.ts";
 import type { Batcher } from "./batcher.ts";
 import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
 import type { HoldOutcome } from "./outcome.ts";
+import { SearchTurns } from "./search-turns.ts";
 import type { Search, SeatFinder } from "./seat-finder.ts";
 import { quantityFault, seatsFault } from "./totals.ts";
 
@@ -67,6 +68,8 @@ interface Choice {
 
 /** Requests to hold seats: the first wish that can be had wins. */
 export class Holds {
+  private readonly turns = new SearchTurns();
+
   constructor(private readonly options: HoldsOptions) {}
 
   /** @throws when the database has to be read and cannot be. */
@@ -147,7 +150,10 @@ export class Holds {
     const lost = new Set<SeatId>();
     let outcome: HoldOutcome = { kind: "none" };
     for (let attempt = 1; attempt <= ATTEMPT_LIMIT; ) {
-      const seatIds = search.next(lost, budget);
+      const turn = this.turns.enter();
+      if (turn !== true && !(await turn)) return { kind: "busy", reason: "overloaded" };
+      // From here to the batcher nothing is awaited: the next search must see that these seats are in flight.
+      const seatIds = this.searched(budget, () => search.next(lost, budget));
       if (seatIds) {
         attempt++;
         outcome = await this.take(seatIds, body, asked);
@@ -157,7 +163,7 @@ export class Holds {
         return outcome.kind === "none" ? { kind: "too_costly" } : outcome;
       } else if (choice.hasLooked || search.suitable.length === 0) {
         if (!isOnSale(event)) return { kind: "closed", why: "not_on_sale" };
-        const awaited = contended(search.awaited(budget));
+        const awaited = contended(this.searched(budget, () => search.awaited(budget)));
         return awaited.kind === "none" && budget.isSpent ? { kind: "too_costly" } : awaited;
       } else {
         if ((await this.options.refresh(choice.sections)) === false)
@@ -166,6 +172,15 @@ export class Holds {
       }
     }
     return outcome;
+  }
+
+  private searched<Found>(budget: SearchBudget, search: () => Found): Found {
+    const before = budget.spentSteps;
+    try {
+      return search();
+    } finally {
+      this.turns.spent(budget.spentSteps - before);
+    }
   }
 
   /** As far as memory knows; the statement refuses seats of several events, or too many, again. */
