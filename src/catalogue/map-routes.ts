@@ -52,7 +52,8 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
     if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) return problem("request-too-costly", PAST_TOO_COSTLY);
     guard.charge(request, rows / PAST_ROWS_PER_UNIT);
     const map = await inTurn(() => pastMap(database, event, atMs));
-    if (!map) return problem("unavailable", "Too many look into the past now.", { "retry-after": "1" });
+    if (!map)
+      return problem("unavailable", "Too many requests for the past wait already.", { "retry-after": "1" });
     return answerOf(map, request, nowMs - atMs > SETTLED_AFTER_MS ? FOR_GOOD : OF_JUST_NOW);
   };
 

@@ -89,7 +89,7 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
       urls: [],
       description:
         webConcurrency > 1
-          ? "none: Postgres decides races between the processes, and every refusal asks it; with Redis most come from memory"
+          ? "none: Postgres decides races between the processes and is asked for every refusal; with Redis most come from memory"
           : "none: not needed while this is the only engine on its database; if another joins, Postgres decides races between them",
     };
   }

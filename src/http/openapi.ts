@@ -30,7 +30,7 @@ const DETAILS = {
   "denial-not-found": "denialId: there is no such denial.",
   "extensions-stopped": "The event is closed, and its holds are not extended any more.",
   "too-many-streams":
-    "You listen as often as one API key or network may (CHANGE_STREAM_CLIENT_PERCENT); end a stream first.",
+    "One API key or network may not have more streams at once (CHANGE_STREAM_CLIENT_PERCENT): close one first.",
   "not-on-sale": "The event is not on sale now.",
   "seat-not-found": "There is no seat 1001.",
   "event-not-found": "There is no event 7.",

@@ -36,7 +36,7 @@ export const PROBLEMS = {
   "body-too-large": { status: 413, title: "The request body is too large" },
   "unsupported-media-type": { status: 415, title: "The request body is not of a type that is read here" },
   "rate-limited": { status: 429, title: "Too many requests, please wait" },
-  "too-many-streams": { status: 429, title: "One client listens too often" },
+  "too-many-streams": { status: 429, title: "The client has too many streams" },
   "internal-error": { status: 500, title: "Something went wrong on our side" },
   unavailable: { status: 503, title: "The service cannot answer now, please try again" },
 } as const;

@@ -76,7 +76,7 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
             case "too-many":
               return problem(
                 "too-many-streams",
-                "You listen as often as one API key or network may (CHANGE_STREAM_CLIENT_PERCENT); end a stream first.",
+                "One API key or network may not have more streams at once (CHANGE_STREAM_CLIENT_PERCENT): close one first.",
                 RETRY_AFTER,
               );
             case "closing":

@@ -27,7 +27,7 @@ export interface SeatRow {
     /** Its event limits what a buyer may have: the reservation's buyer would have more, or it names none. */
     | "over_limit"
     | "buyer_needed"
-    /** Its caller would have more seats in live holds than callers may. */
+    /** Its caller would have more seats in live holds than one caller may. */
     | "caller_over_limit"
     /** It would fit its caller's limit but for the caller's earlier orders in the batch: ask again. */
     | "caller_crowded";

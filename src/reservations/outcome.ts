@@ -34,7 +34,7 @@ export type HoldOutcome =
   | { kind: "mixed" }
   /** The buyer would have more seats than the event allows. */
   | { kind: "over_limit" }
-  /** The caller would have more seats in live holds than callers may. */
+  /** The caller would have more seats in live holds than one caller may. */
   | { kind: "caller_over_limit" }
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };

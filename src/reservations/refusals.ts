@@ -62,7 +62,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
     case "caller_over_limit":
       return problem(
         "hold-limit-reached",
-        "The caller would have more seats in live holds than callers may: confirm or release some first.",
+        "The caller would have more seats in live holds than one caller may: confirm or release some first.",
         retryAfter(),
       );
     case "busy":

@@ -144,7 +144,7 @@ export const holdDetail: DocumentDecoration = {
         ],
         "no-seats-left": "No free seats fit the request now.",
         "hold-limit-reached":
-          "The caller would have more seats in live holds than callers may: confirm or release some first.",
+          "The caller would have more seats in live holds than one caller may: confirm or release some first.",
         ...{ "buyer-limit-reached": OVER_LIMIT, "request-in-progress": BEING_DECIDED },
       },
     ),
