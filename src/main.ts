@@ -5,8 +5,10 @@ import { MIGRATE_USAGE, migrateCommand } from "./access/migrate-command.ts";
 import { misspelt, readCommand, START } from "./command-line.ts";
 import { type Config, describeConfig, readConfig } from "./config.ts";
 import { kafkaSecurityOf } from "./credentials/relations.ts";
+import { findOwner } from "./embedded/postgres.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import type { PartState } from "./health/part-state.ts";
+import { assertPortsFree } from "./http/port.ts";
 import { describeTopic } from "./kafka/topic-description.ts";
 import { openTopicReader } from "./kafka/topic-reader.ts";
 import { REPUBLISH_USAGE, republishCommand } from "./ledger/republish-command.ts";
@@ -78,7 +80,9 @@ async function start(): Promise<void> {
   const ending = new Ending({ config, log, lifecycle });
   ending.heedSignals();
   try {
-    const { webConcurrency } = config;
+    const { webConcurrency, databaseUrl, dataDir } = config;
+    // An engine that uses DATA_DIR, and may be ending, is waited for when its database is opened, and named there.
+    if (databaseUrl !== undefined || (await findOwner(dataDir)) === undefined) assertPortsFree(config);
     const engine =
       webConcurrency === 1
         ? await openEngine(config, version, log, lifecycle)

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { ConfigError } from "../config.ts";
+import { messageOf } from "../telemetry/log.ts";
 import type { Identity } from "./child.ts";
 import { isReachable, ROOT_HOME } from "./home.ts";
 
@@ -17,10 +18,17 @@ export async function findBinaries(identity: Identity | undefined): Promise<stri
   const copy = join(ROOT_HOME, `binaries-${version}`);
   if (existsSync(copy)) return copy;
   const half = `${copy}.${process.pid}.new`;
-  await mkdir(ROOT_HOME, { recursive: true });
-  await chmod(ROOT_HOME, 0o755);
-  await cp(native, half, { recursive: true, verbatimSymlinks: true });
-  await openToAll(half);
+  try {
+    await mkdir(ROOT_HOME, { recursive: true });
+    await chmod(ROOT_HOME, 0o755);
+    await cp(native, half, { recursive: true, verbatimSymlinks: true });
+    await openToAll(half);
+  } catch (error) {
+    await rm(half, { recursive: true, force: true }).catch(() => undefined);
+    throw new ConfigError(
+      `DATABASE_URL: Postgres's programs could not be copied to ${copy}, where its user can run them (${messageOf(error)}): make that possible, start as an ordinary user, or set it to a Postgres of yours`,
+    );
+  }
   await rename(half, copy).catch(() => rm(half, { recursive: true, force: true }));
   return copy;
 }

@@ -8,7 +8,7 @@ import type { Identity } from "./child.ts";
 export const ROOT_HOME = "/var/lib/sentinel";
 
 /** The system's name for the current directory of a process. */
-const CURRENT_FOLDER = "/proc/self/cwd";
+export const CURRENT_FOLDER = "/proc/self/cwd";
 
 /** Postgres accepts no folder that others can enter or write in. */
 const OPEN_TO_OTHERS = 0o027;
@@ -23,8 +23,8 @@ const isCluster = (folder: string) => existsSync(join(folder, "PG_VERSION"));
 
 /**
  * Whether DATA_DIR has a database, running or not.
- * @throws {ConfigError} if it belongs to another user, or is where an older version has put it: a new one must not take
- * its place.
+ * @throws {ConfigError} if it belongs to another user or cannot be looked at, or is where an older version has put it: a
+ * new one must not take its place.
  */
 export function hasCluster(dataDir: string): boolean {
   const [folder, former] = [clusterOf(dataDir), formerClusterOf(dataDir)];
@@ -38,11 +38,16 @@ export function hasCluster(dataDir: string): boolean {
   return false;
 }
 
-/** Undefined also if the folder cannot be read; the code that opens it reports why. */
+/** Undefined if there is none; the code that opens the folder reports what else is wrong with it. */
 function ownerOf(folder: string): number | undefined {
   try {
     return statSync(folder).uid;
-  } catch {
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EACCES") {
+      throw new ConfigError(
+        `DATA_DIR: ${folder} lies where this user may not look (EACCES): run this as the user whom the engine runs as, or choose another folder`,
+      );
+    }
     return undefined;
   }
 }

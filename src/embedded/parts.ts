@@ -58,14 +58,15 @@ export async function findRunningPostgres({
 export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: Config, lifecycle: Lifecycle) {
   if (databaseUrl) {
     const facts = await prepareDatabase(databaseUrl, connectTimeoutMs).catch((error: unknown) => {
-      throw new ConfigError(`DATABASE_URL: ${originOf(databaseUrl)} ${reasonOf(error)}`);
+      throw new ConfigError(`DATABASE_URL: ${originOf(databaseUrl)} ${reasonOf(error, YOURS)}`);
     });
     return { url: databaseUrl, facts, description: `real, ${facts.version} at ${originOf(databaseUrl)}` };
   }
   const embedded = await startEmbeddedPostgres(dataDir);
   lifecycle.onClose("embedded Postgres", embedded.stop);
-  const url = await ensureDatabase(embedded.url, EMBEDDED_DATABASE);
-  const facts = await prepareDatabase(url, connectTimeoutMs);
+  const { url, facts } = await prepareEmbedded(embedded.url, connectTimeoutMs).catch((error: unknown) => {
+    throw new ConfigError(`DATA_DIR: the database in ${embedded.folder} ${reasonOf(error, EMBEDDED)}`);
+  });
   const former = findFormerCluster(dataDir);
   const unused = former ? `; not used: the database that an older version left in ${former}` : "";
   return {
@@ -73,6 +74,11 @@ export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: C
     facts,
     description: `embedded, real ${facts.version} with its data in ${embedded.folder}${unused}`,
   };
+}
+
+async function prepareEmbedded(clusterUrl: string, connectTimeoutMs: number) {
+  const url = await ensureDatabase(clusterUrl, EMBEDDED_DATABASE);
+  return { url, facts: await prepareDatabase(url, connectTimeoutMs) };
 }
 
 async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecycle: Lifecycle) {
@@ -97,8 +103,12 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
   return { urls: [embedded.url], description: `embedded, ${embedded.name} at ${originOf(embedded.url)}` };
 }
 
+/** What to do about a database that cannot be used: one of the operator's own, or the one in DATA_DIR. */
+const YOURS = "start that Postgres or correct the URL";
+const EMBEDDED = "mend that (is its disk full?) or choose another folder";
+
 /** Some refusals have an empty message and only a code, one for each address that was tried. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, usualAdvice: string): string {
   if (error instanceof UnusableDatabase) return error.message;
   const first = error instanceof AggregateError ? error.errors[0] : error;
   const reason =
@@ -106,6 +116,6 @@ function reasonOf(error: unknown): string {
   const advice =
     codeOf(first) === SQLSTATE.tooManyConnections
       ? "raise that limit (max_connections, alter role or alter database ... connection limit) or end other connections"
-      : "start that Postgres or correct the URL";
+      : usualAdvice;
   return `cannot be used (${reason}): ${advice}`;
 }

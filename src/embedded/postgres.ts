@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { ConfigError, LOOPBACK } from "../config.ts";
 import { findBinaries } from "./binaries.ts";
 import { freePort, type GuardedChild, type Identity, spawnGuarded } from "./child.ts";
-import { clusterOf, hasCluster, identityFor, nameOfCluster } from "./home.ts";
+import { CURRENT_FOLDER, clusterOf, hasCluster, identityFor, nameOfCluster } from "./home.ts";
 
 const run = promisify(execFile);
 
@@ -111,11 +111,18 @@ async function noteOwner(folder: string): Promise<void> {
   await writeFile(join(folder, OWNER_FILE), `${process.pid} ${pid}\n`).catch(() => undefined);
 }
 
-/** Describes the process that uses the folder. */
-async function tellOwner(folder: string): Promise<string> {
+/** The process whose Postgres serves that folder now, as far as the folder tells. */
+export async function findOwner(dataDir: string): Promise<number | undefined> {
+  const folder = clusterOf(dataDir);
   const [owner, { pid }] = await Promise.all([textOf(folder, OWNER_FILE), readState(folder)]);
   const [ownerPid, ofPid] = owner?.split(" ").map(Number) ?? [];
-  if (ownerPid !== undefined && ofPid === pid && isAlive(ownerPid)) return `the process with id ${ownerPid}`;
+  return ownerPid !== undefined && ofPid === pid && isAlive(ownerPid) ? ownerPid : undefined;
+}
+
+/** Describes the process that uses the folder. */
+async function tellOwner(dataDir: string): Promise<string> {
+  const [ownerPid, { pid }] = await Promise.all([findOwner(dataDir), readState(clusterOf(dataDir))]);
+  if (ownerPid !== undefined) return `the process with id ${ownerPid}`;
   return pid === undefined ? "another process" : `the Postgres with process id ${pid}`;
 }
 
@@ -128,6 +135,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** What Postgres says of a folder that another one has. A full disk is told with the name of `postmaster.pid` too. */
+const IN_USE = /lock file "[^"]*postmaster\.pid" (already exists|is empty)|pre-existing shared memory/;
+/** `initdb` and Postgres say what is wrong in a line like this, and may say more after it. */
+const FAULT = /(?:error|ERROR|FATAL|PANIC):\s*(.*)/;
+
+/** What is wrong, in their words, with the folder under the name that people know. */
+function faultIn(output: string, folder: string): string {
+  const words = FAULT.exec(output)?.[1] ?? output.trim().split("\n").at(-1) ?? "";
+  return words.replaceAll(CURRENT_FOLDER, folder);
+}
+
 /** Waits for a killed predecessor's Postgres to let go of the folder; gives up with a clear line. */
 async function launch(dataDir: string, start: () => GuardedChild): Promise<GuardedChild> {
   const deadline = Date.now() + PREDECESSOR_TIMEOUT_MS;
@@ -135,16 +153,14 @@ async function launch(dataDir: string, start: () => GuardedChild): Promise<Guard
     const child = start();
     if (await child.saw("ready to accept connections")) return child;
     const output = child.output();
-    const inUse = output.includes("postmaster.pid") || output.includes("pre-existing shared memory");
-    if (!inUse) {
-      const fault = /FATAL:\s*(.*)/.exec(output)?.[1] ?? output.trim().split("\n").at(-1);
+    if (!IN_USE.test(output)) {
       throw new ConfigError(
-        `DATA_DIR: Postgres did not start in ${dataDir} (${fault}): mend that or choose another folder`,
+        `DATA_DIR: Postgres did not start in ${dataDir} (${faultIn(output, clusterOf(dataDir))}): mend that or choose another folder`,
       );
     }
     if (Date.now() > deadline) {
       throw new ConfigError(
-        `DATA_DIR: ${dataDir} is in use by ${await tellOwner(clusterOf(dataDir))}: stop that one or choose another folder`,
+        `DATA_DIR: ${dataDir} is in use by ${await tellOwner(dataDir)}: stop that one or choose another folder`,
       );
     }
     await Bun.sleep(PREDECESSOR_POLL_MS);
@@ -185,7 +201,8 @@ async function initialise({ binaries, folder, identity }: Cluster): Promise<void
   } catch (error) {
     if (existsSync(join(folder, "PG_VERSION"))) return;
     if (error instanceof ConfigError) throw error;
-    const reason = error instanceof Error ? error.message.trim().split("\n").at(-1) : String(error);
+    const told = error instanceof Error ? error.message : String(error);
+    const reason = faultIn(told, folder).replaceAll(half, folder).replaceAll(stage, folder);
     throw new ConfigError(
       `DATA_DIR: no database could be made in ${dirname(folder)} (${reason}): choose a folder with space that you may write to`,
     );

@@ -32,7 +32,7 @@ export function portFault(error: unknown, { host, port, variables = PUBLIC }: Ad
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "EADDRINUSE") {
     return new ConfigError(
-      `${variables.port}: ${port} is taken by another process: stop that one or choose another port`,
+      `${variables.port}: ${port} is taken by another process: stop that one, or set ${variables.port} to another port`,
     );
   }
   return new ConfigError(
@@ -49,6 +49,28 @@ export function urlOf(host: string, port: number): string {
 const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
 
 /**
+ * Looks whether the ports that the settings name can be listened on, so that a start which is in vain sets up nothing.
+ * @throws {ConfigError} naming the variable to correct.
+ */
+export function assertPortsFree(
+  config: Pick<Config, "host" | "port" | "managementHost" | "managementPort">,
+): void {
+  for (const address of [config, managementAddress(config)])
+    if (address && address.port !== 0) listenAlone(address);
+}
+
+/** For an instant; the system refuses it while anybody has the port. @returns the port, also where 0 was asked for. */
+function listenAlone(address: Address): number {
+  try {
+    const alone = Bun.listen({ hostname: address.host, port: address.port, socket: { data() {} } });
+    alone.stop(true);
+    return alone.port;
+  } catch (error) {
+    throw portFault(error, address);
+  }
+}
+
+/**
  * Makes sure that the processes which are going to share a port share it with nobody else, and chooses it
  * where it is 0. The port is listened on alone for an instant, which the system refuses while anybody has it.
  * What comes between that and the processes' own listening: a program that wants the port alone, then either
@@ -58,14 +80,7 @@ const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
  */
 export async function reservePort(address: Address): Promise<ReservedPort> {
   const { host } = address;
-  let port: number;
-  try {
-    const alone = Bun.listen({ hostname: host, port: address.port, socket: { data() {} } });
-    port = alone.port;
-    alone.stop(true);
-  } catch (error) {
-    throw portFault(error, address);
-  }
+  const port = listenAlone(address);
   const release = await keepName(`sentinel ${host}:${port}`).catch((error: unknown) => {
     throw portFault(error, { ...address, port });
   });

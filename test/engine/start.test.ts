@@ -7,8 +7,10 @@ import packageJson from "../../package.json" with { type: "json" };
 import { describeConfig } from "../../src/config.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { freePort } from "../support/free-port.ts";
+import { partOrSkip } from "../support/parts.ts";
 import { createDatabase, type Database } from "../support/postgres.ts";
 import { startProxy } from "../support/proxy.ts";
+import { findSmallDisks, openSmallDisks } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import { bodyOf, reserve } from "./buyers.ts";
@@ -31,6 +33,7 @@ const ROOT = join(import.meta.dir, "../..");
 const FAULT_DEADLINE_MS = 10_000;
 const WAIT = { deadlineMs: 30_000 };
 const ordinaryUser = asOrdinaryUser();
+const smallDisks = await partOrSkip("small-disks", findSmallDisks);
 
 /** One line on stderr that begins with the variable and says what to do, a failing exit code, in time. */
 function expectFault(ended: Ended, variable: string, told: RegExp): void {
@@ -68,13 +71,25 @@ function databaseUrl(change: Partial<Pick<URL, "host" | "password" | "username" 
 }
 
 describe("an engine that cannot start says why in one line", () => {
-  test("the port is taken", async () => {
+  test("a port is taken, and nothing is set up for that", async () => {
     const port = await freePort();
     await using own = new AsyncDisposableStack();
     const server = createServer().listen(port, "127.0.0.1");
     own.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
-    const ended = await runEngine({ DATABASE_URL: database.url, DATA_DIR: dataDir, PORT: String(port) });
-    expectFault(ended, "PORT", new RegExp(`${port} is taken`));
+    const home = join(await folder(own), "data");
+    for (const [variable, env] of [
+      ["PORT", {}],
+      ["PORT", { WEB_CONCURRENCY: "2" }],
+      ["MANAGEMENT_PORT", {}],
+    ] as const) {
+      const ended = await runEngine({ DATA_DIR: home, [variable]: String(port), ...env });
+      expectFault(
+        ended,
+        variable,
+        new RegExp(`${port} is taken by another process: stop that one, or set ${variable} to`),
+      );
+      expect(existsSync(home)).toBe(false);
+    }
   });
 
   const settings: [variable: string, value: string][] = [
@@ -177,6 +192,22 @@ describe("an engine that cannot start says why in one line", () => {
     await using own = new AsyncDisposableStack();
     const ended = await runEngine({ DATA_DIR: await folder(own), HOME: "/" }, { as: ordinaryUser ?? [] });
     expectFault(ended, "DATA_DIR", /choose/);
+  });
+
+  test.skipIf(!smallDisks)("the disk of the data folder is full", async () => {
+    await using own = new AsyncDisposableStack();
+    const [disk] = await openSmallDisks(own, [8]);
+    if (!disk) throw new Error("no disk");
+    // A folder that Postgres's own user cannot walk to, as below root's home.
+    const inPrivate = [
+      ...["sh", "-c", 'cd "$0" && mkdir -m 700 "$1" && shift && exec "$@"'],
+      ...[ROOT, join(disk.path, "private")],
+    ];
+    const home = join(disk.path, "private/data");
+    const ended = await runEngine({ DATA_DIR: home }, { as: [...disk.inside, ...inPrivate] });
+    expectFault(ended, "DATA_DIR", /No space left on device/);
+    expect(ended.stderr).toContain(home);
+    expect(ended.stderr).not.toContain("/proc/self/cwd");
   });
 
   test("it is asked for something that it does not know", async () => {
