@@ -17,8 +17,13 @@ case "${1:-}" in
   usage
   exit 0
   ;;
+-*[hH]*)
+  echo "FAILED: there is no option $1: did you mean --help?" >&2
+  usage >&2
+  exit 1
+  ;;
 -[!0-9]*)
-  echo "FAILED: there is no option $1" >&2
+  echo "FAILED: there is no option $1: seatId and concurrency are plain numbers, in this order" >&2
   usage >&2
   exit 1
   ;;

@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { RUN } from "../src/command-line.ts";
+import { readOptions as readWords, unknownWord } from "../src/command-options.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./scenarios/names.ts";
 
 /** `engine` and `baseline` sell; `elysia` and `bun` answer a constant; `pgbench` runs the statement alone. */
@@ -41,26 +41,31 @@ const USAGE = `Usage: ${RUN} run bench ${Object.entries(DEFAULTS)
 const SMALLEST_SIZE = 1000;
 
 /** What the user has to change, with the usage if the options are wrong; or the usage alone, if it was asked for. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  constructor(
+    message: string,
+    readonly wasAskedFor = false,
+  ) {
+    super(message);
+  }
+}
 
 /** @throws {UsageError} when an option is not understood, or is `--help`. */
 export function readOptions(argv: string[]): BenchOptions {
   try {
-    const { values } = parseArgs({
-      args: argv,
-      options: {
-        seconds: { type: "string", default: DEFAULTS.seconds },
-        rounds: { type: "string", default: DEFAULTS.rounds },
-        connections: { type: "string", default: DEFAULTS.connections },
-        only: { type: "string", default: DEFAULTS.only },
-        servers: { type: "string", default: DEFAULTS.servers },
-        crowd: { type: "string", default: DEFAULTS.crowd },
-        "sale-seats": { type: "string", default: DEFAULTS["sale-seats"] },
-        sizes: { type: "string", default: DEFAULTS.sizes },
-        help: { type: "boolean", short: "h" },
-      },
+    const { values, positionals } = readWords(argv, {
+      seconds: { type: "string", default: DEFAULTS.seconds },
+      rounds: { type: "string", default: DEFAULTS.rounds },
+      connections: { type: "string", default: DEFAULTS.connections },
+      only: { type: "string", default: DEFAULTS.only },
+      servers: { type: "string", default: DEFAULTS.servers },
+      crowd: { type: "string", default: DEFAULTS.crowd },
+      "sale-seats": { type: "string", default: DEFAULTS["sale-seats"] },
+      sizes: { type: "string", default: DEFAULTS.sizes },
     });
-    if (values.help) throw new UsageError();
+    const [word] = positionals;
+    if (values.help || word === "help") throw new UsageError(USAGE, true);
+    if (word !== undefined) throw new Error(`it takes no ${word}; --only names the scenarios`);
     const sizes = values.sizes.split(",").map(wholeNumber);
     if (sizes.some((size) => size < SMALLEST_SIZE)) {
       throw new Error(`--sizes: the smallest is ${SMALLEST_SIZE}, the seats of the demo event`);
@@ -69,15 +74,15 @@ export function readOptions(argv: string[]): BenchOptions {
       seconds: wholeNumber(values.seconds),
       rounds: wholeNumber(values.rounds),
       connections: values.connections.split(",").map(wholeNumber),
-      scenarios: listOf(SCENARIO_NAMES, values.only),
-      servers: listOf(SERVERS, values.servers),
+      scenarios: listOf("scenario", SCENARIO_NAMES, values.only),
+      servers: listOf("server", SERVERS, values.servers),
       crowd: wholeNumber(values.crowd),
       saleSeats: wholeNumber(values["sale-seats"]),
       sizes: sizes.toSorted((a, b) => a - b),
     };
   } catch (error) {
-    const fault = error instanceof Error ? error.message : String(error);
-    throw new UsageError(fault ? `${fault}\n\n${USAGE}` : USAGE);
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`bench: ${error instanceof Error ? error.message : error}\n\n${USAGE}`);
   }
 }
 
@@ -86,10 +91,10 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function listOf<T extends string>(allowed: readonly T[], text: string): T[] {
+function listOf<T extends string>(kind: string, allowed: readonly T[], text: string): T[] {
   return text.split(",").map((given) => {
     const found = allowed.find((each) => each === given);
-    if (!found) throw new Error(`"${given}" is none of ${allowed.join(", ")}`);
+    if (!found) throw new Error(unknownWord(kind, given, allowed));
     return found;
   });
 }

@@ -107,7 +107,8 @@ function told({ scenario, server, variant, connections, perSecond, figures }: Me
 
 await main().catch((error: unknown) => {
   if (!(error instanceof UsageError)) throw error;
-  console.error(error.message);
-  process.exitCode = process.argv.includes("--help") ? 0 : 2;
+  if (error.wasAskedFor) console.log(error.message);
+  else console.error(error.message);
+  process.exitCode = error.wasAskedFor ? 0 : 2;
 });
 process.exit();

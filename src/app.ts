@@ -40,7 +40,8 @@ const description = (
     : "This engine needs no key, except where an operation says so."
 } The first key is made in the engine's folder, with \`${START} keys create --role admin\`, which
 prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
-under \`bearer\` or \`apiKey\`, not both.
+under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which is open until
+you have given a key here and closed from then on.
 
 **Addresses** are exact and do not end with a slash (308 leads to the address without it). A request that changes
 something takes no query parameters. A query parameter may be sent only once. A page of another origin can change something

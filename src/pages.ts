@@ -43,12 +43,27 @@ const swagger = JSON.stringify({
   ...{ deepLinking: true, displayRequestDuration: true, persistAuthorization: true, tryItOutEnabled: true },
 });
 
+/**
+ * A plugin of Swagger UI, run in the page. By itself Swagger UI shows a closed lock where a key may be sent and need not
+ * be, and an open one where it must: only the latter keep theirs, which closes when the page has a key.
+ */
+const LOCKS = `{
+  wrapComponents: {
+    OperationSummary: (Summary, { React }) => (props) => {
+      const { operationProps } = props;
+      const isOptional = operationProps.get("security")?.some((scheme) => scheme.isEmpty());
+      const shown = isOptional ? { operationProps: operationProps.delete("security") } : {};
+      return React.createElement(Summary, { ...props, ...shown });
+    },
+  },
+}`;
+
 const DOCS_PAGE = htmlPage(
   "Sentinel: API documentation",
   `<link rel="stylesheet" href="docs/swagger-ui.css">`,
   `<div id="swagger-ui"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle(${swagger});</script>`,
+<script>SwaggerUIBundle({ ...${swagger}, plugins: [${LOCKS}] });</script>`,
 );
 
 type Links = Record<string, string>;

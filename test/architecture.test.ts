@@ -121,6 +121,7 @@ describe("the rooms of the code", () => {
     const ARROWS: Record<string, string[]> = {
       access: [
         "command-line.ts",
+        "command-options.ts",
         "config.ts",
         "credentials",
         "embedded",
@@ -137,6 +138,7 @@ describe("the rooms of the code", () => {
       audit: ["config.ts", "ledger", "credentials", "postgres", "redis", "telemetry"],
       catalogue: ["access", "health", "http", "postgres", "seats", "setting-types.ts", "telemetry"],
       "command-line.ts": ["config.ts", "spelling.ts"],
+      "command-options.ts": ["config.ts", "spelling.ts"],
       "config.ts": [
         "address-knobs.ts",
         "credentials",
@@ -153,7 +155,7 @@ describe("the rooms of the code", () => {
       health: ["http", "postgres", "telemetry"],
       http: ["config.ts"],
       kafka: ["config.ts"],
-      ledger: ["command-line.ts", "config.ts", "embedded", "postgres", "telemetry"],
+      ledger: ["command-line.ts", "command-options.ts", "config.ts", "embedded", "postgres", "telemetry"],
       "lifecycle.ts": [],
       live: ["access", "http", "postgres", "telemetry"],
       "opening.ts": [],

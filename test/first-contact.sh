@@ -37,6 +37,10 @@ say() {
 case "${1:-}" in
 "") say engine && say tests ;;
 engine | tests) say "$1" ;;
+-h | --help | help)
+  echo "usage: $0 [engine|tests]"
+  exit 0
+  ;;
 *)
   echo "usage: $0 [engine|tests]" >&2
   exit 2

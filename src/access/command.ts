@@ -1,8 +1,8 @@
 import { userInfo } from "node:os";
-import { parseArgs } from "node:util";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { z } from "zod";
 import { START } from "../command-line.ts";
+import { readOptions } from "../command-options.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { findRunningPostgres, openPostgres } from "../embedded/parts.ts";
 import { plainText } from "../http/plain-text.ts";
@@ -11,7 +11,7 @@ import type { ActOrigin } from "../postgres/admin-log.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
 import { meantBy } from "../spelling.ts";
-import { originOf } from "../telemetry/log.ts";
+import { messageOf, originOf } from "../telemetry/log.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
 import { PAGE_LIMIT } from "./openapi.ts";
 
@@ -59,14 +59,9 @@ function readCommand(args: string[]): Command {
   const unusable = (fault: string) => new ConfigError(`keys: ${fault}\nUsage: ${KEYS_USAGE}`);
   let parsed: { values: { role?: string; name?: string; help?: boolean }; positionals: string[] };
   try {
-    const options = {
-      role: { type: "string" },
-      name: { type: "string" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    parsed = parseArgs({ args, options, allowPositionals: true });
+    parsed = readOptions(args, { role: { type: "string" }, name: { type: "string" } });
   } catch (error) {
-    throw unusable(error instanceof Error ? error.message : String(error));
+    throw unusable(messageOf(error));
   }
   const { values, positionals } = parsed;
   const [verb, ...rest] = positionals;
@@ -74,7 +69,7 @@ function readCommand(args: string[]): Command {
   const isPlain = values.role === undefined && values.name === undefined;
   if (verb === "create" && rest.length === 0) {
     const role = z.enum(ROLES).safeParse(values.role).data;
-    if (!role) throw unusable(`--role must be one of ${ROLES.join(", ")}`);
+    if (!role) throw unusable(`--role must be one of ${ROLES.join(", ")}${suggestion(values.role, ROLES)}`);
     const name = nameSchema.safeParse(values.name ?? UNNAMED).data;
     if (name === undefined)
       throw unusable(`--name must be 1 to ${NAME_LIMIT_CHARACTERS} characters of plain text`);
@@ -86,9 +81,13 @@ function readCommand(args: string[]): Command {
     if (id === undefined) throw unusable("revoke needs the id that `keys list` shows, never the key");
     return { kind: "revoke", id };
   }
-  const meant = verb === undefined ? undefined : meantBy(verb, VERBS);
-  if (meant !== undefined) throw unusable(`no such command ${verb}: did you mean ${meant}?`);
-  throw unusable("what is to be done is missing or not known");
+  throw unusable(`what is to be done is missing or not known${suggestion(verb, VERBS)}`);
+}
+
+/** A word that is close to none may be a key, and is not repeated. */
+function suggestion(given: string | undefined, known: readonly string[]): string {
+  const meant = given === undefined ? undefined : meantBy(given, known);
+  return meant === undefined ? "" : `: did you mean ${meant}?`;
 }
 
 /** DATABASE_URL's, else the one in DATA_DIR: that of the engine that runs there, or started for this command. */

@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { START } from "../command-line.ts";
+import { readOptions } from "../command-options.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { openPostgres } from "../embedded/parts.ts";
 import { Lifecycle } from "../lifecycle.ts";
@@ -17,8 +17,9 @@ Brings the database of DATABASE_URL up to date and ends. Engines may then run as
 
 /** Runs the `migrate` command. @throws {ConfigError} in one line that says what to do. */
 export async function migrateCommand(args: string[], readConfig: () => Config): Promise<void> {
-  const { help = false, grant: role } = readOptions(args);
-  if (help) return console.log(HELP);
+  const options = readCommand(args);
+  if (options === "help") return console.log(HELP);
+  const { grant: role } = options;
   const config = readConfig();
   const { databaseUrl, connectTimeoutMs } = config;
   if (!databaseUrl)
@@ -39,10 +40,13 @@ export async function migrateCommand(args: string[], readConfig: () => Config): 
   }
 }
 
-function readOptions(args: string[]): { help?: boolean; grant?: string } {
+function readCommand(args: string[]): "help" | { grant?: string } {
   try {
-    const options = { help: { type: "boolean", short: "h" }, grant: { type: "string" } } as const;
-    return parseArgs({ args, options }).values;
+    const { values, positionals } = readOptions(args, { grant: { type: "string" } });
+    const [word] = positionals;
+    if (values.help || word === "help") return "help";
+    if (word !== undefined) throw new ConfigError(`it takes no ${word}`);
+    return values;
   } catch (error) {
     throw new ConfigError(`migrate: ${messageOf(error)}\nUsage: ${MIGRATE_USAGE}`);
   }

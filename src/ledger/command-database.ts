@@ -2,6 +2,7 @@ import { type Config, ConfigError } from "../config.ts";
 import { hasCluster } from "../embedded/home.ts";
 import { findRunningPostgres } from "../embedded/parts.ts";
 import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../embedded/postgres.ts";
+import { messageOf, originOf } from "../telemetry/log.ts";
 
 /**
  * The database that a command works on: DATABASE_URL, or the one in DATA_DIR. If no engine runs there, its Postgres is
@@ -23,3 +24,21 @@ export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack)
   url.pathname = `/${EMBEDDED_DATABASE}`;
   return url.href;
 }
+
+/** @throws {ConfigError} with the reason why that database could not be opened, and what to do. */
+export const databaseFault =
+  (databaseUrl: string) =>
+  (error: unknown): never => {
+    throw new ConfigError(
+      `DATABASE_URL: ${originOf(databaseUrl)} cannot be used (${messageOf(error)}): start that Postgres or correct the URL`,
+    );
+  };
+
+/** @throws {ConfigError} with the reason why those brokers could not be asked, and what to do. */
+export const brokersFault =
+  (brokers: string[]) =>
+  (error: unknown): never => {
+    throw new ConfigError(
+      `KAFKA_BROKERS: ${brokers.join(", ")} cannot be used (${messageOf(error)}): start Kafka or correct the addresses`,
+    );
+  };

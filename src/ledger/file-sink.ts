@@ -1,5 +1,5 @@
 import type { Stats } from "node:fs";
-import { type FileHandle, mkdir, open, rename, stat } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { messageOf } from "../telemetry/log.ts";
 import type { EventSink, OutgoingEvent } from "./sink.ts";
@@ -15,15 +15,15 @@ const COUNT_BYTES = 1 << 20;
  * Other programs can change the file: before and after each append it is compared with the file at its path. If that is
  * missing, another one, or shorter than before, `publish` rejects, nothing is acknowledged, and the next sink opens or
  * creates the file at the path. `countEvents` finds that acknowledged events are gone.
- * @throws if the path cannot be written to, or is not a regular file.
+ * @throws with what to do, if the path cannot be written to or is not a regular file.
  */
 export async function openFileSink(path: string): Promise<EventSink> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  // Opening a pipe would block, and a device would swallow the events.
-  const before = await statIfThere(path);
-  if (before && !before.isFile()) throw new Error(`${path} is not a regular file: move it away`);
-  const file = await open(path, "a+");
+  const { file, before } = await openOrCreate(path).catch((error: unknown) => {
+    throw new Error(
+      `DATA_DIR: ${path} cannot be written to (${messageOf(error)}): mend that, or choose another folder`,
+    );
+  });
   try {
     if (!before) await syncFolder(folder);
     await cutHalfLine(file);
@@ -32,6 +32,14 @@ export async function openFileSink(path: string): Promise<EventSink> {
     await file.close().catch(() => undefined);
     throw error;
   }
+}
+
+async function openOrCreate(path: string): Promise<{ file: FileHandle; before: Stats | undefined }> {
+  await mkdir(dirname(path), { recursive: true });
+  // Opening a pipe would block, and a device would swallow the events.
+  const before = await statIfThere(path);
+  if (before && !before.isFile()) throw new Error("it is not a regular file: move it away");
+  return { file: await open(path, "a+"), before };
 }
 
 class FileSink implements EventSink {
@@ -76,8 +84,7 @@ class FileSink implements EventSink {
 
   /** The old file stays beside the new one, with the time in its name. */
   async startOver(): Promise<void> {
-    const suffix = new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
-    await rename(this.path, `${this.path}.until-${suffix}`).catch((error: unknown) => {
+    await rename(this.path, await freeName(`${this.path}.until-${secondNow()}`)).catch((error: unknown) => {
       if (!isNotThere(error)) throw error;
     });
     const file = await open(this.path, "a+");
@@ -105,6 +112,16 @@ class FileSink implements EventSink {
   }
 }
 
+const secondNow = () => new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
+
+/** That name, or one with a number behind it where somebody has it: a rename would replace what is there. */
+async function freeName(wanted: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? wanted : `${wanted}-${number}`;
+    if (!(await lstatIfThere(name))) return name;
+  }
+}
+
 /** The same under every spelling of the path. */
 export const fileSinkName = (path: string): string => `file:${resolve(path)}`;
 
@@ -127,16 +144,19 @@ function countNewlines(bytes: Buffer): number {
   return count;
 }
 
-async function statIfThere(path: string): Promise<Stats | undefined> {
+const statIfThere = (path: string) => unlessMissing(stat(path));
+const lstatIfThere = (path: string) => unlessMissing(lstat(path));
+
+async function unlessMissing<Found>(looked: Promise<Found>): Promise<Found | undefined> {
   try {
-    return await stat(path);
+    return await looked;
   } catch (error) {
     if (isNotThere(error)) return undefined;
     throw error;
   }
 }
 
-const isNotThere = (error: unknown): boolean =>
+export const isNotThere = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 
 /** Makes a new file's name durable: without this a crash of the machine could lose the file. */

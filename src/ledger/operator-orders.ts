@@ -1,6 +1,13 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { START } from "../command-line.ts";
 import { type Cursor, isBefore } from "../postgres/ledger.ts";
-import { goBack, readOrders, rememberPartitions, type SinkOrders } from "../postgres/sink-orders.ts";
+import {
+  goBack,
+  readOrders,
+  rememberPartitions,
+  type SinkOrders,
+  usePartitionsOrdered,
+} from "../postgres/sink-orders.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { EventSink, Partitions } from "./sink.ts";
 
@@ -62,13 +69,16 @@ export class OperatorOrders {
     { partitionCount, wantedPartitionCount: wanted, waitsForConsumers }: SinkOrders,
   ): Promise<"none" | "held"> {
     if (wanted === null || wanted === partitionCount) {
+      if (this.hasNamedLaggards)
+        this.log.info({ partitions: partitionCount }, "publishing goes on: the order to wait was withdrawn");
       this.letGo();
       return "none";
     }
     if (waitsForConsumers && !this.haveConsumersReadAll(partitions)) return "held";
-    await rememberPartitions(session, name, wanted);
-    partitions.use(wanted);
+    const isUsed = await usePartitionsOrdered(session, name, wanted);
     this.letGo();
+    if (!isUsed) return "none";
+    partitions.use(wanted);
     this.log.info({ from: partitionCount, to: wanted }, "events are spread over the confirmed partitions");
     this.compare(partitions.count, wanted);
     return "none";
@@ -130,7 +140,7 @@ export class OperatorOrders {
     this.toldOfCount = count;
     this.log.warn(
       { partitions: count, used },
-      "the topic has another number of partitions than its events are spread over: `topic confirm-partitions` uses it",
+      `the topic has another number of partitions than its events are spread over: \`${START} topic\` says what to do`,
     );
   }
 }

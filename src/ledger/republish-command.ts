@@ -1,13 +1,13 @@
-import { parseArgs } from "node:util";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { START } from "../command-line.ts";
+import { readOptions } from "../command-options.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { openSession, openSnapshot } from "../postgres/connect.ts";
 import { type Cursor, LEDGER_START } from "../postgres/ledger.ts";
 import { readCursors } from "../postgres/published.ts";
 import { orderAgain } from "../postgres/sink-orders.ts";
 import { messageOf } from "../telemetry/log.ts";
-import { databaseUrlOf } from "./command-database.ts";
+import { databaseFault, databaseUrlOf } from "./command-database.ts";
 import type { EventStore } from "./verify/event-store.ts";
 import { findMissing, type Missing } from "./verify/events-proof.ts";
 
@@ -41,25 +41,30 @@ export interface RepublishOptions {
 /** Runs the `republish` command. @returns the exit code; never rejects. */
 export async function republishCommand(options: RepublishOptions): Promise<number> {
   try {
-    const { values } = parseArgs({
-      args: options.args,
-      options: {
-        apply: { type: "boolean" },
-        "from-start": { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
+    const command = readCommand(options.args);
+    if (command === "help") {
       console.log(HELP);
       return EXIT_CODES.done;
     }
-    return await republish(options, {
-      apply: values.apply ?? false,
-      fromStart: values["from-start"] ?? false,
-    });
+    return await republish(options, command);
   } catch (error) {
     console.error(`sentinel: republish: ${messageOf(error)}`);
     return EXIT_CODES.failed;
+  }
+}
+
+function readCommand(args: string[]): "help" | { apply: boolean; fromStart: boolean } {
+  try {
+    const { values, positionals } = readOptions(args, {
+      apply: { type: "boolean" },
+      "from-start": { type: "boolean" },
+    });
+    const [word] = positionals;
+    if (values.help || word === "help") return "help";
+    if (word !== undefined) throw new ConfigError(`it takes no ${word}`);
+    return { apply: values.apply ?? false, fromStart: values["from-start"] ?? false };
+  } catch (error) {
+    throw new ConfigError(`${messageOf(error)}\nUsage: ${REPUBLISH_USAGE}`);
   }
 }
 
@@ -87,7 +92,7 @@ async function republish(
   const writer = await openSession(
     { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
     () => undefined,
-  );
+  ).catch(databaseFault(databaseUrl));
   stack.defer(() => writer.end().catch(() => undefined));
   await orderAgain(drizzle(writer), store.sink, after);
   console.log("Ordered: the engine that publishes does it within seconds, or the next one that starts.");
@@ -112,7 +117,7 @@ async function look({
   const client = await openSnapshot(
     { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
     () => undefined,
-  );
+  ).catch(databaseFault(databaseUrl));
   try {
     const session: NodePgDatabase = drizzle(client);
     const cursor = (await readCursors(session)).get(store.sink);

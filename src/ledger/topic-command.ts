@@ -1,13 +1,13 @@
-import { parseArgs } from "node:util";
-import { drizzle } from "drizzle-orm/node-postgres";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { START } from "../command-line.ts";
+import { readOptions, unknownWord } from "../command-options.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { openSession } from "../postgres/connect.ts";
-import { orderPartitions, readOrders, type SinkOrders } from "../postgres/sink-orders.ts";
+import { orderPartitions, readOrders, type SinkOrders, withdrawPartitions } from "../postgres/sink-orders.ts";
 import { messageOf } from "../telemetry/log.ts";
-import { databaseUrlOf } from "./command-database.ts";
+import { brokersFault, databaseFault, databaseUrlOf } from "./command-database.ts";
 
-export const TOPIC_USAGE = `${START} topic [confirm-partitions [--now]]`;
+export const TOPIC_USAGE = `${START} topic [confirm-partitions [--now] | withdraw]`;
 
 const HELP = `Usage: ${TOPIC_USAGE}
 
@@ -20,11 +20,21 @@ engine goes on with the former number until an operator confirms the new one:
   confirm-partitions   The engine pauses publishing, waits until every consumer group has read everything, then
                        spreads events over the topic's present partitions. Selling goes on meanwhile.
   --now                Skips the wait, for a topic that was created again or a consumer group that is not used any more.
+                       An order that waits already is carried out at once.
+  withdraw             Withdraws an order that has not been carried out: the former number stays in use.
 
-Exit code: 0 the numbers are equal or it was ordered, 1 the numbers differ, 2 it failed.`;
+Exit code: 0 the numbers are equal, or it was ordered or withdrawn; 1 the numbers differ, or there was nothing to
+withdraw; 2 it failed.`;
 
 const STATEMENT_TIMEOUT_MS = 5000;
-const EXIT_CODES = { done: 0, differs: 1, failed: 2 } as const;
+const EXIT_CODES = { done: 0, differs: 1, nothing: 1, failed: 2 } as const;
+
+const ACTIONS = ["confirm-partitions", "withdraw", "help"] as const;
+type Command =
+  | { kind: "help" }
+  | { kind: "show" }
+  | { kind: "withdraw" }
+  | { kind: "confirm"; waitsForConsumers: boolean };
 
 /** The topic as the brokers describe it. */
 export interface TopicDescription {
@@ -44,29 +54,37 @@ export interface TopicOptions {
 /** Runs the `topic` command. @returns the exit code; never rejects. */
 export async function topicCommand(options: TopicOptions): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
-      args: options.args,
-      allowPositionals: true,
-      options: { now: { type: "boolean" }, help: { type: "boolean", short: "h" } },
-    });
-    const [action, ...rest] = positionals;
-    if (values.help) {
+    const command = readCommand(options.args);
+    if (command.kind === "help") {
       console.log(HELP);
       return EXIT_CODES.done;
     }
-    const confirms = action === "confirm-partitions";
-    if ((action !== undefined && !confirms) || rest.length > 0 || (values.now && !confirms))
-      throw new ConfigError(`cannot be understood\nUsage: ${TOPIC_USAGE}`);
-    return await look(options, { confirms, now: values.now ?? false });
+    return await run(options, command);
   } catch (error) {
     console.error(`sentinel: topic: ${messageOf(error)}`);
     return EXIT_CODES.failed;
   }
 }
 
-async function look(
+function readCommand(args: string[]): Command {
+  try {
+    const { values, positionals } = readOptions(args, { now: { type: "boolean" } });
+    const [action, surplus] = positionals;
+    if (values.help || action === "help") return { kind: "help" };
+    if (surplus !== undefined) throw new ConfigError(`${action} takes no ${surplus}`);
+    if (action === "confirm-partitions") return { kind: "confirm", waitsForConsumers: !values.now };
+    if (values.now) throw new ConfigError("--now: belongs to confirm-partitions");
+    if (action === undefined) return { kind: "show" };
+    if (action === "withdraw") return { kind: "withdraw" };
+    throw new ConfigError(unknownWord("command", action, ACTIONS));
+  } catch (error) {
+    throw new ConfigError(`${messageOf(error)}\nUsage: ${TOPIC_USAGE}`);
+  }
+}
+
+async function run(
   { readConfig, describeTopic }: TopicOptions,
-  { confirms, now }: { confirms: boolean; now: boolean },
+  command: Exclude<Command, { kind: "help" }>,
 ): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const config = readConfig();
@@ -76,19 +94,60 @@ async function look(
   const client = await openSession(
     { databaseUrl, name: "sentinel-topic", connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
     () => undefined,
-  );
+  ).catch(databaseFault(databaseUrl));
   stack.defer(() => client.end().catch(() => undefined));
   const session = drizzle(client);
-  const topic = await describeTopic({ ...config, kafkaBrokers });
+  const topic = await describeTopic({ ...config, kafkaBrokers }).catch(brokersFault(kafkaBrokers));
   const orders = await readOrders(session, topic.sink);
   const used = orders?.partitionCount ?? topic.partitionCount;
   console.log(descriptionOf(topic, used, orders));
-  if (used === topic.partitionCount) return EXIT_CODES.done;
-  if (!confirms) return EXIT_CODES.differs;
-  if (topic.partitionCount === 0) throw new ConfigError("the topic is missing");
-  await orderPartitions(session, topic.sink, { count: topic.partitionCount, waitsForConsumers: !now });
-  console.log("Ordered: the engine that publishes does it within seconds, or the next one that starts.");
+  // Awaited here: the session is closed at the end of this block.
+  switch (command.kind) {
+    case "show":
+      if (used === topic.partitionCount) return EXIT_CODES.done;
+      console.log(adviceOf(topic, used));
+      return EXIT_CODES.differs;
+    case "withdraw":
+      return await withdraw(session, topic.sink, used);
+    case "confirm":
+      if (used === topic.partitionCount) return EXIT_CODES.done;
+      return await confirm(session, topic, command);
+    default:
+      throw new Error(`unknown command ${command satisfies never}`);
+  }
+}
+
+async function confirm(
+  session: NodePgDatabase,
+  { sink, partitionCount }: TopicDescription,
+  { waitsForConsumers }: { waitsForConsumers: boolean },
+): Promise<number> {
+  if (partitionCount === 0)
+    throw new ConfigError("the topic is missing: make it, or let an engine that publishes make it");
+  await orderPartitions(session, sink, { count: partitionCount, waitsForConsumers });
+  console.log(
+    waitsForConsumers
+      ? `Ordered: the engine that publishes, or the next one that starts, publishes nothing more until every consumer group has read everything, then uses ${partitionCount}. Until then, ${START} topic withdraw takes it back.`
+      : `Ordered: the engine that publishes uses ${partitionCount} within seconds, or the next one that starts does.`,
+  );
   return EXIT_CODES.done;
+}
+
+async function withdraw(session: NodePgDatabase, sink: string, used: number): Promise<number> {
+  if (await withdrawPartitions(session, sink)) {
+    console.log(`Withdrawn: events stay spread over ${used}.`);
+    return EXIT_CODES.done;
+  }
+  console.log("There is nothing to withdraw: nothing was confirmed, or it is in use already.");
+  return EXIT_CODES.nothing;
+}
+
+/** What to type next where the numbers differ. */
+function adviceOf({ partitionCount }: TopicDescription, used: number): string {
+  if (partitionCount === 0) return "The topic is missing: the engine that publishes makes it.";
+  return partitionCount > used
+    ? `To use all ${partitionCount}, type ${START} topic confirm-partitions`
+    : `Publishing waits, since keys belong to partitions that are not there. Give the topic ${used} again; or, if it was made anew, type ${START} topic confirm-partitions --now`;
 }
 
 function descriptionOf(topic: TopicDescription, used: number, orders: SinkOrders | undefined): string {
@@ -99,6 +158,8 @@ function descriptionOf(topic: TopicDescription, used: number, orders: SinkOrders
     laggards.length > 0
       ? `Consumer groups that have not read everything: ${laggards.join(", ")}`
       : "Every consumer group has read everything",
-    ...(wanted == null ? [] : [`Confirmed and not yet in use: ${wanted}`]),
+    ...(wanted == null
+      ? []
+      : [`Confirmed and not yet in use: ${wanted} (${START} topic withdraw takes it back)`]),
   ].join("\n");
 }

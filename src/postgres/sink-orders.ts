@@ -51,6 +51,29 @@ export async function orderPartitions(
     where sink = ${sink}`);
 }
 
+/**
+ * Carries that order out: keys are spread by the number from now on.
+ * @returns false when it is ordered no more, because an operator has withdrawn or changed it at this moment.
+ */
+export async function usePartitionsOrdered(
+  session: NodePgDatabase,
+  sink: string,
+  count: number,
+): Promise<boolean> {
+  const used = await session.execute(sql`
+    update "ledger_cursors" set partition_count = ${count}, wanted_partition_count = null, waits_for_consumers = true
+    where sink = ${sink} and wanted_partition_count = ${count}`);
+  return used.rowCount === 1;
+}
+
+/** @returns false when there is no such order, or it is carried out already. */
+export async function withdrawPartitions(session: NodePgDatabase, sink: string): Promise<boolean> {
+  const withdrawn = await session.execute(sql`
+    update "ledger_cursors" set wanted_partition_count = null, waits_for_consumers = true
+    where sink = ${sink} and wanted_partition_count is not null`);
+  return withdrawn.rowCount === 1;
+}
+
 /** Orders the publisher to publish every row after this position again. */
 export async function orderAgain(session: NodePgDatabase, sink: string, after: Cursor): Promise<void> {
   await session.execute(sql`

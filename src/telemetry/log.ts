@@ -38,6 +38,9 @@ const MESSAGE_LIMIT_CHARACTERS = 1000;
 /** What a fault says of itself. A query's error carries the statement and its parameters; only its cause is told. */
 export function messageOf(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
+  // A name with several addresses, none of which answers: only what it is made of has words.
+  if (cause instanceof AggregateError && cause.message === "" && cause.errors.length > 0)
+    return messageOf(cause.errors[0]);
   const message = cause instanceof Error ? cause.message : String(cause);
   return message.length <= MESSAGE_LIMIT_CHARACTERS
     ? message

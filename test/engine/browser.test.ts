@@ -134,6 +134,12 @@ describe.skipIf(!found)("a browser", () => {
       await page.getByRole("link", { name: "/docs" }).click();
       await page.getByText("API keys.").first().waitFor();
       const screenshots = process.env["SCREENSHOTS"];
+      const locks = await page
+        .locator(".authorization__btn")
+        .evaluateAll((buttons) => buttons.map((button) => button.getAttribute("aria-label")));
+      const needKey = await page.locator(".opblock-summary", { hasText: "(needs an API key)" }).count();
+      expect(needKey).toBeGreaterThan(0);
+      expect(locks).toEqual(Array.from({ length: needKey }, () => "authorization button unlocked"));
       const first = page.locator(".opblock").first();
       await first.click();
       await first.getByRole("button", { name: "Execute" }).waitFor();

@@ -48,5 +48,9 @@ test("the README's walk from an event to a confirmed seat and its history works 
   expect(held).toMatchObject({ status: "HELD", total: { amountMinor: 26_700, currency: "EUR" } });
   expect(held.seats.map(({ row }: { row: string }) => row)).toEqual(["A", "A", "A"]);
   expect(confirmed).toMatchObject({ reservationId: held.reservationId, status: "CONFIRMED" });
-  expect(history.history.map(({ status }: { status: string }) => status)).toEqual(["HELD", "RESERVED"]);
+  const { reservationId } = held;
+  expect(history.history).toMatchObject([
+    { status: "HELD", reservationId },
+    { status: "RESERVED", reservationId },
+  ]);
 });

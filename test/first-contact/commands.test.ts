@@ -138,6 +138,61 @@ describe("a command that was meant otherwise", () => {
     expect(stderr).not.toMatch(/s3cret|\bat .+:\d+:\d+/);
   });
 
+  const words: [exitCode: number, args: string[], told: string][] = [
+    [1, ["keys", "create", "--rolle", "admin"], "--rolle: no such option: did you mean --role?"],
+    [1, ["keys", "create", "-role", "admin"], "-role: no such option: did you mean --role?"],
+    [1, ["keys", "create", "--role", "admn"], "did you mean admin?"],
+    [1, ["keys", "create", "--role", "--name", "me"], "--role: needs a value after it"],
+    [1, ["migrate", "--gant", "shop"], "did you mean --grant?"],
+    [2, ["verify", "--ancor", "1:x"], "did you mean --anchor?"],
+    [2, ["verify", "--json=yes"], "--json: takes no value"],
+    [2, ["republish", "--aply"], "did you mean --apply?"],
+    [2, ["republish", "--seats"], "type one of --apply, --from-start, --help"],
+    [2, ["topic", "confirm-partition"], "did you mean confirm-partitions?"],
+    [2, ["topic", "--now"], "--now: belongs to confirm-partitions"],
+  ];
+  test.each(words)("exits with %d for %p and names the word", async (exitCode, args, told) => {
+    const ended = await runEngine({}, { args });
+    expect([ended.exitCode, ended.stdout]).toEqual([exitCode, ""]);
+    expect(ended.stderr).toContain(told);
+    expect(ended.stderr).toMatch(new RegExp(`^sentinel: ${args[0]}: .+\\nUsage: `));
+  });
+
+  test.each([
+    ["bench/run.ts", ["--only", "acepted"], "acepted: no such scenario: did you mean accepted?"],
+    ["bench/run.ts", ["--conections", "1"], "did you mean --connections?"],
+    ["test/run/main.ts", ["test", "--lane", "2"], "did you mean --lanes?"],
+  ])("%s %p says what was meant", async (script, args, told) => {
+    const { exitCode, stdout, stderr } = await run([process.execPath, script, ...args]);
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(told);
+    expect(stderr).not.toMatch(/\bat .+:\d+:\d+/);
+  });
+
+  test("a command that cannot reach the database or Kafka names the variable", async () => {
+    const nobody = { DATABASE_URL: "postgres://shop:s3cret@localhost:1/none", KAFKA_BROKERS: "127.0.0.1:1" };
+    for (const args of [["republish"], ["topic"], ["verify"]]) {
+      const { exitCode, stderr } = await runEngine(nobody, { args });
+      expect(stderr).toMatch(/^sentinel: (\w+: )?(DATABASE_URL|KAFKA_BROKERS): .+ECONNREFUSED.+\n$/);
+      expect([exitCode, stderr.includes("s3cret")]).toEqual([2, false]);
+    }
+  });
+
+  test(".ci/run explains itself for --help, and runs nothing for what it does not know", async () => {
+    const bin = await folder("ci");
+    for (const name of ["bash", "dirname"]) await symlink(Bun.which(name) ?? "", join(bin, name));
+    const copy = join(bin, "clone/.ci");
+    await cp(join(ROOT, ".ci/run"), join(copy, "run"));
+    const inBare = (arg: string) => run([join(bin, "bash"), join(copy, "run"), arg], { env: { PATH: bin } });
+    const help = await inBare("--help");
+    expect(help).toMatchObject({
+      exitCode: 0,
+      stderr: "",
+      stdout: expect.stringContaining("usage: .ci/run"),
+    });
+    expect(await inBare("tests")).toMatchObject({ exitCode: 2, stdout: "" });
+  });
+
   test.each([
     ["PROT", "PORT"],
     ["port", "PORT"],
@@ -178,6 +233,9 @@ describe("a command that was meant otherwise", () => {
     const unknown = await run(["bash", "stress-test.sh", "--seats"]);
     expect([unknown.exitCode, unknown.stdout]).toEqual([1, ""]);
     expect(unknown.stderr).toContain("there is no option --seats");
+    const meant = await run(["bash", "stress-test.sh", "--hlep"]);
+    expect([meant.exitCode, meant.stdout]).toEqual([1, ""]);
+    expect(meant.stderr).toContain("did you mean --help?");
   });
 
   test("bench without Redis prints one line", async () => {

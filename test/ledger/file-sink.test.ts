@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { appendFile, readFile, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import { openFileSink } from "../../src/ledger/file-sink.ts";
 import type { OutgoingEvent } from "../../src/ledger/sink.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -76,6 +76,28 @@ describe("the events file", () => {
     const [one, other] = [await openFileSink(path), await openFileSink(relative(process.cwd(), path))];
     expect(one.name).toBe(other.name);
     await Promise.all([one.close(), other.close()]);
+  });
+
+  test("keeps every former file when it is started over several times within a second", async () => {
+    const sink = await openFileSink(path);
+    for (const seatId of [1, 2, 3]) {
+      await sink.publish([event(seatId)]);
+      await sink.startOver?.();
+    }
+    await sink.close();
+    const names = (await readdir(dirname(path))).filter((name) => name.includes(".until-"));
+    const former = await Promise.all(names.map((name) => readFile(join(dirname(path), name), "utf8")));
+    expect(former.map((text) => JSON.parse(text).key).toSorted()).toEqual(["1", "2", "3"]);
+    expect(await lines()).toEqual([]);
+  });
+
+  test("names the setting where it cannot be made", async () => {
+    const file = join(dir.path, "file");
+    await writeFile(file, "");
+    const fault = await openFileSink(join(file, "events")).catch((error: Error) => error.message);
+    expect(fault).toMatch(
+      /^DATA_DIR: .+\/file\/events cannot be written to \(.+\): .+choose another folder$/,
+    );
   });
 
   test("says so when it cannot be written any more", async () => {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { urlOfRunningPostgres } from "../../src/embedded/postgres.ts";
-import { runEngine } from "../engine/command.ts";
+import { asOrdinaryUser, runEngine } from "../engine/command.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { createDatabase } from "../support/postgres.ts";
@@ -11,6 +12,7 @@ import { tempDir } from "../support/temp-dir.ts";
 setDefaultTimeout(60_000);
 
 const DEADLINE_MS = 10_000;
+const ordinaryUser = asOrdinaryUser();
 const stack = new AsyncDisposableStack();
 afterAll(() => stack.disposeAsync());
 
@@ -118,6 +120,19 @@ describe("bun run verify", () => {
       [],
       "ECONNREFUSED",
     ],
+    [
+      "the events file is a folder",
+      async () => {
+        const database = await createDatabase();
+        stack.defer(database.drop);
+        const dir = await tempDir("folder");
+        stack.defer(dir.remove);
+        await mkdir(join(dir.path, "booking-events.jsonl"));
+        return { DATABASE_URL: database.url, DATA_DIR: dir.path };
+      },
+      [],
+      "booking-events.jsonl is not a regular file",
+    ],
     ["an anchor is not one", async () => ({}), ["--anchor", "12:abc"], "--anchor must be"],
     ["an option is not known", async () => ({}), ["--frobnicate"], "run verify [--anchor"],
     ["a variable cannot be used", async () => ({ PORT: "x" }), [], "PORT: "],
@@ -126,6 +141,30 @@ describe("bun run verify", () => {
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toContain(words);
     expect(stderr).not.toContain("nothing@");
+  });
+
+  test.skipIf(!ordinaryUser)("and republish name what they may not read, and report no damage", async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    const dir = await tempDir("closed");
+    stack.defer(dir.remove);
+    const folder = join(dir.path, "data");
+    const file = join(folder, "booking-events.jsonl");
+    await mkdir(folder);
+    await writeFile(file, "");
+    for (const [closed, mode, env] of [
+      [file, 0o000, { DATABASE_URL: database.url, DATA_DIR: folder }],
+      [folder, 0o000, { DATA_DIR: folder }],
+    ] as const) {
+      await chmod(closed, mode);
+      for (const args of [["verify"], ["republish"]]) {
+        const ended = await runEngine({ ...env, HOME: "/" }, { args, as: ordinaryUser ?? [] });
+        expect([ended.exitCode, ended.stdout]).toEqual([2, ""]);
+        expect(ended.stderr).toMatch(/^sentinel: (republish: )?DATA_DIR: .+ run this as the user .+\n$/);
+        expect(ended.stderr).toContain(closed);
+      }
+      await chmod(closed, 0o755);
+    }
   });
 
   test("says so as JSON too", async () => {

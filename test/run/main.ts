@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { RUN } from "../../src/command-line.ts";
+import { readOptions } from "../../src/command-options.ts";
 import { runGroup } from "./group.ts";
 import { closingBlock, readSkips, Tally } from "./tally.ts";
 import { filesOf, groupsOf, isTier, TIERS } from "./tiers.ts";
@@ -17,17 +18,14 @@ const ROOT = resolve(import.meta.dir, "../..");
 const LANE_LIMIT = 4;
 const INTERRUPTED = 130;
 
-const USAGE = `Usage: bun run test [FILTER...]          everything but the two tiers below
-       bun run test:engine [FILTER...]   engine processes on real parts
-       bun run test:faults [FILTER...]   faults under load; FAULTS=full for the full sizes
-       --lanes N                         test processes side by side, 1 to ${LANE_LIMIT}
+const USAGE = `Usage: ${RUN} run test [FILTER...]          everything but the two tiers below
+       ${RUN} run test:engine [FILTER...]   engine processes on real parts
+       ${RUN} run test:faults [FILTER...]   faults under load; FAULTS=full for the full sizes
+       --lanes N   test processes side by side, 1 to ${LANE_LIMIT}
 
-FILTER keeps the files whose path contains it. For one file: bun test test/http/port.test.ts`;
+FILTER keeps the files whose path contains it. For one file: ${RUN} test test/http/port.test.ts`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: "boolean", short: "h" }, lanes: { type: "string" } },
-});
+const { values, positionals } = readCommandLine();
 const [tier = "test", ...filters] = positionals;
 if (values.help) {
   console.log(USAGE);
@@ -81,6 +79,14 @@ if (abort.signal.aborted) process.exit(INTERRUPTED);
 const block = closingBlock(tally, readSkips(skipsFile, ROOT), performance.now() - startedAt);
 console.log(block.text);
 process.exit(block.isGreen ? 0 : 1);
+
+function readCommandLine() {
+  try {
+    return readOptions(process.argv.slice(2), { lanes: { type: "string" } });
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
 
 function fail(message: string): never {
   console.error(`test: ${message}\n\n${USAGE}`);

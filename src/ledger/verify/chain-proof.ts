@@ -48,12 +48,17 @@ export async function proveChain(
   await walk.toEnd();
   const { number, end, findings } = walk;
   const isBehind = published !== undefined && isBefore(walk.place, published);
-  const proof = proofOf("chain", `${end.rowsTotal} rows in ${number} checkpoints`, findings, {
-    note: noteOf(walk),
-    unproven: isBehind
-      ? "rows were published that are not sealed: a publisher that was just upgraded is catching up; where that is not so, the end of the chain was taken away"
-      : undefined,
-  });
+  const proof = proofOf(
+    "chain",
+    `${end.rowsTotal} rows in ${number} checkpoints, acts of administrators included`,
+    findings,
+    {
+      note: noteOf(walk),
+      unproven: isBehind
+        ? "rows were published that are not sealed: a publisher that was just upgraded is catching up; where that is not so, the end of the chain was taken away"
+        : undefined,
+    },
+  );
   return { proof, head: number > 0 && proof.verdict !== "damaged" ? end : undefined };
 }
 

@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { RUN } from "../../command-line.ts";
+import { readOptions } from "../../command-options.ts";
 import { type Config, ConfigError } from "../../config.ts";
 import { openSnapshot } from "../../postgres/connect.ts";
 import { codeOf, SQLSTATE } from "../../postgres/faults.ts";
-import { messageOf, originOf } from "../../telemetry/log.ts";
-import { databaseUrlOf } from "../command-database.ts";
+import { messageOf } from "../../telemetry/log.ts";
+import { brokersFault, databaseFault, databaseUrlOf } from "../command-database.ts";
 import type { Anchor } from "./chain-proof.ts";
 import type { EventStore } from "./event-store.ts";
 import { openEventsFile } from "./events-file.ts";
@@ -67,14 +67,9 @@ function readArguments(args: string[]): "help" | { anchors: Anchor[] } {
   let values: { help?: boolean; anchor?: string[] };
   let positionals: string[];
   try {
-    ({ values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        json: { type: "boolean" },
-        anchor: { type: "string", multiple: true },
-      },
+    ({ values, positionals } = readOptions(args, {
+      json: { type: "boolean" },
+      anchor: { type: "string", multiple: true },
     }));
   } catch (error) {
     throw unusable(messageOf(error));
@@ -103,11 +98,7 @@ async function verifyAll(
   stack.defer(() => store.close().catch(() => undefined));
   const name = "sentinel-verify";
   const options = { databaseUrl, name, connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-  const client = await openSnapshot(options, () => undefined).catch((error: unknown) => {
-    throw new ConfigError(
-      `DATABASE_URL: ${originOf(databaseUrl)} cannot be used (${messageOf(error)}): start that Postgres or correct the URL`,
-    );
-  });
+  const client = await openSnapshot(options, () => undefined).catch(databaseFault(databaseUrl));
   stack.defer(() => client.end().catch(() => undefined));
   const other = await openSnapshot(options, () => undefined, client);
   stack.defer(() => other.end().catch(() => undefined));
@@ -119,7 +110,7 @@ async function verifyAll(
 export function openEventStore(config: Config, openTopic: VerifyOptions["openTopic"]): Promise<EventStore> {
   const { kafkaBrokers } = config;
   return kafkaBrokers
-    ? openTopic({ ...config, kafkaBrokers })
+    ? openTopic({ ...config, kafkaBrokers }).catch(brokersFault(kafkaBrokers))
     : openEventsFile(join(config.dataDir, "booking-events.jsonl"));
 }
 

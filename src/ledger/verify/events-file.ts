@@ -1,6 +1,8 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { fileSinkName } from "../file-sink.ts";
+import { constants, createReadStream, type Stats } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { ConfigError } from "../../config.ts";
+import { messageOf } from "../../telemetry/log.ts";
+import { fileSinkName, isNotThere } from "../file-sink.ts";
 import type { OutgoingEvent } from "../sink.ts";
 import type { EventStore, StoredEvent } from "./event-store.ts";
 
@@ -10,13 +12,13 @@ const NEWLINE = 10;
 /** As `lineOf` makes it. */
 const LINE = /^{"key":"([^"]*)","headers":({[^}]*}),"value":({.*})}\n$/;
 
-/** The events file. Its last line may still be being written: without an end it does not count. */
+/**
+ * The events file; one that is not there is empty. Its last line may still be being written: without an end it does not
+ * count.
+ * @throws {ConfigError} where it is there and cannot be read: no event may seem to be missing for that.
+ */
 export async function openEventsFile(path: string): Promise<EventStore> {
-  const sizeNow = () =>
-    stat(path).then(
-      ({ size }) => size,
-      () => 0,
-    );
+  const sizeNow = () => readableSize(path);
   const settledBytes = await sizeNow();
   return {
     sink: fileSinkName(path),
@@ -35,6 +37,24 @@ export async function openEventsFile(path: string): Promise<EventStore> {
     },
     close: async () => undefined,
   };
+}
+
+async function readableSize(path: string): Promise<number> {
+  let found: Stats;
+  try {
+    found = await stat(path);
+    await access(path, constants.R_OK);
+  } catch (error) {
+    if (isNotThere(error)) return 0;
+    throw new ConfigError(
+      `DATA_DIR: ${path} cannot be read (${messageOf(error)}): run this as the user whom the engine runs as`,
+    );
+  }
+  if (!found.isFile())
+    throw new ConfigError(
+      `DATA_DIR: ${path} is not a regular file, so it holds no events: move it away, or correct DATA_DIR`,
+    );
+  return found.size;
 }
 
 async function* linesOf(path: string, size: number) {

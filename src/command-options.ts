@@ -1,0 +1,53 @@
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { ConfigError } from "./config.ts";
+import { meantBy } from "./spelling.ts";
+
+/** What every command understands beside its own options. */
+const HELP_OPTION = { help: { type: "boolean", short: "h" } } as const;
+/** A single dash before a whole word, as other programs take it. */
+const SINGLE_DASH_WORD = /^-[a-z][\w-]+$/i;
+
+/**
+ * The options and the other words of a command.
+ * @throws {ConfigError} naming the word that is wrong, and the one that was probably meant.
+ */
+export function readOptions<const Options extends ParseArgsOptionsConfig>(args: string[], options: Options) {
+  const known = { ...options, ...HELP_OPTION };
+  const fault = faultOf(args, known);
+  if (fault !== undefined) throw new ConfigError(fault);
+  return parseArgs({ args, options: known, allowPositionals: true });
+}
+
+/** Why a word that is none of `known` cannot be used, and which one it may have been. */
+export function unknownWord(kind: string, given: string, known: readonly string[]): string {
+  const meant = meantBy(given, known);
+  const advice = meant === undefined ? `type one of ${known.join(", ")}` : `did you mean ${meant}?`;
+  return `${given}: no such ${kind}: ${advice}`;
+}
+
+function faultOf(args: string[], options: ParseArgsOptionsConfig): string | undefined {
+  const { tokens } = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const { name, rawName, value, inlineValue, index } = token;
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    const word = args[index] ?? "";
+    if (SINGLE_DASH_WORD.test(word)) return unknownOption(word, options);
+    if (option === undefined) return unknownOption(rawName, options);
+    if (option.type === "boolean" && value !== undefined) return `${rawName}: takes no value`;
+    const isMissing = value === undefined || (!inlineValue && /^-./.test(value));
+    if (option.type === "string" && isMissing) return `${rawName}: needs a value after it`;
+  }
+  return undefined;
+}
+
+function unknownOption(given: string, options: ParseArgsOptionsConfig): string {
+  const known = Object.keys(options);
+  const bare = given.replace(/^-+/, "");
+  const isKnown = known.includes(bare);
+  return unknownWord(
+    "option",
+    given,
+    known.map((name) => `--${name}`).filter((name) => !isKnown || name === `--${bare}`),
+  );
+}
