@@ -138,18 +138,19 @@ const knobs = {
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
     fallback: "1000",
-    meaning: "units that one client address without an API key has in a window; 0 is no limit",
+    meaning:
+      "units that one client address without an API key has in a window, on all routes but reserve; 0 is no limit",
   },
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),
     fallback: "10000",
-    meaning: "units that one API key has in a window; 0 is no limit",
+    meaning: "units that one API key has in a window, on all routes but reserve; 0 is no limit",
   },
   rateLimitReserveRequests: {
     type: integer(0, 10_000_000),
     fallback: "0",
     meaning:
-      "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
+      "requests to /api/v1/bookings/reserve that one API key or client address has in a window, the only limit there; 0 is no limit",
   },
   ...holdLimitKnobs,
   trustedProxyCount: {

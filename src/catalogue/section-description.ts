@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { plainText, visibleForm } from "../http/plain-text.ts";
+import { plainText, plainTextOrNone, visibleForm } from "../http/plain-text.ts";
 import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../seats/layout.ts";
 
 /** Of all sections of one request together: about 10 s in one transaction, while which nothing is published. */
@@ -53,7 +53,7 @@ const assigned = z.strictObject({
       perRow: z.boolean().default(true),
       start: z.int().min(0).max(NUMBER_LIMIT).default(1),
       step: z.int().min(1).max(STEP_LIMIT).default(1),
-      prefix: z.union([z.literal(""), label]).default(""),
+      prefix: plainTextOrNone(LABEL_LIMIT_CHARACTERS).default(""),
     })
     .prefault({}),
   priceTier: tierName.optional(),

@@ -8,7 +8,7 @@ import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
 import type { HoldOutcome } from "./outcome.ts";
 import { SearchTurns } from "./search-turns.ts";
 import type { Search, SeatFinder } from "./seat-finder.ts";
-import { quantityFault, seatsFault } from "./totals.ts";
+import { mayBeTooDear, quantityFault, seatsFault } from "./totals.ts";
 
 /** Races for seats that were chosen here which one request may lose before it is told so. */
 const ATTEMPT_LIMIT = 8;
@@ -46,8 +46,8 @@ const MAY_BE_REPLAYED: HoldResult["kind"][] = [
   ...(["taken", "none", "missing", "unfit", "no_event", "too_costly", "replayed"] as const),
 ];
 
-/** A wish made ready: seats that were named, or a search for some. */
-type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent };
+/** A wish made ready: seats that were named, or a search for some; `dearField` where their total may be too much. */
+type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent; dearField: string | undefined };
 
 /** The caller of a request, and its key. */
 interface Asked {
@@ -98,13 +98,15 @@ export class Holds {
     }
     let choice: Choice | undefined;
     let refusal: HoldResult | undefined;
-    for (const plan of plans) {
+    for (const [index, plan] of plans.entries()) {
       let result: HoldResult;
       if ("seatIds" in plan) result = await this.take(plan.seatIds, body, asked);
       else {
         choice ??= { body, asked, budget, sections: sectionsOf(plans), hasLooked: false };
         result = await this.choose(plan, choice);
       }
+      if (result.kind === "unfit" && body.preferences)
+        return { kind: "unfit", detail: `preferences.${index}.${result.detail}` };
       if (!MAY_FOLLOW.includes(result.kind)) return result;
       refusal ??= result;
     }
@@ -127,10 +129,15 @@ export class Holds {
     const quantity = wish.bestAvailable?.quantity ?? wish.quantity ?? 1;
     const field = wish.bestAvailable ? "bestAvailable.quantity" : "quantity";
     if (quantity > event.reservationLimitSeats) return { kind: "unfit", detail: tooMany(field, event) };
-    const dear = quantityFault(event, { field, quantity, tiers: wish.bestAvailable?.priceTiers });
-    if (dear !== undefined) return { kind: "unfit", detail: dear };
+    const tiers = wish.bestAvailable?.priceTiers;
+    const dearField = mayBeTooDear(event, quantity, tiers) ? field : undefined;
+    if (dearField !== undefined) {
+      const sections = wish.bestAvailable ? wish.bestAvailable.sections : [wish.section ?? ""];
+      const detail = quantityFault(event, { field, quantity, sections, tiers });
+      if (detail !== undefined) return { kind: "unfit", detail };
+    }
     const search = this.options.finder.searchFor(event, wish);
-    return "detail" in search ? { kind: "unfit", ...search } : { search, event };
+    return "detail" in search ? { kind: "unfit", ...search } : { search, event, dearField };
   }
 
   private take(seatIds: SeatId[], { buyerId }: HoldBody, asked: Asked) {
@@ -142,7 +149,7 @@ export class Holds {
 
   /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
   private async choose(
-    { search, event }: Extract<Plan, { search: Search }>,
+    { search, event, dearField }: Extract<Plan, { search: Search }>,
     choice: Choice,
   ): Promise<HoldResult> {
     const { body, asked, budget } = choice;
@@ -154,6 +161,8 @@ export class Holds {
       if (turn !== true && !(await turn)) return { kind: "busy", reason: "overloaded" };
       // From here to the batcher nothing is awaited: the next search must see that these seats are in flight.
       const seatIds = this.searched(budget, () => search.next(lost, budget));
+      const dear = seatIds && dearField !== undefined && seatsFault(event, seatIds, dearField);
+      if (dear) return { kind: "unfit", detail: dear };
       if (seatIds) {
         attempt++;
         outcome = await this.take(seatIds, body, asked);
@@ -195,7 +204,7 @@ export class Holds {
     if (eventId !== undefined && event.id !== eventId)
       return `seatIds: are seats of event ${event.id}, not of eventId ${eventId}.`;
     if (seatIds.length > event.reservationLimitSeats) return tooMany("seatIds", event);
-    return seatsFault(event, seatIds);
+    return seatsFault(event, seatIds, "seatIds");
   }
 }
 

@@ -171,7 +171,7 @@ function keyProblem({ kind }: KeyOutcome): Response {
     case "replayed":
       return problem(
         "request-in-progress",
-        "A request for the same reservation, buyer or Idempotency-Key is being decided; send it again.",
+        "A request for the same reservation, buyer, caller or Idempotency-Key is being decided; send it again.",
         retryAfter(),
       );
     default:

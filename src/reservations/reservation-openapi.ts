@@ -67,7 +67,7 @@ const conflict = (...described: Parameters<typeof problemResponse>) => ({
 });
 const OVER_LIMIT = "buyerId: the buyer would have more seats than the event allows.";
 const BEING_DECIDED =
-  "A request for the same reservation, buyer or Idempotency-Key is being decided; send it again.";
+  "A request for the same reservation, buyer, caller or Idempotency-Key is being decided; send it again.";
 const RELEASED = "The reservation was released; its seats are free or others'.";
 const CANCELLED = "The reservation was cancelled; its seats are free or others'.";
 const endedOtherwise = {

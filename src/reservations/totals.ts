@@ -4,21 +4,47 @@ import type { SeatId } from "../seats/seat-id.ts";
 /** The largest integer that a JSON number carries exactly; a larger total could not be shown. */
 const TOTAL_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
-/** Says why an event's seats may be too expensive together, judged by the highest price; undefined for nearly every event. */
-export function quantityFault(
-  event: CatalogueEvent,
-  { field, quantity, tiers }: { field: string; quantity: number; tiers?: string[] | undefined },
-): string | undefined {
+/**
+ * Whether so many of the event's seats may be too expensive together, judged by the highest price; false for nearly
+ * every event.
+ * @param tiers the names of the price tiers that the seats are from; undefined for all
+ */
+export function mayBeTooDear(event: CatalogueEvent, quantity: number, tiers?: readonly string[]): boolean {
   let dearest = 0;
   for (const { name, amountMinor } of event.priceTiers)
     if (amountMinor > dearest && (!tiers || tiers.includes(name))) dearest = amountMinor;
-  return dearest * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
+  return dearest * quantity > TOTAL_LIMIT_MINOR;
 }
 
-/** Says why these seats are too expensive together; undefined if they are not. */
-export function seatsFault(event: CatalogueEvent, seatIds: SeatId[]): string | undefined {
-  const field = "seatIds";
-  if (quantityFault(event, { field, quantity: seatIds.length }) === undefined) return undefined;
+/**
+ * Says why any choice of so many seats from these sections and price tiers is too expensive, judged by the lowest
+ * price; undefined if a choice may not be. `field` asks for them.
+ */
+export function quantityFault(
+  event: CatalogueEvent,
+  {
+    field,
+    quantity,
+    sections,
+    tiers,
+  }: { field: string; quantity: number; sections: string[] | undefined; tiers: string[] | undefined },
+): string | undefined {
+  const found = event.sections.flatMap(({ name, layout }) => {
+    if (sections && !sections.includes(name)) return [];
+    const areas = layout.kind === "assigned" ? layout.areas : [];
+    return [layout.priceTier, ...areas.map(({ priceTier }) => priceTier ?? layout.priceTier)];
+  });
+  const possible = found.flatMap((tier) => event.priceTiers[tier] ?? []);
+  const amounts = possible.flatMap(({ name, amountMinor }) =>
+    tiers && !tiers.includes(name) ? [] : amountMinor,
+  );
+  const cheapest = amounts.reduce((least, amount) => Math.min(least, amount), Number.POSITIVE_INFINITY);
+  return amounts.length > 0 && cheapest * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
+}
+
+/** Says why these seats are too expensive together; undefined if they are not. `field` asks for them. */
+export function seatsFault(event: CatalogueEvent, seatIds: SeatId[], field: string): string | undefined {
+  if (!mayBeTooDear(event, seatIds.length)) return undefined;
   // Each amount is at most 2^53 - 1. If the sum is not exact, it is beyond the limit anyway.
   const total = seatIds.reduce((sum, seatId) => sum + amountOf(event, seatId), 0);
   return total > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;

@@ -110,6 +110,17 @@ describe("the contract's reserve route", () => {
     expect(figures.value("sentinel_http_requests_total", labels)).toBe(1);
   });
 
+  test("is limited by nothing else, whatever limits the other routes", async () => {
+    const { url } = await openEngine(stack, {
+      ...env,
+      ...{ RATE_LIMIT_ADDRESS_REQUESTS: "3", TRUSTED_PROXY_COUNT: "1" },
+    });
+    const client = from("192.0.2.1");
+    expect(await statuses(5, () => ask(url, "POST", RESERVE, client))).toEqual([201, 409, 409, 409, 409]);
+    expect(await statuses(4, () => ask(url, "GET", "/api/v1/events", client))).toEqual([200, 200, 200, 429]);
+    expect((await ask(url, "POST", "/api/v1/bookings/reserve/3", client)).status).toBe(201);
+  });
+
   test("is closed with every other route by REQUIRE_API_KEY, but for probes, metrics and docs", async () => {
     const { url } = await openEngine(stack, { ...env, REQUIRE_API_KEY: "true" });
     const document = await ask(url, "GET", "/openapi.json");

@@ -127,6 +127,9 @@ describe("a description that cannot be made", () => {
     ["name", house({ name: "a\u0000b" })],
     ["name", house({ name: "\ud800" })],
     ["name", house({ name: 7 })],
+    ["name", house({ name: "\u200b" })],
+    ["name", house({ name: "\u2060\u00ad\u2800" })],
+    ["sections.0.name", house({ section: { name: "\u200b" } })],
     ["name", { ...SMALL_HOUSE, name: undefined }],
     ["currency", house({ currency: "EURO" })],
     ["currency", house({ currency: "eur" })],
@@ -193,6 +196,19 @@ describe("a description that cannot be made", () => {
     ["sections.0.seatsPerRow", house({ section: { rows: [{ label: "A", seats: 1 }], areas: [] } })],
     ["sections.0.rowLabels", house({ section: { rowLabels: "roman" } })],
     ["sections.0.numbering.step", house({ section: { numbering: { step: 0 } } })],
+    ["sections.0.numbering.prefix: must be text", house({ section: { numbering: { prefix: 7 } } })],
+    [
+      "sections.0.numbering.prefix: must have at most 20 characters",
+      house({ section: { numbering: { prefix: "x".repeat(21) } } }),
+    ],
+    [
+      "sections.0.numbering.prefix: must be plain text",
+      house({ section: { numbering: { prefix: "S\u0000" } } }),
+    ],
+    [
+      "sections.0.numbering.prefix: must have a character that can be seen",
+      house({ section: { numbering: { prefix: "\u200b" } } }),
+    ],
     ["sections.0.numbering.from", house({ section: { numbering: { from: 1 } } })],
     ["sections.0.priceTier", house({ section: { priceTier: undefined } })],
     ["sections.0.priceTier", house({ section: { priceTier: "Middle" } })],
@@ -219,7 +235,7 @@ describe("a description that cannot be made", () => {
     const { status, headers, body } = await shop.admin("POST", EVENTS, description);
     expect([status, headers.get("content-type")]).toEqual([400, "application/problem+json"]);
     expect(body).toMatchObject({ type: "urn:sentinel:problem:invalid-request", status: 400 });
-    expect(body.detail).toStartWith(`${field}: `);
+    expect(body.detail).toStartWith(field.includes(": ") ? field : `${field}: `);
     expect(await counts()).toEqual(before);
   });
 
@@ -292,6 +308,40 @@ describe("prices beyond what an integer of the database holds", () => {
       expect((await hold(body)).detail).toMatch(new RegExp(`^${field}: the total of these seats`));
     const cheap = await hold({ eventId, bestAvailable: { quantity: 2, priceTiers: ["Small"] } });
     expect(cheap.total).toEqual({ amountMinor: 14, currency: "JPY" });
+  });
+
+  test("of other seats of the event do not count: the total is that of the seats that are chosen", async () => {
+    const made = await shop.admin("POST", EVENTS, {
+      ...{ name: "Dear and cheap", currency: "JPY" },
+      priceTiers: [
+        { name: "Largest", amountMinor: LARGEST },
+        { name: "Small", amountMinor: 7 },
+      ],
+      sections: [
+        ...["Largest", "Small"].map((name) => ({
+          ...{ name: `${name} places`, kind: "general", capacity: 4, priceTier: name },
+        })),
+        { name: "Hall", kind: "assigned", rows: 2, seatsPerRow: 2, priceTier: "Small" },
+        { name: "Mixed", kind: "assigned", rows: 1, seatsPerRow: 2, priceTier: "Small" },
+      ].map((section) =>
+        section.name === "Mixed"
+          ? { ...section, areas: [{ rows: ["A", "A"], seats: [1, 1], priceTier: "Largest" }] }
+          : section,
+      ),
+    });
+    expect(made.status).toBe(201);
+    const { eventId } = made.body;
+    const total = { amountMinor: 14, currency: "JPY" };
+    expect((await hold({ eventId, section: "Small places", quantity: 2 })).total).toEqual(total);
+    const hall = { quantity: 2, sections: ["Hall"] };
+    expect((await hold({ eventId, bestAvailable: hall })).total).toEqual(total);
+    const mixed = { bestAvailable: { quantity: 2, sections: ["Mixed"] } };
+    for (const [field, body] of [
+      ["quantity", { section: "Largest places", quantity: 2 }],
+      ["bestAvailable.quantity", mixed],
+      ["preferences.0.bestAvailable.quantity", { preferences: [mixed] }],
+    ] as const)
+      expect((await hold({ eventId, ...body })).detail).toStartWith(`${field}: the total of these seats`);
   });
 });
 

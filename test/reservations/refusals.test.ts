@@ -72,6 +72,7 @@ describe("a hold that is refused", () => {
     [{ kind: "closed", why: "buyer_needed" }, /^buyerId: /],
     [{ kind: "over_limit" }, /^buyerId: /],
     [{ kind: "key_mismatch" }, /^Idempotency-Key: /],
+    [{ kind: "running" }, /reservation, buyer, caller or Idempotency-Key/],
   ])("%j names what it is about", async (refusal, detail) => {
     expect((await read(holdProblem(refusal, NO_HINTS))).body.detail).toMatch(detail);
   });
