@@ -43,9 +43,9 @@ prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use
 under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which is open until
 you have given a key here and closed from then on.
 
-**Addresses** are exact and do not end with a slash (308 leads to the address without it). A request that changes
-something takes no query parameters. A query parameter may be sent only once. A page of another origin can change something
-only if the engine allows its origin.`;
+**Addresses** are exact and do not end with a slash (308 leads to the address without it). An operation accepts only the
+query parameters that it lists, each once; probes, metrics and these pages accept any. A page of another origin can change
+something only if the engine allows its origin.`;
 
 /** A path whose handlers get the request as it comes, without Elysia's context. */
 export interface DirectRoute {

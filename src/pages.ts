@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import { Elysia } from "elysia";
 import { jsonResponse } from "./http/openapi.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
-import { observed } from "./telemetry/observed.ts";
+import { observedWithAnyQuery } from "./telemetry/observed.ts";
 
 export const DOCS_PATH = "/docs";
 /** The assets come from this process, so that the docs work without the internet. */
@@ -113,10 +113,12 @@ export function pageRoutes(links: Links, version: string, metrics: Metrics) {
       : Response.json({ name: "Sentinel", ...links, version }, { headers: vary });
   };
   return new Elysia({ name: "pages" })
-    .get(...observed(metrics, "/", start), { detail: linksDetail({ name: "Sentinel", ...links }) })
-    .get(...observed(metrics, DOCS_PATH, () => html(DOCS_PAGE)))
-    .get(...observed(metrics, `${DOCS_PATH}/swagger-ui.css`, asset("swagger-ui.css")))
-    .get(...observed(metrics, `${DOCS_PATH}/swagger-ui-bundle.js`, asset("swagger-ui-bundle.js")))
-    .get(...observed(metrics, "/favicon.svg", icon))
-    .get(...observed(metrics, "/favicon.ico", icon));
+    .get(...observedWithAnyQuery(metrics, "/", start), {
+      detail: linksDetail({ name: "Sentinel", ...links }),
+    })
+    .get(...observedWithAnyQuery(metrics, DOCS_PATH, () => html(DOCS_PAGE)))
+    .get(...observedWithAnyQuery(metrics, `${DOCS_PATH}/swagger-ui.css`, asset("swagger-ui.css")))
+    .get(...observedWithAnyQuery(metrics, `${DOCS_PATH}/swagger-ui-bundle.js`, asset("swagger-ui-bundle.js")))
+    .get(...observedWithAnyQuery(metrics, "/favicon.svg", icon))
+    .get(...observedWithAnyQuery(metrics, "/favicon.ico", icon));
 }

@@ -5,7 +5,7 @@ import { invalidField } from "../http/invalid-field.ts";
 import { problem } from "../http/problem.ts";
 import { ACT_KINDS, type Act, listActs } from "../postgres/admin-log.ts";
 import { integer } from "../setting-types.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observedWithQuery } from "../telemetry/observed.ts";
 import { logDetail } from "./log-openapi.ts";
 import { PAGE_LIMIT } from "./openapi.ts";
 import type { AccessRoutesOptions } from "./routes.ts";
@@ -24,7 +24,7 @@ const wire = ({ occurredAt, ...act }: Act) => ({ ...act, occurredAt: occurredAt.
 export function logRoutes({ guard, database, metrics, log }: Omit<AccessRoutesOptions, "bodyLimitBytes">) {
   const inDatabase = fromDatabase({ log, what: "what is asked about the administration log" });
   return new Elysia({ name: "administration log" }).get(
-    ...observed(
+    ...observedWithQuery(
       metrics,
       PATH,
       guard.guarded("admin", ({ query }) => {

@@ -9,7 +9,7 @@ import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgr
 import { integer } from "../setting-types.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observed, observedWithQuery } from "../telemetry/observed.ts";
 import type { Access } from "./access.ts";
 import { actOriginOf } from "./act-origin.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
@@ -18,7 +18,7 @@ import { createDetail, listDetail, PAGE_LIMIT, revokeDetail } from "./openapi.ts
 const PATH = "/api/v1/admin/api-keys";
 
 const newKey = z.strictObject({ name: plainText(NAME_LIMIT_CHARACTERS), role: z.enum(ROLES) });
-const page = z.object({
+const page = z.strictObject({
   after: z.uuid("must be the id of a key").optional(),
   limit: integer(1, PAGE_LIMIT).default(100),
 });
@@ -66,7 +66,7 @@ export function accessRoutes({ keys, guard, database, bodyLimitBytes, metrics, l
       { parse: "none", detail: createDetail },
     )
     .get(
-      ...observed(
+      ...observedWithQuery(
         metrics,
         PATH,
         guard.guarded("admin", ({ query }) => {

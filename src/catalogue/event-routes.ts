@@ -5,7 +5,7 @@ import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
 import { integer } from "../setting-types.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observed, observedWithQuery } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
@@ -61,7 +61,7 @@ export function eventRoutes({
 
   return new Elysia({ name: "events" })
     .get(
-      ...observed(
+      ...observedWithQuery(
         metrics,
         EVENTS,
         guard.guarded("reader", ({ query }) => {
@@ -103,7 +103,7 @@ export function eventRoutes({
       { detail: sectionsDetail },
     )
     .get(
-      ...observed(
+      ...observedWithQuery(
         metrics,
         `${EVENTS}/:eventId/seats`,
         guard.guarded("reader", ({ params, query, request }) => {

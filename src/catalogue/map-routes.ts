@@ -4,7 +4,7 @@ import { type Caller, isSeller } from "../access/guard.ts";
 import { problem } from "../http/problem.ts";
 import { timeOf } from "../http/time.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observedWithQuery } from "../telemetry/observed.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
 import type { CatalogueEvent } from "./catalogue.ts";
 import { mapDetail } from "./map-openapi.ts";
@@ -58,7 +58,7 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
   };
 
   return new Elysia({ name: "maps" }).get(
-    ...observed(
+    ...observedWithQuery(
       metrics,
       "/api/v1/events/:eventId/map",
       guard.guarded("reader", ({ params, query, request }, caller) => {

@@ -6,7 +6,7 @@ import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats } from "../postgres/seat-views.ts";
 import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
 import { integer } from "../setting-types.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observed, observedWithQuery } from "../telemetry/observed.ts";
 import { readQuery } from "./asking.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { historyDetail, seatDetail, seatsDetail } from "./seat-openapi.ts";
@@ -48,7 +48,7 @@ export function seatRoutes({ database, askDatabase: ask, keeper, guard, metrics 
       { detail: seatDetail },
     )
     .get(
-      ...observed(
+      ...observedWithQuery(
         metrics,
         SEATS,
         guard.guarded("reader", ({ query, request }) => {
@@ -64,7 +64,7 @@ export function seatRoutes({ database, askDatabase: ask, keeper, guard, metrics 
       { detail: seatsDetail },
     )
     .get(
-      ...observed(
+      ...observedWithQuery(
         metrics,
         `${SEATS}/:seatId/history`,
         guard.guarded("reader", ({ params, query }, caller) => {

@@ -1,7 +1,7 @@
 import { Elysia } from "elysia";
 import { jsonResponse } from "../http/openapi.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observedWithAnyQuery } from "../telemetry/observed.ts";
 import type { PartState, PartStates } from "./part-state.ts";
 
 /** What the health routes report. */
@@ -35,11 +35,13 @@ const detail = (operationId: string, summary: string) => ({
 export function probeRoutes(view: Pick<HealthView, "ready">, metrics: Metrics) {
   const ready = () => answer(view.ready(), { status: word(view.ready()) });
   return new Elysia({ name: "probes" })
-    .get(...observed(metrics, "/health/live", () => answer(true, { status: "UP" })), {
+    .get(...observedWithAnyQuery(metrics, "/health/live", () => answer(true, { status: "UP" })), {
       detail: detail("live", "Does the process run?"),
     })
-    .get(...observed(metrics, "/health/ready", ready), { detail: detail("ready", "Can it sell now?") })
-    .get(...observed(metrics, "/health/startup", () => answer(true, { status: "UP" })), {
+    .get(...observedWithAnyQuery(metrics, "/health/ready", ready), {
+      detail: detail("ready", "Can it sell now?"),
+    })
+    .get(...observedWithAnyQuery(metrics, "/health/startup", () => answer(true, { status: "UP" })), {
       detail: detail("startup", "Has it started? (The port opens when everything is seeded.)"),
     });
 }
@@ -47,7 +49,7 @@ export function probeRoutes(view: Pick<HealthView, "ready">, metrics: Metrics) {
 /** The health path that the existing engine's clients know. */
 export function healthRoutes(view: Pick<HealthView, "components">, metrics: Metrics) {
   return new Elysia({ name: "health" }).get(
-    ...observed(metrics, "/actuator/health", () => {
+    ...observedWithAnyQuery(metrics, "/actuator/health", () => {
       const components = view.components();
       const sells = components.db === "up";
       return answer(sells, {

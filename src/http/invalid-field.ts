@@ -3,6 +3,8 @@ import type { z } from "zod";
 /** Longest name of an unknown field that is repeated to whoever sent it. */
 const SHOWN_LIMIT = 60;
 
+const UNKNOWN = "is not a known field";
+
 /** zod's word for a type, as people say it. */
 const TYPES: Record<string, string> = {
   string: "text",
@@ -29,7 +31,7 @@ function message(issue: Issue): string {
     case "invalid_value":
       return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
     case "unrecognized_keys":
-      return "is not a known field";
+      return UNKNOWN;
     default:
       return "is not valid";
   }
@@ -48,6 +50,9 @@ function amount(origin: string, inclusive: string, exclusive: string | undefined
       return `be ${limit}`;
   }
 }
+
+/** The detail for a field, or a query parameter, that a route does not have. */
+export const unknownField = (name: string) => `${name}: ${UNKNOWN}.`;
 
 /** The first thing wrong, as `sections.0.rows: must be at least 1.` */
 function detail(error: z.ZodError): string {

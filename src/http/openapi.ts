@@ -97,7 +97,7 @@ export const requestIdHeader = {
   },
 } as const;
 
-/** The request breaks a rule of all routes: two keys, a parameter sent twice, a malformed Host. */
+/** The request breaks a rule of all routes: two keys, an unknown query parameter, a malformed Host. */
 export const againstTheRules = problemResponse(
   "The request breaks a rule of all routes; the detail names it.",
   {

@@ -1,3 +1,4 @@
+import { unknownField } from "./invalid-field.ts";
 import { problem } from "./problem.ts";
 
 type Read = { query: Record<string, string> } | { problem: Response };
@@ -11,6 +12,7 @@ export function queryOf(url: string): Read {
   if (start === -1) return NONE;
   const query: Record<string, string> = {};
   for (const [name, value] of new URLSearchParams(url.slice(start + 1).split("#", 1)[0])) {
+    if (name === "") return { problem: problem("invalid-request", unknownField("query")) };
     if (Object.hasOwn(query, name)) {
       const detail = `${name.slice(0, SHOWN_NAME_LIMIT)}: must be sent once.`;
       return { problem: problem("invalid-request", detail) };
@@ -18,4 +20,16 @@ export function queryOf(url: string): Read {
     Object.defineProperty(query, name, { value, enumerable: true });
   }
   return { query };
+}
+
+/** The name of the first query parameter, as it was written; undefined where the query is empty. */
+export function firstParameterOf(url: string): string | undefined {
+  const start = url.indexOf("?");
+  if (start === -1) return undefined;
+  const first = url
+    .slice(start + 1)
+    .split("#", 1)[0]
+    ?.split("&")
+    .find((each) => each !== "");
+  return first === undefined ? undefined : first.split("=", 1)[0]?.slice(0, SHOWN_NAME_LIMIT) || "query";
 }

@@ -1,6 +1,7 @@
 import type { CrossOrigin } from "./cross-origin.ts";
 import { asksToClose } from "./last-responses.ts";
 import { problem } from "./problem.ts";
+import { firstParameterOf } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
 /** Other schemes are for a proxy in front. A header that was sent twice arrives joined with a comma. */
@@ -126,18 +127,4 @@ export async function refusalOfBody(request: Request, refusal: Response): Promis
     if (size > DISCARDED_LIMIT_BYTES || performance.now() > deadline) break;
   }
   return refusal;
-}
-
-const SHOWN_NAME_LIMIT = 60;
-
-/** The name of the first query parameter, as it was written; undefined if the query is empty. */
-function firstParameterOf(url: string): string | undefined {
-  const start = url.indexOf("?");
-  if (start === -1) return undefined;
-  const first = url
-    .slice(start + 1)
-    .split("#", 1)[0]
-    ?.split("&")
-    .find((each) => each !== "");
-  return first === undefined ? undefined : first.split("=", 1)[0]?.slice(0, SHOWN_NAME_LIMIT) || "query";
 }

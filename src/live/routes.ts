@@ -1,8 +1,9 @@
 import { Elysia } from "elysia";
 import type { Guard } from "../access/guard.ts";
+import { unknownField } from "../http/invalid-field.ts";
 import { problem } from "../http/problem.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observedWithQuery } from "../telemetry/observed.ts";
 import type { ChangeHub } from "./change-hub.ts";
 import { changesDetail } from "./openapi.ts";
 import { parsePosition } from "./position.ts";
@@ -36,7 +37,7 @@ export interface LiveOptions {
 export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
   const away = () => problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
   return new Elysia({ name: "live" }).get(
-    ...observed(
+    ...observedWithQuery(
       metrics,
       "/api/v1/events/:eventId/changes",
       guard.guarded("reader", async ({ request, params, query, server }, caller) => {
@@ -44,6 +45,8 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
         if (!Number.isSafeInteger(eventId)) {
           return problem("invalid-request", "eventId: must be a whole number from 1 to 2^53 - 1.");
         }
+        const unknown = Object.keys(query).find((name) => name !== "lastEventId");
+        if (unknown !== undefined) return problem("invalid-request", unknownField(unknown));
         // A client that comes back by itself sends the header, which is newer than the address it began with.
         const header = request.headers.get("last-event-id");
         const name = header ? "Last-Event-ID" : "lastEventId";

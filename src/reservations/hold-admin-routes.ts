@@ -14,7 +14,7 @@ import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import { type HoldFilter, type HoldView, listCallers, listHolds } from "../postgres/holds.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observed } from "../telemetry/observed.ts";
+import { observed, observedWithQuery } from "../telemetry/observed.ts";
 import { callersDetail, holdsDetail, releaseHoldsDetail } from "./hold-admin-openapi.ts";
 import { BUYER_ID_LIMIT_CHARACTERS, NAME_LIMIT_CHARACTERS } from "./hold-body.ts";
 import type { HoldRelease } from "./hold-release.ts";
@@ -150,8 +150,10 @@ export function holdAdminRoutes({
   };
 
   return new Elysia({ name: "administration of holds" })
-    .get(...observed(metrics, PATH, guard.guarded("admin", list)), { detail: holdsDetail })
-    .get(...observed(metrics, `${PATH}/callers`, guard.guarded("admin", callers)), { detail: callersDetail })
+    .get(...observedWithQuery(metrics, PATH, guard.guarded("admin", list)), { detail: holdsDetail })
+    .get(...observedWithQuery(metrics, `${PATH}/callers`, guard.guarded("admin", callers)), {
+      detail: callersDetail,
+    })
     .post(...observed(metrics, `${PATH}/release`, guard.guarded("admin", end)), {
       parse: "none",
       detail: releaseHoldsDetail,

@@ -3,7 +3,7 @@ import { problemResponse } from "../http/openapi.ts";
 import { problem } from "../http/problem.ts";
 import type { Figures } from "./merged-figures.ts";
 import type { Metrics } from "./metrics.ts";
-import { observed } from "./observed.ts";
+import { observedWithAnyQuery } from "./observed.ts";
 
 const RETRY_AFTER = { "retry-after": "1" };
 
@@ -44,8 +44,8 @@ export function metricsRoutes(metrics: Metrics, refresh: () => void, ofAll?: Fig
     return new Response(text, { headers: { "content-type": registry.contentType } });
   };
   return new Elysia({ name: "metrics" })
-    .get(...observed(metrics, "/metrics", scrape), { detail })
-    .get(...observed(metrics, "/actuator/prometheus", scrape), {
+    .get(...observedWithAnyQuery(metrics, "/metrics", scrape), { detail })
+    .get(...observedWithAnyQuery(metrics, "/actuator/prometheus", scrape), {
       detail: { ...detail, operationId: "actuatorPrometheus" },
     });
 }

@@ -243,6 +243,35 @@ describe("any request", () => {
     ]);
   });
 
+  test("with a query parameter that its operation does not have is told which, on every route of the API", async () => {
+    const document = (await (await fetch(`${open.url}/openapi.json`)).json()) as {
+      paths: Record<string, { get?: { tags: string[] } }>;
+    };
+    const reads = Object.entries(document.paths).filter(
+      ([, { get }]) => get && !get.tags.includes("Operations"),
+    );
+    expect(reads.length).toBeGreaterThanOrEqual(14);
+    for (const [path] of reads) {
+      const url = `${open.url}${path.replace("{reservationId}", crypto.randomUUID()).replace(/\{\w+\}/, "1")}?_=7`;
+      const response = await fetch(url, { headers: { "x-api-key": key }, signal: AbortSignal.timeout(5000) });
+      expect([path, (await problemOf(response)).join(" ")]).toEqual([
+        path,
+        "400 invalid-request _: is not a known field.",
+      ]);
+    }
+  });
+
+  test("to a probe, the metrics or a page may have any query", async () => {
+    for (const path of [
+      ...["/health/live", "/health/ready", "/health/startup", "/actuator/health", "/metrics"],
+      ...["/actuator/prometheus", "/docs", "/openapi.json", "/", "/favicon.ico"],
+    ]) {
+      const response = await fetch(`${open.url}${path}?collect[]=a&collect[]=b&_=7`);
+      await response.body?.cancel();
+      expect([path, response.status]).toEqual([path, 200]);
+    }
+  });
+
   test("that sends a parameter twice is told which", async () => {
     const response = await fetch(`${engine.url}/api/v1/seats?limit=1&limit=2`);
     expect(await problemOf(response)).toEqual([400, "invalid-request", "limit: must be sent once."]);
