@@ -157,6 +157,7 @@ export async function openEngine(
         knowsEvent: async (eventId) => (await catalogue.find(eventId)) !== undefined,
         guard: access.guard,
         findRevoked: (keyIds) => access.keys.findRevoked(keyIds),
+        onDenied: (listener) => access.denials.onAdded(listener),
       }),
     ],
     direct: [{ path: RESERVE_PATH, ...(!beforeReserving && { atOnce: soldUnlessDenied }) }],

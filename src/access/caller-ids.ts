@@ -2,11 +2,14 @@ import { createHmac } from "node:crypto";
 import { z } from "zod";
 import type { Caller } from "./guard.ts";
 
+/** `key:` with a key's UUID, or `net:` with a hash of 16 bytes in base64url, whose last character holds two bits. */
+export const CALLER_PATTERN = "^(key:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|net:[A-Za-z0-9_-]{21}[AQgw])$";
+
 /** A caller as the administration names it. */
 export const callerText = z
   .string()
   .regex(
-    /^(key:[0-9a-f-]{36}|net:[\w-]{22})$/,
+    new RegExp(CALLER_PATTERN),
     "must be a caller as the list of holds shows it: key:<id> or net:<hash>",
   );
 

@@ -1,6 +1,12 @@
-import { isIP } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 
+/** As sockets spell it. */
 const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+/** Every spelling of an IPv4 address as an IPv6 one, and some addresses that their groups then tell apart. */
+const MAY_BE_MAPPED = /^[0:]+:ffff:/i;
+/** What the first six groups of such an address are, as decimal numbers. */
+const MAPPED_START = "0:0:0:0:0:65535";
+const GROUPS = 8;
 /** Some proxies add the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 const WITH_PORT = /^\[([^\]]+)\](?::\d+)?$|^([\d.]+):\d+$/;
 const GROUPS_IN_64_BITS = 4;
@@ -28,7 +34,7 @@ export function clientAddress(
 }
 
 /** A server of both families gives the address of an IPv4 client as an IPv6 one (`::ffff:192.0.2.1`). */
-export const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
+const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
 
 function bare(entry: string): string {
   const [, bracketed, beforePort] = WITH_PORT.exec(entry) ?? [];
@@ -37,15 +43,29 @@ function bare(entry: string): string {
 
 /** What one client has: an IPv4 address, or the /64 of an IPv6 address, in which it can choose any address. */
 export function networkOf(address: string): string {
-  const plain = unmapped(address);
-  if (!plain.includes(":")) return plain;
-  const [head = "", tail] = address.toLowerCase().split("%", 1)[0]?.split("::") ?? [];
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const after = tail === "" ? 0 : tail.split(":").length + (tail.includes(".") ? 1 : 0);
-    while (groups.length < 8 - after) groups.push("0");
-    if (groups.length < GROUPS_IN_64_BITS) groups.push(...tail.split(":"));
-  }
-  const first = groups.slice(0, GROUPS_IN_64_BITS).map((group) => group.replace(/^0+(?=.)/, ""));
-  return `${first.join(":")}::/64`;
+  if (!address.includes(":")) return address;
+  return ipv4Of(address) ?? `${groupsOf(address).slice(0, GROUPS_IN_64_BITS).join(":")}::/64`;
+}
+
+/** The IPv4 address that an address is, however it is spelled (`::ffff:7f00:1` is 127.0.0.1); undefined for others. */
+export function ipv4Of(address: string): string | undefined {
+  if (isIPv4(address)) return address;
+  if (!MAY_BE_MAPPED.test(address) || !isIPv6(address)) return undefined;
+  const groups = groupsOf(address).map((group) => Number.parseInt(group, 16));
+  const [high = 0, low = 0] = groups.splice(-2);
+  if (groups.join(":") !== MAPPED_START) return undefined;
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
+}
+
+/** The eight groups of an IPv6 address, in lower case, without leading zeros and without a zone. */
+function groupsOf(address: string): string[] {
+  const [plain = ""] = address.toLowerCase().split("%", 1);
+  const inHex = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  });
+  const [before = [], after] = inHex.split("::").map((part) => (part === "" ? [] : part.split(":")));
+  const zeros = after ? Math.max(0, GROUPS - before.length - after.length) : 0;
+  const groups = [...before, ...Array<string>(zeros).fill("0"), ...(after ?? [])];
+  return groups.map((group) => group.replace(/^0+(?=.)/, ""));
 }

@@ -56,8 +56,8 @@ export const denyDetail: DocumentDecoration = {
   operationId: "denyCaller",
   summary: "Deny a caller for a time",
   description: [
-    "Every route except those of administrators, probes, metrics and docs answers the caller with 403 and `Retry-After`: in this process at once, in every other within 2 s. Seats that the caller holds stay held until the hold ends or is released.",
-    `\`network\` denies the callers without an API key in it: an IPv4 address or prefix of 8 to 32 bits, or an IPv6 address (its /64) or prefix of 16 to 64 bits. Only a salted hash of it is kept. A new denial of a caller replaces the previous one. At most ${DENIAL_LIMIT} are in force at once.`,
+    "Every route except those of administrators, probes, metrics and docs answers the caller with 403 and `Retry-After`: in this process at once, in every other within 2 s. The caller's open live streams end in the same time. Seats that the caller holds stay held until the hold ends or is released.",
+    `\`network\` denies the callers without an API key in it, on every route; a caller with a valid key is denied by the key. It is an IPv4 address or prefix of 8 to 32 bits, or an IPv6 address (its /64) or prefix of 16 to 64 bits; an IPv4 address that is written as an IPv6 one is that IPv4 address. Only a salted hash of it is kept. A new denial of a caller replaces the previous one. At most ${DENIAL_LIMIT} are in force at once.`,
   ].join("\n\n"),
   requestBody: {
     required: true,

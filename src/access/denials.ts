@@ -15,6 +15,7 @@ export class Denials {
   private endsAt = new Map<string, number>();
   /** The lengths of the prefixes that are denied. */
   private prefixBits: number[] = [];
+  private whenAdded: (() => void) | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isStopped = false;
 
@@ -55,8 +56,15 @@ export class Denials {
   async refresh(): Promise<void> {
     const denials = await this.read();
     const now = this.now();
+    const before = this.endsAt;
     this.endsAt = new Map(denials.map(({ caller, secondsLeft }) => [caller, now + secondsLeft * 1000]));
     this.prefixBits = [...new Set(denials.flatMap(({ prefixBits }) => prefixBits ?? []))];
+    if (denials.some(({ caller }) => (before.get(caller) ?? 0) <= now)) this.whenAdded?.();
+  }
+
+  /** Calls the listener whenever somebody is denied who was not before, as soon as this process knows. */
+  onAdded(listener: () => void): void {
+    this.whenAdded = listener;
   }
 
   stop(): void {

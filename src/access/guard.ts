@@ -96,27 +96,54 @@ export class Guard {
     return async (path: string, request: Request, reserve: () => Response | Promise<Response>) => {
       const admitted = await this.admit(request, "seller", { anonymous: "reserve", key: "reserve" });
       if (!(admitted instanceof Response)) return withHeaders(await reserve(), admitted.count);
-      const { metrics } = this.options;
-      metrics.httpRequests.inc({ route: path, method: request.method, status: admitted.status });
-      admitted.headers.set("x-request-id", requestIdOf(request));
-      return admitted;
+      return this.recorded(path, request, admitted);
     };
   }
 
   /**
-   * The response to a denied caller on the contract's route while that route needs no key: the client's network may be
-   * denied, or a key that it sends all the same.
+   * The refusal of a denied caller on the contract's route while that route needs no key. As on every route, a denied
+   * network refuses only callers without a key of their own, which here must be one that may take seats. Keys are
+   * looked up only if the network, or the key that is sent, is denied.
    */
-  deniedReserving(path: string, request: Request): Response | undefined {
+  deniedReserving(path: string, request: Request): Response | Promise<Response | undefined> | undefined {
     if (!this.hasDenials) return undefined;
-    const keyId = idOfApiKey(keyIn(request) ?? "");
-    const denied =
-      (keyId && this.denialOf(request, { kind: "key", keyId, role: "seller" })) ||
-      this.denialOf(request, ANONYMOUS);
-    if (!denied) return undefined;
-    this.options.metrics.httpRequests.inc({ route: path, method: request.method, status: denied.status });
-    denied.headers.set("x-request-id", requestIdOf(request));
-    return denied;
+    const key = keyIn(request);
+    const keyId = key === undefined ? undefined : idOfApiKey(key);
+    const ofNetwork = this.secondsDenied(request, ANONYMOUS);
+    const ofKey = keyId === undefined ? undefined : this.options.denials?.ofKey(keyId);
+    if (key !== undefined && keyId !== undefined && (ofNetwork ?? ofKey) !== undefined)
+      return this.refusalWithKey(request, key, ofNetwork).then(
+        (refusal) => refusal && this.recorded(path, request, refusal),
+      );
+    return ofNetwork === undefined
+      ? undefined
+      : this.recorded(path, request, this.refusals.denied(ofNetwork));
+  }
+
+  private async refusalWithKey(
+    request: Request,
+    key: string,
+    ofNetwork: number | undefined,
+  ): Promise<Response | undefined> {
+    let found = this.options.keys.find(key);
+    if (found instanceof Promise || found.kind !== "known") {
+      const count = await this.options.limits.count("address", () => this.networkOf(request));
+      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+    }
+    found = await found;
+    if (found.kind === "unavailable") return this.refusals.keysAway();
+    const ofKey = found.kind === "known" ? this.options.denials?.ofKey(found.keyId) : undefined;
+    const speaksForItself = found.kind === "known" && mayAct(found.role, "seller");
+    const seconds = ofKey ?? (speaksForItself ? undefined : ofNetwork);
+    return seconds === undefined ? undefined : this.refusals.denied(seconds);
+  }
+
+  /** A refusal before the contract's route, which counts its own answers. */
+  private recorded(path: string, request: Request, refusal: Response): Response {
+    const { metrics } = this.options;
+    metrics.httpRequests.inc({ route: path, method: request.method, status: refusal.status });
+    refusal.headers.set("x-request-id", requestIdOf(request));
+    return refusal;
   }
 
   /** Whether anybody is denied now. */
@@ -125,10 +152,22 @@ export class Guard {
   }
 
   private denialOf(request: Request, caller: Caller): Response | undefined {
-    const { denials } = this.options;
-    const seconds =
-      caller.kind === "key" ? denials?.ofKey(caller.keyId) : denials?.ofAddress(this.addressOf(request));
+    const seconds = this.secondsDenied(request, caller);
     return seconds === undefined ? undefined : this.refusals.denied(seconds);
+  }
+
+  /** The seconds that a caller is still denied: by its key where it has one, else by its network. */
+  private secondsDenied(request: Request, caller: Caller): number | undefined {
+    const { denials } = this.options;
+    return caller.kind === "key" ? denials?.ofKey(caller.keyId) : denials?.ofAddress(this.addressOf(request));
+  }
+
+  /** Whether the caller is denied, whenever it is asked: for what goes on for longer than the request. */
+  denialCheckOf(request: Request, caller: Caller): () => boolean {
+    const { denials } = this.options;
+    if (caller.kind === "key") return () => denials?.ofKey(caller.keyId) !== undefined;
+    const address = this.addressOf(request);
+    return () => denials?.isEmpty === false && denials.ofAddress(address) !== undefined;
   }
 
   /** Whose the request is, in words: its key's, or its client network's. */

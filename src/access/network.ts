@@ -1,8 +1,12 @@
-import { isIPv4, isIPv6 } from "node:net";
-import { networkOf, unmapped } from "./client-address.ts";
+import { isIPv6 } from "node:net";
+import { ipv4Of, networkOf } from "./client-address.ts";
 
 /** Wider prefixes would deny whole countries. Narrower ones would deny nobody: a client may use any address of its /64. */
 const BITS = { v4: { least: 8, most: 32 }, v6: { least: 16, most: 64 } } as const;
+
+const IPV6_BITS = 128;
+/** The bits of an IPv6 address before the IPv4 address in it. */
+const BITS_BEFORE_IPV4 = 96;
 
 export interface Network {
   /** The same for all addresses of the network and for no others. For one client's network it is what `networkOf` returns. */
@@ -11,14 +15,23 @@ export interface Network {
   bits: number | null;
 }
 
-/** The network that a text names, such as `203.0.113.7`, `203.0.113.0/24` or `2001:db8::/32`. */
+/**
+ * The network that a text names, such as `203.0.113.7`, `203.0.113.0/24` or `2001:db8::/32`. Bits beyond the prefix
+ * and a zone (`fe80::1%eth0`) do not count. An IPv4 address that is written as an IPv6 one means the IPv4 address.
+ */
 export function parseNetwork(text: string): Network | undefined {
-  const [, address = "", length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const [, address = "", length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
   const family = familyOf(address);
   if (!family) return undefined;
   const { least, most } = BITS[family];
-  const bits = length === undefined ? most : Math.min(Number(length), family === "v6" ? most : 33);
+  const bits = length === undefined ? most : bitsOf(Number(length), family, address);
   return bits < least || bits > most ? undefined : prefixOf(address, bits);
+}
+
+/** The prefix length in bits of the family. A whole IPv6 address stands for the client that has it. */
+function bitsOf(length: number, family: "v4" | "v6", address: string): number {
+  if (family === "v4") return isIPv6(address) ? length - BITS_BEFORE_IPV4 : length;
+  return length === IPV6_BITS ? BITS.v6.most : length;
 }
 
 /** The network of `bits` bits that contains the address; undefined if it is not an address, or its family allows fewer bits. */
@@ -34,13 +47,13 @@ export function prefixOf(address: string, bits: number): Network | undefined {
 }
 
 function familyOf(address: string): "v4" | "v6" | undefined {
-  if (isIPv4(unmapped(address))) return "v4";
+  if (ipv4Of(address) !== undefined) return "v4";
   return isIPv6(address) ? "v6" : undefined;
 }
 
 function bytesOf(address: string): number[] {
-  const plain = unmapped(address);
-  if (isIPv4(plain)) return plain.split(".").map(Number);
+  const v4 = ipv4Of(address);
+  if (v4 !== undefined) return v4.split(".").map(Number);
   // The first 64 bits; no prefix is longer.
   const groups = networkOf(address).replace("::/64", "").split(":");
   return groups.flatMap((group) => {

@@ -3,6 +3,7 @@ import { jsonResponse, problemResponse } from "../http/openapi.ts";
 import { plainTextSchema } from "../http/plain-text.ts";
 import { REASON_LIMIT_CHARACTERS } from "./act-origin.ts";
 import { NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
+import { CALLER_PATTERN } from "./caller-ids.ts";
 
 /** Most keys in one answer. */
 export const PAGE_LIMIT = 1000;
@@ -53,7 +54,7 @@ export const reasonParameter = {
 
 export const callerSchema: object = {
   type: "string",
-  pattern: "^(key:[0-9a-f-]{36}|net:[A-Za-z0-9_-]{22})$",
+  pattern: CALLER_PATTERN,
   description: "A caller: `key:<id>`, or `net:<salted hash of the network>` of a client without an API key.",
 };
 

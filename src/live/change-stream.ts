@@ -15,8 +15,11 @@ const RETRY_FROM_MS = 1000;
 const RETRY_TO_MS = 5000;
 
 export type DropReason = "slow-consumer";
-/** Why the server ends a healthy stream: the server stops, or the key that opened the stream was revoked. */
-export type ClosingReason = "shutdown" | "key-revoked";
+/**
+ * Why the server ends a healthy stream: the server stops, the key that opened the stream was revoked, or an
+ * administrator has denied the caller.
+ */
+export type ClosingReason = "shutdown" | "key-revoked" | "caller-denied";
 
 export interface ChangeStreamOptions {
   eventId: number;

@@ -13,6 +13,8 @@ export const LIVE_CONNECTIONS = 1;
 export interface LiveNeighbours extends Pick<LiveOptions, "knowsEvent" | "guard"> {
   /** Those of these API keys that are revoked; rejects when the database cannot be asked. */
   findRevoked(keyIds: string[]): Promise<string[]>;
+  /** Calls the listener whenever somebody is denied. */
+  onDenied(listener: () => void): void;
 }
 
 /**
@@ -49,7 +51,8 @@ export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
   });
   return {
     tail,
-    routes: ({ findRevoked, ...neighbours }: LiveNeighbours) => {
+    routes: ({ findRevoked, onDenied, ...neighbours }: LiveNeighbours) => {
+      onDenied(() => void clients.endThoseDenied());
       const watch = new KeyWatch(clients, findRevoked);
       lifecycle.onClose("watch over the keys of streams", () => watch.close());
       return liveRoutes({ hub, metrics, ...neighbours });

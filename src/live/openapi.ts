@@ -27,7 +27,7 @@ export const changesDetail = {
     "- `seat`: `seatId`, `version`, `status` (`HELD`, `RESERVED`, `RELEASED`, `EXTENDED`, `EXPIRED` or `CANCELLED`) and `at`, the database's time.",
     "- `reset`: what lies between is not kept (`reason` `too-old`) or may have been undone (`restored`). Fetch the seats again; the stream goes on.",
     "- `dropped`: you took it too slowly (`reason` `slow-consumer`); the connection is closed.",
-    "- `closing`: the server ends (`reason` `shutdown`), or the API key that opened the stream was revoked (`key-revoked`); the connection is closed.",
+    "- `closing`: the server ends (`reason` `shutdown`), the API key that opened the stream was revoked (`key-revoked`), or an administrator has denied the caller (`caller-denied`); the connection is closed.",
     "",
     "Whoever comes back with the last id it heard misses nothing and hears nothing twice. Every 15 seconds without a word there is a comment, which may carry a newer id.",
   ].join("\n"),

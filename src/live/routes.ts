@@ -29,7 +29,7 @@ export interface LiveOptions {
   hub: ChangeHub;
   /** Rejects when the database would have to be asked and cannot. */
   knowsEvent(eventId: number): boolean | Promise<boolean>;
-  guard: Pick<Guard, "guarded" | "identityOf" | "charge">;
+  guard: Pick<Guard, "guarded" | "identityOf" | "denialCheckOf" | "charge">;
   metrics: Metrics;
 }
 
@@ -65,7 +65,11 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
           }
           const opened = await hub.open({
             ...{ eventId, position },
-            client: streamClientOf(guard.identityOf(request, caller), caller),
+            client: streamClientOf(
+              guard.identityOf(request, caller),
+              caller,
+              guard.denialCheckOf(request, caller),
+            ),
             onOver: () => server?.timeout(request, LINGER_SECONDS),
           });
           switch (opened.kind) {

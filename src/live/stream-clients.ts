@@ -10,18 +10,28 @@ export interface StreamClient {
   name: string;
   /** The key's id; undefined without a key. */
   keyId: string | undefined;
+  /** Whether an administrator has denied the client by now. */
+  isDenied(): boolean;
 }
 
-export const streamClientOf = (identity: string, caller: Caller): StreamClient => ({
+export const streamClientOf = (identity: string, caller: Caller, isDenied: () => boolean): StreamClient => ({
   name: identity,
   keyId: caller.kind === "key" ? caller.keyId : undefined,
+  isDenied,
 });
 
-/** Counts streams by client: none may have more than its share, and the streams of a key end with the key. */
+/** Streams that are checked for a denial at a time; requests are answered in between. */
+const CHECK_LIMIT_STREAMS = 500;
+
+/**
+ * Counts streams by client: none may have more than its share. The streams of a key end when the key is revoked, and
+ * those of a client when the client is denied.
+ */
 export class StreamClients {
   private readonly limitOfEach: number;
   private readonly counts = new Map<string, number>();
   private readonly byKey = new Map<string, Set<ChangeStream>>();
+  private readonly open = new Map<ChangeStream, StreamClient>();
 
   constructor(limitStreams: number, sharePercent: number) {
     this.limitOfEach = Math.max(LEAST_STREAMS, Math.floor((limitStreams * sharePercent) / 100));
@@ -41,13 +51,16 @@ export class StreamClients {
     else this.counts.delete(name);
   }
 
-  opened({ keyId }: StreamClient, stream: ChangeStream): void {
-    if (keyId === undefined) return;
-    const streams = this.byKey.get(keyId) ?? new Set();
-    this.byKey.set(keyId, streams.add(stream));
+  opened(client: StreamClient, stream: ChangeStream): void {
+    const { keyId } = client;
+    this.open.set(stream, client);
+    if (keyId !== undefined) this.byKey.set(keyId, (this.byKey.get(keyId) ?? new Set()).add(stream));
+    // The client may have been denied while the stream was being opened.
+    if (client.isDenied()) stream.end("caller-denied");
   }
 
   over({ keyId }: StreamClient, stream: ChangeStream): void {
+    this.open.delete(stream);
     const streams = keyId === undefined ? undefined : this.byKey.get(keyId);
     streams?.delete(stream);
     if (keyId !== undefined && streams?.size === 0) this.byKey.delete(keyId);
@@ -60,5 +73,13 @@ export class StreamClients {
 
   endThoseOfKey(keyId: string): void {
     for (const stream of this.byKey.get(keyId) ?? []) stream.end("key-revoked");
+  }
+  /** Ends the streams of the clients that are denied by now. */
+  async endThoseDenied(): Promise<void> {
+    let checks = 0;
+    for (const [stream, client] of this.open) {
+      if (client.isDenied()) stream.end("caller-denied");
+      if (++checks % CHECK_LIMIT_STREAMS === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 }

@@ -21,6 +21,12 @@ export type ReserveGuard = (
   reserve: () => Response | Promise<Response>,
 ) => Promise<Response>;
 
+/** The refusal of a caller whom an administrator has denied; undefined where nobody is denied, or not this caller. */
+export type DeniedReserving = (
+  path: string,
+  request: Request,
+) => Response | Promise<Response | undefined> | undefined;
+
 /**
  * Refuses a seat that memory knows to be sold for good; undefined if the request has to go further. The refusal changes
  * nothing and depends only on the seat's id, so none of the checks before a route has to run for it
@@ -43,13 +49,13 @@ export function reservationRoutes(
   batcher: Batcher,
   figures: ReservationFigures,
   guard?: ReserveGuard,
-  denied?: (path: string, request: Request) => Response | undefined,
+  denied?: DeniedReserving,
 ) {
   const handler = ({ params, request }: ReserveContext) => {
     const seatId = parseSeatId(params.seatId);
     // Assigned first: a call right behind `return` makes Elysia compile an asynchronous route for every answer.
     const answer =
-      seatId === undefined ? refuse(request) : (denied?.(RESERVE_PATH, request) ?? reserve(seatId, request));
+      seatId === undefined ? refuse(request) : unlessDenied(denied?.(RESERVE_PATH, request), seatId, request);
     return answer;
   };
   const guarded = ({ params, request }: ReserveContext) =>
@@ -57,6 +63,16 @@ export function reservationRoutes(
   return new Elysia({ name: "reservations" }).post(RESERVE_PATH, guard ? guarded : handler, {
     detail: reserveDetail,
   });
+
+  function unlessDenied(
+    refusal: ReturnType<DeniedReserving>,
+    seatId: SeatId,
+    request: Request,
+  ): Response | Promise<Response> {
+    if (refusal === undefined) return reserve(seatId, request);
+    if (refusal instanceof Response) return refusal;
+    return refusal.then((decided) => decided ?? reserve(seatId, request));
+  }
 
   function refuse(request: Request): Response {
     figures.invalid();

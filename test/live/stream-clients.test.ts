@@ -19,15 +19,19 @@ const SHARE_STREAMS = 3;
 const stack = new AsyncDisposableStack();
 let theatre: Theatre;
 let engine: Engine;
+/** A second engine on the same database. */
+let other: Engine;
 let eventId: number;
 
 beforeAll(async () => {
   theatre = await openTheatre(stack);
   ({ eventId } = await theatre.addEvent({ rows: 1 }));
-  engine = await openEngine(stack, {
+  const env = {
     ...{ DATABASE_URL: theatre.databaseUrl, ...UNLIMITED },
     ...{ CHANGE_STREAM_LIMIT: String(LIMIT_STREAMS), TRUSTED_PROXY_COUNT: "1" },
-  });
+  };
+  engine = await openEngine(stack, env);
+  other = await openEngine(stack, env);
 });
 afterAll(() => stack.disposeAsync());
 
@@ -57,6 +61,46 @@ test("a stream ends within 2 s after its key was revoked, by whichever process; 
   );
   await fetch(`${engine.url}/api/v1/bookings/reserve/${seatId}`, { method: "POST" });
   for (const other of others) await other.hears(1);
+});
+
+test("streams end within 2 s after their caller is denied, a key or a network, by whichever engine", async () => {
+  const admin = await theatre.key("admin");
+  const shop = await theatre.key("reader");
+  const deniedKey = idOf(shop["authorization"]?.replace("Bearer ", "") ?? "");
+  const denied = [
+    await listenWith(shop),
+    await listenWith(from("203.0.113.7")),
+    await listenWith(from("::ffff:cb00:7108")),
+    await listenWith(from("2001:db8:7::1")),
+  ];
+  const others = [
+    await listenWith({ ...from("203.0.113.7"), ...(await theatre.key("reader")) }),
+    await listenWith(from("203.0.114.7")),
+  ];
+  for (const listener of [...denied, ...others]) await listener.hears(1, "ready");
+
+  // Of the last two this engine learns from the database only.
+  for (const [index, caller] of [
+    { caller: `key:${deniedKey}` },
+    { network: "203.0.113.0/24" },
+    { network: "2001:db8:7::/48" },
+  ].entries()) {
+    const made = await fetch(`${index === 0 ? engine.url : other.url}/api/v1/admin/denials`, {
+      method: "POST",
+      headers: { ...admin, "content-type": "application/json" },
+      body: JSON.stringify({ ...caller, seconds: 600, reason: "hoards" }),
+    });
+    expect(made.status).toBe(201);
+  }
+  await until(() => denied.every((listener) => listener.hasEnded()), {
+    deadlineMs: ENDS_WITHIN_MS,
+    what: "the streams of denied callers have ended",
+  });
+  for (const { heard } of denied)
+    expect(heard.at(-1)).toMatchObject({ event: "closing", data: { reason: "caller-denied" } });
+  expect((await listenWith(shop)).status).toBe(403);
+  expect((await listenWith(from("2001:db8:7:9::1"))).status).toBe(403);
+  expect(others.map((listener) => listener.hasEnded())).toEqual([false, false]);
 });
 
 test("one network or key has a share of all streams, and others still get in when it has used that up", async () => {
