@@ -138,13 +138,12 @@ const knobs = {
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
     fallback: "1000",
-    meaning:
-      "units that one client address without an API key has in a window, on all routes but reserve; 0 is no limit",
+    meaning: "units of one client address without an API key in a window, except on reserve; 0 is no limit",
   },
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),
     fallback: "10000",
-    meaning: "units that one API key has in a window, on all routes but reserve; 0 is no limit",
+    meaning: "units of one API key in a window, except on reserve; 0 is no limit",
   },
   rateLimitReserveRequests: {
     type: integer(0, 10_000_000),
