@@ -79,7 +79,12 @@ async function readToEnd(
     () => over.reject(new Error(`Kafka has sent nothing of ${TOPIC} for ${SILENCE_LIMIT_MS / 1000} s`)),
     SILENCE_LIMIT_MS,
   );
-  consumer.on(consumer.events.CRASH, ({ payload }) => over.reject(payload.error));
+  // A broker that has just started has no coordinator for the group yet: the consumer begins again by itself. Once it
+  // has read something, beginning again would read that twice.
+  let hasRead = false;
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (hasRead || !payload.restart) over.reject(payload.error);
+  });
   try {
     await consumer.connect();
     await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
@@ -89,6 +94,7 @@ async function readToEnd(
         const { partition, messages } = batch;
         const end = ends.get(partition) ?? 0;
         silence.refresh();
+        hasRead = true;
         const events = messages
           .filter(({ offset }) => Number(offset) < end)
           .map((message) => storedEvent(partition, message, settled.get(partition) ?? 0));
