@@ -149,7 +149,7 @@ const knobs = {
     type: integer(0, 10_000_000),
     fallback: "0",
     meaning:
-      "requests to /api/v1/bookings/reserve that one API key or client address has in a window, the only limit there; 0 is no limit",
+      "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
   },
   ...holdLimitKnobs,
   trustedProxyCount: {

@@ -82,7 +82,7 @@ async function start(): Promise<void> {
   try {
     const { webConcurrency, databaseUrl, dataDir } = config;
     // An engine that uses DATA_DIR, and may be ending, is waited for when its database is opened, and named there.
-    if (databaseUrl !== undefined || (await findOwner(dataDir)) === undefined) assertPortsFree(config);
+    if (databaseUrl !== undefined || (await findOwner(dataDir)) === undefined) await assertPortsFree(config);
     const engine =
       webConcurrency === 1
         ? await openEngine(config, version, log, lifecycle)

@@ -101,9 +101,9 @@ export class Guard {
   }
 
   /**
-   * The refusal of a denied caller on the contract's route while that route needs no key. As on every route, a denied
-   * network refuses only callers without a key of their own, which here must be one that may take seats. Keys are
-   * looked up only if the network, or the key that is sent, is denied.
+   * Refuses a denied caller on the contract's route while that route needs no key. As on every route, a denied network
+   * refuses only callers without a valid key; here the key must be allowed to take seats. Keys are looked up only if the
+   * network, or the key that is sent, is denied.
    */
   deniedReserving(path: string, request: Request): Response | Promise<Response | undefined> | undefined {
     if (!this.hasDenials) return undefined;

@@ -135,7 +135,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** What Postgres says of a folder that another one has. A full disk is told with the name of `postmaster.pid` too. */
+/** What Postgres says of a folder in use. Its message about a full disk names `postmaster.pid` too. */
 const IN_USE = /lock file "[^"]*postmaster\.pid" (already exists|is empty)|pre-existing shared memory/;
 /** `initdb` and Postgres say what is wrong in a line like this, and may say more after it. */
 const FAULT = /(?:error|ERROR|FATAL|PANIC):\s*(.*)/;

@@ -48,18 +48,35 @@ export function urlOf(host: string, port: number): string {
 /** An IPv6 address stands in brackets, so that its colons are not taken for the port's. */
 const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
 
+/** A process that is ending has so long to give its port back. */
+const LEAVING_LIMIT_MS = 1000;
+const LEAVING_POLL_MS = 100;
+
 /**
- * Looks whether the ports that the settings name can be listened on, so that a start which is in vain sets up nothing.
+ * Checks that the ports of the settings are free, before anything is set up.
  * @throws {ConfigError} naming the variable to correct.
  */
-export function assertPortsFree(
+export async function assertPortsFree(
   config: Pick<Config, "host" | "port" | "managementHost" | "managementPort">,
-): void {
-  for (const address of [config, managementAddress(config)])
-    if (address && address.port !== 0) listenAlone(address);
+): Promise<void> {
+  const deadline = performance.now() + LEAVING_LIMIT_MS;
+  for (const address of [config, managementAddress(config)]) {
+    if (!address || address.port === 0) continue;
+    while (!isFree(address) && performance.now() < deadline) await Bun.sleep(LEAVING_POLL_MS);
+    listenAlone(address);
+  }
 }
 
-/** For an instant; the system refuses it while anybody has the port. @returns the port, also where 0 was asked for. */
+function isFree(address: Address): boolean {
+  try {
+    listenAlone(address);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Listens for an instant, which fails while a process has the port. @returns the port, which the system chooses for 0. */
 function listenAlone(address: Address): number {
   try {
     const alone = Bun.listen({ hostname: address.host, port: address.port, socket: { data() {} } });

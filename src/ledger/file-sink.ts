@@ -38,7 +38,7 @@ async function openOrCreate(path: string): Promise<{ file: FileHandle; before: S
   await mkdir(dirname(path), { recursive: true });
   // Opening a pipe would block, and a device would swallow the events.
   const before = await statIfThere(path);
-  if (before && !before.isFile()) throw new Error("it is not a regular file: move it away");
+  if (before && !before.isFile()) throw new Error("it is not a regular file");
   return { file: await open(path, "a+"), before };
 }
 
@@ -114,7 +114,7 @@ class FileSink implements EventSink {
 
 const secondNow = () => new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
 
-/** That name, or one with a number behind it where somebody has it: a rename would replace what is there. */
+/** The name, or the name with a number if it is taken: a rename would replace that file. */
 async function freeName(wanted: string): Promise<string> {
   for (let number = 1; ; number++) {
     const name = number === 1 ? wanted : `${wanted}-${number}`;

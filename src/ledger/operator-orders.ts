@@ -69,7 +69,7 @@ export class OperatorOrders {
     { partitionCount, wantedPartitionCount: wanted, waitsForConsumers }: SinkOrders,
   ): Promise<"none" | "held"> {
     if (wanted === null || wanted === partitionCount) {
-      if (this.hasNamedLaggards)
+      if (wanted === null && this.hasNamedLaggards)
         this.log.info({ partitions: partitionCount }, "publishing goes on: the order to wait was withdrawn");
       this.letGo();
       return "none";

@@ -105,7 +105,7 @@ async function run(
   switch (command.kind) {
     case "show":
       if (used === topic.partitionCount) return EXIT_CODES.done;
-      console.log(adviceOf(topic, used));
+      if (orders?.wantedPartitionCount !== topic.partitionCount) console.log(adviceOf(topic, used));
       return EXIT_CODES.differs;
     case "withdraw":
       return await withdraw(session, topic.sink, used);

@@ -74,6 +74,7 @@ export class StreamClients {
   endThoseOfKey(keyId: string): void {
     for (const stream of this.byKey.get(keyId) ?? []) stream.end("key-revoked");
   }
+
   /** Ends the streams of the clients that are denied by now. */
   async endThoseDenied(): Promise<void> {
     let checks = 0;

@@ -53,7 +53,7 @@ export async function orderPartitions(
 
 /**
  * Carries that order out: keys are spread by the number from now on.
- * @returns false when it is ordered no more, because an operator has withdrawn or changed it at this moment.
+ * @returns false if the order was withdrawn or changed meanwhile.
  */
 export async function usePartitionsOrdered(
   session: NodePgDatabase,

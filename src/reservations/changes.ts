@@ -211,7 +211,11 @@ export class Changes {
   private async askAgain(waiting: Pending[]): Promise<void> {
     if (waiting.length === 0) return;
     await Bun.sleep(Math.random() * CLAIM_PAUSE_LIMIT_MS);
-    for (const pending of waiting) this.gatherer.add(pending);
+    const { isRefusing } = this.gatherer;
+    for (const pending of waiting) {
+      if (isRefusing === "unavailable") this.answer(pending, { kind: "busy", reason: isRefusing });
+      else this.gatherer.add(pending);
+    }
   }
 
   /** @returns those that wait for a claim, and have no answer yet. */

@@ -72,7 +72,7 @@ export class ReservationFigures {
   /** A batch of changes of reservations was decided. */
   changed(count: number, transactionMs: number): void {
     this.metrics.stageDuration.observe({ stage: "change" }, transactionMs / 1000);
-    this.metrics.changeBatchReservations.observe(count);
+    if (count > 0) this.metrics.changeBatchReservations.observe(count);
   }
 
   /** Writes the totals into the metrics; called at each scrape. */

@@ -71,9 +71,11 @@ export class MemoryTrust {
     void this.look();
   }
 
+  /** Trusts memory no more, from now on. */
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    this.lapse();
   }
 
   private async look(): Promise<void> {

@@ -1,4 +1,4 @@
-/** Looks at seats by all searches together in one turn of the event loop: as many as one request may take. */
+/** Once the searches of one turn of the event loop have looked at so many seats, no other begins in it: as many as one may. */
 const TURN_LIMIT_STEPS = 500_000;
 /** Maximum number of searches that wait. Any more are refused. */
 const WAITING_LIMIT = 1000;
