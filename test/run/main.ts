@@ -58,7 +58,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 const startedAt = performance.now();
 const tally = new Tally();
-const waiting = groupsOf(files);
+const waiting = groupsOf(tier, files);
 console.log(
   `${files.length} test files in ${laneCount} ${laneCount === 1 ? "lane" : "lanes"}; everything they print is in ${logFile}`,
 );

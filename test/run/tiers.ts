@@ -6,20 +6,19 @@ interface Tier {
   rooms: readonly string[] | undefined;
   /** Test processes side by side, if the machine has that many cores. */
   lanes: number;
+  /** How many files share one `bun test` process and its Postgres. With more, lanes would be idle at the end. */
+  groupLimitFiles: number;
 }
 
 export const TIERS = {
-  test: { rooms: undefined, lanes: 4 },
-  engine: { rooms: ["engine", "security", "monitoring", "first-contact"], lanes: 2 },
-  faults: { rooms: ["faults"], lanes: 2 },
+  test: { rooms: undefined, lanes: 4, groupLimitFiles: 8 },
+  engine: { rooms: ["engine", "security", "monitoring", "first-contact"], lanes: 2, groupLimitFiles: 6 },
+  faults: { rooms: ["faults"], lanes: 2, groupLimitFiles: 4 },
 } as const satisfies Record<string, Tier>;
 
 export type TierName = keyof typeof TIERS;
 
 export const isTier = (name: string): name is TierName => name in TIERS;
-
-/** How many files share one `bun test` process and its Postgres. With more, lanes would be idle at the end. */
-const GROUP_LIMIT_FILES = 8;
 
 /** The test files of a tier, relative to the root, the largest first. */
 export function filesOf(tier: TierName, root: string): string[] {
@@ -34,11 +33,12 @@ export function filesOf(tier: TierName, root: string): string[] {
 }
 
 /** Groups of files of one folder, the largest first, so that slow groups do not start last. */
-export function groupsOf(files: string[]): string[][] {
+export function groupsOf(tier: TierName, files: string[]): string[][] {
+  const limit = TIERS[tier].groupLimitFiles;
   const rooms = Map.groupBy(files, dirname);
   const groups = [...rooms.values()].flatMap((room) =>
-    Array.from({ length: Math.ceil(room.length / GROUP_LIMIT_FILES) }, (_, index) =>
-      room.slice(index * GROUP_LIMIT_FILES, (index + 1) * GROUP_LIMIT_FILES),
+    Array.from({ length: Math.ceil(room.length / limit) }, (_, index) =>
+      room.slice(index * limit, (index + 1) * limit),
     ),
   );
   return groups.sort((one, other) => other.length - one.length);
