@@ -9,7 +9,7 @@ const OWN = 1;
 const OTHER = 2;
 const WAIT = { deadlineMs: 10_000 };
 
-test("distrusts memory when an engine that it heard is gone, until a new catch-up read is through", async () => {
+test("distrusts memory from a heard engine's death to the next catch-up read, and once closed", async () => {
   let company: Company = { presences: [OWN, OTHER], unnumberedCount: 0 };
   const catchUps: PromiseWithResolvers<void>[] = [];
   const trust = new MemoryTrust({
@@ -34,6 +34,8 @@ test("distrusts memory when an engine that it heard is gone, until a new catch-u
     expect(trust.isTrusted).toBe(false);
     catchUps[1]?.resolve();
     await until(() => trust.isTrusted, { ...WAIT, what: "memory is trusted alone" });
+    trust.close();
+    expect(trust.isTrusted).toBe(false);
   } finally {
     trust.close();
   }
