@@ -3,10 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { partOrSkip } from "../support/parts.ts";
 import { createDatabase, type Database } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
 import { findRedis, startRedis } from "../support/redis.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
+import { startWire } from "../support/wire.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
@@ -69,15 +69,6 @@ const areFree = async (seatIds: number[]) => {
   return seatIds.every((seatId) => seats.get(seatId)?.status === "available");
 };
 
-/** Whether an engine asks what became of seats in doubt. */
-const hasLookedAtDoubt = async () =>
-  (
-    await facts.query(
-      `select from pg_stat_activity where datname = current_database() and application_name = 'sentinel-reservation'
-         and query like '%select seat_id, version from seat_events%'`,
-    )
-  ).length > 0;
-
 describe("an engine that does not hear the others on its database", () => {
   test("refuses sold seats from memory while it is alone, and again once it is alone again", async () => {
     const { seatIds } = await sell(1);
@@ -131,10 +122,11 @@ test("sells a seat again that is given back after an outage, by an engine whose 
   const sold = await sell(SEATS_GIVEN_BACK);
   const [seatId = 0] = sold.seatIds;
   await using own = new AsyncDisposableStack();
-  const link = await startProxy(database.url);
+  const link = await startWire(database.url);
   own.defer(link.stop);
+  const looksAtDoubt = link.holdWhen("select seat_id, version from seat_events", "toServer");
   const giver = openGiver(own, sold, { DATABASE_URL: link.url });
-  await until(hasLookedAtDoubt, { ...WAIT, what: "it looks at what is in doubt" });
+  (await looksAtDoubt).cut();
   link.cut();
   const backAt = performance.now() + OUTAGE_MS;
   await until(() => performance.now() > backAt, { ...WAIT, what: "the outage is long" });

@@ -60,6 +60,16 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
       },
       { ...WAIT, what: `the metrics say ${value ? "degraded" : "locks in use"}` },
     );
+  const mastersUp = () =>
+    until(
+      async () => {
+        const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+        return ["1", "2", "3"].every((master) =>
+          all.every(({ value: figure }) => figure("sentinel_lock_master_up", { master }) === 1),
+        );
+      },
+      { ...WAIT, what: "every thread uses all three masters" },
+    );
   const goesOn = async (rivalry: Rivalry) => {
     const before = rivalry.decided();
     await until(() => rivalry.decided() >= before + SEATS_OF_A_PHASE, {
@@ -83,6 +93,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
     figures,
     nextSeat,
     degradedIs,
+    mastersUp,
     unguardedOf,
     locksAgain,
     locksInUse: () => degradedIs(0),
@@ -286,6 +297,8 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
 
   test("of which one hangs lock on with the other two, and wait for it once", async () => {
     const [, second] = masters;
+    // The third has just been started: without it the first would be alone.
+    await house.mastersUp();
     second.pause();
     await isGuarded().finally(() => second.resume());
     await house.survives({
