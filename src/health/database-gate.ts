@@ -11,9 +11,12 @@ const SLOW_LIMIT = 3;
  */
 export type DatabaseState = "up" | "unsellable" | "away";
 
-/** The result of a failed probe. `slow`: there was no answer in time, perhaps only because the machine is busy. */
+/**
+ * The result of a failed probe. `slow`: there was no answer in time, perhaps only because the machine is busy. `untried`:
+ * the thread that was asked died or was stuck, which says nothing about the database.
+ */
 export interface ProbeFault {
-  kind: "unsellable" | "away" | "slow";
+  kind: "unsellable" | "away" | "slow" | "untried";
   reason: string;
 }
 
@@ -78,7 +81,7 @@ export class DatabaseGate {
   private plan(): void {
     clearTimeout(this.timer);
     if (this.closed) return;
-    const isCalm = this.isUp && this.slowCount === 0;
+    const isCalm = this.isUp && this.slowCount === 0 && !this.suspected;
     this.timer = setTimeout(() => void this.look(), isCalm ? PROBE_UP_INTERVAL_MS : PROBE_AGAIN_INTERVAL_MS);
   }
 
@@ -99,9 +102,9 @@ export class DatabaseGate {
       this.suspected = false;
       this.wasLost = false;
       this.become("up", undefined);
-    } else if (fault.kind !== "slow") {
+    } else if (fault.kind === "unsellable" || fault.kind === "away") {
       this.become(fault.kind, fault.reason);
-    } else {
+    } else if (fault.kind === "slow") {
       this.slowCount++;
       if (this.wasLost || this.slowCount >= SLOW_LIMIT) this.become("away", fault.reason);
     }

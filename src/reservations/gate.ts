@@ -52,8 +52,7 @@ export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEv
   };
   const gate = new DatabaseGate({
     probe: () => probe().then(() => undefined, probeFaultOf),
-    // A thread that dies or is too busy says nothing about the database.
-    rehearse: () => events.rehearse().catch((error) => ({ kind: "slow", reason: messageOf(error) })),
+    rehearse: () => events.rehearse().catch((error) => ({ kind: "untried", reason: messageOf(error) })),
     onChange: events.onChange,
   });
   lifecycle.onClose("database gate", () => gate.close());
