@@ -140,7 +140,7 @@ const IN_USE = /lock file "[^"]*postmaster\.pid" (already exists|is empty)|pre-e
 /** `initdb` and Postgres say what is wrong in a line like this, and may say more after it. */
 const FAULT = /(?:error|ERROR|FATAL|PANIC):\s*(.*)/;
 
-/** What is wrong, in their words, with the folder under the name that people know. */
+/** The fault as they report it, with the folder's own path where they say the current directory. */
 function faultIn(output: string, folder: string): string {
   const words = FAULT.exec(output)?.[1] ?? output.trim().split("\n").at(-1) ?? "";
   return words.replaceAll(CURRENT_FOLDER, folder);

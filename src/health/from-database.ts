@@ -9,7 +9,7 @@ export type FromDatabase = <Answer>(ask: () => Promise<Answer>) => Promise<Answe
 
 export interface FromDatabaseOptions {
   log: Logger;
-  /** What is asked, as the end of the log's sentence "the database refuses ...". */
+  /** What is asked. It ends the log's sentence "the database refuses ...". */
   what: string;
   /** Whether too many requests already wait for a connection. */
   isBusy?: () => boolean;

@@ -147,7 +147,7 @@ function adviceOf({ partitionCount }: TopicDescription, used: number): string {
   if (partitionCount === 0) return "The topic is missing: the engine that publishes makes it.";
   return partitionCount > used
     ? `To use all ${partitionCount}, type ${START} topic confirm-partitions`
-    : `Publishing waits, since keys belong to partitions that are not there. Give the topic ${used} again; or, if it was made anew, type ${START} topic confirm-partitions --now`;
+    : `Publishing waits, because keys belong to partitions that are missing. Give the topic ${used} partitions again or, if it was deleted and created again, type ${START} topic confirm-partitions --now`;
 }
 
 function descriptionOf(topic: TopicDescription, used: number, orders: SinkOrders | undefined): string {

@@ -6,7 +6,7 @@ const LEAST_STREAMS = 2;
 
 /** An API key, or all clients of a network without one; a share of the streams belongs to each. */
 export interface StreamClient {
-  /** Of the key or the network, as `Guard.identityOf` returns it. */
+  /** Names the client's key or network, as `Guard.identityOf` does. */
   name: string;
   /** The key's id; undefined without a key. */
   keyId: string | undefined;

@@ -33,7 +33,7 @@ export async function enterPresence(client: pg.ClientBase, presence: number): Pr
 export const isSeenByAll = (client: pg.ClientBase): boolean =>
   performance.now() - (presentSince.get(client) ?? Number.POSITIVE_INFINITY) > PRESENT_MS;
 
-/** Who uses the database: the numbers of engine processes, and the count of sessions of older versions, which have none. */
+/** The engines on the database: the processes' numbers, and how many sessions belong to older versions, which have no number. */
 export interface Company {
   presences: number[];
   unnumberedCount: number;

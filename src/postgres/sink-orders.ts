@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Cursor } from "./ledger.ts";
 
-/** What is stored beside a sink's cursor, an operator's orders included. */
+/** The state stored with a sink's cursor, including an operator's orders. */
 export interface SinkOrders {
   /** The number of partitions over which keys are spread; null for a file, and until it is known. */
   partitionCount: number | null;

@@ -1,4 +1,4 @@
-/** Once the searches of one turn of the event loop have looked at so many seats, no other begins in it: as many as one may. */
+/** When the searches of one turn of the event loop have looked at this many seats, no other begins in it. One search may take all. */
 const TURN_LIMIT_STEPS = 500_000;
 /** Maximum number of searches that wait. Any more are refused. */
 const WAITING_LIMIT = 1000;

@@ -5,7 +5,7 @@ import type { SeatId } from "../seats/seat-id.ts";
 const TOTAL_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
 /**
- * Whether so many of the event's seats may be too expensive together, judged by the highest price; false for nearly
+ * Whether `quantity` seats of the event could cost more than can be told, if each had the highest price; false for nearly
  * every event.
  * @param tiers the names of the price tiers that the seats are from; undefined for all
  */
@@ -17,8 +17,8 @@ export function mayBeTooDear(event: CatalogueEvent, quantity: number, tiers?: re
 }
 
 /**
- * Says why any choice of so many seats from these sections and price tiers is too expensive, judged by the lowest
- * price; undefined if a choice may not be. `field` asks for them.
+ * The fault if even the cheapest choice of `quantity` seats from these sections and price tiers costs too much; otherwise
+ * undefined. `field` is the field that asks for them.
  */
 export function quantityFault(
   event: CatalogueEvent,

@@ -188,7 +188,7 @@ describe("the API keys in memory", () => {
     expect(isTold).toBe(false);
     isRead.resolve();
     expect(await waiting).toMatchObject({ kind: "known", keyId: unknown.id });
-    // One that answers nobody is away.
+    // A database that answers nobody counts as away.
     isRead = Promise.withResolvers();
     answers = false;
     expect(await slow.find(other.key)).toEqual({ kind: "unavailable" });

@@ -296,7 +296,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     const [, rules = ""] =
       /ACL SETUSER sentinel (.*)/.exec(await Bun.file("docs/operations/redis.md").text()) ?? [];
     await admin.call("ACL", "SETUSER", "sentinel", ...rules.split(" "));
-    // Of the tests before this one.
+    // Entries of earlier tests.
     await admin.acl("LOG", "RESET");
     await using own = new AsyncDisposableStack();
     const url = new URL(redis.url);
