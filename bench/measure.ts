@@ -1,4 +1,4 @@
-import { until } from "../test/support/until.ts";
+import { until } from "../test/fixtures/until.ts";
 import { cpuByThread, cpuMicroseconds } from "./cpu.ts";
 import type { RateSample } from "./generator/task.ts";
 import { type LoadResult, type LoadTask, runLoad } from "./load.ts";

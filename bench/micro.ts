@@ -1,13 +1,13 @@
 import { Piscina } from "piscina";
 import { Bench } from "tinybench";
-import type { ReservationTask } from "../src/dispatch/messages.ts";
-import { toEvent } from "../src/ledger/sink.ts";
+import { toEvent } from "../src/ledger/sinks/sink.ts";
 import { answerOf } from "../src/reservations/answer.ts";
 import { Batcher } from "../src/reservations/batcher.ts";
-import { findBestSeats } from "../src/seats/best-available.ts";
-import { Seating } from "../src/seats/layout.ts";
-import { parseSeatId, type SeatId } from "../src/seats/seat-id.ts";
-import { SeatMemory } from "../src/seats/seat-memory.ts";
+import type { ReservationTask } from "../src/threads/messages.ts";
+import { findBestSeats } from "../src/venue/best-available.ts";
+import { Seating } from "../src/venue/layout.ts";
+import { parseSeatId, type SeatId } from "../src/venue/seat-id.ts";
+import { SeatMemory } from "../src/venue/seat-memory.ts";
 
 /**
  * The pure pieces of the hot path, one by one (`bun run bench:micro`): what each costs the main thread, and

@@ -1,5 +1,5 @@
-import { RUN } from "../src/command-line.ts";
-import { readOptions as readWords, unknownWord } from "../src/command-options.ts";
+import { RUN } from "../src/config/command-line.ts";
+import { readOptions as readWords, unknownWord } from "../src/config/command-options.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./scenarios/names.ts";
 
 /** `engine` and `baseline` sell; `elysia` and `bun` answer a constant; `pgbench` runs the statement alone. */

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { startEmbeddedPostgres } from "../src/embedded/postgres.ts";
-import { findKafka, startKafka } from "../test/support/kafka.ts";
-import { partOrSkip } from "../test/support/parts.ts";
-import { findRedis, startRedis } from "../test/support/redis.ts";
+import { startEmbeddedPostgres } from "../src/parts/postgres.ts";
+import { findKafka, startKafka } from "../test/fixtures/kafka.ts";
+import { partOrSkip } from "../test/fixtures/parts.ts";
+import { findRedis, startRedis } from "../test/fixtures/redis.ts";
 import { UsageError } from "./options.ts";
 
 const DATA_ROOT = resolve(import.meta.dir, "../data");

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { TOPIC } from "../src/config.ts";
-import { type Child, startChild } from "../test/support/child.ts";
-import { freePort } from "../test/support/free-port.ts";
-import { topicEnds } from "../test/support/kafka.ts";
-import { tempDir } from "../test/support/temp-dir.ts";
-import { until } from "../test/support/until.ts";
+import { TOPIC } from "../src/config/config.ts";
+import { type Child, startChild } from "../test/fixtures/child.ts";
+import { freePort } from "../test/fixtures/free-port.ts";
+import { topicEnds } from "../test/fixtures/kafka.ts";
+import { tempDir } from "../test/fixtures/temp-dir.ts";
+import { until } from "../test/fixtures/until.ts";
 import type { ServerName } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { SeatsDatabase } from "./seats-database.ts";

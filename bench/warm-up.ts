@@ -1,4 +1,4 @@
-import { until } from "../test/support/until.ts";
+import { until } from "../test/fixtures/until.ts";
 import { runGenerator, runLoad } from "./load.ts";
 import type { Sale, Server } from "./servers.ts";
 

@@ -1,25 +1,25 @@
-import "./preflight.ts";
+import "./engine/preflight.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
 import { MIGRATE_USAGE, migrateCommand } from "./access/migrate-command.ts";
-import { misspelt, readCommand, START } from "./command-line.ts";
-import { type Config, describeConfig, readConfig } from "./config.ts";
-import { kafkaSecurityOf } from "./credentials/relations.ts";
-import { findOwner } from "./embedded/postgres.ts";
-import { type Engine, openEngine } from "./engine.ts";
-import type { PartState } from "./health/part-state.ts";
+import { misspelt, readCommand, START } from "./config/command-line.ts";
+import { type Config, describeConfig, readConfig } from "./config/config.ts";
+import { kafkaSecurityOf } from "./config/credential-relations.ts";
+import { type Engine, openEngine } from "./engine/engine.ts";
+import { Ending } from "./engine/processes/ending.ts";
+import { ENGINE_PROCESS } from "./engine/processes/messages.ts";
+import { joinPrimary } from "./engine/processes/one-of-several.ts";
+import { openProcesses } from "./engine/processes/primary.ts";
 import { assertPortsFree } from "./http/port.ts";
-import { describeTopic } from "./kafka/topic-description.ts";
-import { openTopicReader } from "./kafka/topic-reader.ts";
-import { REPUBLISH_USAGE, republishCommand } from "./ledger/republish-command.ts";
+import { describeTopic } from "./ledger/sinks/topic-description.ts";
 import { TOPIC_USAGE, topicCommand } from "./ledger/topic-command.ts";
-import { openEventStore, VERIFY_USAGE, verifyCommand } from "./ledger/verify/command.ts";
-import { Lifecycle } from "./lifecycle.ts";
-import { Ending } from "./processes/ending.ts";
-import { ENGINE_PROCESS } from "./processes/messages.ts";
-import { joinPrimary } from "./processes/one-of-several.ts";
-import { openProcesses } from "./processes/primary.ts";
+import { findOwner } from "./parts/postgres.ts";
+import { REPUBLISH_USAGE, republishCommand } from "./proof/republish-command.ts";
+import { openEventStore, VERIFY_USAGE, verifyCommand } from "./proof/verify/command.ts";
+import { openTopicReader } from "./proof/verify/topic-reader.ts";
+import { Lifecycle } from "./runtime/lifecycle.ts";
 import { createLog, type Logger, messageOf } from "./telemetry/log.ts";
+import type { PartState } from "./telemetry/part-state.ts";
 
 const USAGE = `sentinel ${packageJson.version}: ${packageJson.description}
 

@@ -1,4 +1,4 @@
-import "../src/preflight.ts";
+import "../src/engine/preflight.ts";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -79,9 +79,9 @@ describe("the rooms of the code", () => {
   test.each([
     ["ioredis", ["redis"]],
     ["redlock", ["redis"]],
-    ["kafkajs", ["kafka"]],
+    ["kafkajs", ["ledger", "proof"]],
     ["pg", ["postgres"]],
-    ["piscina", ["dispatch"]],
+    ["piscina", ["threads"]],
     ["prom-client", ["telemetry"]],
     ["pino", ["telemetry"]],
     ["rate-limiter-flexible", ["access", "redis"]],
@@ -96,14 +96,14 @@ describe("the rooms of the code", () => {
     const handsOver = [
       "src/access/access.ts",
       "src/access/command.ts",
-      "src/audit/open.ts",
-      "src/engine.ts",
-      "src/sale.ts",
-      "src/sale-memory.ts",
+      "src/proof/audit/open.ts",
+      "src/engine/engine.ts",
+      "src/engine/sale.ts",
+      "src/engine/sale-memory.ts",
       "src/ledger/relay.ts",
-      "src/ledger/republish-command.ts",
+      "src/proof/republish-command.ts",
       "src/ledger/topic-command.ts",
-      "src/ledger/verify/command.ts",
+      "src/proof/verify/command.ts",
       "src/live/open.ts",
       "src/reservations/opening.ts",
       "src/reservations/sweeper.ts",
@@ -116,86 +116,33 @@ describe("the rooms of the code", () => {
     expect(told(strangers)).toEqual([]);
   });
 
-  test("import one another along these arrows only", () => {
-    /** Values; what is put together in `main`, `engine` and `sale` may know every room. */
-    const ARROWS: Record<string, string[]> = {
-      access: [
-        "command-line.ts",
-        "command-options.ts",
-        "config.ts",
-        "credentials",
-        "embedded",
-        "health",
-        "http",
-        "lifecycle.ts",
-        "postgres",
-        "redis",
-        "setting-types.ts",
-        "spelling.ts",
-        "telemetry",
-      ],
-      "app.ts": ["access", "command-line.ts", "http", "pages.ts", "telemetry"],
-      audit: ["config.ts", "ledger", "credentials", "postgres", "redis", "telemetry"],
-      catalogue: ["access", "health", "http", "postgres", "seats", "setting-types.ts", "telemetry"],
-      "command-line.ts": ["config.ts", "spelling.ts"],
-      "command-options.ts": ["config.ts", "spelling.ts"],
-      "config.ts": [
-        "address-knobs.ts",
-        "credentials",
-        "ending-knobs.ts",
-        "hold-limit-knobs.ts",
-        "setting-types.ts",
-      ],
-      credentials: [],
-      dispatch: [],
-      "address-knobs.ts": ["setting-types.ts"],
-      "ending-knobs.ts": ["setting-types.ts"],
-      "hold-limit-knobs.ts": ["setting-types.ts"],
-      embedded: ["config.ts", "postgres", "telemetry"],
-      health: ["http", "postgres", "telemetry"],
-      http: ["config.ts"],
-      kafka: ["config.ts"],
-      ledger: ["command-line.ts", "command-options.ts", "config.ts", "embedded", "postgres", "telemetry"],
-      "lifecycle.ts": [],
-      live: ["access", "http", "postgres", "telemetry"],
-      "opening.ts": [],
-      "pages.ts": ["http", "telemetry"],
-      postgres: ["seats"],
-      processes: ["embedded", "engine.ts", "http", "telemetry"],
-      redis: [],
-      reservations: ["access", "catalogue", "health", "http", "postgres", "seats", "telemetry"],
-      seats: [],
-      "serving.ts": ["app.ts", "http", "telemetry"],
-      "setting-types.ts": [],
-      "spelling.ts": [],
-      telemetry: ["http", "reservations"],
-      workers: ["audit", "kafka", "ledger", "postgres", "redis", "telemetry"],
-    };
-    const COMPOSED = ["main.ts", "engine.ts", "sale.ts", "sale-memory.ts"];
-    const strays = imports.filter(({ from, to, isTypeOnly }) => {
-      const [here = "", there = ""] = [roomOf(from), roomOf(to)];
-      if (isTypeOnly || !to.startsWith("src/") || here === there || COMPOSED.includes(here)) return false;
-      return !ARROWS[here]?.includes(there);
-    });
-    expect(told(strays)).toEqual([]);
+  test("import downwards only, types too", () => {
+    /** From the bottom to the top: a room imports from the rooms before it. */
+    const LAYERS = [
+      ...["venue", "config", "telemetry", "runtime", "postgres", "redis", "threads", "parts"],
+      ...["ledger", "proof", "http", "access", "catalogue", "reservations", "live", "engine", "main.ts"],
+    ];
+    const layerOf = (path: string) => LAYERS.indexOf(roomOf(path) ?? "");
+    const rooms = new Set(
+      sources.filter((file) => file.startsWith("src/")).map((file) => roomOf(file) ?? ""),
+    );
+    expect([...rooms].sort()).toEqual([...LAYERS].sort());
+    const upward = imports.filter(
+      ({ from, to }) => from.startsWith("src/") && to.startsWith("src/") && layerOf(to) > layerOf(from),
+    );
+    expect(told(upward)).toEqual([]);
   });
 
-  test("of seats is pure: it imports nothing of the outside, not even types", () => {
-    const outside = imports.filter(({ from, to }) => inRoom("seats")(from) && !inRoom("seats")(to));
+  test("include a pure one: venue imports nothing from outside, not even types", () => {
+    const outside = imports.filter(({ from, to }) => inRoom("venue")(from) && !inRoom("venue")(to));
     expect(told(outside)).toEqual([]);
   });
 
   test("that answer HTTP open no connection", () => {
-    const openers = [
-      "src/postgres/connect.ts",
-      "src/postgres/migrate.ts",
-      "src/redis/",
-      "src/kafka/",
-      "workers/",
-    ];
+    const openers = ["src/postgres/connect.ts", "src/postgres/migrate.ts", "src/redis/", "workers/"];
     const strangers = imports.filter(
       ({ from, to }) =>
-        (from.endsWith("routes.ts") || from === "src/app.ts" || inRoom("http", "health")(from)) &&
+        (from.endsWith("routes.ts") || from === "src/engine/app.ts" || inRoom("http")(from)) &&
         openers.some((opener) => to.startsWith(opener)),
     );
     expect(told(strangers)).toEqual([]);
@@ -209,7 +156,7 @@ describe("the rooms of the code", () => {
 describe("the threads", () => {
   test("begin in workers/ and nowhere else", () => {
     const starts = sources.filter((file) => /new (Worker|Piscina)\(/.test(textOf(file)));
-    expect(starts).toEqual(["src/dispatch/thread-pool.ts"]);
+    expect(starts).toEqual(["src/threads/thread-pool.ts"]);
     const entries = sources.filter((file) => /\b(parentPort|workerData)\b/.test(textOf(file)));
     expect(entries.filter((file) => dirname(file) !== "workers" && !file.includes("thread-pool"))).toEqual(
       [],
@@ -227,16 +174,7 @@ describe("the threads", () => {
       ({ from, to }) =>
         from.startsWith("workers/") &&
         (to === "elysia" ||
-          inRoom(
-            "http",
-            "health",
-            "catalogue",
-            "reservations",
-            "embedded",
-            "engine.ts",
-            "sale.ts",
-            "main.ts",
-          )(to)),
+          inRoom("http", "access", "catalogue", "reservations", "live", "parts", "engine", "main.ts")(to)),
     );
     expect(told(strangers)).toEqual([]);
   });

@@ -3,9 +3,9 @@ import { resolve } from "node:path";
 import { bodyOf, reserve } from "./engine/buyers.ts";
 import { type Engine, openEngine } from "./engine/engines.ts";
 import { type Facts, openFacts } from "./engine/facts.ts";
-import { freePort } from "./support/free-port.ts";
-import { findProgram, partOrSkip } from "./support/parts.ts";
-import { createDatabase } from "./support/postgres.ts";
+import { freePort } from "./fixtures/free-port.ts";
+import { findProgram, partOrSkip } from "./fixtures/parts.ts";
+import { createDatabase } from "./fixtures/postgres.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);

@@ -1,5 +1,5 @@
-import type { ChangeAnswer, ChangeBatch, ChangeResult } from "../src/dispatch/messages.ts";
 import { commitChanges, commitGuardedChanges } from "../src/postgres/change.ts";
+import type { ChangeAnswer, ChangeBatch, ChangeResult } from "../src/threads/messages.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**

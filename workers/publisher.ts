@@ -1,13 +1,13 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { PublishedAudit } from "../src/audit/published-audit.ts";
-import type { PublisherReport, PublisherSettings } from "../src/dispatch/messages.ts";
-import { openKafkaSink } from "../src/kafka/kafka-sink.ts";
-import { SendSize } from "../src/kafka/send-size.ts";
-import { openFileSink } from "../src/ledger/file-sink.ts";
 import { Relay } from "../src/ledger/relay.ts";
+import { openFileSink } from "../src/ledger/sinks/file-sink.ts";
+import { openKafkaSink } from "../src/ledger/sinks/kafka-sink.ts";
+import { SendSize } from "../src/ledger/sinks/send-size.ts";
 import { openSession } from "../src/postgres/connect.ts";
+import { PublishedAudit } from "../src/proof/audit/published-audit.ts";
 import { createLog } from "../src/telemetry/log.ts";
-import { sampleThread } from "../src/telemetry/thread-sampler.ts";
+import type { PublisherReport, PublisherSettings } from "../src/threads/messages.ts";
+import { sampleThread } from "../src/threads/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers, kafkaSecurity } = settings;

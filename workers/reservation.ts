@@ -1,15 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { drizzle } from "drizzle-orm/node-postgres";
-import type {
-  ChangeResult,
-  RecallResult,
-  RehearsalResult,
-  RehearsalTask,
-  ReservationSettings,
-  ReservationTask,
-  SettleResult,
-  TakeResult,
-} from "../src/dispatch/messages.ts";
 import { commitChanges } from "../src/postgres/change.ts";
 import { onFresh, openPool } from "../src/postgres/connect.ts";
 import { GiveBackWaits } from "../src/postgres/give-back-waits.ts";
@@ -21,7 +11,17 @@ import { giveBack, settle } from "../src/postgres/settle.ts";
 import { awaitStandbys, awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
 import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
-import { sampleThread } from "../src/telemetry/thread-sampler.ts";
+import type {
+  ChangeResult,
+  RecallResult,
+  RehearsalResult,
+  RehearsalTask,
+  ReservationSettings,
+  ReservationTask,
+  SettleResult,
+  TakeResult,
+} from "../src/threads/messages.ts";
+import { sampleThread } from "../src/threads/thread-sampler.ts";
 import { change } from "./change.ts";
 import { take } from "./take.ts";
 

@@ -1,6 +1,6 @@
-import type { BatchAnswer, SeatAnswer, TakeBatch, TakeResult } from "../src/dispatch/messages.ts";
 import { commitGuardedReservations, commitReservations } from "../src/postgres/reserve.ts";
 import type { SeatLocks } from "../src/redis/seat-locks.ts";
+import type { BatchAnswer, SeatAnswer, TakeBatch, TakeResult } from "../src/threads/messages.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 const nothing = { version: null, final: false, hold: null } as const;

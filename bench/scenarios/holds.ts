@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
-import type { EventDraft } from "../../src/catalogue/catalogue.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
-import type { AssignedLayout } from "../../src/seats/layout.ts";
+import type { EventDraft } from "../../src/venue/catalogue.ts";
+import type { AssignedLayout } from "../../src/venue/layout.ts";
 import type { RequestPlan } from "../generator/task.ts";
 import type { LoadResult } from "../load.ts";
 import { type Measurement, measure } from "../measure.ts";

@@ -1,6 +1,6 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import { redisTlsOf } from "../credentials/relations.ts";
-import type { Opening } from "../opening.ts";
+import { redisTlsOf } from "../config/credential-relations.ts";
+import type { Opening } from "../parts/context.ts";
 import { findApiKeys } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
 import { readDenials } from "../postgres/denials.ts";

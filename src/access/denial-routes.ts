@@ -1,10 +1,10 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import { fromDatabase } from "../health/from-database.ts";
+import { fromDatabase } from "../http/from-database.ts";
 import { readJson } from "../http/json-body.ts";
+import { observed } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
 import { DENIAL_LIMIT, type Denial, denyCaller, endDenial, readDenials } from "../postgres/denials.ts";
-import { observed } from "../telemetry/observed.ts";
 import { actOriginOf, reasonText } from "./act-origin.ts";
 import { callerText } from "./caller-ids.ts";
 import { DENIAL_LIMIT_SECONDS } from "./denial-limits.ts";

@@ -1,11 +1,11 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import { fromDatabase } from "../health/from-database.ts";
+import { integer } from "../config/setting-types.ts";
+import { fromDatabase } from "../http/from-database.ts";
 import { invalidField } from "../http/invalid-field.ts";
+import { observedWithQuery } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
 import { ACT_KINDS, type Act, listActs } from "../postgres/admin-log.ts";
-import { integer } from "../setting-types.ts";
-import { observedWithQuery } from "../telemetry/observed.ts";
 import { logDetail } from "./log-openapi.ts";
 import { PAGE_LIMIT } from "./openapi.ts";
 import type { AccessRoutesOptions } from "./routes.ts";

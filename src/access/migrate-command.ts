@@ -1,10 +1,10 @@
-import { START } from "../command-line.ts";
-import { readOptions } from "../command-options.ts";
-import { type Config, ConfigError } from "../config.ts";
-import { openPostgres } from "../embedded/parts.ts";
-import { Lifecycle } from "../lifecycle.ts";
+import { START } from "../config/command-line.ts";
+import { readOptions } from "../config/command-options.ts";
+import { type Config, ConfigError } from "../config/config.ts";
+import { openPostgres } from "../parts/parts.ts";
 import { openUnpooled } from "../postgres/connect.ts";
 import { grantPrivileges } from "../postgres/privileges.ts";
+import { Lifecycle } from "../runtime/lifecycle.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
 
 export const MIGRATE_USAGE = `${START} migrate [--grant <role>]`;

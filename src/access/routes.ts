@@ -1,15 +1,15 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import { fromDatabase } from "../health/from-database.ts";
+import { integer } from "../config/setting-types.ts";
+import { fromDatabase } from "../http/from-database.ts";
 import { invalidField } from "../http/invalid-field.ts";
 import { readJson } from "../http/json-body.ts";
+import { observed, observedWithQuery } from "../http/observed.ts";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
-import { integer } from "../setting-types.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observed, observedWithQuery } from "../telemetry/observed.ts";
 import type { Access } from "./access.ts";
 import { actOriginOf } from "./act-origin.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";

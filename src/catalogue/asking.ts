@@ -1,8 +1,8 @@
 import type { z } from "zod";
+import { integer } from "../config/setting-types.ts";
 import { invalidField } from "../http/invalid-field.ts";
 import { problem } from "../http/problem.ts";
-import { parseSeatId } from "../seats/seat-id.ts";
-import { integer } from "../setting-types.ts";
+import { parseSeatId } from "../venue/seat-id.ts";
 
 /** The id of an event in an address, or the problem with it. */
 export function readEventId(text: string | undefined): { value: number } | { problem: Response } {

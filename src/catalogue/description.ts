@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { plainText, visibleForm } from "../http/plain-text.ts";
 import { time } from "../http/time.ts";
-import { PRICE_TIER_LIMIT } from "../seats/layout.ts";
-import type { EventDraft, EventFacts } from "./catalogue.ts";
-import { isCurrency } from "./money.ts";
+import type { EventDraft, EventFacts } from "../venue/catalogue.ts";
+import { PRICE_TIER_LIMIT } from "../venue/layout.ts";
+import { isCurrency } from "../venue/money.ts";
 import {
   type Contradiction,
   layoutOf,

@@ -1,13 +1,13 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
-import type { FromDatabase } from "../health/from-database.ts";
+import { integer } from "../config/setting-types.ts";
+import type { FromDatabase } from "../http/from-database.ts";
+import { observed, observedWithQuery } from "../http/observed.ts";
 import { plainText } from "../http/plain-text.ts";
 import { problem } from "../http/problem.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
-import { integer } from "../setting-types.ts";
-import { observed, observedWithQuery } from "../telemetry/observed.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
-import type { CatalogueEvent } from "./catalogue.ts";
 import { eventDetail, eventSeatsDetail, eventsDetail, sectionsDetail } from "./event-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { LIST_SEATS_PER_UNIT, seatFilters, seatPage } from "./seat-page.ts";

@@ -1,7 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { readCatalogue, readPulse } from "../postgres/catalogue.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
-import { Catalogue, type CatalogueEvent, type SectionFacts } from "./catalogue.ts";
+import { Catalogue, type CatalogueEvent, type SectionFacts } from "../venue/catalogue.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 
 /**
  * Keeps the catalogue as the database has it. This process's own changes are taken in before they are

@@ -1,5 +1,5 @@
-import type { SeatMemory } from "../seats/seat-memory.ts";
-import type { CatalogueEvent } from "./catalogue.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import { placesOf, SeatMap } from "./seat-map.ts";
 
 /**

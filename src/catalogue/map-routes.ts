@@ -1,12 +1,12 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
 import { type Caller, isSeller } from "../access/guard.ts";
+import { observedWithQuery } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
 import { timeOf } from "../http/time.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
-import { observedWithQuery } from "../telemetry/observed.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { eventNotFound, readEventId, readQuery } from "./asking.ts";
-import type { CatalogueEvent } from "./catalogue.ts";
 import { mapDetail } from "./map-openapi.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { countPastRows, PAST_LIMIT_ROWS, PAST_TOO_COSTLY, pastMap } from "./past-map.ts";

@@ -1,10 +1,10 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Guard } from "../access/guard.ts";
-import type { FromDatabase } from "../health/from-database.ts";
+import type { FromDatabase } from "../http/from-database.ts";
 import type { RunAsAdmin } from "../postgres/admin-session.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { CatalogueKeeper } from "./keeper.ts";
 import type { MapCache } from "./map-cache.ts";
 

@@ -1,6 +1,6 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { countHistoryRows, readStatusesAt } from "../postgres/seat-history.ts";
-import type { CatalogueEvent } from "./catalogue.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 
 /** Seats that one statement looks up; more would come near the limit of a statement's time. */

@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import { fromDatabase } from "../health/from-database.ts";
+import { fromDatabase } from "../http/from-database.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { MapCache } from "./map-cache.ts";

@@ -1,4 +1,4 @@
-import type { CatalogueEvent } from "./catalogue.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
 
 const BITS_PER_SEAT = 2;
 const SEATS_PER_BYTE = 8 / BITS_PER_SEAT;

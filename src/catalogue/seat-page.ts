@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { integer } from "../config/setting-types.ts";
 import type { SeatPage } from "../postgres/seat-views.ts";
-import { integer } from "../setting-types.ts";
 import type { CatalogueKeeper } from "./keeper.ts";
 import { seatView } from "./views.ts";
 

@@ -1,12 +1,12 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
 import { isSeller } from "../access/guard.ts";
+import { integer } from "../config/setting-types.ts";
+import { observed, observedWithQuery } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats } from "../postgres/seat-views.ts";
-import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
-import { integer } from "../setting-types.ts";
-import { observed, observedWithQuery } from "../telemetry/observed.ts";
+import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../venue/seat-id.ts";
 import { readQuery } from "./asking.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { historyDetail, seatDetail, seatsDetail } from "./seat-openapi.ts";

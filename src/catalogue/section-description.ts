@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { plainText, plainTextOrNone, visibleForm } from "../http/plain-text.ts";
-import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../seats/layout.ts";
+import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../venue/layout.ts";
 
 /** Of all sections of one request together: about 10 s in one transaction, while which nothing is published. */
 export const SEAT_LIMIT = 1_000_000;

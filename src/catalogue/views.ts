@@ -1,6 +1,6 @@
 import type { SeatView } from "../postgres/seat-views.ts";
-import type { CatalogueEvent, EventFacts, Section } from "./catalogue.ts";
-import { formatAmount } from "./money.ts";
+import type { CatalogueEvent, EventFacts, Section } from "../venue/catalogue.ts";
+import { formatAmount } from "../venue/money.ts";
 import type { Availability } from "./seat-map.ts";
 
 /** The catalogue's things as they stand on the wire. */

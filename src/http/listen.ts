@@ -1,5 +1,5 @@
 import type { AnyElysia } from "elysia";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { dropNewConnections } from "./new-connections.ts";
 import { type Address, portFault, urlOf } from "./port.ts";
 import { problem } from "./problem.ts";

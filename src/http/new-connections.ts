@@ -1,6 +1,6 @@
 import { ptr } from "bun:ffi";
 import { readdirSync } from "node:fs";
-import { listenersAmong, loadLibrary } from "./server-sockets.ts";
+import { listenersAmong, loadLibrary } from "./limits/server-sockets.ts";
 
 /** From Linux's own headers; they are the same on every 64-bit architecture. */
 const SOL_SOCKET = 1;

@@ -1,5 +1,5 @@
 import { createServer, isIPv6 } from "node:net";
-import { type Config, ConfigError } from "../config.ts";
+import { type Config, ConfigError } from "../config/config.ts";
 
 /** Where a server listens, and which settings say so. */
 export interface Address extends Pick<Config, "host" | "port"> {

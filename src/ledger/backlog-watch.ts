@@ -1,7 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { PublisherReport } from "../dispatch/messages.ts";
 import { type Backlog, type Cursor, readBacklog, readNewestCursor } from "../postgres/ledger.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { PublisherReport } from "../threads/messages.ts";
 
 const INTERVAL_MS = 1000;
 /** A writing transaction older than this is named in the log, once. */

@@ -1,7 +1,7 @@
-import { type Config, ConfigError } from "../config.ts";
-import { hasCluster } from "../embedded/home.ts";
-import { findRunningPostgres } from "../embedded/parts.ts";
-import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../embedded/postgres.ts";
+import { type Config, ConfigError } from "../config/config.ts";
+import { hasCluster } from "../parts/home.ts";
+import { findRunningPostgres } from "../parts/parts.ts";
+import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../parts/postgres.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
 
 /**

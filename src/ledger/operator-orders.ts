@@ -1,5 +1,5 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { START } from "../command-line.ts";
+import { START } from "../config/command-line.ts";
 import { type Cursor, isBefore } from "../postgres/ledger.ts";
 import {
   goBack,
@@ -9,7 +9,7 @@ import {
   usePartitionsOrdered,
 } from "../postgres/sink-orders.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
-import type { EventSink, Partitions } from "./sink.ts";
+import type { EventSink, Partitions } from "./sinks/sink.ts";
 
 /** How often the publisher looks for orders. Only an operator waits for them. */
 const LOOK_INTERVAL_MS = 1000;

@@ -1,6 +1,5 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { PublisherAudit, PublisherReport } from "../dispatch/messages.ts";
 import {
   type Cursor,
   isAct,
@@ -13,11 +12,12 @@ import {
 import { readSinkState, tellSinkState } from "../postgres/sink-orders.ts";
 import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
+import type { PublisherAudit, PublisherReport } from "../threads/messages.ts";
 import { BacklogWatch } from "./backlog-watch.ts";
 import { OperatorOrders } from "./operator-orders.ts";
 import { Sealer, type Sealing } from "./sealer.ts";
-import { type EventSink, type Partitions, publishRows } from "./sink.ts";
-import { SinkStanding } from "./sink-standing.ts";
+import { type EventSink, type Partitions, publishRows } from "./sinks/sink.ts";
+import { SinkStanding } from "./sinks/sink-standing.ts";
 
 /** A round ends after so long even when more is waiting, or the sink hangs, so that its figures are fresh. */
 const ROUND_LIMIT_MS = 500;

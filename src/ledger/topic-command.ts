@@ -1,7 +1,7 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import { START } from "../command-line.ts";
-import { readOptions, unknownWord } from "../command-options.ts";
-import { type Config, ConfigError } from "../config.ts";
+import { START } from "../config/command-line.ts";
+import { readOptions, unknownWord } from "../config/command-options.ts";
+import { type Config, ConfigError } from "../config/config.ts";
 import { openSession } from "../postgres/connect.ts";
 import { orderPartitions, readOrders, type SinkOrders, withdrawPartitions } from "../postgres/sink-orders.ts";
 import { messageOf } from "../telemetry/log.ts";

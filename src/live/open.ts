@@ -1,5 +1,5 @@
 import { drizzle } from "drizzle-orm/node-postgres";
-import type { Opening } from "../opening.ts";
+import type { Opening } from "../parts/context.ts";
 import { openPool } from "../postgres/connect.ts";
 import { ChangeHub } from "./change-hub.ts";
 import { KeyWatch } from "./key-watch.ts";

@@ -1,9 +1,9 @@
 import { Elysia } from "elysia";
 import type { Guard } from "../access/guard.ts";
 import { unknownField } from "../http/invalid-field.ts";
+import { observedWithQuery } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { observedWithQuery } from "../telemetry/observed.ts";
 import type { ChangeHub } from "./change-hub.ts";
 import { changesDetail } from "./openapi.ts";
 import { parsePosition } from "./position.ts";

@@ -1,6 +1,6 @@
 import { asc, gt, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { EventFacts, SectionFacts } from "../catalogue/catalogue.ts";
+import type { EventFacts, SectionFacts } from "../venue/catalogue.ts";
 import { events, sections } from "./schema.ts";
 
 /** Every event; and the sections with a greater id than the one given, since those known never change. */

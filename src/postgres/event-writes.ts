@@ -1,7 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { CatalogueEvent, EventDraft, EventFacts, Section } from "../catalogue/catalogue.ts";
-import { type PriceTier, Seating } from "../seats/layout.ts";
+import type { CatalogueEvent, EventDraft, EventFacts, Section } from "../venue/catalogue.ts";
+import { type PriceTier, Seating } from "../venue/layout.ts";
 import { arrayOf } from "./arrays.ts";
 import { factsOf } from "./catalogue.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";

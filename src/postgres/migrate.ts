@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { eq, sql } from "drizzle-orm";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import type { EventDraft } from "../catalogue/catalogue.ts";
+import type { EventDraft } from "../venue/catalogue.ts";
 import { ensureCallerIndex } from "./caller-index.ts";
 import { openUnpooled } from "./connect.ts";
 import { ADVISORY_LOCKS, enterEpoch } from "./epoch.ts";

@@ -19,7 +19,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
-import type { PriceTier, SectionLayout } from "../seats/layout.ts";
+import type { PriceTier, SectionLayout } from "../venue/layout.ts";
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 

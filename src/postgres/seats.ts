@@ -1,6 +1,6 @@
 import { eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type SeatStatus, VERSION_LIMIT } from "../seats/seat-memory.ts";
+import { type SeatStatus, VERSION_LIMIT } from "../venue/seat-memory.ts";
 import { events, reservations, seatEvents, seats } from "./schema.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import type { TlsFiles } from "../credentials/files.ts";
+import type { TlsFiles } from "../config/secret-files.ts";
 
 /** A constant, short pause between attempts to reconnect: Redis that is back is used again within a second. */
 const RECONNECT_DELAY_MS = 200;

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { TlsFiles } from "../credentials/files.ts";
+import type { TlsFiles } from "../config/secret-files.ts";
 import { connectRedis, followMaster } from "./connect.ts";
 
 /** Redis looks at so many keys for one answer, in a fraction of a millisecond, whoever they belong to. */

@@ -1,5 +1,5 @@
 import Redlock from "redlock";
-import type { TlsFiles } from "../credentials/files.ts";
+import type { TlsFiles } from "../config/secret-files.ts";
 import type { LinkState } from "./link.ts";
 import { LockMaster } from "./lock-master.ts";
 

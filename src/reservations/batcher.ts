@@ -1,13 +1,13 @@
+import type { ReservationFacts } from "../postgres/change.ts";
 import type {
   BatchAnswer,
   ReservationTask,
   SeatAnswer,
   SettleResult,
   TakeResult,
-} from "../dispatch/messages.ts";
-import type { ReservationFacts } from "../postgres/change.ts";
-import type { SeatId } from "../seats/seat-id.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+} from "../threads/messages.ts";
+import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { BatchObserver } from "./batch-observer.ts";
 import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";

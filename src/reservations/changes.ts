@@ -1,7 +1,7 @@
-import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../dispatch/messages.ts";
 import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import type { BusyReason, ChangeOutcome } from "./outcome.ts";

@@ -1,8 +1,8 @@
 import type { ReservationFacts } from "../postgres/change.ts";
 import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatNow } from "../postgres/seats.ts";
-import type { SeatId } from "../seats/seat-id.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import { type HoldRequest, takenFor } from "./order.ts";
 import type { HoldOutcome } from "./outcome.ts";

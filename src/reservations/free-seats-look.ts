@@ -1,7 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { Section } from "../catalogue/catalogue.ts";
 import { readFreeSeatsAfter, readSeatNews } from "../postgres/seats.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { Section } from "../venue/catalogue.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import { learnPages, type Mark } from "./memory-keeper.ts";
 
 const ENTRY_BYTES = 16;

@@ -1,4 +1,4 @@
-import type { Section } from "../catalogue/catalogue.ts";
+import type { Section } from "../venue/catalogue.ts";
 
 /** The least time from one look to the next: searches cost the database four looks a second at most. */
 const LOOK_INTERVAL_MS = 250;

@@ -1,7 +1,7 @@
 import type pg from "pg";
-import { DatabaseGate, type DatabaseState, type ProbeFault } from "../health/database-gate.ts";
-import type { Opening } from "../opening.ts";
+import type { Opening } from "../parts/context.ts";
 import { onFresh, openPool } from "../postgres/connect.ts";
+import { DatabaseGate, type DatabaseState, type ProbeFault } from "../postgres/database-gate.ts";
 import { PROBE_LOCK_TIMEOUT_MS, probeFaultOf, probeSale } from "../postgres/readiness.ts";
 import { messageOf } from "../telemetry/log.ts";
 

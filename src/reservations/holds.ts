@@ -1,8 +1,8 @@
-import type { CatalogueEvent, Section } from "../catalogue/catalogue.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
-import { SearchBudget } from "../seats/search-budget.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { CatalogueEvent, Section } from "../venue/catalogue.ts";
+import { SearchBudget } from "../venue/search-budget.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 import type { Batcher } from "./batcher.ts";
 import { type HoldBody, type Wish, wishesOf } from "./hold-body.ts";
 import type { HoldOutcome } from "./outcome.ts";

@@ -7,7 +7,7 @@ import {
   readMoment,
   readSeatsAfter,
 } from "../postgres/seats.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 
 /** A page keeps the main thread for about a millisecond. */
 const PAGE_LIMIT_SEATS = 20_000;

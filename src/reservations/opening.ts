@@ -2,7 +2,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
-import type { Opening } from "../opening.ts";
+import type { Opening } from "../parts/context.ts";
 import { openPool } from "../postgres/connect.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import {
@@ -13,7 +13,7 @@ import {
 } from "../postgres/reservations.ts";
 import { readSeatsNamed } from "../postgres/seats.ts";
 import { awaitStandbysOf } from "../postgres/standbys.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Changes } from "./changes.ts";
 import { CheckedHolds } from "./checked-holds.ts";

@@ -1,8 +1,8 @@
-import type { SeatAnswer } from "../dispatch/messages.ts";
 import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { SeatAnswer } from "../threads/messages.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 import type { BusyReason, HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
 
 /** One seat for good: the reserve route. */

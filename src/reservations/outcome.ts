@@ -1,5 +1,5 @@
 import type { ReservationFacts } from "../postgres/change.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 
 /** Everything a reserve request can come to. Only `won` changed anything. */
 export type Outcome =

@@ -1,6 +1,6 @@
 import { keyReused } from "../http/idempotency-key.ts";
 import { problem } from "../http/problem.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 import { closedProblem } from "./answer.ts";
 import type { OwnerAction } from "./changes.ts";
 import type { HoldResult } from "./holds.ts";

@@ -1,7 +1,7 @@
 import { Elysia } from "elysia";
 import { problem } from "../http/problem.ts";
 import { requestIdIfGiven, requestIdOf } from "../http/request-id.ts";
-import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../seats/seat-id.ts";
+import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../venue/seat-id.ts";
 import { answerOf, takenAnswer } from "./answer.ts";
 import type { Batcher } from "./batcher.ts";
 import type { ReservationFigures } from "./figures.ts";

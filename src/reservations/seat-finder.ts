@@ -1,10 +1,10 @@
-import type { Catalogue, CatalogueEvent, Section } from "../catalogue/catalogue.ts";
-import { findBestSeats, type SeatSearch, sectionsThatMaySuit } from "../seats/best-available.ts";
-import { nextFree } from "../seats/general-admission.ts";
-import { nearAlternatives } from "../seats/near-alternatives.ts";
-import type { SearchBudget } from "../seats/search-budget.ts";
-import type { SeatId } from "../seats/seat-id.ts";
-import type { SeatMemory } from "../seats/seat-memory.ts";
+import { findBestSeats, type SeatSearch, sectionsThatMaySuit } from "../venue/best-available.ts";
+import type { Catalogue, CatalogueEvent, Section } from "../venue/catalogue.ts";
+import { nextFree } from "../venue/general-admission.ts";
+import { nearAlternatives } from "../venue/near-alternatives.ts";
+import type { SearchBudget } from "../venue/search-budget.ts";
+import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { Wish } from "./hold-body.ts";
 
 /** Free seats named in a refusal. */

@@ -1,7 +1,7 @@
-import type { SeatAnswer } from "../dispatch/messages.ts";
 import type { ChangeAction, ChangeRow } from "../postgres/change.ts";
-import type { SeatId } from "../seats/seat-id.ts";
-import type { SeatMemory, SeatStatus } from "../seats/seat-memory.ts";
+import type { SeatAnswer } from "../threads/messages.ts";
+import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatMemory, SeatStatus } from "../venue/seat-memory.ts";
 import type { Order } from "./order.ts";
 
 /** A seat's new state, as memory and other processes hear of it. */

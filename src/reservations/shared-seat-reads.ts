@@ -1,5 +1,5 @@
 import type { SeatNow } from "../postgres/seats.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 
 /** The most seats of one read. A request beyond that waits for the next read; beyond the second limit it is refused. */
 const READ_LIMIT_SEATS = 2000;

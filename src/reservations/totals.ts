@@ -1,5 +1,5 @@
-import type { CatalogueEvent } from "../catalogue/catalogue.ts";
-import type { SeatId } from "../seats/seat-id.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 
 /** The largest integer that a JSON number carries exactly; a larger total could not be shown. */
 const TOTAL_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;

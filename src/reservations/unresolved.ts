@@ -9,9 +9,9 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { ReservationTask, SettleResult } from "../dispatch/messages.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
+import type { ReservationTask, SettleResult } from "../threads/messages.ts";
 import { untilSettled } from "./doubt.ts";
 
 /**

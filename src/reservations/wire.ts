@@ -1,6 +1,6 @@
-import type { Catalogue } from "../catalogue/catalogue.ts";
-import { formatAmount } from "../catalogue/money.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
+import type { Catalogue } from "../venue/catalogue.ts";
+import { formatAmount } from "../venue/money.ts";
 
 export type WireStatus = "HELD" | "CONFIRMED" | "RELEASED" | "EXPIRED" | "CANCELLED";
 

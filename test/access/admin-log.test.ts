@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 import { ask, bearer, idOf, makeKey, slugOf } from "./keyed.ts";
 
 setDefaultTimeout(60_000);

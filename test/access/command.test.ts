@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 import { ask, bearer, idOf, KEY } from "./keyed.ts";
 
 setDefaultTimeout(60_000);

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { ask, bearer, makeKey, slugOf } from "./keyed.ts";
 
 setDefaultTimeout(60_000);

@@ -2,10 +2,10 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Redis as RedisClient } from "ioredis";
 import { RateLimits, rateLimitHeaders } from "../../src/access/rate-limits.ts";
 import { SharedCounts } from "../../src/redis/rate-limits.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { startProxy } from "../support/proxy.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { startProxy } from "../fixtures/proxy.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 
 setDefaultTimeout(60_000);
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/config/config.ts";
 
 describe("the settings of access", () => {
   test("leave everything open by default, with limits on all but the contract's reserve route", () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { cpus } from "node:os";
 import { openCpuQuotas } from "../../bench/cpu-quota.ts";
-import { startChild } from "../support/child.ts";
+import { startChild } from "../fixtures/child.ts";
 
 const SPIN_MS = 1000;
 /** Tells the CPU time that it got, in microseconds. */

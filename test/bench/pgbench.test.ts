@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Client } from "pg";
 import { scriptOf } from "../../bench/pgbench.ts";
 import { openSeatsDatabase, type SeatsDatabase } from "../../bench/seats-database.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
 
 let beside: Database;
 let database: SeatsDatabase;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
 
 // Bun keeps this for one file only.

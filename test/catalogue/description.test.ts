@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { contradictionIn, eventChange, eventDescription } from "../../src/catalogue/description.ts";
-import { Seating, type SectionLayout } from "../../src/seats/layout.ts";
+import { Seating, type SectionLayout } from "../../src/venue/layout.ts";
 
 const EVENT = {
   name: "An event",

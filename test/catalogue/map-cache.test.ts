@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, spyOn, test } from "bun:test";
-import type { CatalogueEvent } from "../../src/catalogue/catalogue.ts";
-import { Catalogue } from "../../src/catalogue/catalogue.ts";
 import { MAP_AGE_MS, MapCache } from "../../src/catalogue/map-cache.ts";
-import { SeatMemory, type SeatStatus } from "../../src/seats/seat-memory.ts";
+import type { CatalogueEvent } from "../../src/venue/catalogue.ts";
+import { Catalogue } from "../../src/venue/catalogue.ts";
+import { SeatMemory, type SeatStatus } from "../../src/venue/seat-memory.ts";
 
 const FIRST = 4090;
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { type Answer, openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
 
 // Bun keeps this for one file only.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { formatAmount, isCurrency } from "../../src/catalogue/money.ts";
+import { formatAmount, isCurrency } from "../../src/venue/money.ts";
 
 describe("an amount", () => {
   test.each([

@@ -1,7 +1,7 @@
 import { makeApiKey } from "../../src/access/api-key.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 
 /** A whole engine with an admin's key, on a database of its own with the demo event. */
 export interface Shop {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { findProgram, partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { findProgram, partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 import { reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import { freePort } from "../support/free-port.ts";
-import { tellSkipped } from "../support/parts.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { tellSkipped } from "../fixtures/parts.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 /** Beyond what any start may take; a command that hangs is ended here, not by the test's own limit. */

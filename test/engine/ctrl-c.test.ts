@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { reserveAtOnce } from "./buyers.ts";
 import { engineEnvironment } from "./command.ts";
 import { type Facts, openFacts } from "./facts.ts";

@@ -1,5 +1,5 @@
-import { startEngine } from "../support/engine.ts";
-import { until } from "../support/until.ts";
+import { startEngine } from "../fixtures/engine.ts";
+import { until } from "../fixtures/until.ts";
 
 const END_DEADLINE_MS = 20_000;
 

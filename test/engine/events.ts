@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
-import { readTopic } from "../support/kafka.ts";
-import { until } from "../support/until.ts";
+import { readTopic } from "../fixtures/kafka.ts";
+import { until } from "../fixtures/until.ts";
 import type { Facts } from "./facts.ts";
 
 export const TOPIC = "booking-events";

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { Client } from "pg";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 interface LedgerRow {
   seatId: number;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { verify } from "../../src/ledger/verify/proof.ts";
+import { verify } from "../../src/proof/verify/proof.ts";
 import { idOf } from "../access/keyed.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import {
   expectProblem,

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Redis as RedisClient } from "ioredis";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { openSale, reserve, seatsFrom } from "./buyers.ts";
 import { type Engine, logLines, openEngine, strayLines } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

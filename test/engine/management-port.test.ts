@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { ask, bearer, makeKey } from "../access/keyed.ts";
-import { freePort } from "../support/free-port.ts";
-import { findLinux, partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { findLinux, partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { runEngine } from "./command.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { scrape } from "./processes.ts";

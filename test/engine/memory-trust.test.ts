@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
-import { startWire } from "../support/wire.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
+import { startWire } from "../fixtures/wire.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

@@ -3,7 +3,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { PROBLEMS } from "../../src/http/problem.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 import { type Engine, openEngine } from "./engines.ts";
 
 setDefaultTimeout(60_000);

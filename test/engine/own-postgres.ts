@@ -1,10 +1,10 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
-import { type GuardedChild, spawnGuarded } from "../../src/embedded/child.ts";
-import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { type GuardedChild, spawnGuarded } from "../../src/parts/child.ts";
+import { startEmbeddedPostgres } from "../../src/parts/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 const START_DEADLINE_MS = 20_000;
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { partOrSkip } from "../support/parts.ts";
-import { findPgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findPgBouncer, startPgBouncer } from "../fixtures/pgbouncer.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { runEngine } from "./command.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

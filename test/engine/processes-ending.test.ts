@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { startChild } from "../support/child.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { histogram, openSale, reserveAtOnce, seatsFrom } from "./buyers.ts";
 import { engineCommand, engineEnvironment } from "./command.ts";
 import { type Engine, exitCodeOf, openEngine } from "./engines.ts";

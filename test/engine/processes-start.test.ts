@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
-import { startChild } from "../support/child.ts";
-import { freePort } from "../support/free-port.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { histogram, reserve, reserveAtOnce } from "./buyers.ts";
 import { type Ended, engineCommand, engineEnvironment, runEngine } from "./command.ts";
 import { logLines, openEngine } from "./engines.ts";

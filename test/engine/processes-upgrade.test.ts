@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFile, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { type Child, startChild } from "../support/child.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { type Child, startChild } from "../fixtures/child.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { engineEnvironment } from "./command.ts";
 import { processesOf, scrape } from "./processes.ts";
 

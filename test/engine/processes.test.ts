@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "./buyers.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join, resolve } from "node:path";
-import { type Engine, startEngine } from "../support/engine.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { type Engine, startEngine } from "../fixtures/engine.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const SCRIPT_DEADLINE_MS = 40_000;

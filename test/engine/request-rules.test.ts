@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { makeKey } from "../access/keyed.ts";
-import { freePort } from "../support/free-port.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findNginx, startNginxWith } from "../support/proxies.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findNginx, startNginxWith } from "../fixtures/proxies.ts";
 import { reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

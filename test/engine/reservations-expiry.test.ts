@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { findKafka, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { type Listener, listen } from "../live/listener.ts";
-import { findKafka, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
 import type { Engine } from "./engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "./events.ts";
 import { readFigures } from "./figures.ts";

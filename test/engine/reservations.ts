@@ -2,11 +2,11 @@ import { expect } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { Client } from "pg";
 import { makeApiKey, type Role } from "../../src/access/api-key.ts";
-import type { EventDraft } from "../../src/catalogue/catalogue.ts";
 import { eventDescription } from "../../src/catalogue/description.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import type { EventDraft } from "../../src/venue/catalogue.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 

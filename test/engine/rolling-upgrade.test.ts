@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Child, startChild } from "../support/child.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { findPreviousVersion, openPreviousVersion } from "../support/previous-version.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { type Child, startChild } from "../fixtures/child.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { findPreviousVersion, openPreviousVersion } from "../fixtures/previous-version.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { engineCommand, engineEnvironment, runEngine } from "./command.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ask, bearer, makeKey } from "../access/keyed.ts";
-import { startChild } from "../support/child.ts";
-import { findProgram, type Missing, partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { findProgram, type Missing, partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { seedOf } from "./random.ts";

@@ -4,15 +4,15 @@ import { chown, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { describeConfig } from "../../src/config.ts";
-import { type Child, startChild } from "../support/child.ts";
-import { freePort } from "../support/free-port.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
-import { findSmallDisks, openSmallDisks } from "../support/small-disk.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { describeConfig } from "../../src/config/config.ts";
+import { type Child, startChild } from "../fixtures/child.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { startProxy } from "../fixtures/proxy.ts";
+import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import {
   asOrdinaryUser,

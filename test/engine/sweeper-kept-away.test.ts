@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { readFigures } from "./figures.ts";

@@ -4,7 +4,7 @@ import { bearer, makeKey } from "../access/keyed.ts";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { seedOf } from "../engine/random.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 import { anyRequest, exchange } from "./any-bytes.ts";
 import { figuresOf, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";

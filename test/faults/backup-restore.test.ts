@@ -6,8 +6,8 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { type EventPlace, readEvents, type SeatEvent } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { tillAt, UNLIMITED } from "../engine/reservations.ts";
-import { findKafka, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
+import { findKafka, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import {
   findPostgresTools,
   giveToPostgres,
@@ -15,9 +15,9 @@ import {
   query,
   runTool,
   startPostgresCluster,
-} from "../support/postgres-cluster.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+} from "../fixtures/postgres-cluster.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { figuresIn } from "../engine/figures.ts";
-import { findLinux, findProgram, partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { findLinux, findProgram, partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 

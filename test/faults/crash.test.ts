@@ -5,12 +5,12 @@ import { openEngine } from "../engine/engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
-import { findKafka, type KafkaBroker, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 4 of README.md at random moments: the route of the contract.

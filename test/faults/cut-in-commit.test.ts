@@ -11,11 +11,11 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
-import { partOrSkip } from "../support/parts.ts";
-import type { Direction } from "../support/proxy.ts";
-import { findToxiproxy, startToxiproxy } from "../support/toxiproxy.ts";
-import { until } from "../support/until.ts";
-import type { Held, Wire } from "../support/wire.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import type { Direction } from "../fixtures/proxy.ts";
+import { findToxiproxy, startToxiproxy } from "../fixtures/toxiproxy.ts";
+import { until } from "../fixtures/until.ts";
+import type { Held, Wire } from "../fixtures/wire.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { expectTruth } from "./truth.ts";

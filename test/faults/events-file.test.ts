@@ -7,11 +7,11 @@ import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findSmallDisks, openSmallDisks } from "../support/small-disk.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 
 // The events file is deleted, moved, truncated or replaced; its disk is full.

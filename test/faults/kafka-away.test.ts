@@ -4,10 +4,10 @@ import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines
 import { expectPublished, readEvents, TOPIC } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Rows 7 and 13 of README.md: Kafka dead, hung, restarted, its topic deleted; an end while it hangs.

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import type { Facts } from "../engine/facts.ts";
 import { type Answer, newKey, type Till, tokenOf } from "../engine/reservations.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 /** A shop that was told 503 asks on after this long, for other seats. */
 const BUSY_PAUSE_MS = 50;

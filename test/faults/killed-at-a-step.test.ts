@@ -3,7 +3,7 @@ import { bodyOf, openSale, reserve, type Sale } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Answer, tillAt, tokenOf } from "../engine/reservations.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { STEPS } from "./steps.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";

@@ -7,9 +7,9 @@ import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { reserveOne } from "../postgres/sale.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";
 

@@ -6,13 +6,13 @@ import { engineEnvironment } from "../engine/command.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { processesOf, scrape } from "../engine/processes.ts";
-import { type Child, startChild } from "../support/child.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { findSmallDisks, openSmallDisks } from "../support/small-disk.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { type Child, startChild } from "../fixtures/child.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 // Nobody reads the log, or its disk is full. Selling does not depend on a log line.
 

@@ -8,8 +8,8 @@ import {
   tillAt,
   tokenOf,
 } from "../engine/reservations.ts";
-import { until } from "../support/until.ts";
-import type { Held } from "../support/wire.ts";
+import { until } from "../fixtures/until.ts";
+import type { Held } from "../fixtures/wire.ts";
 import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 

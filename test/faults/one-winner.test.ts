@@ -5,13 +5,13 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { freePort } from "../support/free-port.ts";
-import { findKafka, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { findKafka, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 // Row 1 of README.md, and that every event is there once when nothing goes wrong. 10,000 at once: ten-thousand.test.ts.
 

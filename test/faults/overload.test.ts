@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 15 of README.md, as far as it has no clock: that the rate does not fall and memory stays flat is measured by

@@ -4,13 +4,13 @@ import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { type Till, tillAt, UNLIMITED } from "../engine/reservations.ts";
-import { partOrSkip } from "../support/parts.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import {
   findPostgresTools,
   type PostgresCluster,
   startPostgresCluster,
-} from "../support/postgres-cluster.ts";
-import { until } from "../support/until.ts";
+} from "../fixtures/postgres-cluster.ts";
+import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectTruth } from "./truth.ts";

@@ -5,16 +5,16 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { type Till, tillAt, tokenOf, UNLIMITED } from "../engine/reservations.ts";
-import { partOrSkip } from "../support/parts.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import {
   findPostgresTools,
   type PostgresCluster,
   query,
   startPostgresCluster,
-} from "../support/postgres-cluster.ts";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+} from "../fixtures/postgres-cluster.ts";
+import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";

@@ -4,10 +4,10 @@ import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { engineCommand, engineEnvironment } from "../engine/command.ts";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { startChild } from "../support/child.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 
 // Postgres runs and answers, and yet nothing can be sold; or it is only slow. Bun keeps this for one file only.

@@ -10,10 +10,10 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
-import { findKafka, type KafkaBroker, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { until } from "../support/until.ts";
-import { startWire, type Wire } from "../support/wire.ts";
+import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { until } from "../fixtures/until.ts";
+import { startWire, type Wire } from "../fixtures/wire.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 6 of README.md: a publisher killed between ack and cursor, two publishers, a zombie that wakes; on Kafka.

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { seedOf } from "../engine/random.ts";
-import { findKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { findRedis } from "../support/redis.ts";
-import { findToxiproxy, startToxiproxy } from "../support/toxiproxy.ts";
-import { until } from "../support/until.ts";
+import { findKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findRedis } from "../fixtures/redis.ts";
+import { findToxiproxy, startToxiproxy } from "../fixtures/toxiproxy.ts";
+import { until } from "../fixtures/until.ts";
 import { type Lane, openLane } from "./random/lane.ts";
 import { playSeed } from "./random/seed.ts";
 import { sized } from "./sizes.ts";

@@ -4,10 +4,10 @@ import { seatsFrom } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { expectTrueRefusals, openRivalry } from "./rivals.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 

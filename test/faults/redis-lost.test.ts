@@ -3,11 +3,11 @@ import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { findToxiproxy, startToxiproxy, type ToxicLink } from "../support/toxiproxy.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { findToxiproxy, startToxiproxy, type ToxicLink } from "../fixtures/toxiproxy.ts";
+import { until } from "../fixtures/until.ts";
 import { expectTrueRefusals, openRivalry, type Rivalry } from "./rivals.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 

@@ -6,11 +6,11 @@ import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { startProxy } from "../fixtures/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 
 // A Redis that answers PING and does not do what the engine needs.

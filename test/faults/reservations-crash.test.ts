@@ -11,8 +11,8 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 4 of README.md at random moments: holds and confirmations.

@@ -14,8 +14,8 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { until } from "../support/until.ts";
+import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { until } from "../fixtures/until.ts";
 
 // Row 10 of README.md, for what is held. Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);

@@ -4,12 +4,12 @@ import { reservePath } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findHaproxy, findNginx, startHaproxy, startNginx } from "../fixtures/proxies.ts";
+import { until } from "../fixtures/until.ts";
 import { listen } from "../live/listener.ts";
-import { freePort } from "../support/free-port.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findHaproxy, findNginx, startHaproxy, startNginx } from "../support/proxies.ts";
-import { until } from "../support/until.ts";
 
 // Row 13 of README.md: one engine after the other is restarted behind the proxies of docs/operations/restarts.md.
 

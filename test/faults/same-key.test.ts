@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Answer, expectProblem, newKey, tillAt, tokenOf } from "../engine/reservations.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 

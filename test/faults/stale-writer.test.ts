@@ -4,9 +4,9 @@ import { bodyOf, openSale, reserve, type Sale, type Answer as Sold } from "../en
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
 import { tillAt, tokenOf } from "../engine/reservations.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { findRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { expectTruth } from "./truth.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 

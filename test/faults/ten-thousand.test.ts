@@ -4,11 +4,11 @@ import { needDescriptors } from "../../bench/open-files.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { UNLIMITED } from "../engine/reservations.ts";
-import { startChild } from "../support/child.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 
 // Row 1 of README.md: 10,000 connections, all open before the first of them asks.

@@ -3,10 +3,10 @@ import { bodyOf, reserve } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { blockCommits } from "../engine/reservations.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { startProxy } from "../fixtures/proxy.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 // Rows 4 and 5 of README.md, both at once: the database falls silent in mid statement for longer than a buyer
 // can be kept waiting, and the engine is killed before it answers again.

@@ -11,11 +11,11 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { listen } from "../live/listener.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
 import { openPipelines } from "./pipelined-buyers.ts";
 import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
 

@@ -7,12 +7,12 @@ import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { freePort } from "../support/free-port.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { findRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 // Row 13 of README.md: SIGTERM, step by step (under load of every kind: told-to-end-under-load.test.ts).
 

@@ -6,10 +6,10 @@ import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents, type SeatEvent, TOPIC } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { findKafka, type KafkaBroker, startKafka } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 
 // The topic changes under the engine.

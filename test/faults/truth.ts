@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { type Answer, bodyOf, histogram, reserve } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 const GIVEN_BACK_DEADLINE_MS = 30_000;
 const NOT_READY_DEADLINE_MS = 30_000;

@@ -1,4 +1,4 @@
-import type { ReservationTask } from "../../src/dispatch/messages.ts";
+import type { ReservationTask } from "../../src/threads/messages.ts";
 import run from "../../workers/reservation.ts";
 import { DEEDS, type Deed, POISONED_SEATS_OF_EACH_DEED } from "./unruly-deeds.ts";
 

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { type OnSale, openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { startWire, type Wire } from "../support/wire.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { startWire, type Wire } from "../fixtures/wire.ts";
 
 /** Seats of this event have ids that no other number in a message has, so that a wire can be told to stop at one. */
 const FIRST_MARKED_SEAT = 700_000_001;

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { bodyOf, reserve } from "../engine/buyers.ts";
-import { freePort } from "../support/free-port.ts";
-import { findProgram, partOrSkip } from "../support/parts.ts";
-import { until, within } from "../support/until.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { findProgram, partOrSkip } from "../fixtures/parts.ts";
+import { until, within } from "../fixtures/until.ts";
 import { type BareMachine, openBareMachine, openTerminal } from "./bare-machine.ts";
 
 // Bun and the packages are fetched. Bun keeps this for one file only.

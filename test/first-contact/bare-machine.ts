@@ -1,6 +1,6 @@
 import { chmod, mkdir, symlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { tempDir } from "../support/temp-dir.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { cp, mkdir, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { describeConfig } from "../../src/config.ts";
+import { describeConfig } from "../../src/config/config.ts";
 import { KEY } from "../access/keyed.ts";
 import { runEngine } from "../engine/command.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 // A script installs the packages first. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
@@ -57,7 +57,7 @@ describe("a Bun that is too old", () => {
     ["run verify"],
     ["src/main.ts"],
     ["src/main.ts --help"],
-    ["test test/lifecycle.test.ts"],
+    ["test test/runtime/lifecycle.test.ts"],
   ])("gets one line that names both versions for `bun %s`", async (args) => {
     const { exitCode, stdout, stderr } = await run([process.execPath, ...args.split(" ")], { cwd: clone });
     const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.startsWith("sentinel: "));

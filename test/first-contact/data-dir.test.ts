@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { reserve } from "../engine/buyers.ts";
 import { asOrdinaryUser, runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
-import { findRoot, partOrSkip } from "../support/parts.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { findRoot, partOrSkip } from "../fixtures/parts.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 // Several starts each. Bun keeps this for one file only.
 setDefaultTimeout(90_000);

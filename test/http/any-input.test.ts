@@ -6,13 +6,13 @@ import { clientAddress, networkOf } from "../../src/access/client-address.ts";
 import { readEventId, readQuery } from "../../src/catalogue/asking.ts";
 import { eventChange, eventDescription } from "../../src/catalogue/description.ts";
 import { seatFilters } from "../../src/catalogue/seat-page.ts";
-import { ConfigError, describeConfig, readConfig } from "../../src/config.ts";
+import { ConfigError, describeConfig, readConfig } from "../../src/config/config.ts";
 import { claimIn } from "../../src/http/idempotency-key.ts";
 import { readJson } from "../../src/http/json-body.ts";
 import { requestIdOf } from "../../src/http/request-id.ts";
 import { parsePosition, positionText } from "../../src/live/position.ts";
 import { holdSchema } from "../../src/reservations/hold-body.ts";
-import { parseSeatId } from "../../src/seats/seat-id.ts";
+import { parseSeatId } from "../../src/venue/seat-id.ts";
 
 // Whatever comes from outside is a value or a named error: nothing throws, nothing takes long.
 

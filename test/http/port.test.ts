@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { ConfigError } from "../../src/config.ts";
+import { ConfigError } from "../../src/config/config.ts";
 import { reservePort } from "../../src/http/port.ts";
-import { freePort } from "../support/free-port.ts";
-import { findLinux, partOrSkip } from "../support/parts.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { findLinux, partOrSkip } from "../fixtures/parts.ts";
 
 const linux = await partOrSkip("linux", findLinux);
 

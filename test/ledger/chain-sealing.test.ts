@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { CHAIN_START, crcsOf, linkRows } from "../../src/ledger/chain.ts";
 import { Sealer } from "../../src/ledger/sealer.ts";
-import { proveChain } from "../../src/ledger/verify/chain-proof.ts";
 import { appendCheckpoint } from "../../src/postgres/checkpoints.ts";
 import { LEDGER_START, placeOf, readLedger } from "../../src/postgres/ledger.ts";
 import { farthest, readCursors } from "../../src/postgres/published.ts";
-import { until } from "../support/until.ts";
+import { proveChain } from "../../src/proof/verify/chain-proof.ts";
+import { until } from "../fixtures/until.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { CHAIN_START, crcsOf, linkRow, linkRows, unpackCrcs } from "../../src/ledger/chain.ts";
-import { alteredRows } from "../../src/ledger/verify/altered-rows.ts";
+import { alteredRows } from "../../src/proof/verify/altered-rows.ts";
 
 describe("the chain", () => {
   test("is SHA-256 over the digest before and the row, as anybody can compute it", () => {

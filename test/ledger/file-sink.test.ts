@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { openFileSink } from "../../src/ledger/file-sink.ts";
-import type { OutgoingEvent } from "../../src/ledger/sink.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { openFileSink } from "../../src/ledger/sinks/file-sink.ts";
+import type { OutgoingEvent } from "../../src/ledger/sinks/sink.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let path: string;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 
 const DEADLINE_MS = 8000;

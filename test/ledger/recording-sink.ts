@@ -1,4 +1,4 @@
-import type { EventSink, OutgoingEvent } from "../../src/ledger/sink.ts";
+import type { EventSink, OutgoingEvent } from "../../src/ledger/sinks/sink.ts";
 
 /** A place for events that writes everything down, and fails as it is told. */
 export class RecordingSink {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { until } from "../fixtures/until.ts";
 import { writeAtRandom } from "../postgres/writers.ts";
-import { until } from "../support/until.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
 

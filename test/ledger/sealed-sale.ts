@@ -1,18 +1,18 @@
 import { join } from "node:path";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import { openFileSink } from "../../src/ledger/file-sink.ts";
 import { Relay } from "../../src/ledger/relay.ts";
-import type { Anchor } from "../../src/ledger/verify/chain-proof.ts";
-import { openEventsFile } from "../../src/ledger/verify/events-file.ts";
-import { type Verification, verify } from "../../src/ledger/verify/proof.ts";
+import { openFileSink } from "../../src/ledger/sinks/file-sink.ts";
 import { openSession } from "../../src/postgres/connect.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
 import { giveBack, settle } from "../../src/postgres/settle.ts";
+import type { Anchor } from "../../src/proof/verify/chain-proof.ts";
+import { openEventsFile } from "../../src/proof/verify/events-file.ts";
+import { type Verification, verify } from "../../src/proof/verify/proof.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 import { addEvent, addSeatsOf, age, change, taken } from "../postgres/reservations.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
-import { tempDir } from "../support/temp-dir.ts";
 
 /** Small, so that a few dozen rows make several checkpoints. */
 const WINDOW_ROWS = 7;

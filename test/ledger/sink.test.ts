@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { toEvent } from "../../src/ledger/sink.ts";
+import { toEvent } from "../../src/ledger/sinks/sink.ts";
 import type { LedgerRow } from "../../src/postgres/ledger.ts";
 
 const ROW: LedgerRow = {

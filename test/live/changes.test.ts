@@ -4,8 +4,8 @@ import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { type LedgerWriter, openLedgerWriter } from "./ledger-writer.ts";
 import { type Heard, type Listener, listen } from "./listener.ts";
 

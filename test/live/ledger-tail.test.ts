@@ -3,7 +3,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { LedgerTail } from "../../src/live/ledger-tail.ts";
 import { positionText } from "../../src/live/position.ts";
 import type { Round } from "../../src/live/recent-changes.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 const WAIT = { deadlineMs: 10_000 };
 

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 const DEADLINE_MS = 20_000;
 

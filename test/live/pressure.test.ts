@@ -4,8 +4,8 @@ import { exitCodeOf, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { openLedgerWriter } from "./ledger-writer.ts";
 import { listen, listenAsleep } from "./listener.ts";
 

@@ -3,7 +3,7 @@ import { idOf } from "../access/keyed.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { type Listener, listen } from "./listener.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.

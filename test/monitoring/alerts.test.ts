@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { z } from "zod";
-import { partOrSkip } from "../support/parts.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import { knownMetrics, MONITORING, partsOf, readAlerts, TARGET_LABELS } from "./queries.ts";
 import { findPrometheus, run } from "./tools.ts";
 
@@ -75,7 +75,7 @@ describe("an alert", () => {
   });
 
   test("tells only of settings that the engine has", async () => {
-    const { describeConfig } = await import("../../src/config.ts");
+    const { describeConfig } = await import("../../src/config/config.ts");
     const variables = describeConfig().map(({ variable }) => variable);
     const named = alerts.flatMap(
       ({ annotations }) => annotations.action.match(/\b[A-Z]+(?:_[A-Z]+)+\b/g) ?? [],

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import packageJson from "../../package.json" with { type: "json" };
-import { readConfig } from "../../src/config.ts";
-import { tellSkipped } from "../support/parts.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { tellSkipped } from "../fixtures/parts.ts";
 import { run } from "./tools.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");

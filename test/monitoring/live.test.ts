@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
-import { type Engine, startEngine } from "../support/engine.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { until } from "../support/until.ts";
+import { type Engine, startEngine } from "../fixtures/engine.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { until } from "../fixtures/until.ts";
 import { type Prometheus, startPrometheus } from "./prometheus.ts";
 import { partsOf, readAlerts, readDashboard } from "./queries.ts";
 import { findPrometheus } from "./tools.ts";

@@ -1,11 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { startChild } from "../support/child.ts";
-import { freePort } from "../support/free-port.ts";
-import { present } from "../support/parts.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { startChild } from "../fixtures/child.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { present } from "../fixtures/parts.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 import { MONITORING } from "./queries.ts";
 import { findPrometheus } from "./tools.ts";
 

@@ -1,4 +1,4 @@
-import { findProgram, type Missing } from "../support/parts.ts";
+import { findProgram, type Missing } from "../fixtures/parts.ts";
 
 export interface PrometheusTools {
   prometheus: string;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { faultOf } from "../../src/postgres/faults.ts";
-import { within } from "../support/until.ts";
+import { within } from "../fixtures/until.ts";
 import {
   addEvent,
   addSeatsOf,

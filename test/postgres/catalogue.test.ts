@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { EventDraft } from "../../src/catalogue/catalogue.ts";
 import { CatalogueKeeper } from "../../src/catalogue/keeper.ts";
 import { ADMIN_CONNECTIONS, adminSessions } from "../../src/postgres/admin-session.ts";
 import { readCatalogue, readCatalogueRevision, readPulse } from "../../src/postgres/catalogue.ts";
 import { openSession } from "../../src/postgres/connect.ts";
 import { ADVISORY_LOCKS } from "../../src/postgres/epoch.ts";
 import { createEvent, underCatalogueLock, updateEvent } from "../../src/postgres/event-writes.ts";
-import { SeatMemory } from "../../src/seats/seat-memory.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import type { EventDraft } from "../../src/venue/catalogue.ts";
+import { SeatMemory } from "../../src/venue/seat-memory.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { until } from "../fixtures/until.ts";
 import { only } from "./sale.ts";
 
 const changeEvent = <Refusal extends object>(

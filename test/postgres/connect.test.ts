@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import pg from "pg";
 import { openPool, openSession, type PoolOptions } from "../../src/postgres/connect.ts";
 import { faultOf } from "../../src/postgres/faults.ts";
-import { freePort } from "../support/free-port.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { type Proxy as Network, startProxy } from "../support/proxy.ts";
-import { until, within } from "../support/until.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { until, within } from "../fixtures/until.ts";
 import { only } from "./sale.ts";
 
 const STATEMENT_TIMEOUT_MS = 300;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { enterEpoch } from "../../src/postgres/epoch.ts";
 import { prepareDatabase } from "../../src/postgres/migrate.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { contradictions, only, openSale, reserveOne, type Sale } from "./sale.ts";
 
 /** What a restore into another cluster or the same, and a promotion, look like from inside. */

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import type pg from "pg";
 import { commitGuardedChanges } from "../../src/postgres/change.ts";
 import { openSession } from "../../src/postgres/connect.ts";
-import { until, within } from "../support/until.ts";
+import { until, within } from "../fixtures/until.ts";
 import {
   addEvent,
   addSeatsOf,

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import { findReplay } from "../../src/postgres/reservations.ts";
-import { within } from "../support/until.ts";
+import { within } from "../fixtures/until.ts";
 import {
   addEvent,
   addSeatsOf,

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import {
   addStageEvent,
   changes,

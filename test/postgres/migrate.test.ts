@@ -7,8 +7,8 @@ import { Client } from "pg";
 import drizzleConfig from "../../drizzle.config.ts";
 import { ensureDatabase, prepareDatabase } from "../../src/postgres/migrate.ts";
 import { grantsTo } from "../../src/postgres/privileges.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 import { only } from "./sale.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");

@@ -3,7 +3,7 @@ import type { Pool, PoolClient } from "pg";
 import { commitChanges } from "../../src/postgres/change.ts";
 import { openPool } from "../../src/postgres/connect.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
 
 /** Far above what a plan for an empty table is good for. */
 const HOLDS = 5000;

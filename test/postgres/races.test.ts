@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { randomFrom, seedOf } from "../engine/random.ts";
-import { within } from "../support/until.ts";
+import { within } from "../fixtures/until.ts";
 import {
   addStageEvent,
   changes,

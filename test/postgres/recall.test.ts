@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { ChangeAction } from "../../src/postgres/change.ts";
 import { recallChanges } from "../../src/postgres/recall.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 import { addEvent, addSeatsOf, age, change, changeGuarded, taken } from "./reservations.ts";
 import { only, openSale, type Sale } from "./sale.ts";
 

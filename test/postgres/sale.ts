@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { openPool } from "../../src/postgres/connect.ts";
 import { commitReservations, type SeatRow } from "../../src/postgres/reserve.ts";
-import { createDatabase } from "../support/postgres.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
 
 const STATEMENT_TIMEOUT_MS = 1500;
 const CONNECTION_LIMIT = 12;

@@ -4,7 +4,7 @@ import type pg from "pg";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { giveBack, settle } from "../../src/postgres/settle.ts";
-import { until, within } from "../support/until.ts";
+import { until, within } from "../fixtures/until.ts";
 import { contradictions, only, openSale, reserveOne, type Sale } from "./sale.ts";
 
 let sale: Sale;

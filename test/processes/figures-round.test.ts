@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { type Asked, FiguresRound } from "../../src/processes/figures-round.ts";
+import { type Asked, FiguresRound } from "../../src/engine/processes/figures-round.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { createPrimaryMetrics } from "../../src/telemetry/primary-metrics.ts";
 import { figuresIn } from "../engine/figures.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 const ANSWER_TIMEOUT_MS = 50;
 

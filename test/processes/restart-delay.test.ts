@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { RestartDelay } from "../../src/processes/restart-delay.ts";
+import { RestartDelay } from "../../src/engine/processes/restart-delay.ts";
 
 test("a process that lived for long is replaced at once; one that dies again soon waits longer each time, 10 s at most", () => {
   const delay = new RestartDelay();

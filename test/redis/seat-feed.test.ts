@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { type SeatChange, SeatFeed } from "../../src/redis/seat-feed.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { startProxy } from "../support/proxy.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { startProxy } from "../fixtures/proxy.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { findRedis, type Redis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, jest, test } from "bun:test";
-import type { SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { Outcome } from "../../src/reservations/outcome.ts";
+import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { answerOf, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
 
 const REST_LIMIT_MS = 5;

@@ -1,11 +1,11 @@
-import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
 import type { CallerKind } from "../../src/postgres/change.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import type { Recalled } from "../../src/postgres/recall.ts";
 import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
 import type { SeatNews } from "../../src/reservations/seat-news.ts";
-import { SeatMemory } from "../../src/seats/seat-memory.ts";
+import type { ChangeAnswer, ReservationTask } from "../../src/threads/messages.ts";
+import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { factsOf, turn } from "./worker.ts";
 
 type Task = Extract<ReservationTask, { kind: "change" | "recall" }>;

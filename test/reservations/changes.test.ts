@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import type { ChangeAnswer, ReservationTask } from "../../src/dispatch/messages.ts";
 import type { Recalled } from "../../src/postgres/recall.ts";
 import type { OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
-import { until } from "../support/until.ts";
+import type { ChangeAnswer, ReservationTask } from "../../src/threads/messages.ts";
+import { until } from "../fixtures/until.ts";
 import { done, openChanges, row } from "./changer.ts";
 import { factsOf, turn } from "./worker.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
-import type { Section } from "../../src/catalogue/catalogue.ts";
 import { FreeSeats } from "../../src/reservations/free-seats.ts";
+import type { Section } from "../../src/venue/catalogue.ts";
 
 /** No look begins sooner after the one before. */
 const INTERVAL_MS = 250;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import type { SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { HoldOutcome } from "../../src/reservations/outcome.ts";
+import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { answerOf, factsOf, heldSeat, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
 
 const DOUBT_DEADLINE_MS = 5000;

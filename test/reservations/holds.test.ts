@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { SeatAnswer } from "../../src/dispatch/messages.ts";
+import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { openHouse } from "./house.ts";
 import { answerOf, factsOf, heldSeat, lost, seat, turn, undecided } from "./worker.ts";
 

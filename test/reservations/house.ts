@@ -1,15 +1,10 @@
-import {
-  Catalogue,
-  type EventFacts,
-  type Section,
-  type SectionFacts,
-} from "../../src/catalogue/catalogue.ts";
 import type { ReservationFacts } from "../../src/postgres/change.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import { type HoldBody, holdSchema } from "../../src/reservations/hold-body.ts";
 import { type HoldResult, Holds } from "../../src/reservations/holds.ts";
 import { SeatFinder } from "../../src/reservations/seat-finder.ts";
-import type { AssignedLayout } from "../../src/seats/layout.ts";
+import { Catalogue, type EventFacts, type Section, type SectionFacts } from "../../src/venue/catalogue.ts";
+import type { AssignedLayout } from "../../src/venue/layout.ts";
 import { openBatcher } from "./worker.ts";
 
 const eventFacts = (id: number, more: Partial<EventFacts>): EventFacts => ({

@@ -4,7 +4,7 @@ import type pg from "pg";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { readChangedSeatsAfter, readMoment, readSeatNews } from "../../src/postgres/seats.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
-import { SeatMemory } from "../../src/seats/seat-memory.ts";
+import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
 
 /** More than a page. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Company } from "../../src/postgres/presence.ts";
 import { MemoryTrust } from "../../src/reservations/memory-trust.ts";
-import { until } from "../support/until.ts";
+import { until } from "../fixtures/until.ts";
 
 // Whether memory may be trusted, by who is there. That engines heed it is in test/engine/memory-trust.test.ts.
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import type { SeatAnswer } from "../../src/dispatch/messages.ts";
 import { holdOutcomeOf, outcomeOf } from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
+import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { lost, seat, undecided, won } from "./worker.ts";
 
 const RESERVATION = "019a9d0e-8a53-7000-a1b2-c3d4e5f60718";

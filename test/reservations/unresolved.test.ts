@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { appendFile, exists, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { SettleResult } from "../../src/dispatch/messages.ts";
 import { giveBackLeft, UnresolvedReservations } from "../../src/reservations/unresolved.ts";
 import { createLog } from "../../src/telemetry/log.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import type { SettleResult } from "../../src/threads/messages.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 const one = { seatIds: [1, 2], reservationIds: ["one-1", "one-2"] };
 const other = { seatIds: [3], reservationIds: ["other-3"] };

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import type { SeatAnswer } from "../../src/dispatch/messages.ts";
+import type { SeatAnswer } from "../../src/threads/messages.ts";
 import {
   answerOf,
   factsOf,

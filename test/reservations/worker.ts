@@ -1,11 +1,11 @@
-import type { BatchAnswer, ReservationTask, SeatAnswer } from "../../src/dispatch/messages.ts";
 import type { ReservationFacts } from "../../src/postgres/change.ts";
 import { Batcher, type DecidedBatch } from "../../src/reservations/batcher.ts";
 import type { HoldRequest } from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
 import type { SeatNews } from "../../src/reservations/seat-news.ts";
-import { parseSeatId, type SeatId } from "../../src/seats/seat-id.ts";
-import { SeatMemory } from "../../src/seats/seat-memory.ts";
+import type { BatchAnswer, ReservationTask, SeatAnswer } from "../../src/threads/messages.ts";
+import { parseSeatId, type SeatId } from "../../src/venue/seat-id.ts";
+import { SeatMemory } from "../../src/venue/seat-memory.ts";
 
 /** A task that a batcher has handed over, and its fate in the test's hands. */
 export interface Sent {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { tempDir } from "../support/temp-dir.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 import { type GroupResult, runGroup } from "./group.ts";
 import { closingBlock, readSkips, Tally } from "./tally.ts";
 

@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { RUN } from "../../src/command-line.ts";
-import { readOptions } from "../../src/command-options.ts";
+import { RUN } from "../../src/config/command-line.ts";
+import { readOptions } from "../../src/config/command-options.ts";
 import { runGroup } from "./group.ts";
 import { closingBlock, readSkips, Tally } from "./tally.ts";
 import { filesOf, groupsOf, isTier, TIERS } from "./tiers.ts";
@@ -14,7 +14,7 @@ import { filesOf, groupsOf, isTier, TIERS } from "./tiers.ts";
  */
 
 const ROOT = resolve(import.meta.dir, "../..");
-/** Each lane takes a range of ports; see `test/support/free-port.ts`. */
+/** Each lane takes a range of ports; see `test/fixtures/free-port.ts`. */
 const LANE_LIMIT = 4;
 const INTERRUPTED = 130;
 

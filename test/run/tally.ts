@@ -20,7 +20,7 @@ export class Tally {
   }
 }
 
-/** The reasons for skips by file, as `test/support/parts.ts` has written them. */
+/** The reasons for skips by file, as `test/fixtures/parts.ts` has written them. */
 export function readSkips(path: string, root: string): Map<string, Set<string>> {
   const reasons = new Map<string, Set<string>>();
   if (!existsSync(path)) return reasons;

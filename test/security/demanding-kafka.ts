@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Authority, Certificate } from "../support/certificates.ts";
-import { freePort } from "../support/free-port.ts";
-import { type KafkaBroker, type SecureListener, startKafka } from "../support/kafka.ts";
+import type { Authority, Certificate } from "../fixtures/certificates.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { type KafkaBroker, type SecureListener, startKafka } from "../fixtures/kafka.ts";
 
 export const USER = "sentinel";
 export const PASSWORD = "k4fka-s3cret";

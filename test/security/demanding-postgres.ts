@@ -2,8 +2,8 @@ import { chmod, chown, copyFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
-import type { Authority, Certificate } from "../support/certificates.ts";
-import { until } from "../support/until.ts";
+import type { Authority, Certificate } from "../fixtures/certificates.ts";
+import { until } from "../fixtures/until.ts";
 
 export const PASSWORD = "p0stgres-s3cret";
 /** Owns the database and comes with a password; the other one comes with a certificate alone. */

@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import type { Authority, Certificate } from "../support/certificates.ts";
-import { startChild } from "../support/child.ts";
-import { freePort } from "../support/free-port.ts";
-import { present } from "../support/parts.ts";
-import { findRedis } from "../support/redis.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import type { Authority, Certificate } from "../fixtures/certificates.ts";
+import { startChild } from "../fixtures/child.ts";
+import { freePort } from "../fixtures/free-port.ts";
+import { present } from "../fixtures/parts.ts";
+import { findRedis } from "../fixtures/redis.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
+import { until } from "../fixtures/until.ts";
 
 const USER = "sentinel";
 export const PASSWORD = "r3dis-s3cret";

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readConfig } from "../../src/config.ts";
-import { kafkaSecurityOf } from "../../src/credentials/relations.ts";
-import { openKafkaSink } from "../../src/kafka/kafka-sink.ts";
-import { toEvent } from "../../src/ledger/sink.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { kafkaSecurityOf } from "../../src/config/credential-relations.ts";
+import { openKafkaSink } from "../../src/ledger/sinks/kafka-sink.ts";
+import { toEvent } from "../../src/ledger/sinks/sink.ts";
 import { messageOf } from "../../src/telemetry/log.ts";
-import { type Authority, type Certificate, findOpenssl, openAuthority } from "../support/certificates.ts";
-import { findKafka, readTopic } from "../support/kafka.ts";
-import { partOrSkip } from "../support/parts.ts";
+import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
+import { findKafka, readTopic } from "../fixtures/kafka.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import { type DemandingKafka, openDemandingKafka, PASSWORD, USER } from "./demanding-kafka.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.

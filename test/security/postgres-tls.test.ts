@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/config/config.ts";
 import { openPool } from "../../src/postgres/connect.ts";
 import { messageOf } from "../../src/telemetry/log.ts";
 import { reserve } from "../engine/buyers.ts";
 import { runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
-import { type Authority, type Certificate, findOpenssl, openAuthority } from "../support/certificates.ts";
-import { partOrSkip } from "../support/parts.ts";
+import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
 import {
   BY_CERTIFICATE,
   BY_PASSWORD,

@@ -4,11 +4,11 @@ import { Redis as Client } from "ioredis";
 import { reserve } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine, strayLines } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
-import { type Authority, type Certificate, findOpenssl, openAuthority } from "../support/certificates.ts";
-import { partOrSkip } from "../support/parts.ts";
-import { createDatabase, type Database } from "../support/postgres.ts";
-import { findRedis, startRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
 import { type DemandingRedis, openDemandingRedis, PASSWORD } from "./demanding-redis.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { describeConfig } from "../../src/config.ts";
+import { describeConfig } from "../../src/config/config.ts";
 import { RIGHTS } from "./demanding-redis.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import exceptions from "../../supply-chain/exceptions.json" with { type: "json" };
 import { exceptionSchema, faultsOf, overdue } from "../../supply-chain/exceptions.ts";
-import { tempDir } from "../support/temp-dir.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const ID = "GHSA-abcd-1234-efgh";

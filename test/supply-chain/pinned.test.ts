@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { tempDir } from "../support/temp-dir.ts";
+import { tempDir } from "../fixtures/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const { dependencies, devDependencies, trustedDependencies } = packageJson;

@@ -1,4 +1,4 @@
-import type { Asked, Operation } from "../../linearizability/history.ts";
+import type { Asked, Operation } from "../../spec/history.ts";
 import type { Plan, Step } from "./plan.ts";
 import { ask } from "./requests.ts";
 

@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import type { EventPlace } from "../../engine/events.ts";
 import { type Headed, openTheatre, type Theatre, UNLIMITED } from "../../engine/reservations.ts";
-import { type Engine, startEngine } from "../../support/engine.ts";
-import { freePort } from "../../support/free-port.ts";
-import { type KafkaBroker, startKafka } from "../../support/kafka.ts";
-import { type Redis, startRedis } from "../../support/redis.ts";
-import { tempDir } from "../../support/temp-dir.ts";
-import type { ToxicLink, ToxiproxyServer } from "../../support/toxiproxy.ts";
-import { until } from "../../support/until.ts";
+import { type Engine, startEngine } from "../../fixtures/engine.ts";
+import { freePort } from "../../fixtures/free-port.ts";
+import { type KafkaBroker, startKafka } from "../../fixtures/kafka.ts";
+import { type Redis, startRedis } from "../../fixtures/redis.ts";
+import { tempDir } from "../../fixtures/temp-dir.ts";
+import type { ToxicLink, ToxiproxyServer } from "../../fixtures/toxiproxy.ts";
+import { until } from "../../fixtures/until.ts";
 import { ENGINES, SEATS } from "./plan.ts";
 
 const READY_DEADLINE_MS = 20_000;

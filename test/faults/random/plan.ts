@@ -1,5 +1,5 @@
 import { randomFrom } from "../../engine/random.ts";
-import type { Change } from "../../linearizability/history.ts";
+import type { Change } from "../../spec/history.ts";
 
 /** Seats of a seed, by their places: the first are everybody's, each of the others is one client's alone. */
 const HOT_SEATS = 3;

@@ -1,4 +1,4 @@
-import type { Answer, Asked, ReservationStatus } from "../../linearizability/history.ts";
+import type { Answer, Asked, ReservationStatus } from "../../spec/history.ts";
 
 interface Told {
   reservationId: string;

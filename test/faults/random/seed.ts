@@ -1,7 +1,7 @@
-import { check, shortestRefused } from "../../linearizability/check.ts";
-import type { History, Operation } from "../../linearizability/history.ts";
-import type { LedgerRow } from "../../linearizability/house.ts";
-import { until } from "../../support/until.ts";
+import { until } from "../../fixtures/until.ts";
+import { check, shortestRefused } from "../../spec/check.ts";
+import type { History, Operation } from "../../spec/history.ts";
+import type { LedgerRow } from "../../spec/house.ts";
 import { Clients } from "./clients.ts";
 import { HOLD_TTL_SECONDS, type Lane } from "./lane.ts";
 import { type Fault, type Plan, planOf } from "./plan.ts";

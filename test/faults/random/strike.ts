@@ -1,5 +1,5 @@
 import { connect as connectTo } from "node:net";
-import type { ToxicLink } from "../../support/toxiproxy.ts";
+import type { ToxicLink } from "../../fixtures/toxiproxy.ts";
 import type { Lane } from "./lane.ts";
 import type { Fault, Plan, Trouble } from "./plan.ts";
 

@@ -1,0 +1,300 @@
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { addressKnobs } from "./address-settings.ts";
+import { credentialFault } from "./credential-relations.ts";
+import { credentialKnobs } from "./credential-settings.ts";
+import { databaseUrlFault, pgSslModeFault, withVerifiedTls } from "./database-url.ts";
+import { endingKnobs, fitEndingTimes } from "./ending-settings.ts";
+import { holdLimitKnobs } from "./hold-limit-settings.ts";
+import { readSecret } from "./secret-files.ts";
+import { broker, flag, integer, listOf, origins, urlOf } from "./setting-types.ts";
+
+/** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
+export const LOOPBACK = "127.0.0.1";
+
+/** The contract's topic; its consumers exist already. */
+export const TOPIC = "booking-events";
+
+/** Slack between the statement's own limit and the expiry of the lock that guards it (DESIGN: at most 2 s in all). */
+const LOCK_SLACK_MS = 500;
+export const LOCK_TTL_LIMIT_MS = 2000;
+
+/** The processes share the cores and the database connections that one would have. */
+export const workersOfEach = (cores: number, processes: number) =>
+  Math.ceil(Math.min(4, Math.max(1, cores - 1)) / processes);
+
+/**
+ * Every knob; its name in the environment is the same in capitals (`dataDir` is `DATA_DIR`). The README's
+ * table and `--help` are printed from this object; there is no other list.
+ */
+const knobs = {
+  ...addressKnobs,
+  databaseUrl: {
+    type: urlOf(["postgres:", "postgresql:"], "postgres://user:password@host:5432/database")
+      .superRefine((url, context) => {
+        const fault = URL.canParse(url) && databaseUrlFault(url);
+        if (fault) context.addIssue({ code: "custom", message: fault });
+      })
+      .transform(withVerifiedTls)
+      .optional(),
+    fallback: undefined,
+    secret: true,
+    meaning: "Postgres 15 or newer; without it a real Postgres from npm runs in DATA_DIR",
+  },
+  redisUrl: {
+    type: listOf(urlOf(["redis:", "rediss:"], "redis://host:6379")).optional(),
+    fallback: undefined,
+    secret: true,
+    meaning:
+      "comma-separated independent masters (a Redlock quorum); without it a local redis-server or none",
+  },
+  kafkaBrokers: {
+    type: listOf(broker).optional(),
+    fallback: undefined,
+    meaning: "comma-separated host:port or [IPv6]:port; without it events go to a file in DATA_DIR",
+  },
+  dataDir: {
+    type: z
+      .string()
+      .min(1)
+      .transform((path) => resolve(path)),
+    fallback: "./data",
+    meaning: "folder of everything embedded; kept across restarts",
+  },
+  logLevel: {
+    type: z.enum(
+      ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+      "must be one of trace, debug, info, warn, error, fatal, silent",
+    ),
+    fallback: "info",
+    meaning: "least severe level that is logged",
+  },
+  ...credentialKnobs,
+  webConcurrency: {
+    type: integer(1, 64),
+    fallback: "1",
+    meaning:
+      "engine processes that share the port (Linux); what is counted or limited in memory is so in each for itself",
+  },
+  reservationWorkers: {
+    type: integer(1, 64),
+    fallback: String(workersOfEach(availableParallelism(), 1)),
+    shown: "cores - 1, from 1 to 4, shared out to the processes",
+    meaning: "worker threads of a process that lock and commit batches",
+  },
+  batchesPerWorker: {
+    type: integer(1, 16),
+    fallback: "3",
+    meaning: "batches (and database connections) one worker thread has under way at once",
+  },
+  batchLimitSeats: {
+    type: integer(1, 256),
+    fallback: "256",
+    meaning: "most seats in one lock and one transaction",
+  },
+  queueLimitSeats: {
+    type: integer(1, 1_000_000),
+    fallback: "10000",
+    meaning: "seats waiting for a worker; one more is answered 503",
+  },
+  statementTimeoutMs: {
+    type: integer(50, LOCK_TTL_LIMIT_MS - LOCK_SLACK_MS),
+    fallback: "1500",
+    meaning: `longest database statement; a seat's lock lives ${LOCK_SLACK_MS} ms longer`,
+  },
+  connectTimeoutMs: {
+    type: integer(50, 8000),
+    fallback: "2000",
+    meaning: "longest wait for a database connection",
+  },
+  redisTimeoutMs: {
+    type: integer(5, 1000),
+    fallback: "50",
+    meaning: "longest Redis command; slower counts as away and selling goes on without the lock",
+  },
+  publishBatchLimitRows: {
+    type: integer(1, 10_000),
+    fallback: "1000",
+    meaning: "most ledger rows in one send to Kafka",
+  },
+  publishPollMs: {
+    // Well below the 10 s after which Postgres ends a publisher's session that asks for nothing.
+    type: integer(10, 5000),
+    fallback: "1000",
+    meaning: "how often the ledger is looked at when nobody announced a change",
+  },
+  requireApiKey: {
+    type: flag,
+    fallback: "false",
+    meaning:
+      "true: every route but probes, metrics and docs needs an API key, a reader's to look and a seller's to take seats",
+  },
+  rateLimitWindowSeconds: {
+    type: integer(1, 3600),
+    fallback: "10",
+    meaning: "window in which RATE_LIMIT_..._REQUESTS count; a request is one unit, a costly one several",
+  },
+  rateLimitAddressRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "1000",
+    meaning: "units of one client address without an API key in a window, except on reserve; 0 is no limit",
+  },
+  rateLimitKeyRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "10000",
+    meaning: "units of one API key in a window, except on reserve; 0 is no limit",
+  },
+  rateLimitReserveRequests: {
+    type: integer(0, 10_000_000),
+    fallback: "0",
+    meaning:
+      "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
+  },
+  ...holdLimitKnobs,
+  trustedProxyCount: {
+    type: integer(0, 10),
+    fallback: "0",
+    meaning:
+      "proxies in front whose X-Forwarded-For is believed; 0: the connection's own address is the client's",
+  },
+  tokenSecret: {
+    type: z
+      .string()
+      .min(32, "must have at least 32 characters")
+      .max(512, "must have at most 512 characters")
+      .optional(),
+    fallback: undefined,
+    secret: true,
+    shown: "made once, kept in the database",
+    meaning: "what reservation tokens are signed with; the same in all processes",
+  },
+  managementPort: {
+    type: integer(0, 65535).optional(),
+    fallback: undefined,
+    shown: "none: everything is on PORT",
+    meaning:
+      "HTTP port of its own for metrics, health details and /api/v1/admin, which PORT then does not serve; probes are on both",
+  },
+  managementHost: {
+    type: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "that of HOST",
+    meaning: "address the management port listens on",
+  },
+  corsOrigins: {
+    type: origins.optional(),
+    fallback: undefined,
+    shown: "no other origin",
+    meaning:
+      "comma-separated origins whose pages may read and act like any other client; `*` is every origin",
+  },
+  bodyLimitBytes: {
+    type: integer(1024, 1_048_576),
+    fallback: "65536",
+    meaning: "largest request body; more is answered 413",
+  },
+  idleTimeoutSeconds: {
+    // Bun's clock ticks every 4 s, and up to one tick cuts requests under way: 60 of those sent in 17 s at 1, none at 5.
+    type: integer(5, 255),
+    fallback: "30",
+    meaning: "a connection silent for longer is closed",
+  },
+  connectionLimit: {
+    type: integer(16, 1_000_000).optional(),
+    fallback: undefined,
+    shown: "three quarters of the files it may open, at most 50000",
+    meaning:
+      "connections of a process (Linux); beyond it those are closed that were given nothing for the longest",
+  },
+  changeStreamLimit: {
+    type: integer(1, 1_000_000),
+    fallback: "10000",
+    meaning: "clients that may listen to seat changes at once; one more is answered 503",
+  },
+  changeStreamClientPercent: {
+    type: integer(1, 100),
+    fallback: "10",
+    meaning:
+      "percent of CHANGE_STREAM_LIMIT that one API key, or without one a client network, may have (two streams at least); one more is answered 429",
+  },
+  ...endingKnobs,
+} as const satisfies Record<
+  string,
+  { type: z.ZodType; fallback: string | undefined; meaning: string; shown?: string; secret?: true }
+>;
+
+type Knob = keyof typeof knobs;
+
+/** Everything the process was told, checked; `lockTtlMs` outlives the statement it guards. */
+export type Config = { [Name in Knob]: z.output<(typeof knobs)[Name]["type"]> } & { lockTtlMs: number };
+
+/** A setting that cannot be used. Its message is one line that names the variable and what to do. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** `dataDir` is set by `DATA_DIR`. */
+const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+
+const secrets = Object.entries(knobs).flatMap(([knob, rest]) => ("secret" in rest ? [variableOf(knob)] : []));
+
+/** The names of all settings, the secret ones among them, and variables of other programs that look like settings. */
+export const variables = {
+  all: [...Object.keys(knobs).map(variableOf), ...secrets.map((name) => `${name}_FILE`)],
+  secret: secrets,
+  /** Shells and desktops set these. */
+  others: ["HOSTS", "HOSTTYPE", "HOSTNAME", "POST"],
+};
+
+/**
+ * Reads and checks the environment, once, before anything opens. An empty variable counts as not set.
+ * @throws {ConfigError} naming the first variable that cannot be used.
+ */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const settings = Object.fromEntries(
+    Object.entries(knobs).map(([knob, { type, fallback, ...rest }]) => {
+      const variable = variableOf(knob);
+      const isSecret = "secret" in rest;
+      const given = (isSecret ? secretOf(variable, environment) : environment[variable]) || fallback;
+      const parsed = type.safeParse(given);
+      if (parsed.success) return [knob, parsed.data];
+      const source = isSecret && environment[`${variable}_FILE`] ? `${variable}_FILE` : variable;
+      const shown = isSecret ? "" : `, not ${JSON.stringify(given?.slice(0, 80))}`;
+      throw new ConfigError(`${source}: ${parsed.error.issues[0]?.message}${shown}`);
+    }),
+  ) as Omit<Config, "lockTtlMs">;
+  const fault =
+    pgSslModeFault(environment["PGSSLMODE"]) ??
+    credentialFault(settings) ??
+    managementFault(settings) ??
+    fitEndingTimes(settings, environment);
+  if (fault !== undefined) throw new ConfigError(fault);
+  if (!environment["RESERVATION_WORKERS"])
+    settings.reservationWorkers = workersOfEach(availableParallelism(), settings.webConcurrency);
+  return { ...settings, lockTtlMs: settings.statementTimeoutMs + LOCK_SLACK_MS };
+}
+
+function managementFault({ port, managementPort, managementHost }: Omit<Config, "lockTtlMs">) {
+  // Several processes share ports, this one with itself too: each request would go to either.
+  if (managementPort === undefined && managementHost !== undefined)
+    return "MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT";
+  if (managementPort !== undefined && managementPort === port && port !== 0)
+    return `MANAGEMENT_PORT: must be another port than PORT, ${port}`;
+  return undefined;
+}
+
+function secretOf(variable: string, environment: Record<string, string | undefined>): string | undefined {
+  const read = readSecret(variable, environment);
+  if ("fault" in read) throw new ConfigError(read.fault);
+  return read.secret;
+}
+
+/** The configuration as rows of (variable, default, meaning), in the order of the schema. */
+export function describeConfig(): { variable: string; fallback: string; meaning: string }[] {
+  return Object.entries(knobs).map(([knob, { fallback, meaning, ...rest }]) => ({
+    variable: variableOf(knob),
+    fallback: "shown" in rest ? rest.shown : (fallback ?? "embedded"),
+    meaning: "secret" in rest ? `${meaning}; or its file by \`${variableOf(knob)}_FILE\`` : meaning,
+  }));
+}

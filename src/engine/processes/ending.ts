@@ -1,0 +1,82 @@
+import { isatty } from "node:tty";
+import type { Config } from "../../config/config.ts";
+import type { Lifecycle } from "../../runtime/lifecycle.ts";
+import { type Logger, messageOf } from "../../telemetry/log.ts";
+
+/**
+ * One press of Ctrl-C arrives up to three times: the terminal signals the whole process group, and `npx` and
+ * `bun run` each forward it. They take milliseconds; a person who presses again takes longer.
+ */
+const SAME_PRESS_MS = 700;
+/** 128 + SIGINT, whichever signal asked to stop without waiting. */
+const ENDED_AT_ONCE = 130;
+
+/** Something that can end in order: the engine, or the primary of several processes. */
+export interface Ends {
+  drain(delayMs: number): Promise<void>;
+}
+
+export interface EndingOptions {
+  config: Pick<Config, "drainDelayMs" | "shutdownTimeoutMs">;
+  log: Logger;
+  lifecycle: Lifecycle;
+}
+
+/**
+ * Ends this process: in order at the first signal, at once at another one that is not part of the same key press.
+ *
+ * States: starting (a signal ends it at once, with 0: it has accepted nothing) → open (`opened`) → ending → exit.
+ */
+export class Ending {
+  private engine: Ends | undefined;
+  private endedAt: number | undefined;
+
+  constructor(private readonly options: EndingOptions) {}
+
+  /** From now on SIGTERM and SIGINT end this process. */
+  heedSignals(): void {
+    process.on("SIGTERM", (signal) => this.signalled(signal));
+    process.on("SIGINT", (signal) => this.signalled(signal));
+  }
+
+  /** From now on the process ends in order, by draining `engine`. */
+  opened(engine: Ends): void {
+    this.engine = engine;
+  }
+
+  private signalled(signal: NodeJS.Signals): void {
+    if (this.endedAt !== undefined) {
+      if (performance.now() - this.endedAt > SAME_PRESS_MS) process.exit(ENDED_AT_ONCE);
+      return;
+    }
+    // In a terminal no load balancer has to notice first.
+    const delayMs = signal === "SIGINT" && hasTerminal() ? 0 : this.options.config.drainDelayMs;
+    this.begin(delayMs, { signal });
+  }
+
+  /** Ends in order, once: one of several processes is told by its primary, and perhaps by a signal too. */
+  begin(delayMs: number, cause: { signal?: NodeJS.Signals } = {}): void {
+    if (this.endedAt !== undefined) return;
+    this.endedAt = performance.now();
+    if (!this.engine) process.exit(0);
+    void this.end(this.engine, delayMs, cause);
+  }
+
+  private async end(engine: Ends, delayMs: number, cause: { signal?: NodeJS.Signals }): Promise<void> {
+    const { log, lifecycle, config } = this.options;
+    const { shutdownTimeoutMs: timeoutMs } = config;
+    const goesOn = `ending: selling goes on for ${delayMs} ms, until load balancers have noticed (DRAIN_DELAY_MS)`;
+    log.info({ ...cause, delayMs }, delayMs > 0 ? goesOn : "ending: what was accepted is finished first");
+    setTimeout(() => {
+      log.fatal({ timeoutMs }, "SHUTDOWN_TIMEOUT_MS is over: ending with something still open");
+      process.exit(1);
+    }, timeoutMs);
+    const fault = await engine.drain(delayMs).catch(messageOf);
+    await lifecycle.close(log);
+    if (fault === undefined) log.info("ended");
+    else log.fatal({ fault }, "ended, with something left undone");
+    process.exit(fault === undefined ? 0 : 1);
+  }
+}
+
+const hasTerminal = () => [0, 1, 2].some((descriptor) => isatty(descriptor));

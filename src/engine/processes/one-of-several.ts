@@ -1,0 +1,68 @@
+import type { FiguresOfAll } from "../metrics-routes.ts";
+import type { Start, ToPrimary, ToProcess } from "./messages.ts";
+
+/** The primary waits for a process for half a second; where it is itself held up, a scrape does not wait for ever. */
+const FIGURES_TIMEOUT_MS = 3000;
+
+/** What an engine process has of its primary. */
+export interface Membership extends Start {
+  figuresOfAll: FiguresOfAll;
+  tell(message: ToPrimary): void;
+  /** The primary calls this once; a process that is told to end before it has registered ends at once. */
+  onEnd(end: (delayMs: number) => void): void;
+}
+
+/**
+ * Waits for what the primary gives to begin with. From here on this process ends at once when the primary
+ * does: as one process does that is killed, with its requests.
+ * @throws {Error} when this process was not started by a primary.
+ */
+export async function joinPrimary(): Promise<Membership> {
+  if (!process.send) throw new Error("process: only the engine itself starts this, see WEB_CONCURRENCY");
+  process.on("disconnect", () => process.exit(1));
+  const tell = (message: ToPrimary) => void process.send?.(message);
+  const scrapes = new Map<number, (text: string) => void>();
+  let scrapeCount = 0;
+  let end: (delayMs: number) => void = () => process.exit(0);
+  let readOwn: Parameters<FiguresOfAll["onWanted"]>[0] | undefined;
+
+  const start = await new Promise<Start>((resolve) => {
+    process.on("message", (message: ToProcess) => {
+      switch (message.kind) {
+        case "start":
+          return resolve(message);
+        case "end":
+          return end(message.delayMs);
+        case "figures-wanted":
+          readOwn?.().then(
+            (figures) => tell({ kind: "figures", figures }),
+            () => tell({ kind: "figures", figures: null }),
+          );
+          return;
+        case "figures-of-all":
+          return scrapes.get(message.scrape)?.(message.text);
+        default:
+          message satisfies never;
+      }
+    });
+  });
+  const read = () =>
+    new Promise<string | undefined>((resolve) => {
+      const scrape = ++scrapeCount;
+      const answer = (text?: string) => {
+        clearTimeout(timer);
+        scrapes.delete(scrape);
+        resolve(text);
+      };
+      const timer = setTimeout(answer, FIGURES_TIMEOUT_MS);
+      scrapes.set(scrape, answer);
+      tell({ kind: "scraped", scrape });
+    });
+  const onWanted: FiguresOfAll["onWanted"] = (given) => {
+    readOwn = given;
+  };
+  const onEnd: Membership["onEnd"] = (given) => {
+    end = given;
+  };
+  return { ...start, tell, onEnd, figuresOfAll: { read, onWanted } };
+}

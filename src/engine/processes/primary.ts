@@ -1,0 +1,173 @@
+import type { Config } from "../../config/config.ts";
+import { connectionLimitOf } from "../../http/limits/connection-limit.ts";
+import { managementAddress, reservePort, urlOf } from "../../http/port.ts";
+import { openParts } from "../../parts/parts.ts";
+import type { Lifecycle } from "../../runtime/lifecycle.ts";
+import { FaultLog, type Logger, messageOf } from "../../telemetry/log.ts";
+import { createPrimaryMetrics } from "../../telemetry/primary-metrics.ts";
+import { assertConnections, type Engine } from "../engine.ts";
+import { EngineProcess, type Heard } from "./engine-process.ts";
+import { FiguresRound } from "./figures-round.ts";
+import type { Start } from "./messages.ts";
+import { RestartDelay } from "./restart-delay.ts";
+
+/**
+ * Opens the services once, then WEB_CONCURRENCY engine processes on one port, which share nothing else. This
+ * process, their primary, serves nothing itself: it replaces those that die, puts their figures together, and
+ * ends them in order. They end with it, however it ends.
+ * `ready` resolves when all listen, and rejects with what the first that could not start has said; it can be
+ * drained before, since the first of them answers requests by then.
+ * @throws {ConfigError} naming the variable to correct.
+ */
+export async function openProcesses(
+  config: Config,
+  log: Logger,
+  lifecycle: Lifecycle,
+): Promise<Engine & { ready: Promise<void> }> {
+  const parts = await openParts(config, lifecycle);
+  assertConnections(config, parts.database.connectionLimit);
+  if (parts.database.notice !== undefined) log.warn(parts.database.notice);
+  connectionLimitOf(config);
+  const { port, release } = await reservePort(config);
+  lifecycle.onClose("reservation of the port", release);
+  const management = managementAddress(config);
+  const managing = management && (await reservePort(management));
+  if (managing) lifecycle.onClose("reservation of the management port", managing.release);
+  const ports = { port, ...(managing && { managementPort: managing.port }) };
+  const primary = new Primary(config.webConcurrency, { ports, parts }, log);
+  lifecycle.onClose("engine processes", () => primary.kill());
+  // Where this process ends at once, one that hangs would not hear of it.
+  process.on("exit", () => void primary.kill());
+  const ready = primary.start();
+  const url = urlOf(config.host, port);
+  const managementUrl = management && managing ? urlOf(management.host, managing.port) : url;
+  return { parts, url, managementUrl, ready, drain: (delayMs) => primary.drain(delayMs) };
+}
+
+class Primary {
+  private readonly processes = new Set<EngineProcess>();
+  private readonly metrics = createPrimaryMetrics();
+  private readonly round = new FiguresRound(() => this.metrics.registry.getMetricsAsJSON());
+  private readonly mergeFaults: FaultLog;
+  /** Only while it is open is a process that ends replaced. */
+  private state: "starting" | "open" | "ending" = "starting";
+
+  constructor(
+    private readonly count: number,
+    private readonly given: Pick<Start, "parts" | "ports">,
+    private readonly log: Logger,
+  ) {
+    this.mergeFaults = new FaultLog(log, "the figures of all processes cannot be put together");
+  }
+
+  /** Resolves when all listen; never where it is told to end before. */
+  async start(): Promise<void> {
+    const opened = Array.from({ length: this.count }, (_, index) => this.open(index + 1, new RestartDelay()));
+    const anyEnded = Promise.race(
+      opened.map(async ({ number, ended }) => {
+        const { how } = await ended;
+        throw new Error(`engine process ${number} ended before all were ready (${how})`);
+      }),
+    );
+    const allReady = Promise.all(opened.map(({ ready }) => ready));
+    const fault = await Promise.race([allReady, anyEnded]).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    // Whoever ends it waits for the processes, and this one exits then.
+    if (this.state === "ending") return new Promise(() => undefined);
+    if (fault) throw fault;
+    this.state = "open";
+  }
+
+  /**
+   * Each goes on selling for the delay and finishes what it has accepted; resolves when all have ended.
+   * @throws when one of them has not ended in order.
+   */
+  async drain(delayMs: number): Promise<void> {
+    this.state = "ending";
+    const ends = [...this.processes].map(async (each) => {
+      const { isReady } = each;
+      each.end(delayMs);
+      const { code, how } = await each.ended;
+      return isReady && code !== 0
+        ? `engine process ${each.number} did not end in order (${how})`
+        : undefined;
+    });
+    const fault = (await Promise.all(ends)).find((each) => each !== undefined);
+    if (fault !== undefined) throw new Error(fault);
+  }
+
+  async kill(): Promise<void> {
+    this.state = "ending";
+    for (const each of this.processes) each.kill();
+    await Promise.all([...this.processes].map(({ ended }) => ended));
+  }
+
+  private open(number: number, delay: RestartDelay): EngineProcess {
+    const opened = new EngineProcess({
+      ...this.given,
+      number,
+      onHeard: (heard, from) => this.hear(heard, from),
+    });
+    this.processes.add(opened);
+    opened.ready.then(
+      () => this.round.joined(opened),
+      () => undefined,
+    );
+    void opened.ended.then(({ how }) => {
+      this.processes.delete(opened);
+      this.round.left(opened);
+      if (this.state === "open") this.replace(opened, how, delay);
+    });
+    return opened;
+  }
+
+  private replace(
+    { number, startedAt }: Pick<EngineProcess, "number" | "startedAt">,
+    how: string,
+    delay: RestartDelay,
+  ): void {
+    const delayMs = delay.after(performance.now() - startedAt);
+    this.log.error({ process: number, how, delayMs }, "an engine process ended; it is replaced");
+    this.metrics.processRestarts.inc();
+    setTimeout(() => {
+      if (this.state !== "open") return;
+      let opened: EngineProcess;
+      try {
+        opened = this.open(number, delay);
+      } catch (error) {
+        // An upgrade has moved the program, or the system has no process to give: the others go on.
+        this.replace({ number, startedAt: performance.now() }, messageOf(error), delay);
+        return;
+      }
+      opened.ready.then(
+        () => this.log.info({ process: number }, "an engine process was replaced"),
+        (error: unknown) => {
+          if (this.state !== "open") return;
+          this.log.error({ process: number, error: messageOf(error) }, "an engine process could not start");
+        },
+      );
+    }, delayMs);
+  }
+
+  private hear(heard: Heard, from: EngineProcess): void {
+    switch (heard.kind) {
+      case "figures":
+        this.round.heard(from, heard.figures);
+        return;
+      case "scraped":
+        this.round.read().then(
+          (text) => {
+            this.mergeFaults.over();
+            from.tell({ kind: "figures-of-all", scrape: heard.scrape, text });
+          },
+          // Whoever asked is answered 503 by the process that passed it on.
+          (error: unknown) => this.mergeFaults.met(error),
+        );
+        return;
+      default:
+        heard satisfies never;
+    }
+  }
+}

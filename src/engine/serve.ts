@@ -1,0 +1,101 @@
+import type { AnyElysia } from "elysia";
+import { LastResponses } from "../http/last-responses.ts";
+import { ConnectionLimit, connectionLimitOf } from "../http/limits/connection-limit.ts";
+import { openServerSockets } from "../http/limits/server-sockets.ts";
+import { type HttpServer, listen } from "../http/listen.ts";
+import { managementAddress } from "../http/port.ts";
+import type { Opening } from "../parts/context.ts";
+import { FaultLog, messageOf } from "../telemetry/log.ts";
+import { createApp, type DirectRoute } from "./app.ts";
+
+export interface Controllers {
+  /** For everybody. */
+  selling: AnyElysia[];
+  /** Those among the routes whose handlers get the request without Elysia's context. */
+  direct: readonly DirectRoute[];
+  /** For those who run the engine: with a MANAGEMENT_PORT only there. */
+  managing: AnyElysia[];
+  /** On every port; made anew for each. */
+  probes(): AnyElysia;
+}
+
+export interface Serving {
+  url: string;
+  managementUrl: string;
+  /** From now on every response, on every port, carries `Connection: close`. */
+  announceEnd(): void;
+  /** Takes no new connections for the sale; resolves when every request under way is answered, or after STOP_TIMEOUT_MS. */
+  stopSelling(): Promise<void>;
+}
+
+/** The apps of the ports, before they listen: routes ask them where a request comes from. */
+export function createApps({ config, log, metrics }: Opening, version: string, controllers: Controllers) {
+  const { selling, managing, probes } = controllers;
+  const lastResponses = new LastResponses();
+  const appOf = (list: AnyElysia[]) =>
+    createApp({
+      ...{ version, config, log, metrics, lastResponses },
+      ...{ controllers: list, direct: controllers.direct },
+    });
+  const hasPort = config.managementPort !== undefined;
+  const app = appOf([...selling, probes(), ...(hasPort ? [] : managing)]);
+  return { app, management: hasPort ? appOf([probes(), ...managing]) : undefined, lastResponses };
+}
+
+/**
+ * Listens on the ports, with one limit of connections for all of them.
+ * @throws {ConfigError} naming the variable to correct.
+ */
+export function serve(
+  { config, lifecycle, ...opening }: Opening,
+  { app, management, lastResponses }: ReturnType<typeof createApps>,
+): Serving {
+  const limit = connectionLimitOf(config);
+  const address = managementAddress(config);
+  let managing: HttpServer | undefined;
+  if (management && address) {
+    // The first to open and the last to close: what ends is to be seen ending.
+    const opened = listen(management, address, config);
+    lifecycle.onClose("management port", () => opened.close());
+    managing = opened;
+  }
+  const selling = listen(app, config, config);
+  lifecycle.onClose("HTTP server", () => selling.close());
+  const ports = managing ? [selling.port, managing.port] : [selling.port];
+  lifecycle.onClose("connection limit", limitConnections(opening, ports, limit));
+  return {
+    url: selling.url,
+    managementUrl: managing?.url ?? selling.url,
+    announceEnd: () => lastResponses.begin(),
+    stopSelling: () => selling.stop(),
+  };
+}
+
+function limitConnections(
+  { metrics, log }: Pick<Opening, "metrics" | "log">,
+  ports: number[],
+  limit: number,
+): () => void {
+  // A counter that is not there before its first event hides that event from rate().
+  for (const reason of ["silent", "idle", "asking"]) metrics.httpConnectionsClosed.inc({ reason }, 0);
+  let connectionLimit: ConnectionLimit;
+  try {
+    const crowds = new FaultLog(log, "connections are closed for want of room");
+    connectionLimit = new ConnectionLimit({
+      ...{ sockets: openServerSockets(ports), limit },
+      onCount: (connections) => {
+        metrics.httpConnections.set(connections);
+        if (connections < limit / 2) crowds.over();
+      },
+      onClosed: (doing, connections) => {
+        metrics.httpConnectionsClosed.inc({ reason: doing }, connections);
+        crowds.met(new Error(`CONNECTION_LIMIT, ${limit} here, was passed`));
+      },
+    });
+  } catch (error) {
+    log.info({ reason: messageOf(error) }, "connections are not limited here");
+    return () => undefined;
+  }
+  metrics.httpConnectionLimit.set(limit);
+  return () => connectionLimit.stop();
+}

@@ -1,0 +1,48 @@
+import { type Logger, messageOf } from "../../telemetry/log.ts";
+
+/** Other processes ignore a state that is older than 30 s. */
+const TELL_INTERVAL_MS = 10_000;
+
+/**
+ * Knows whether the sink works, and logs one line when it fails and one when it works again.
+ *
+ * States: unknown → works (something was acknowledged, or nothing waits) or fails; works ↔ fails. That it can be opened
+ * is not enough: a file on a full disk can be opened every time.
+ */
+export class SinkStanding {
+  private state: "unknown" | "works" | "fails" = "unknown";
+  /** Whether it has lost events, although it can be written to. */
+  isShort = false;
+  private told: { isUp: boolean; at: number } | undefined;
+
+  constructor(private readonly log: Logger) {}
+
+  works(): void {
+    if (this.state === "fails") this.log.info("the event sink is back");
+    this.state = "works";
+  }
+
+  fails(error: unknown): void {
+    if (this.state !== "fails") {
+      this.log.warn({ error: messageOf(error) }, "the event sink is away: the ledger waits, nothing is lost");
+    }
+    this.state = "fails";
+  }
+
+  report(): { sinkUp: boolean; sinkIsKnown: boolean } {
+    return { sinkUp: this.isUp, sinkIsKnown: this.state !== "unknown" };
+  }
+
+  /** Sends the state at each change, and often enough that others do not ignore it. */
+  async tell(send: (isUp: boolean) => Promise<void>): Promise<void> {
+    const now = performance.now();
+    const isFresh = this.told && this.told.isUp === this.isUp && now - this.told.at < TELL_INTERVAL_MS;
+    if (this.state === "unknown" || isFresh) return;
+    this.told = { isUp: this.isUp, at: now };
+    await send(this.isUp);
+  }
+
+  private get isUp(): boolean {
+    return this.state !== "fails" && !this.isShort;
+  }
+}

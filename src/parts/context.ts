@@ -1,0 +1,16 @@
+import type { Config } from "../config/config.ts";
+import type { Lifecycle } from "../runtime/lifecycle.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { EngineFigures } from "../threads/engine-figures.ts";
+import type { Parts } from "./parts.ts";
+
+/** What the rooms are opened with; each close goes to `lifecycle` on the line after its open. */
+export interface Opening {
+  config: Config;
+  parts: Parts;
+  metrics: Metrics;
+  figures: EngineFigures;
+  log: Logger;
+  lifecycle: Lifecycle;
+}

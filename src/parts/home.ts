@@ -1,0 +1,125 @@
+import { existsSync, statSync } from "node:fs";
+import { chmod, lchown, readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { ConfigError } from "../config/config.ts";
+import type { Identity } from "./child.ts";
+
+/** Where root's engines keep copies of the binaries; older versions kept databases there too. */
+export const ROOT_HOME = "/var/lib/sentinel";
+
+/** The system's name for the current directory of a process. */
+export const CURRENT_FOLDER = "/proc/self/cwd";
+
+/** Postgres accepts no folder that others can enter or write in. */
+const OPEN_TO_OTHERS = 0o027;
+
+/** The folder of DATA_DIR's cluster, the same for every user who starts the engine. */
+export const clusterOf = (dataDir: string) => join(dataDir, "postgres");
+
+/** Its folder in older versions, if root's DATA_DIR was below a folder that Postgres's user could not enter. */
+const formerClusterOf = (dataDir: string) => join(ROOT_HOME, Bun.hash(dataDir).toString(36), "postgres");
+
+const isCluster = (folder: string) => existsSync(join(folder, "PG_VERSION"));
+
+/**
+ * Whether DATA_DIR has a database, running or not.
+ * @throws {ConfigError} if it belongs to another user or cannot be looked at, or is where an older version has put it: a
+ * new one must not take its place.
+ */
+export function hasCluster(dataDir: string): boolean {
+  const [folder, former] = [clusterOf(dataDir), formerClusterOf(dataDir)];
+  assertOwn(folder);
+  if (isCluster(folder)) return true;
+  if (existsSync(former)) {
+    throw new ConfigError(
+      `DATA_DIR: an older version keeps the database of ${dataDir} in ${former}: stop the engine that uses it, then type mkdir -p ${dataDir} && mv ${former} ${folder}; to start over, remove it`,
+    );
+  }
+  return false;
+}
+
+/** Undefined if there is none; the code that opens the folder reports what else is wrong with it. */
+function ownerOf(folder: string): number | undefined {
+  try {
+    return statSync(folder).uid;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EACCES") {
+      throw new ConfigError(
+        `DATA_DIR: ${folder} lies where this user may not look (EACCES): run this as the user whom the engine runs as, or choose another folder`,
+      );
+    }
+    return undefined;
+  }
+}
+
+/** Postgres opens only a cluster of the user it runs as, which for root's engines is another user. */
+function assertOwn(folder: string): void {
+  const me = process.getuid?.();
+  const owner = ownerOf(folder);
+  if (me === 0 || owner === undefined || owner === me) return;
+  throw new ConfigError(
+    `DATA_DIR: ${folder} belongs to the user with id ${owner}, as an engine that root started leaves it: start as root, choose another folder, or have root type chown -R ${me} ${folder}`,
+  );
+}
+
+/** The database that an older version made elsewhere, if DATA_DIR now has one of its own. */
+export function findFormerCluster(dataDir: string): string | undefined {
+  const former = formerClusterOf(dataDir);
+  return isCluster(clusterOf(dataDir)) && existsSync(former) ? former : undefined;
+}
+
+/**
+ * The path under which Postgres opens its folder. If its user cannot reach the folder (below root's home, for example),
+ * Postgres is started in it and uses the current directory.
+ */
+export async function nameOfCluster(folder: string, identity: Identity | undefined): Promise<string> {
+  if (await isReachable(folder, identity)) return folder;
+  if (existsSync(CURRENT_FOLDER)) return CURRENT_FOLDER;
+  throw new ConfigError(
+    `DATA_DIR: ${folder} lies below a folder that Postgres's user cannot enter, since Postgres must not run as root: choose another folder, or start as an ordinary user`,
+  );
+}
+
+/**
+ * The user that Postgres runs as: the cluster's owner, otherwise `postgres` if that user exists, otherwise `nobody`. A
+ * cluster that root has copied or restored is given to that user.
+ * @returns undefined if this process is not root's; Postgres then runs as the same user.
+ */
+export async function identityFor(folder: string): Promise<Identity | undefined> {
+  const found = await stat(folder).catch(() => undefined);
+  if (process.getuid?.() !== 0) return undefined;
+  const identity = found && found.uid !== 0 ? { uid: found.uid, gid: found.gid } : await unprivileged();
+  if (identity && found?.uid === 0) await give(folder, identity);
+  if (found && (found.mode & OPEN_TO_OTHERS) !== 0) await chmod(folder, 0o700);
+  return identity;
+}
+
+async function give(folder: string, { uid, gid }: Identity): Promise<void> {
+  for (const name of await readdir(folder, { recursive: true })) await lchown(join(folder, name), uid, gid);
+  await lchown(folder, uid, gid);
+}
+
+/** The user for a Postgres that root starts, because Postgres refuses to run as root: `postgres`, otherwise `nobody`. */
+export async function unprivileged(): Promise<Identity | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+  const user = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody");
+  if (!user)
+    throw new ConfigError(
+      "DATABASE_URL: Postgres must not run as root and there is no user `nobody`: start as an ordinary user",
+    );
+  return { uid: Number(user[2]), gid: Number(user[3]) };
+}
+
+/** Whether that user may walk down to the path; parts that do not exist yet are made by us and count as open. */
+export async function isReachable(path: string, identity: Identity | undefined): Promise<boolean> {
+  if (!identity) return true;
+  for (let folder = path; ; folder = dirname(folder)) {
+    const found = await stat(folder).catch(() => undefined);
+    if (found?.isDirectory()) {
+      const bit = found.uid === identity.uid ? 0o100 : found.gid === identity.gid ? 0o010 : 0o001;
+      if ((found.mode & bit) === 0) return false;
+    }
+    if (folder === dirname(folder)) return true;
+  }
+}

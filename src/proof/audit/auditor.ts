@@ -1,0 +1,83 @@
+import type { LockAudit } from "../../redis/lock-audit.ts";
+import { type Logger, messageOf } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import type { SeatAudit } from "./seat-audit.ts";
+import { FINDINGS_LIMIT, type Finding, Standing } from "./standing.ts";
+
+/** A round that fails once is repeated; whoever reads the log hears of a trouble that stays. */
+const FAILURES_BEFORE_LINE = 3;
+
+export interface AuditorOptions {
+  seats: SeatAudit;
+  /** Where there is a Redis. */
+  locks?: LockAudit;
+  metrics: Metrics;
+  log: Logger;
+}
+
+type Part = "seats" | "memory" | "locks";
+
+/**
+ * Does a bounded part of the proof all the time: seats against their ledger, this process's memory and the locks in
+ * Redis against what they may say. (The topic and the sealed ledger are looked at by the process that publishes.) It stops
+ * nobody and mends nothing but memory: what it finds stands in the metrics until it is mended.
+ */
+export class Auditor {
+  private readonly standing: Record<Part, Standing>;
+  private failureCount = 0;
+
+  constructor(private readonly options: AuditorOptions) {
+    const { metrics, log, locks } = options;
+    this.standing = {
+      seats: new Standing("seats", log),
+      memory: new Standing("memory", log),
+      locks: new Standing("locks", log),
+    };
+    // From the beginning on: an alert on what is not there would wait for ever.
+    const parts: Part[] = locks ? ["seats", "memory", "locks"] : ["seats", "memory"];
+    for (const part of parts) this.count(part, { lookedAt: 0, found: [] });
+    metrics.auditLastRound.set(Date.now() / 1000);
+  }
+
+  /** One look at everything, a few milliseconds long; never fails. */
+  async round(): Promise<void> {
+    const { metrics, log } = this.options;
+    const startedAt = performance.now();
+    try {
+      const { seats, memory } = await this.options.seats.look();
+      this.count("seats", seats);
+      this.count("memory", memory);
+      await this.lookAtLocks();
+      metrics.auditLastRound.set(Date.now() / 1000);
+      metrics.auditRoundDuration.observe((performance.now() - startedAt) / 1000);
+      this.failureCount = 0;
+    } catch (error) {
+      if (++this.failureCount === FAILURES_BEFORE_LINE)
+        log.warn({ error: messageOf(error) }, "the auditor cannot read the seats; it goes on trying");
+    }
+  }
+
+  private async lookAtLocks(): Promise<void> {
+    const { locks } = this.options;
+    if (!locks) return;
+    const { lookedAt, stray } = await locks.look(FINDINGS_LIMIT);
+    const found = stray.map(({ master, key, ttlMs }) => ({
+      place: `Redis ${master}: ${key.slice(0, KEY_SHOWN_CHARACTERS)}`,
+      what:
+        ttlMs === undefined
+          ? "a seat's lock never ends"
+          : `a seat's lock ends in ${ttlMs} ms, longer than any engine sets one`,
+    }));
+    this.count("locks", { lookedAt, found });
+  }
+
+  private count(part: Part, { lookedAt, found }: { lookedAt: number; found: Finding[] }): void {
+    const { metrics } = this.options;
+    this.standing[part].replace(found);
+    metrics.auditChecks.inc({ part }, lookedAt);
+    metrics.auditDrift.set({ part }, this.standing[part].count);
+  }
+}
+
+/** Whoever can write to Redis can name a key as he likes. */
+const KEY_SHOWN_CHARACTERS = 200;

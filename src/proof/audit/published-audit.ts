@@ -1,0 +1,192 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { CHAIN_START, linkRows } from "../../ledger/chain.ts";
+import type { EventSink } from "../../ledger/sinks/sink.ts";
+import {
+  readChainHead,
+  readSealedSeatRowsUpTo,
+  readWindowsAfter,
+  type SealedWindow,
+} from "../../postgres/checkpoints.ts";
+import { faultOf } from "../../postgres/faults.ts";
+import type { Cursor } from "../../postgres/ledger.ts";
+import { FaultLog, type Logger } from "../../telemetry/log.ts";
+import type { PublisherAudit } from "../../threads/messages.ts";
+import { RowStream } from "../verify/row-stream.ts";
+import { type Finding, Standing } from "./standing.ts";
+
+const INTERVAL_MS = 5000;
+
+/**
+ * Windows are taken until they have so many rows. The publisher waits for it: 3 to 5 ms for two windows of 500 rows,
+ * 6 to 10 ms for a thousand of one row. A ledger of a million rows is walked through in 83 minutes.
+ */
+const ROWS_AIM = 1000;
+/** Windows of one look, whatever they say that they have: as many as `ROWS_AIM` where each has one row. */
+const WINDOWS_LIMIT = 1000;
+
+/** Damaged windows that are looked at again in each look; where there are more, the whole ledger is to be verified. */
+const DAMAGED_LIMIT = 10;
+
+/** Where the publisher sends to, and how far it is. */
+interface Position {
+  sink: EventSink;
+  cursor: Cursor;
+}
+
+/**
+ * The part of the audit that needs the publisher's session and sink, and is done by it between two rounds: whether
+ * the topic has taken at least as many events as were published, and some windows of sealed ledger rows hashed again.
+ * The walk through the ledger begins at random and goes round: the end of a long one is seen, too, where no process
+ * leads for as long as the whole takes.
+ */
+export class PublishedAudit {
+  private readonly topic: Standing;
+  private readonly ledger: Standing;
+  private at = Number.NEGATIVE_INFINITY;
+  private sink: EventSink | undefined;
+  private counting: Promise<void> | undefined;
+  private wasShort = false;
+  /** The last window that was hashed again, 0 before the first; undefined: the walk begins at random. */
+  private walked: number | undefined;
+  private damaged: number[] = [];
+  private readonly faults: { topic: FaultLog; ledger: FaultLog };
+  private readonly checks = { topic: 0, ledger: 0 };
+
+  constructor(
+    log: Logger,
+    private readonly intervalMs = INTERVAL_MS,
+    private readonly random: () => number = Math.random,
+    private readonly published: "topic" | "file" = "topic",
+  ) {
+    this.topic = new Standing(published, log);
+    this.ledger = new Standing("ledger", log);
+    this.faults = {
+      topic: new FaultLog(log, "the audit cannot read how much is published; it goes on trying"),
+      ledger: new FaultLog(log, "the audit cannot read the sealed ledger; it goes on trying"),
+    };
+  }
+
+  /**
+   * Looks, where the last look is long enough ago. Nobody waits for the sink: what it says is in a later answer.
+   * @param position undefined while the sink is away.
+   * @returns what stands, and how much was looked at since the last answer.
+   * @throws when the session is lost; not when a statement was only refused, or cancelled for taking too long.
+   */
+  async look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> {
+    // A file that was just opened may be another one than before.
+    const isNew = position?.sink.countsExactly === true && position.sink !== this.sink;
+    if (isNew || performance.now() - this.at >= this.intervalMs) {
+      this.at = performance.now();
+      this.sink = position?.sink;
+      await this.unlessLost("ledger", this.lookAtLedger(session));
+      if (position) await this.unlessLost("topic", this.lookAtTopic(session, position));
+    }
+    const { topic, ledger } = this.checks;
+    Object.assign(this.checks, { topic: 0, ledger: 0 });
+    return {
+      topic: { drift: this.topic.count, lookedAt: topic },
+      ledger: { drift: this.ledger.count, lookedAt: ledger },
+    };
+  }
+
+  /** A slow database costs this look, not the right to publish. */
+  private async unlessLost(part: "topic" | "ledger", look: Promise<void>): Promise<void> {
+    try {
+      await look;
+      this.faults[part].over();
+    } catch (error) {
+      if (faultOf(error) === "doubtful") throw error;
+      this.faults[part].met(error);
+    }
+  }
+
+  /**
+   * A topic's ends never go back, whatever its retention has removed. What was sealed up to the cursor was
+   * acknowledged before the ends are read; so there is no moment at which a topic that is whole has taken fewer.
+   */
+  private async lookAtTopic(session: NodePgDatabase, { sink, cursor }: Position): Promise<void> {
+    if (!sink.countEvents || this.counting) return;
+    const published = await readSealedSeatRowsUpTo(session, cursor);
+    this.counting = sink
+      .countEvents()
+      .then((count) => {
+        this.checks.topic++;
+        const what = `${published} ledger rows are published, but the ${this.published} has ${this.published === "topic" ? `taken ${count} events since it was made` : `only ${count} events`}`;
+        const isShort = count < published;
+        if (!isShort || this.wasShort || sink.countsExactly)
+          this.topic.replace(isShort ? [{ place: sink.name, what }] : []);
+        this.wasShort = isShort;
+      })
+      // That the sink is away is told by who publishes.
+      .catch(() => undefined)
+      .finally(() => {
+        this.counting = undefined;
+      });
+  }
+
+  private async lookAtLedger(session: NodePgDatabase): Promise<void> {
+    const walked = this.walked ?? (await this.anyPlace(session));
+    // Where it takes too long, the next look is elsewhere, and not at the same windows for ever.
+    this.walked = undefined;
+    const { last, damage } = await this.hashAfter(session, walked, WINDOWS_LIMIT);
+    this.walked = last;
+    const found = new Map(damage === undefined ? [] : [[last, damage]]);
+    for (const number of this.damaged) {
+      if (found.has(number)) continue;
+      const again = await this.hashAfter(session, number - 1, 1);
+      if (again.damage !== undefined) found.set(number, again.damage);
+    }
+    this.damaged = [...found.keys()].slice(0, DAMAGED_LIMIT);
+    this.ledger.replace(
+      [...found].map(([number, what]): Finding => ({ place: `checkpoint ${number}`, what })),
+    );
+  }
+
+  private async anyPlace(session: NodePgDatabase): Promise<number> {
+    return Math.floor(this.random() * ((await readChainHead(session))?.number ?? 0));
+  }
+
+  /**
+   * Hashes windows after a checkpoint again. The first that is damaged ends it: what comes after is
+   * hashed from that one's own digest by the next look.
+   * @returns the last window that was looked at, which is the damaged one if any is; 0 where none is left.
+   */
+  private async hashAfter(
+    session: NodePgDatabase,
+    after: number,
+    windowsLimit: number,
+  ): Promise<{ last: number; damage?: string }> {
+    const checkpoints = await readWindowsAfter(session, after - 1, windowsLimit + 1);
+    const before = checkpoints[0]?.number === after ? checkpoints.shift() : undefined;
+    if (checkpoints.length === 0) return { last: 0 };
+    const last = after + 1;
+    const windows = takeWindows(checkpoints.slice(0, windowsLimit), last);
+    if (windows.length === 0) return { last, damage: `checkpoint ${last} is not there, but later ones are` };
+    if (!before && after > 0) return { last, damage: `checkpoint ${last} follows on one that is not there` };
+    const rowCount = windows.reduce((sum, window) => sum + window.rowCount, 0);
+    const rows = new RowStream(session, before, rowCount);
+    let digest = before?.digest ?? CHAIN_START;
+    for (const window of windows) {
+      this.checks.ledger += window.rowCount;
+      digest = linkRows(digest, await rows.peek(window.rowCount, window.rowForm));
+      rows.skip(window.rowCount, window.rowForm);
+      if (digest !== window.digest) return { last: window.number, damage: damageOf(window) };
+    }
+    return { last: after + windows.length };
+  }
+}
+
+/** Windows in a row from that number on, until they have as many rows as a look takes. */
+function takeWindows(checkpoints: SealedWindow[], first: number): SealedWindow[] {
+  const windows: SealedWindow[] = [];
+  let rowCount = 0;
+  for (const each of checkpoints) {
+    if (each.number !== first + windows.length || rowCount >= ROWS_AIM) break;
+    windows.push(each);
+    rowCount += each.rowCount;
+  }
+  return windows;
+}
+
+const damageOf = ({ number, epoch, txid, id, rowCount }: SealedWindow): string =>
+  `of the ${rowCount} ledger rows of checkpoint ${number}, which ends at epoch ${epoch}, transaction ${txid}, id ${id}, one was changed, added or deleted after they were sealed`;

@@ -1,0 +1,281 @@
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { CHAIN_START, crcsOf, linkRows, unpackCrcs } from "../../ledger/chain.ts";
+import { type Checkpoint, readCheckpointsAfter } from "../../postgres/checkpoints.ts";
+import {
+  type Cursor,
+  isAct,
+  isBefore,
+  LEDGER_START,
+  parseLedgerRow,
+  placeOf,
+} from "../../postgres/ledger.ts";
+import type { Finding } from "../../postgres/proof.ts";
+import { type Alteration, alteredRows } from "./altered-rows.ts";
+import { Findings, type Proof, proofOf } from "./findings.ts";
+import { RowStream } from "./row-stream.ts";
+
+/** A place of the chain that somebody has kept outside the database: its digest after so many rows. */
+export interface Anchor {
+  rowsTotal: number;
+  /** Base64. */
+  digest: string;
+}
+
+const DELETED = "a ledger row was deleted after it was sealed";
+const PAGE_CHECKPOINTS = 500;
+/** No publisher seals as many at once; what a changed checkpoint says is not read into memory. */
+const WINDOW_LIMIT_ROWS = 100_000;
+
+export interface ChainProof {
+  proof: Proof;
+  /** Where the chain ends now; undefined before its first checkpoint, and where it is damaged. */
+  head: Anchor | undefined;
+}
+
+/**
+ * The chain from its first row on: every checkpoint follows from the one before it and the rows as they are now.
+ * Where one does not, the CRCs tell which rows; where they cannot, the checkpoint is named.
+ *
+ * @param published how far any sink has the ledger: what was published must be sealed.
+ * @param anchors must be found in the chain. Whoever owns the database can compute the chain anew; what is kept
+ *   elsewhere he cannot reach.
+ */
+export async function proveChain(
+  session: NodePgDatabase,
+  { published, anchors }: { published: Cursor | undefined; anchors: Anchor[] },
+): Promise<ChainProof> {
+  const walk = new ChainWalk(session, anchors);
+  await walk.toEnd();
+  const { number, end, findings } = walk;
+  const isBehind = published !== undefined && isBefore(walk.place, published);
+  const proof = proofOf(
+    "chain",
+    `${end.rowsTotal} rows in ${number} checkpoints, acts of administrators included`,
+    findings,
+    {
+      note: noteOf(walk),
+      unproven: isBehind
+        ? "rows were published that are not sealed: a publisher that was just upgraded is catching up; where that is not so, the end of the chain was taken away"
+        : undefined,
+    },
+  );
+  return { proof, head: number > 0 && proof.verdict !== "damaged" ? end : undefined };
+}
+
+function noteOf({ unsealedCount, leftOutCount, shortenedCount }: ChainWalk): string | undefined {
+  const notes = [
+    ...(unsealedCount > 0 ? [`the newest ${unsealedCount} rows are not sealed yet`] : []),
+    ...(leftOutCount > 0
+      ? [
+          `${leftOutCount} acts of administrators are not sealed: an engine of an older version published then`,
+        ]
+      : []),
+    ...(shortenedCount > 0
+      ? [
+          `the newest columns of ${shortenedCount} rows are not sealed: an engine of an older version published then`,
+        ]
+      : []),
+  ];
+  return notes.length > 0 ? notes.join("; ") : undefined;
+}
+
+class ChainWalk {
+  readonly findings = new Findings();
+  number = 0;
+  place: Cursor = LEDGER_START;
+  end: Anchor = { rowsTotal: 0, digest: CHAIN_START };
+  unsealedCount = 0;
+  /** Acts among rows that were sealed by an engine which did not know of acts. */
+  leftOutCount = 0;
+  /** Rows with a value in a column that the engine which sealed them did not know of. */
+  shortenedCount = 0;
+  /** What the digest should be by the rows: another than `end`'s where that, or a row, was changed. */
+  private computed = CHAIN_START;
+  private readonly rows: RowStream;
+  private readonly wanted: Set<Anchor>;
+
+  constructor(
+    private readonly session: NodePgDatabase,
+    anchors: Anchor[],
+  ) {
+    this.rows = new RowStream(session);
+    this.wanted = new Set(anchors);
+  }
+
+  async toEnd(): Promise<void> {
+    for (;;) {
+      const page = await readCheckpointsAfter(this.session, this.number, PAGE_CHECKPOINTS);
+      for (const checkpoint of page) await this.check(checkpoint);
+      if (page.length < PAGE_CHECKPOINTS) break;
+    }
+    for (const { rowsTotal, digest } of this.wanted) {
+      this.findings.add({
+        what: "the chain does not contain the checkpoint that was kept",
+        detail: `${rowsTotal}:${digest}; it has ${this.end.rowsTotal} rows now`,
+      });
+    }
+    await this.countUnsealed();
+  }
+
+  private async countUnsealed(): Promise<void> {
+    for (;;) {
+      const rowTexts = await this.rows.peek(WINDOW_LIMIT_ROWS);
+      if (rowTexts.length === 0) return;
+      this.unsealedCount += rowTexts.length;
+      this.rows.skip(rowTexts.length);
+      if (this.findings.totals[DELETED] === undefined) continue;
+      const what =
+        "a ledger row that is not sealed: it may be one that seems deleted, with its place changed";
+      for (const text of rowTexts) {
+        const { act, ...seat } = identityOf(text);
+        this.findings.add({ what, ...seat, ...(act !== undefined && { detail: act }) });
+      }
+    }
+  }
+
+  private async check(checkpoint: Checkpoint): Promise<void> {
+    const sealed = unpackCrcs(checkpoint.rowDigests);
+    const start = checkpoint.rowsTotal - sealed.length;
+    if (checkpoint.number !== this.number + 1) await this.stepOver(checkpoint, start);
+    if (
+      sealed.length !== checkpoint.rowCount ||
+      checkpoint.rowsTotal !== this.end.rowsTotal + checkpoint.rowCount
+    )
+      this.blame(checkpoint, "a checkpoint miscounts its rows");
+
+    const followed = await this.follow(checkpoint, [sealed.length, checkpoint.rowCount]);
+    if (followed) this.accept(checkpoint, followed, start);
+    else await this.nameAltered(checkpoint, sealed);
+    this.number = checkpoint.number;
+    this.place = checkpoint;
+    this.end = { rowsTotal: checkpoint.rowsTotal, digest: checkpoint.digest };
+  }
+
+  /** The rows that the checkpoint follows from, where there are such: as many as it says, or up to its place. */
+  private async follow(
+    { digest, rowForm, ...place }: Checkpoint,
+    counts: number[],
+  ): Promise<{ rowTexts: string[]; from: string } | undefined> {
+    const starts = new Set([this.end.digest, this.computed]);
+    for (const count of new Set([...counts, await this.countUpTo(place, counts[0] ?? 0, rowForm)])) {
+      if (count > WINDOW_LIMIT_ROWS) continue;
+      const rowTexts = await this.rows.peek(count, rowForm);
+      for (const from of starts) if (linkRows(from, rowTexts) === digest) return { rowTexts, from };
+    }
+    return undefined;
+  }
+
+  private accept(
+    checkpoint: Checkpoint,
+    followed: { rowTexts: string[]; from: string },
+    start: number,
+  ): void {
+    const { rowTexts, from } = followed;
+    const last = rowTexts.at(-1);
+    const place = last === undefined ? LEDGER_START : placeOf(last);
+    if (isBefore(place, checkpoint) || isBefore(checkpoint, place))
+      this.blame(checkpoint, "a checkpoint names another last row than the one it has sealed");
+    if (!crcsOf(rowTexts).equals(checkpoint.rowDigests))
+      this.blame(checkpoint, "a checkpoint's row digests were changed");
+    this.lookForAnchors(rowTexts, from, start);
+    this.skip(rowTexts.length, checkpoint.rowForm);
+    this.computed = checkpoint.digest;
+  }
+
+  private async nameAltered(checkpoint: Checkpoint, sealed: number[]): Promise<void> {
+    const { rowForm } = checkpoint;
+    const rowTexts = await this.rows.peek(await this.countUpTo(checkpoint, sealed.length, rowForm), rowForm);
+    const alterations = alteredRows(sealed, rowTexts);
+    for (const alteration of alterations) this.findings.add(findingOf(alteration, checkpoint.number));
+    if (alterations.length === 0) {
+      const what = "a checkpoint does not follow from its rows: it was changed, or one of them";
+      this.blame(checkpoint, what);
+    }
+    this.skip(rowTexts.length, rowForm);
+    this.computed = linkRows(this.end.digest, rowTexts);
+    // What the rows were when it was sealed, its digest still says.
+    for (const anchor of this.wanted)
+      if (anchor.digest === checkpoint.digest && anchor.rowsTotal === checkpoint.rowsTotal)
+        this.wanted.delete(anchor);
+  }
+
+  /** Checkpoints that are gone: the chain goes on over their rows, which are as many as the next one says. */
+  private async stepOver({ number, rowForm }: Checkpoint, start: number): Promise<void> {
+    this.findings.add({
+      what: "checkpoints are missing",
+      detail: `${this.number + 1} to ${number - 1}, of ${start - this.end.rowsTotal} rows`,
+    });
+    for (let left = start - this.end.rowsTotal; left > 0; ) {
+      const rowTexts = await this.rows.peek(Math.min(left, WINDOW_LIMIT_ROWS), rowForm);
+      if (rowTexts.length === 0) return;
+      this.lookForAnchors(rowTexts, this.end.digest, this.end.rowsTotal);
+      this.skip(rowTexts.length, rowForm);
+      left -= rowTexts.length;
+      this.computed = linkRows(this.end.digest, rowTexts);
+      this.end = { rowsTotal: this.end.rowsTotal + rowTexts.length, digest: this.computed };
+    }
+  }
+
+  private lookForAnchors(rowTexts: string[], from: string, start: number): void {
+    for (const anchor of this.wanted) {
+      const count = anchor.rowsTotal - start;
+      if (count < 1 || count > rowTexts.length) continue;
+      if (linkRows(from, rowTexts.slice(0, count)) === anchor.digest) this.wanted.delete(anchor);
+    }
+  }
+
+  /** How many of the next rows are not behind the place. */
+  private async countUpTo(place: Cursor, expected: number, rowForm: number): Promise<number> {
+    for (let looked = Math.min(expected, WINDOW_LIMIT_ROWS) + 1; ; looked *= 2) {
+      const rowTexts = await this.rows.peek(Math.min(looked, WINDOW_LIMIT_ROWS), rowForm);
+      const behind = rowTexts.findIndex((text) => isBefore(place, placeOf(text)));
+      if (behind !== -1) return behind;
+      if (rowTexts.length < looked) return rowTexts.length;
+    }
+  }
+
+  private skip(count: number, rowForm: number): void {
+    const { leftOut, shortened } = this.rows.skip(count, rowForm);
+    this.leftOutCount += leftOut;
+    this.shortenedCount += shortened;
+  }
+
+  private blame({ number }: Checkpoint, what: string): void {
+    this.findings.add({ what, detail: `checkpoint ${number}` });
+  }
+}
+
+/** Names a row: a seat's by seat and version, an act's by its id in words. */
+function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
+  if (isAct(rowText)) return { act: `act ${placeOf(rowText).id}` };
+  const { seatId, version } = parseLedgerRow(rowText);
+  return { seatId, version };
+}
+
+const CHANGED = {
+  seat: "a ledger row was changed after it was sealed",
+  act: "an act of an administrator was changed after it was sealed",
+};
+const ADDED = { seat: "a ledger row was added", act: "an act of an administrator was added" };
+
+function findingOf(alteration: Alteration, number: number): Finding {
+  switch (alteration.kind) {
+    case "changed":
+    case "added": {
+      const whats = alteration.kind === "added" ? ADDED : CHANGED;
+      const { act, ...seat } = identityOf(alteration.rowText);
+      if (act !== undefined) return { what: whats.act, detail: `${act}, in checkpoint ${number}` };
+      return { what: whats.seat, ...seat, detail: `in checkpoint ${number}` };
+    }
+    case "deleted": {
+      // Nothing says any more whether it was a seat's row or an act.
+      if (alteration.after === undefined)
+        return { what: DELETED, detail: `the first of checkpoint ${number}` };
+      const { act, seatId, version } = identityOf(alteration.after);
+      const before = act ?? `the row of seat ${seatId}, version ${version}`;
+      return { what: DELETED, detail: `in checkpoint ${number}, after ${before}` };
+    }
+    default:
+      throw new Error(`unknown alteration ${alteration satisfies never}`);
+  }
+}

@@ -1,0 +1,130 @@
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { PartState, PartStates } from "../telemetry/part-state.ts";
+import type { PublisherReport, ThreadSample } from "./messages.ts";
+import { RedisFigures } from "./redis-figures.ts";
+
+interface PoolCounts {
+  totalCount: number;
+  idleCount: number;
+  waitingCount: number;
+}
+
+export interface EngineFiguresOptions {
+  metrics: Metrics;
+  log: Logger;
+  hasRedis: boolean;
+  hasKafka: boolean;
+  /** How many threads lock seats. */
+  reservationThreads: number;
+}
+
+/** Takes in what the threads report: into metrics, and into the log when something has changed. */
+export class EngineFigures {
+  private readonly redis: RedisFigures;
+  private sink: PartState = "unknown";
+
+  constructor(private readonly options: EngineFiguresOptions) {
+    const { metrics, log, reservationThreads: threadCount } = options;
+    this.redis = new RedisFigures({ metrics, log, threadCount });
+    // A counter that is not there before its first event hides that event from rate().
+    for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
+  }
+
+  components(databaseUp: boolean): PartStates {
+    const { hasRedis, hasKafka } = this.options;
+    return {
+      db: databaseUp ? "up" : "down",
+      ...(hasRedis && { redis: this.redis.state }),
+      ...(hasKafka ? { kafka: this.sink } : { events: this.sink }),
+    };
+  }
+
+  sampled(thread: string, sample: ThreadSample): void {
+    const { metrics } = this.options;
+    metrics.threadHeapUsed.set({ thread }, sample.heapUsedBytes);
+    metrics.threadHeapTotal.set({ thread }, sample.heapSizeBytes);
+    metrics.eventLoopLag.set({ thread }, sample.eventLoopLagSeconds);
+    metrics.logLinesDropped.inc(sample.logLinesDropped);
+    if (sample.pool) {
+      for (const [state, count] of Object.entries(sample.pool))
+        metrics.dbPoolConnections.set({ thread, state }, count);
+    }
+    if (sample.locks) this.redis.reported(thread, sample.locks);
+  }
+
+  published(report: PublisherReport): void {
+    const { metrics } = this.options;
+    if (report.sinkIsKnown) this.sink = report.sinkUp ? "up" : "down";
+    metrics.publisherActive.set(report.active ? 1 : 0);
+    metrics.publishedEvents.inc(report.publishedCount);
+    for (const seconds of report.publishSeconds) metrics.publishDuration.observe(seconds);
+    metrics.publishFailures.inc(report.failureCount);
+    metrics.ledgerBacklogRows.set(report.backlogRows);
+    metrics.ledgerBacklogSeconds.set(report.backlogSeconds);
+    metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
+    for (const [part, kind] of this.publishedParts()) {
+      // A round that failed says nothing of it, and what was found stands.
+      if (report.audit || !report.active) metrics.auditDrift.set({ part }, report.audit?.[kind].drift ?? 0);
+      metrics.auditChecks.inc({ part }, report.audit?.[kind].lookedAt ?? 0);
+    }
+    if (report.partitions) {
+      metrics.topicPartitions.set(report.partitions.count);
+      metrics.topicPartitionsUsed.set(report.partitions.used);
+    }
+  }
+
+  restarted(pool: "reservation" | "publisher"): void {
+    this.options.metrics.workerRestarts.inc({ pool });
+    this.options.log.error(
+      { pool },
+      "a worker thread died; it is replaced and what it had under way is settled",
+    );
+  }
+
+  /** Brings the gauges up to date that are not set as things happen. */
+  refresh({
+    components,
+    reads,
+    publisher,
+  }: {
+    components: PartStates;
+    reads: PoolCounts;
+    publisher: { isBusy: boolean };
+  }): void {
+    const { metrics } = this.options;
+    for (const [component, state] of Object.entries(components))
+      if (state !== "unknown") metrics.componentUp.set({ component }, state === "up" ? 1 : 0);
+    metrics.workerThreads.set({ pool: "publisher", state: "running" }, 1);
+    metrics.workerThreads.set({ pool: "publisher", state: "busy" }, publisher.isBusy ? 1 : 0);
+    metrics.dbPoolConnections.set({ thread: "main", state: "total" }, reads.totalCount);
+    metrics.dbPoolConnections.set({ thread: "main", state: "idle" }, reads.idleCount);
+    metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
+  }
+
+  /** @param reason why nothing can be sold; undefined for `up`. */
+  databaseChanged(state: "up" | "unsellable" | "away", reason: string | undefined): void {
+    const { log } = this.options;
+    switch (state) {
+      case "up":
+        log.info("the database is back");
+        break;
+      case "unsellable":
+        log.error({ reason }, "the database takes no sales: requests are answered 503 until it does");
+        break;
+      case "away":
+        log.error({ reason }, "the database is away: requests are answered 503 until it is back");
+        break;
+      default:
+        throw new Error(`unknown state ${state satisfies never}`);
+    }
+  }
+
+  /** What the process that publishes audits beside. */
+  private publishedParts(): [part: "topic" | "file" | "ledger", kind: "topic" | "ledger"][] {
+    return [
+      [this.options.hasKafka ? "topic" : "file", "topic"],
+      ["ledger", "ledger"],
+    ];
+  }
+}

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
+import { type Engine, type LogLine, logLines, openEngine } from "../engine/engines.ts";
+import { type Facts, openFacts } from "../engine/facts.ts";
+import { readFigures } from "../engine/figures.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { createDatabase } from "../fixtures/postgres.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
+
+// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
+setDefaultTimeout(60_000);
+
+const found = await partOrSkip("redis", findRedis);
+
+/** One slice: each round sees the whole house. */
+const SEATS = 400;
+const WAIT = { deadlineMs: 20_000 };
+/** As an engine does, in the shape of its statement. */
+const SELL_SEAT_9 = `
+  with sold as (
+    update seats set status = 'reserved', version = 1, reservation_id = gen_random_uuid(), last_txid = pg_current_xact_id(),
+      last_epoch = (select max(epoch) from ledger_epochs)
+    where id = 9 returning *
+  ), reservation as (
+    insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor)
+    select reservation_id, event_id, 'confirmed', 1, array[id], array[price_minor] from sold
+  )
+  insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
+  select last_epoch, id, version, event_id, 'RESERVED', reservation_id from sold`;
+const PARTS = ["seats", "memory", "locks", "ledger"];
+
+describe.skipIf(!found)("the auditor of a running engine", () => {
+  const stack = new AsyncDisposableStack();
+  let engine: Engine;
+  let facts: Facts;
+  let redis: Redis;
+  let client: Client;
+  /** `sentinel:<database>`, as its keys and its channel begin. */
+  let prefix = "";
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    stack.defer(database.drop);
+    facts = await openFacts(stack, database.url);
+    await facts.fill(SEATS);
+    redis = await startRedis();
+    stack.defer(() => redis.stop());
+    client = new Client(redis.url);
+    stack.defer(() => client.disconnect());
+    engine = await openEngine(stack, { DATABASE_URL: database.url, REDIS_URL: redis.url });
+    const channel = await until(async () => ((await client.pubsub("CHANNELS", "*:feed")) as string[])[0], {
+      ...WAIT,
+      what: "the engine listens to its change feed",
+    });
+    prefix = channel.slice(0, -":feed".length);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const drift = async (part: string) =>
+    (await readFigures(engine.url)).value("sentinel_audit_drift", { part });
+  const looked = async (part: string) =>
+    (await readFigures(engine.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
+  const standing = (counts: Record<string, number>) =>
+    until(
+      async () => {
+        const { value } = await readFigures(engine.url);
+        return Object.entries(counts).every(
+          ([part, count]) => value("sentinel_audit_drift", { part }) === count,
+        );
+      },
+      { ...WAIT, what: `the drift is ${JSON.stringify(counts)}` },
+    );
+  /** The auditor's lines: level, where, and what; ids of reservations left out. */
+  const told = () =>
+    (logLines(engine) as (LogLine & { seatId?: number; place?: string })[])
+      .filter(({ msg }) => msg.includes("drift"))
+      .map(({ level, msg, seatId, place }) => {
+        const words = msg.replace(/reservation .*/, "another");
+        return [level, seatId ?? place, words].filter((word) => word !== undefined).join(" ");
+      });
+
+  test("looks at everything all the time and finds nothing while seats are sold", async () => {
+    const before = await looked("seats");
+    const sale = openSale(engine.url, seatsFrom(101, SEATS), 8);
+    await until(async () => (await looked("seats")) >= before + SEATS && (await looked("ledger")) > 0, {
+      ...WAIT,
+      what: "the house was looked at",
+    });
+    await sale.end();
+    for (const part of PARTS) expect([part, await drift(part)]).toEqual([part, 0]);
+    expect(told()).toEqual([]);
+  });
+
+  test("sees what other hands have done, names it, goes on selling, and sees that it is mended", async () => {
+    const { reservationId } = JSON.parse((await reserve(engine.url, 7)).body);
+    await facts.query("update seats set reservation_id = gen_random_uuid() where id = 7");
+    await client.set(`${prefix}:seat:8`, "nobody");
+    // Whoever can write to Redis can have a seat that is free refused.
+    const lie = { from: "a stranger", sequence: 1, seats: [[9, 1, "reserved", true]] };
+    await client.publish(`${prefix}:feed`, JSON.stringify(lie));
+    await standing({ seats: 1, locks: 1, memory: 1 });
+    expect(told().toSorted()).toEqual([
+      "40 7 drift: it belongs to another",
+      "40 9 drift: memory has version 1 (reserved), the database 0 (available)",
+      `40 Redis 1: ${prefix}:seat:8 drift: a seat's lock never ends`,
+    ]);
+    expect((await reserve(engine.url, 10)).status).toBe(201);
+
+    await facts.query("update seats set reservation_id = $1 where id = 7", [reservationId]);
+    await client.del(`${prefix}:seat:8`);
+    // What memory said comes true: the seat is sold by another engine.
+    await facts.query(SELL_SEAT_9);
+    await standing({ seats: 0, locks: 0, memory: 0 });
+    expect(told().slice(3)).toEqual(Array.from({ length: 3 }, () => "30 the drift is gone"));
+  });
+});

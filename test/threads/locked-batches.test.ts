@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Redis as Client } from "ioredis";
+import type { ReservationSettings, TakeResult } from "../../src/threads/messages.ts";
+import { ThreadPool } from "../../src/threads/thread-pool.ts";
+import { partOrSkip } from "../fixtures/parts.ts";
+import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { until } from "../fixtures/until.ts";
+import { contradictions, openSale, type Sale } from "../postgres/sale.ts";
+
+const found = await partOrSkip("redis", findRedis);
+
+const LOCK_TTL_MS = 2000;
+const DEADLINE_MS = 10_000;
+
+describe.skipIf(!found)("a batch beside Redis", () => {
+  let sale: Sale;
+  let redis: Redis;
+  let client: Client;
+  let threads: ThreadPool;
+  let degraded: boolean | undefined;
+
+  beforeAll(async () => {
+    [sale, redis] = await Promise.all([openSale(), startRedis()]);
+    client = new Client(redis.url);
+    const settings: ReservationSettings = {
+      databaseUrl: sale.url,
+      redisUrls: [redis.url],
+      keyPrefix: "test",
+      presence: 1,
+      connectionLimit: 2,
+      statementTimeoutMs: 1000,
+      lockTtlMs: LOCK_TTL_MS,
+      connectTimeoutMs: 2000,
+      redisTimeoutMs: 100,
+      logLevel: "silent",
+    };
+    threads = new ThreadPool({
+      name: "reservation",
+      threadCount: 1,
+      tasksPerThread: 2,
+      settings,
+      onSample: (_thread, { locks }) => {
+        degraded = locks && locks.state !== "up";
+      },
+      onRestart: () => undefined,
+    });
+    await untilDegraded(false);
+  });
+  afterAll(async () => {
+    await threads.close();
+    client.disconnect();
+    await redis.stop();
+    await sale.close();
+  });
+
+  const untilDegraded = (wanted: boolean) =>
+    until(() => degraded === wanted, {
+      deadlineMs: DEADLINE_MS,
+      what: `the thread's locks: degraded ${wanted}`,
+    });
+
+  const lockOf = (seatId: number) => `test:seat:${seatId}`;
+
+  async function decide(seatIds: number[], orders = seatIds.map((): string => Bun.randomUUIDv7())) {
+    const answer = await threads.run<TakeResult>(
+      {
+        kind: "take",
+        seatIds,
+        versions: seatIds.map(() => 0),
+        reservationIds: orders,
+        holds: seatIds.map(() => false),
+        guards: [],
+      },
+      DEADLINE_MS,
+    );
+    if (answer === "doubtful") throw new Error("the batch is in doubt");
+    return { ...answer, verdicts: answer.seats.map(({ verdict }) => verdict) };
+  }
+
+  test("is guarded, and leaves no lock behind", async () => {
+    const seatIds = await sale.addSeats(3);
+    const { verdicts, guarded } = await decide(seatIds);
+    expect([...verdicts, guarded]).toEqual(["won", "won", "won", true]);
+    await until(async () => (await client.keys("test:*")).length === 0, {
+      deadlineMs: LOCK_TTL_MS / 2,
+      what: "the locks are given back, long before they expire",
+    });
+  });
+
+  test("spares the database the seats that a living rival is deciding on, and wins the rest", async () => {
+    const [contended = 0, free = 0] = await sale.addSeats(2);
+    await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
+    const { verdicts, guarded, conflictCount } = await decide([contended, free]);
+    expect([verdicts, guarded, conflictCount]).toEqual([["contended", "won"], true, 1]);
+    expect((await sale.seat(contended)).version).toBe(0);
+    await client.del(lockOf(contended));
+  });
+
+  test("takes no seat of a basket that has a contended one, and says which of them that is", async () => {
+    const [contended = 0, neighbour = 0, other = 0] = await sale.addSeats(3);
+    await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
+    const [basket, single] = [Bun.randomUUIDv7(), Bun.randomUUIDv7()];
+    const { verdicts } = await decide([neighbour, contended, other], [basket, basket, single]);
+    expect(verdicts).toEqual(["free", "contended", "won"]);
+    expect((await sale.seat(neighbour)).version).toBe(0);
+    await client.del(lockOf(contended));
+  });
+
+  test("lets the database decide on a seat whose lock was left by the dead", async () => {
+    const seatId = await sale.addSeat();
+    await client.set(lockOf(seatId), "dead");
+    const { verdicts, guarded, ghostCount } = await decide([seatId]);
+    expect([verdicts, guarded, ghostCount]).toEqual([["won"], false, 1]);
+    await client.del(lockOf(seatId));
+  });
+
+  test("is decided all the same while Redis hangs, and guarded again afterwards", async () => {
+    const [during = 0, after = 0] = await sale.addSeats(2);
+    redis.pause();
+    const { verdicts, guarded } = await decide([during]).finally(() => redis.resume());
+    expect([verdicts, guarded]).toEqual([["won"], false]);
+    await until(async () => (await decide([await sale.addSeat()])).guarded, {
+      deadlineMs: DEADLINE_MS,
+      what: "batches are guarded again",
+    });
+    expect((await decide([after])).verdicts).toEqual(["won"]);
+  });
+
+  test("has left the ledger and the seats in agreement", async () => {
+    expect(await contradictions(sale)).toEqual([]);
+  });
+});
