@@ -3,8 +3,8 @@ import { FLAW } from "./seat-wish.ts";
 import type { SectionSearch } from "./section-search.ts";
 
 /**
- * Offers all blocks of seats side by side that can be better than the best, from the focal point's row
- * outwards, and ends when no row that is left can have one.
+ * Offers every block of adjacent seats that can beat the best so far. Starts at the row of the focal point,
+ * moves outwards, and stops when no remaining row can have a better block.
  */
 export function findAdjacent(search: SectionSearch, best: SeatGroup): void {
   for (const row of search.rows) {
@@ -17,8 +17,8 @@ export function findAdjacent(search: SectionSearch, best: SeatGroup): void {
 }
 
 /**
- * Looks first at the seat where a block would end, and where that is taken goes on behind it: where nearly
- * all is sold, that is one look for as many seats as the block has.
+ * Offers every block of one row. Checks the last seat of a block first and, if it is taken, continues behind
+ * it. In a nearly sold-out row this is one look per block length.
  */
 function searchRow(search: SectionSearch, row: number, best: SeatGroup): void {
   const { quantity, seating } = search;
@@ -38,10 +38,10 @@ function searchRow(search: SectionSearch, row: number, best: SeatGroup): void {
   }
 }
 
-/** Offers each block of a run of open seats. */
 function weighRun(search: SectionSearch, row: number, start: number, end: number, best: SeatGroup): void {
   const { quantity, firstSeatId } = search;
-  // Free seats beyond the run that may not be had, an accessible one perhaps, keep its last seat company.
+  // Free seats beyond the run count here although the buyer may not have them (accessible ones, for example):
+  // the last seat of the run is then no orphan.
   const freeBefore = search.freeBeyond(start, -1, row);
   const freeAfter = search.freeBeyond(end - 1, 1, row);
   let flaws = search.flawsOf(start, quantity - 1);

@@ -10,49 +10,50 @@ import { findSplit } from "./split-seats.ts";
 export interface SeatSearch {
   /** 1 to 20. */
   quantity: number;
-  /** Sections of general admission are passed over: `nextFree` gives places there. */
+  /** General admission sections are skipped; use `nextFree` for them. */
   sections: readonly SearchedSection[];
-  /** Indices of the price tiers that will do; undefined: all. */
+  /** Indices of the acceptable price tiers; undefined means all. */
   priceTiers?: ReadonlySet<number>;
-  /** Accessible seats: `only` those; `any` seat; `avoid` them, left for those who need them while others are there. */
+  /** `only` these; `any` seat; `avoid`: accessible seats only when no other group is found. */
   accessible: "only" | "any" | "avoid";
-  /** `required`: side by side or none; `preferred`: as near to that as can be. */
+  /** `required`: adjacent seats or none; `preferred`: as close to adjacent as possible. */
   adjacency: "required" | "preferred";
-  /** Where everybody wants to sit; undefined: the middle of the first row of each section. */
+  /** The point that the best seats are nearest to; undefined means the middle of each section's first row. */
   focal: { x: number; y: number } | undefined;
   isFree: (seatId: number) => boolean;
-  /** When it is spent, the search ends with the best group found so far. */
+  /** The search returns the best group found so far when the budget is spent. */
   budget?: SearchBudget;
 }
 
 /**
- * The best free seats for a group, of those that are known to be free. It only proposes: the database decides.
+ * Finds the best free seats for a group. It only proposes seats; the database decides.
  *
- * A step is taken when the one before finds nothing in any of the sections:
- * 1. side by side in one row, leaving no orphan (a free seat alone between taken ones or a row's end);
- * 2. side by side in one row, leaving as few orphans as can be;
- * 3. a run of seats that is too short, all of it, so that as many as can be sit side by side there, and the
- *    rest side by side in the row before or behind, at most one seat aside; leaving few orphans, and in a
- *    group of 4 or more nobody alone, where that can be had;
- * 4. the nearest seats of one section, the section where they are best;
+ * A step runs only when the step before it found nothing in any section:
+ * 1. adjacent seats in one row that leave no orphan (a single free seat between taken seats or at a row's
+ *    end);
+ * 2. adjacent seats in one row that leave as few orphans as possible;
+ * 3. all of a run that is too short for the group, plus the rest of the group side by side in a neighbouring row,
+ *    at most one seat aside. Few orphans are better, and in a group of 4 or more nobody sits alone if
+ *    possible;
+ * 4. the nearest seats of one section, in the section where they are best;
  * 5. the nearest seats of all sections.
  *
- * Within a step the group with the fewest seats of restricted view is best, however far it is, and among those
- * the nearest: the one whose seats' squared distances from the focal point have the least sum. Squares, since
- * for a block that is the order of the distance of its middle, known without looking at each seat, and a split
- * group is not stretched: one seat far out weighs more than several a little off. Of equals, the one in the row
- * nearer to the focal point and then with the lower ids.
+ * Within a step, the group with the fewest restricted-view seats wins, however far away it is. Among those,
+ * the group with the smallest sum of squared distances to the focal point wins. Squares have two advantages:
+ * the middle of a block gives its rank without a look at each seat, and one distant seat costs more than
+ * several slightly distant ones, which keeps split groups together. Ties go to the row nearer to the focal
+ * point, then to the lower seat ids.
  *
- * With accessible seats to `avoid`, all steps are tried without them; only when none of these finds anything,
- * once more with them, and the groups with the fewest of them are best within a step.
+ * With `avoid`, all steps run without accessible seats first. If they find nothing, they run again with them,
+ * and within a step the groups with the fewest accessible seats win.
  *
- * Cost: sections without a seat of the wanted kind cost nothing, and rows that cannot be better are left out. So while
- * blocks are free, a few hundred looks are enough. Without a free block it takes a little over one look at each seat, and
- * twice that when only accessible seats are left.
- * Blocks of 4 in 20,000 seats: 3 to 7 µs with half of them taken, 70 to 130 µs with 1% left or none
- * (`bun run bench:micro`), most of it the looks: `isFree` must be quick.
+ * Cost: sections without a matching seat cost nothing, and rows that cannot win are skipped. A search takes a
+ * few hundred looks while blocks are free, a little over one look per seat when none is, and twice that when
+ * only accessible seats are left. Blocks of 4 in 20,000 seats take 3 to 7 µs with half of the seats taken,
+ * and 70 to 130 µs with 1% or none left (`bun run bench:micro`). Most of that is the looks, so `isFree` must
+ * be fast.
  *
- * @returns seat ids, ascending; undefined when there are none
+ * @returns seat ids in ascending order, or undefined if no group was found
  */
 export function findBestSeats(search: SeatSearch): number[] | undefined {
   const { accessible } = search;
@@ -67,7 +68,7 @@ export function findBestSeats(search: SeatSearch): number[] | undefined {
   }
 }
 
-/** Spares a sold-out section the second search. */
+/** Saves a sold-out section the second search. */
 const isAccessibleFree = ({ sections, isFree, budget }: SeatSearch) =>
   sections.some(
     ({ seating, firstSeatId }) =>
@@ -75,7 +76,10 @@ const isAccessibleFree = ({ sections, isFree, budget }: SeatSearch) =>
       seating.accessibleSeats.some((index) => isFree(firstSeatId + index)),
   );
 
-/** Accessible seats are few: looking at them first avoids a search of the whole house for seats that it does not have. */
+/**
+ * Returns whether enough accessible seats are free. They are few, so this is cheap and may save a search of
+ * the whole house.
+ */
 function isEnoughAccessible({ sections, quantity, isFree, budget }: SeatSearch, flaws: Int32Array): boolean {
   let count = 0;
   for (const { seating, firstSeatId } of sections) {
@@ -88,7 +92,7 @@ function isEnoughAccessible({ sections, quantity, isFree, budget }: SeatSearch, 
   return false;
 }
 
-/** Those of the sections that have a seat of the wanted kind, free or not. */
+/** Returns the sections that have a seat of the wanted kind, free or not. */
 export function sectionsThatMaySuit<Section extends SearchedSection>(
   sections: readonly Section[],
   { priceTiers, accessible }: Pick<SeatSearch, "priceTiers" | "accessible">,

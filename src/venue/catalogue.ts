@@ -1,6 +1,6 @@
 import { type PriceTier, Seating, type SectionLayout } from "./layout.ts";
 
-/** An event as the database has it. Times in milliseconds since 1970. */
+/** An event as stored in the database. Times are in milliseconds since 1970. */
 export interface EventFacts {
   id: number;
   name: string;
@@ -8,7 +8,7 @@ export interface EventFacts {
   currency: string;
   cancellable: boolean;
   status: "open" | "closed";
-  /** Whether its holds cannot be extended, or confirmed, while it is closed. */
+  /** Whether holds cannot be extended or confirmed while the event is closed. */
   stopsExtensions?: boolean;
   stopsConfirmations?: boolean;
   onSaleAtMs: number | null;
@@ -33,12 +33,12 @@ export interface SectionFacts {
   layout: SectionLayout;
 }
 
-/** An event that is to be made, with its sections in the order of their seats. */
+/** A new event, with its sections in the order of their seats. */
 export interface EventDraft extends Omit<EventFacts, "id" | "createdAtMs" | "revision"> {
   sections: { name: string; layout: SectionLayout }[];
 }
 
-/** A section with its seating laid out. Seat `firstSeatId + index` is at `index` of the seating. */
+/** A section with its seating computed. Seat `firstSeatId + index` is at `index` of the seating. */
 export interface Section extends SectionFacts {
   seating: Seating;
 }
@@ -49,8 +49,8 @@ export interface CatalogueEvent extends EventFacts {
 }
 
 /**
- * What this process knows of events and sections; read anew when the database's revision has moved on. A
- * seat may be unknown here (made a moment ago by another process, or without a layout).
+ * The events and sections that this process knows, reloaded when the database's revision has advanced. A seat
+ * may be missing here: another process has just created it, or it has no layout.
  */
 export class Catalogue {
   private byId = new Map<number, CatalogueEvent>();
@@ -58,7 +58,7 @@ export class Catalogue {
   private sections: Section[] = [];
   private newest = -1;
 
-  /** The newest revision that was taken in. */
+  /** The newest revision loaded so far. */
   get revision(): number {
     return this.newest;
   }
@@ -71,7 +71,10 @@ export class Catalogue {
     return this.byId.get(id);
   }
 
-  /** Takes in everything the database has; sections that are known keep their seating, since it never changes. */
+  /**
+   * Replaces the contents with all events and sections of the database. Known sections keep their seating,
+   * which never changes.
+   */
   replace(events: EventFacts[], sections: SectionFacts[]): void {
     const known = new Map(this.sections.map((section) => [section.id, section]));
     this.sections = sections
@@ -84,7 +87,7 @@ export class Catalogue {
     this.newest = Math.max(-1, ...events.map((event) => event.revision));
   }
 
-  /** The section that a seat lies in. */
+  /** Returns the section that contains a seat. */
   sectionOf(seatId: number): Section | undefined {
     let low = 0;
     let high = this.sections.length - 1;

@@ -1,19 +1,22 @@
 import { NearestSeats } from "./nearest-seats.ts";
 import type { SectionSearch } from "./section-search.ts";
 
-/** The cost of comparing one seat with the nearest so far, in looks at a seat. */
+/** The cost of comparing one seat with the nearest seats so far, in looks at a seat. */
 const NEAREST_STEPS = 4;
 
-/** Where runs are written, by one search after another: nothing is allocated for a seat. As long as the longest section. */
+/**
+ * Buffers for the runs, shared by all searches so that nothing is allocated per seat. They grow to the
+ * longest section.
+ */
 let starts = new Uint32Array(0);
 let ends = new Uint32Array(0);
 
 /**
- * The runs of open seats side by side in a section, by number, row after row. A thread makes one search at a
- * time: those of the next section replace those of the one before.
+ * The runs of adjacent open seats in a section, numbered row after row. A thread makes one search at a time,
+ * so each new instance overwrites the runs of the one before.
  */
 export class FreeRuns {
-  /** The number of each row's first run, and the count of all behind the last. */
+  /** The number of each row's first run, followed by the total count. */
   private readonly rowFirst: Uint32Array;
   private readonly longest: Uint32Array;
 
@@ -36,17 +39,17 @@ export class FreeRuns {
     return this.rowFirst[row] ?? 0;
   }
 
-  /** Length of the longest run of a row. */
+  /** Returns the length of the longest run in a row. */
   longestOf(row: number): number {
     return this.longest[row] ?? 0;
   }
 
-  /** Index of the first seat of a run. */
+  /** Returns the index of the first seat of a run. */
   startOf(run: number): number {
     return starts[run] ?? 0;
   }
 
-  /** Index behind the last seat of a run. */
+  /** Returns the index after the last seat of a run. */
   endOf(run: number): number {
     return ends[run] ?? 0;
   }
@@ -55,7 +58,7 @@ export class FreeRuns {
     return this.endOf(run) - this.startOf(run);
   }
 
-  /** The best of all these seats, one by one. */
+  /** Finds the best single seats of the section, adjacent or not. */
   findNearest(): NearestSeats {
     const { search } = this;
     const nearest = new NearestSeats(search.quantity);
@@ -69,7 +72,7 @@ export class FreeRuns {
     return nearest;
   }
 
-  /** How many open seats the row has. */
+  /** Counts the open seats of a row. */
   private openIn(row: number): number {
     let count = 0;
     for (let run = this.firstOf(row); run < this.firstOf(row + 1); run++) count += this.lengthOf(run);

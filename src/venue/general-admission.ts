@@ -1,21 +1,22 @@
 import type { SearchBudget } from "./search-budget.ts";
 
-/** A section of general admission: its seat ids follow each other. */
+/** A general admission section. Its seat ids are consecutive. */
 export interface GeneralSection {
   firstSeatId: number;
   seatCount: number;
 }
 
-/** How many places are looked at between two checks of the budget. */
+/** Places looked at between two checks of the budget. */
 const STRIDE_PLACES = 1024;
 
 /**
- * The next free places of a section after a cursor, wrapping round, so that buyers who come at the same
- * moment are given different ones instead of fighting for the first.
+ * Finds the next free places of a section after a cursor, wrapping around. Simultaneous buyers are given
+ * different places this way, instead of competing for the first.
  *
- * @param from position in the section, from 0, to look at first; the next search goes on behind the last place given
- * @param budget when it is spent, the search ends without a result
- * @returns seat ids in the order found, or undefined when fewer than `quantity` are known to be free
+ * @param from position in the section, from 0, to look at first; the next search continues after the last
+ * place given
+ * @param budget the search ends without a result when the budget is spent
+ * @returns seat ids in the order found, or undefined if fewer than `quantity` are known to be free
  */
 export function nextFree(
   section: GeneralSection,

@@ -4,13 +4,13 @@ export interface PriceTier {
   amountMinor: number;
 }
 
-/** A row of an assigned section, from the stage backwards; its seats stand side by side. */
+/** A row of an assigned section, counted from the stage backwards. Its seats are adjacent. */
 export interface RowLayout {
   label: string;
   seatCount: number;
 }
 
-/** What differs from the section's own: rows and seats are positions counted from 0, both ends included. */
+/** An area whose seats differ from the section's. Rows and seats are positions from 0; both ends are included. */
 export interface AreaLayout {
   fromRow: number;
   toRow: number;
@@ -25,12 +25,12 @@ export interface AreaLayout {
 export interface AssignedLayout {
   kind: "assigned";
   rows: RowLayout[];
-  /** `perRow`: numbers begin anew in each row; else they run on through the section. */
+  /** `perRow`: numbers restart in each row; otherwise they continue through the section. */
   numbering: { perRow: boolean; start: number; step: number; prefix: string };
   /** Index into the event's price tiers. */
   priceTier: number;
   areas: AreaLayout[];
-  /** Where the middle of the first row stands, and how far apart seats and rows are. */
+  /** The position of the middle of the first row, and the distances between seats and rows. */
   x: number;
   y: number;
   seatSpacing: number;
@@ -44,10 +44,10 @@ interface GeneralLayout {
   priceTier: number;
 }
 
-/** A section's seats, described compactly; the seats' rows in the database are made from it and never change. */
+/** A compact description of a section's seats. The seat rows in the database are created from it and never change. */
 export type SectionLayout = AssignedLayout | GeneralLayout;
 
-/** One seat as the layout describes it. */
+/** One seat as described by the layout. */
 export interface SeatPlace {
   rowLabel: string | null;
   seatNumber: string | null;
@@ -62,23 +62,23 @@ export interface SeatPlace {
 export const TIER_MASK = 0b111111;
 export const ACCESSIBLE_BIT = 0b1000000;
 export const RESTRICTED_VIEW_BIT = 0b10000000;
-/** So that a seat's tier and flags fit into one byte. */
+/** Limits the tiers so that a seat's tier and flags fit into one byte. */
 export const PRICE_TIER_LIMIT = TIER_MASK + 1;
-/** How many different seats there can be, by tier and flags. */
+/** The number of different combinations of tier and flags. */
 export const TRAITS_LIMIT = 256;
 
 /**
- * A layout to ask questions of. Seats are known by their index from 0, row by row; a byte a seat and four a
- * row in memory.
+ * A layout prepared for queries. Seats are addressed by their index from 0, row by row. It uses one byte per
+ * seat and four per row.
  */
 export class Seating {
   readonly seatCount: number;
-  /** Index of the first seat of each row, and the seat count behind the last; one row in general admission. */
+  /** Index of the first seat of each row, followed by the seat count. General admission has one row. */
   readonly rowStarts: Uint32Array;
-  /** Indices of the accessible seats; four bytes for each. */
+  /** Indices of the accessible seats; four bytes each. */
   readonly accessibleSeats: Uint32Array;
   private readonly traits: Uint8Array;
-  /** The different traits of its seats. */
+  /** The distinct traits of its seats. */
   private readonly kinds: readonly number[];
 
   constructor(readonly layout: SectionLayout) {
@@ -120,7 +120,7 @@ export class Seating {
     return (this.traitsOf(index) & RESTRICTED_VIEW_BIT) !== 0;
   }
 
-  /** Everything of one seat. */
+  /** Returns everything that the layout says about one seat. */
   placeOf(index: number): SeatPlace {
     const { layout } = this;
     const traits = {
@@ -141,7 +141,7 @@ export class Seating {
     };
   }
 
-  /** Rows are centred on the section's `x`. */
+  /** Returns the x coordinate of a seat. Rows are centred on the section's `x`. */
   xOf(index: number, row: number): number {
     if (this.layout.kind === "general") return 0;
     const start = this.startOf(row);
@@ -153,7 +153,7 @@ export class Seating {
     return this.layout.kind === "general" ? 0 : this.layout.y + row * this.layout.rowSpacing;
   }
 
-  /** Index of the seat of a row that stands nearest to `x`. */
+  /** Returns the index of the seat of a row that is nearest to `x`. */
   nearestTo(x: number, row: number): number {
     const start = this.startOf(row);
     const last = this.startOf(row + 1) - 1;
@@ -162,17 +162,17 @@ export class Seating {
     return Math.min(Math.max(start + place, start), last);
   }
 
-  /** Index of the first seat of a row; behind the last row, the seat count. */
+  /** Returns the index of a row's first seat; after the last row, the seat count. */
   startOf(row: number): number {
     return this.rowStarts[row] ?? 0;
   }
 
-  /** Tier and flags in one byte, so that a search judges each kind of seat once. */
+  /** Returns tier and flags in one byte, so that a search judges each kind of seat once. */
   traitsOf(index: number): number {
     return this.traits[index] ?? 0;
   }
 
-  /** Whether some seat has such traits. */
+  /** Returns whether any seat has matching traits. */
   hasAnyOf(isWanted: (traits: number) => boolean): boolean {
     return this.kinds.some(isWanted);
   }

@@ -1,6 +1,6 @@
 const decimalsByCurrency = new Map<string, number>();
 
-/** How many decimals a currency has (ISO 4217): 2 for EUR, 0 for JPY, 3 for KWD. */
+/** Returns the number of decimals of a currency (ISO 4217): 2 for EUR, 0 for JPY, 3 for KWD. */
 function decimalsOf(currency: string): number {
   let decimals = decimalsByCurrency.get(currency);
   if (decimals === undefined) {
@@ -11,7 +11,7 @@ function decimalsOf(currency: string): number {
   return decimals;
 }
 
-/** An amount as it stands on the wire, in units of the currency: 15000 in EUR is "150.00", in JPY "15000". */
+/** Formats an amount for the wire, in units of the currency: 15000 in EUR is "150.00", in JPY "15000". */
 export function formatAmount(amountMinor: number, currency: string): string {
   const decimals = decimalsOf(currency);
   if (decimals === 0) return String(amountMinor);
@@ -19,7 +19,7 @@ export function formatAmount(amountMinor: number, currency: string): string {
   return `${amountMinor < 0 ? "-" : ""}${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`;
 }
 
-/** Whether this is the ISO 4217 code of a currency in use. */
+/** Returns whether this is the ISO 4217 code of a currency in use. */
 export function isCurrency(code: string): boolean {
   return KNOWN.has(code);
 }

@@ -1,22 +1,22 @@
 import { NearestSeats } from "./nearest-seats.ts";
 import type { SearchedSection } from "./seat-wish.ts";
 
-/** How far "near" goes to either side: so at most 451 seats are looked at for each that was asked for. */
+/** How far a near seat may be on either side. This limits the search to 451 looks per requested seat. */
 const NEAR_ROWS = 5;
 const NEAR_SEATS = 20;
 
 export interface AlternativeSearch {
-  /** The seats that were asked for, all of them; none of them is offered. */
+  /** All requested seats; none of them is offered. */
   asked: readonly number[];
-  /** Where they lie; seats that lie in none of these sections are passed over. */
+  /** The sections that contain them; seats outside these sections are skipped. */
   sections: readonly SearchedSection[];
   limit: number;
   isFree(seatId: number): boolean;
 }
 
 /**
- * Up to `limit` free seats near the ones that were asked for, to name in a refusal: the nearest to any of
- * them first. An accessible seat is offered only in place of another, so that nobody takes one by accident.
+ * Finds up to `limit` free seats near the requested ones, nearest first, to name in a refusal. Accessible
+ * seats are offered only in place of another accessible seat, so that nobody takes one by accident.
  */
 export function nearAlternatives(search: AlternativeSearch): number[] {
   const nearest = new NearestSeats(search.limit);
@@ -42,7 +42,7 @@ function lookAround(
   const lastRow = Math.min(ownRow + NEAR_ROWS, seating.rowCount - 1);
   for (let row = Math.max(ownRow - NEAR_ROWS, 0); row <= lastRow; row++) {
     const away = (seating.yOf(row) - seating.yOf(ownRow)) ** 2;
-    // In general admission all places are equally near: the ones that follow in number will do.
+    // In general admission all places are equally near, so the ones next in number will do.
     const middle = row === ownRow ? asked : seating.nearestTo(x, row);
     const last = Math.min(middle + NEAR_SEATS, seating.startOf(row + 1) - 1);
     for (let index = Math.max(middle - NEAR_SEATS, seating.startOf(row)); index <= last; index++) {

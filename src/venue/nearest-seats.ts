@@ -1,4 +1,4 @@
-/** The best few seats of many that are offered one after another: fewest flaws first, then nearest. */
+/** Keeps the best few of the seats offered to it: fewest flaws first, then nearest. */
 export class NearestSeats {
   private readonly kept: number[] = [];
   private readonly flaws: number[] = [];
@@ -10,12 +10,15 @@ export class NearestSeats {
     return this.kept.length === this.limit;
   }
 
-  /** Whether nothing farther than this can come in. */
+  /** Returns whether no seat at this distance or farther can get in. */
   outdoes(distance: number): boolean {
     return this.isFull && this.flaws.at(-1) === 0 && distance >= (this.distances.at(-1) ?? 0);
   }
 
-  /** Of seats that are equally good, the one that came first stays; a seat that comes again counts at its best. */
+  /**
+   * Adds a seat if it is good enough. Among equals, the earlier one stays; a seat offered twice counts at its
+   * best.
+   */
   offer(seatId: number, flaws: number, distance: number): void {
     if (this.isFull && !this.comesBefore(flaws, distance, this.limit - 1)) return;
     const known = this.kept.indexOf(seatId);
@@ -40,12 +43,12 @@ export class NearestSeats {
     return difference < 0 || (difference === 0 && sum(this.distances) < sum(others.distances));
   }
 
-  /** Best first. */
+  /** Returns the seats, best first. */
   toArray(): number[] {
     return [...this.kept];
   }
 
-  /** Ascending. */
+  /** Returns the seat ids in ascending order. */
   seatIds(): number[] {
     return this.kept.toSorted((a, b) => a - b);
   }

@@ -1,13 +1,16 @@
 /**
- * How many seats the searches of one request may look at, in all wishes and attempts together: 10 to 15 ms of the main
- * thread (see docs/operations/request-costs.md), for which all other requests have to wait.
+ * Looks at seats that one request's searches may make, over all wishes and attempts. They take 10 to 15 ms of
+ * the main thread, and all other requests wait meanwhile (docs/operations/request-costs.md).
  */
 const SEARCH_LIMIT_STEPS = 500_000;
 
-/** How many looks at seats are one unit of a rate limit, which is a millisecond. */
+/** Looks at seats per unit of a rate limit; one unit is about a millisecond. */
 export const SEARCH_STEPS_PER_UNIT = 50_000;
 
-/** Counts what one request's searches look at, and decides whether they may go on. A step is one look at one seat. */
+/**
+ * Counts the looks at seats of one request's searches and decides whether they may continue. A step is one
+ * look at one seat.
+ */
 export class SearchBudget {
   private steps = 0;
 
@@ -21,7 +24,7 @@ export class SearchBudget {
     return this.steps >= this.limitSteps;
   }
 
-  /** Counts steps that are about to be taken; false if the budget was spent before. */
+  /** Counts steps that are about to be taken; returns false if the budget was already spent. */
   take(steps: number): boolean {
     if (this.isSpent) return false;
     this.steps += steps;

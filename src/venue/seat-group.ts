@@ -1,8 +1,8 @@
-/** Seats that a search would take together: side by side, or in two such parts. */
+/** The best group of seats offered so far: adjacent seats, or two parts of adjacent seats. */
 export class SeatGroup {
-  /** What speaks against it, counted before the distance. */
+  /** The sum of its flaws (see `FLAW`), compared before the distance. */
   flaws = Number.POSITIVE_INFINITY;
-  /** The sum over its seats of the squared distance from the focal point. */
+  /** The sum of the squared distances of its seats from the focal point. */
   distance = Number.POSITIVE_INFINITY;
   private first = 0;
   private count = 0;
@@ -13,12 +13,12 @@ export class SeatGroup {
     return this.count > 0;
   }
 
-  /** Whether nothing farther than this can be better. */
+  /** Returns whether no group at this distance or farther can be better. */
   outdoes(distance: number): boolean {
     return this.flaws === 0 && distance >= this.distance;
   }
 
-  /** Becomes these seats, given by the first id and the count of each part, if they are better. */
+  /** Becomes these seats if they are better. Each part is given by its first id and its count. */
   offer(flaws: number, distance: number, first: number, count: number, otherFirst = 0, otherCount = 0): void {
     if (flaws > this.flaws || (flaws === this.flaws && distance >= this.distance)) return;
     this.flaws = flaws;
@@ -29,7 +29,7 @@ export class SeatGroup {
     this.otherCount = otherCount;
   }
 
-  /** Ascending; undefined when nothing was found. */
+  /** Returns the seat ids in ascending order, or undefined if nothing was found. */
   seatIds(): number[] | undefined {
     if (!this.isFound) return undefined;
     const seatIds = Array.from({ length: this.count }, (_, place) => this.first + place);

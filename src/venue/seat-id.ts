@@ -8,10 +8,10 @@ const DIGIT_LIMIT = 16;
 const ZERO = 48;
 const NINE = 57;
 
-/** What to tell whoever sent something else. */
+/** The error text for an invalid seat id. */
 export const INVALID_SEAT_ID = `seatId must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in decimal digits.`;
 
-/** Reads a seat id as clients write it: plain decimal digits without sign, space or leading zero. */
+/** Parses a seat id as clients write it: plain decimal digits without sign, space or leading zero. */
 export function parseSeatId(text: string): SeatId | undefined {
   if (text.length === 0 || text.length > DIGIT_LIMIT || text.charCodeAt(0) === ZERO) return undefined;
   for (let position = 0; position < text.length; position++) {

@@ -1,56 +1,59 @@
-/** 4 bytes a seat: 2 bits status, 1 bit final, the rest version. */
+/** Layout of a seat's 4 bytes: 2 bits status, 1 bit final, the rest version. */
 const STATUS_MASK = 0b11;
 const FINAL_BIT = 0b100;
 const VERSION_SHIFT = 3;
-/** Seats that have changed more often than fits are not remembered. */
+/** Seats with higher versions are not remembered, because the version no longer fits. */
 export const VERSION_LIMIT = 2 ** 28;
 
-/** Seats of a page have neighbouring ids; a page is 16 KiB. */
+/** A page holds 4,096 seats with neighbouring ids in 16 KiB. */
 const PAGE_BITS = 12;
 const PAGE_SEATS = 1 << PAGE_BITS;
 
-/** 16.8 million seats in 64 MiB; seats beyond are not remembered, only a little slower. */
+/** Limits the memory to 16.8 million seats in 64 MiB. Further seats are not remembered and sell a little slower. */
 const PAGE_LIMIT = 4096;
 
 export type SeatStatus = "available" | "held" | "reserved";
 
-/** 0 is an unknown seat. */
+/** 0 means unknown. */
 const CODES: Record<SeatStatus, number> = { available: 1, held: 2, reserved: 3 };
 const STATUSES: (SeatStatus | undefined)[] = [undefined, "available", "held", "reserved"];
 const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 
 /**
- * What this process knows of seats: never more than a cache. Only `isGone` answers by itself, since a
- * seat that is reserved for good never becomes free again; a version is a hint that the database checks.
+ * What this process knows about seats. It is only a cache: `isGone` alone is a final answer, because a seat
+ * reserved for good never becomes free again. A version is a hint that the database checks.
  */
 export class SeatMemory {
   private readonly pages = new Map<number, Uint32Array>();
   private known = 0;
   private changed = 0;
-  /** How many seats of each page are free: a search passes over what is sold out. */
+  /** Free seats per page, so that a search skips sold-out pages. */
   private readonly freeInPage = new Map<number, number>();
-  /** How many seats of each page are remembered. */
+  /** Remembered seats per page. */
   private readonly knownInPage = new Map<number, number>();
   private lastNumber = -1;
   private lastPage: Uint32Array | undefined;
 
-  /** How many seats are remembered. */
+  /** The number of remembered seats. */
   get size(): number {
     return this.known;
   }
 
-  /** Counts what was learned anew: where it stands still, nothing that is remembered has changed. */
+  /** Counts changes of the memory. While it stands still, nothing that is remembered has changed. */
   get changes(): number {
     return this.changed;
   }
 
-  /** Takes in what the database said, unless something newer is known. */
+  /** Stores a seat's state as reported by the database, unless a newer version is known. */
   learn(seatId: number, version: number, status: SeatStatus, final: boolean): void {
     if (version >= VERSION_LIMIT) return;
     this.learnWord(seatId, (version << VERSION_SHIFT) | (final ? FINAL_BIT : 0) | CODES[status]);
   }
 
-  /** As `learn`, packed: the version times 8, plus 4 when final, plus 1 available, 2 held or 3 reserved. */
+  /**
+   * Same as `learn`, packed: the version times 8, plus 4 if final, plus 1 for available, 2 for held or 3 for
+   * reserved.
+   */
   learnWord(seatId: number, word: number): void {
     const number = Math.floor(seatId / PAGE_SEATS);
     let page = this.pages.get(number);
@@ -66,12 +69,12 @@ export class SeatMemory {
     this.replace(seatId, word);
   }
 
-  /** The database is asked again: for a seat of which something wrong is remembered. */
+  /** Forgets a seat whose remembered state is wrong, so that the database is asked again. */
   forget(seatId: number): void {
     this.replace(seatId, 0);
   }
 
-  /** @param word 0 is a seat that is not known. */
+  /** @param word 0 means unknown */
   private replace(seatId: number, word: number): void {
     const number = Math.floor(seatId / PAGE_SEATS);
     const page = this.pages.get(number);
@@ -90,7 +93,6 @@ export class SeatMemory {
     if (more !== 0) this.freeInPage.set(number, (this.freeInPage.get(number) ?? 0) + more);
   }
 
-  /** Forgets everything. */
   clear(): void {
     this.pages.clear();
     this.freeInPage.clear();
@@ -100,22 +102,25 @@ export class SeatMemory {
     this.changed++;
   }
 
-  /** Whether the seat is reserved and can never become free again. */
+  /** Returns whether the seat is reserved and can never become free again. */
   isGone(seatId: number): boolean {
     return (this.wordOf(seatId) & (STATUS_MASK | FINAL_BIT)) === RESERVED_FOR_GOOD;
   }
 
-  /** What the seat was when it was last heard of; undefined for a seat that is not known. */
+  /** Returns the last known status of a seat, or undefined if it is unknown. */
   statusOf(seatId: number): SeatStatus | undefined {
     return STATUSES[this.wordOf(seatId) & STATUS_MASK];
   }
 
-  /** Whether the seat was free when it was last heard of. */
+  /** Returns whether the last known status is available. */
   isAvailable(seatId: number): boolean {
     return (this.wordOf(seatId) & STATUS_MASK) === CODES.available;
   }
 
-  /** Whether any of these neighbours may be free; false is sure, and costs one look for 4,096 seats. */
+  /**
+   * Returns whether any of these consecutive seats may be free. False is certain, and costs one look per
+   * 4,096 seats.
+   */
   mayHaveAvailable(firstSeatId: number, seatCount: number): boolean {
     const last = Math.floor((firstSeatId + seatCount - 1) / PAGE_SEATS);
     for (let number = Math.floor(firstSeatId / PAGE_SEATS); number <= last; number++) {
@@ -124,7 +129,7 @@ export class SeatMemory {
     return false;
   }
 
-  /** Whether all of these seats, whose ids follow each other, are remembered. */
+  /** Returns whether all of these consecutive seats are remembered. */
   knowsAll(firstSeatId: number, seatCount: number): boolean {
     const end = firstSeatId + seatCount;
     for (let seatId = firstSeatId; seatId < end; ) {
@@ -137,16 +142,13 @@ export class SeatMemory {
     return true;
   }
 
-  /** The newest version known; -1, which no seat has, for a seat that is not. */
+  /** Returns the newest known version, or -1 (which no seat has) for an unknown seat. */
   versionOf(seatId: number): number {
     const word = this.wordOf(seatId);
     return word === 0 ? -1 : word >>> VERSION_SHIFT;
   }
 
-  /**
-   * Writes 2 bits a seat into zeroed bytes: 0 unknown, 1 available, 2 held, 3 reserved; of each byte the lowest
-   * bits first.
-   */
+  /** Writes 2 bits per seat into zeroed bytes, lowest bits first: 0 unknown, 1 available, 2 held, 3 reserved. */
   packStatuses(firstSeatId: number, seatCount: number, target: Uint8Array): void {
     for (let index = 0; index < seatCount; ) {
       const page = this.pages.get(Math.floor((firstSeatId + index) / PAGE_SEATS));
@@ -160,7 +162,10 @@ export class SeatMemory {
     }
   }
 
-  /** Searches ask for one neighbour after the other: the page of the last answer is mostly that of the next. */
+  /**
+   * Returns the packed word of a seat. Searches ask for neighbouring seats one after the other, so the last
+   * page is kept at hand.
+   */
   private wordOf(seatId: number): number {
     const number = Math.floor(seatId / PAGE_SEATS);
     if (number !== this.lastNumber) {

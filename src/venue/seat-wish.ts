@@ -7,25 +7,25 @@ export interface SearchedSection {
   seating: Seating;
 }
 
-/** What is looked for, the same in every section. */
+/** The seats a search looks for, the same in every section. */
 export interface SeatWish {
   quantity: number;
-  /** Flaws of a seat by its traits (see `Seating`), or `NOT_ALLOWED`. */
+  /** The flaws of a seat by its traits (see `Seating`), or `NOT_ALLOWED`. */
   flawsByTraits: Int32Array;
   isFree: (seatId: number) => boolean;
   budget: SearchBudget;
 }
 
-/** In place of flaws: a seat that is not to be had. */
+/** Marks a seat that the buyer may not have, in place of its flaws. */
 export const NOT_ALLOWED = -1;
 
 /**
- * What speaks against a seat or a group. One of the worse kind outweighs any number of the lesser, since a
- * group has at most 20 seats.
+ * Penalties of a seat or a group. One of a worse kind outweighs all lesser ones, since a group has at most 20
+ * seats.
  */
 export const FLAW = { alone: 1, restrictedView: 1 << 6, accessible: 1 << 12, orphan: 1 << 18 } as const;
 
-/** Flaws by traits; with `few`, accessible seats may be had, but the fewer the better. */
+/** Returns the flaws by traits. With `few`, accessible seats are allowed, but fewer are better. */
 export function flawsByTraits(
   priceTiers: ReadonlySet<number> | undefined,
   accessible: "only" | "any" | "none" | "few",

@@ -2,19 +2,19 @@ import type { Seating } from "./layout.ts";
 import type { SearchBudget } from "./search-budget.ts";
 import { FLAW, NOT_ALLOWED, type SearchedSection, type SeatWish } from "./seat-wish.ts";
 
-/** A section of numbered seats as one search sees it: which may be had, what speaks against them, how far they are. */
+/** A section of numbered seats as one search sees it: which seats are allowed, their flaws and their distances. */
 export class SectionSearch {
   readonly seating: Seating;
   readonly firstSeatId: number;
   readonly quantity: number;
   readonly seatSpacing: number;
-  /** From the one that the focal point is nearest to outwards. */
+  /** Row numbers, starting at the row nearest to the focal point and moving outwards. */
   readonly rows: Uint32Array;
   private readonly flawsByTraits: Int32Array;
   readonly isFree: (seatId: number) => boolean;
   readonly budget: SearchBudget;
   private readonly focal: { x: number; y: number };
-  /** Rows are centred on it. */
+  /** The x coordinate that the rows are centred on. */
   private readonly middleX: number;
 
   constructor(section: SearchedSection, wish: SeatWish, focal: { x: number; y: number } | undefined) {
@@ -36,7 +36,7 @@ export class SectionSearch {
     return this.seating.startOf(row + 1) - this.seating.startOf(row);
   }
 
-  /** Whether a seat is free and may be had. */
+  /** Returns whether a seat is free and allowed. */
   isOpen(index: number): boolean {
     return this.isFree(this.firstSeatId + index) && this.flawsAt(index) !== NOT_ALLOWED;
   }
@@ -45,21 +45,21 @@ export class SectionSearch {
     return this.flawsByTraits[this.seating.traitsOf(index)] ?? NOT_ALLOWED;
   }
 
-  /** Of seats side by side, orphans aside. */
+  /** Returns the flaws of adjacent seats, without orphans. */
   flawsOf(first: number, count: number): number {
     let flaws = 0;
     for (let index = first; index < first + count; index++) flaws += this.flawsAt(index);
     return flaws;
   }
 
-  /** Of the orphans that seats side by side leave to their left and right. */
+  /** Returns the flaws of the orphans that adjacent seats leave on their left and right. */
   orphanFlawsOf(row: number, first: number, count: number): number {
     const isLeft = this.freeBeyond(first, -1, row) === 1;
     const isRight = this.freeBeyond(first + count - 1, 1, row) === 1;
     return FLAW.orphan * (Number(isLeft) + Number(isRight));
   }
 
-  /** How many seats of the row follow one another free beyond this one, counted up to 2; not all of them may be had. */
+  /** Counts the consecutive free seats beyond this one in its row, up to 2, even if the buyer may not have them. */
   freeBeyond(index: number, step: 1 | -1, row: number): number {
     const start = this.seating.startOf(row);
     const end = this.seating.startOf(row + 1);
@@ -69,13 +69,16 @@ export class SectionSearch {
     return count;
   }
 
-  /** The sum of the squared distances from the focal point of seats side by side around `x`. */
+  /** Returns the sum of the squared distances of adjacent seats, centred on `x`, from the focal point. */
   distanceOf(row: number, x: number, count: number): number {
     const spread = (this.seatSpacing ** 2 * (count * count - 1)) / 12;
     return count * (this.depthOf(row) + (x - this.focal.x) ** 2 + spread);
   }
 
-  /** The least distance that a block can have in a row of the section, or in this one. */
+  /**
+   * Returns a lower bound for the distance of any block in this row. `isInRow` gives a tighter one: blocks
+   * end with the row.
+   */
   leastDistanceOf(row: number, isInRow: boolean): number {
     if (!isInRow) return this.distanceOf(row, this.focal.x, this.quantity);
     const seatCount = this.seating.startOf(row + 1) - this.seating.startOf(row);
@@ -88,7 +91,7 @@ export class SectionSearch {
     return this.seating.xOf(first, row) + ((count - 1) / 2) * this.seatSpacing;
   }
 
-  /** Squared, from the focal point. */
+  /** Returns the squared distance of a row from the focal point. */
   depthOf(row: number): number {
     return (this.seating.yOf(row) - this.focal.y) ** 2;
   }

@@ -3,13 +3,16 @@ import type { SeatGroup } from "./seat-group.ts";
 import { FLAW } from "./seat-wish.ts";
 import type { SectionSearch } from "./section-search.ts";
 
-/** How far aside the parts of a group may be; places go in halves, so this is one seat, whatever is rounded. */
+/**
+ * How many seats aside the parts of a group may be. Positions move in halves: this allows one seat despite
+ * rounding.
+ */
 const ASIDE_LIMIT_SEATS = 1.25;
 
-/** In a split group of so many, nobody need sit alone. */
+/** Split groups of at least this size avoid leaving anybody alone. */
 const COMPANY_SEATS = 4;
 
-/** Offers groups in two neighbouring rows, made of runs that are all too short for the group. */
+/** Offers groups in two neighbouring rows. All runs here are too short for the whole group. */
 export function findSplit(search: SectionSearch, runs: FreeRuns, best: SeatGroup): void {
   const { quantity, seating } = search;
   for (let row = 0; row + 1 < seating.rowCount; row++) {
@@ -30,7 +33,7 @@ export function findSplit(search: SectionSearch, runs: FreeRuns, best: SeatGroup
   }
 }
 
-/** Offers all of one run with the rest of the group wherever it fits into the other. */
+/** Offers all of one run, with the rest of the group at each position where it fits into the other run. */
 function weighSplit(
   search: SectionSearch,
   runs: FreeRuns,
@@ -43,7 +46,7 @@ function weighSplit(
   const first = runs.startOf(run);
   const count = runs.lengthOf(run);
   const rest = search.quantity - count;
-  // A search that is cut off does not weigh its last groups.
+  // A search that runs out of budget skips its last groups.
   if (!search.budget.take(count + rest * Math.max(1, runs.lengthOf(otherRun) - rest + 1))) return;
   const middle = search.middleOf(row, first, count);
   const distance = search.distanceOf(row, middle, count);
@@ -53,7 +56,7 @@ function weighSplit(
     search.flawsOf(first, count) + search.orphanFlawsOf(row, first, count) + (isLonely ? FLAW.alone : 0);
   for (let other = runs.startOf(otherRun); other + rest <= runs.endOf(otherRun); other++) {
     const otherMiddle = search.middleOf(otherRow, other, rest);
-    // From the last seat of one part to the first of the other; negative where they overlap.
+    // The gap between the last seat of one part and the first of the other; negative if they overlap.
     const asideSeats = Math.abs(otherMiddle - middle) / search.seatSpacing - (count + rest) / 2 + 1;
     if (asideSeats > ASIDE_LIMIT_SEATS) continue;
     const otherFlaws = search.flawsOf(other, rest) + search.orphanFlawsOf(otherRow, other, rest);
