@@ -1,3 +1,4 @@
+import { never } from "./runtime/assert.ts";
 import "./engine/preflight.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { KEYS_USAGE, keysCommand } from "./access/command.ts";
@@ -65,7 +66,7 @@ async function main(): Promise<void> {
       tellMisspelt();
       return start();
     default:
-      command satisfies never;
+      never(command, "command");
   }
 }
 

@@ -10,6 +10,7 @@ import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
 import { awaitStandbys, awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
+import { never } from "../src/runtime/assert.ts";
 import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
 import type {
   ChangeResult,
@@ -89,7 +90,7 @@ export default function run(
     case "rehearse":
       return onFresh(pool, rehearseSale).then(() => undefined, probeFaultOf);
     default:
-      throw new Error(`unknown task ${task satisfies never}`);
+      return never(task, "task of a reservation thread");
   }
 }
 

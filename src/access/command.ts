@@ -10,6 +10,7 @@ import { findRunningPostgres, openPostgres } from "../parts/parts.ts";
 import type { ActOrigin } from "../postgres/admin-log.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
 import { openPool } from "../postgres/connect.ts";
+import { never } from "../runtime/assert.ts";
 import { Lifecycle } from "../runtime/lifecycle.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
 import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
@@ -144,7 +145,7 @@ async function run(
       console.error(`API key ${command.id} is revoked; every engine knows within 2 s`);
       return;
     default:
-      throw new Error(`unknown command ${command satisfies never}`);
+      never(command, "command for keys");
   }
 }
 

@@ -1,5 +1,6 @@
 import { requestIdOf } from "../http/request-id.ts";
 import { BEARER } from "../http/request-rules.ts";
+import { never } from "../runtime/assert.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { idOfApiKey, mayAct, type Role } from "./api-key.ts";
 import type { ApiKeys, FoundKey } from "./api-keys.ts";
@@ -225,7 +226,7 @@ export class Guard {
       case "unavailable":
         return this.refusals.keysAway();
       default:
-        throw new Error(`unknown kind of key ${found satisfies never}`);
+        return never(found, "kind of key");
     }
   }
 

@@ -4,6 +4,7 @@ import { readOptions, unknownWord } from "../config/command-options.ts";
 import { type Config, ConfigError } from "../config/config.ts";
 import { openSession } from "../postgres/connect.ts";
 import { orderPartitions, readOrders, type SinkOrders, withdrawPartitions } from "../postgres/sink-orders.ts";
+import { never } from "../runtime/assert.ts";
 import { messageOf } from "../telemetry/log.ts";
 import { brokersFault, databaseFault, databaseUrlOf } from "./command-database.ts";
 
@@ -113,7 +114,7 @@ async function run(
       if (used === topic.partitionCount) return EXIT_CODES.done;
       return await confirm(session, topic, command);
     default:
-      throw new Error(`unknown command ${command satisfies never}`);
+      return never(command, "command for the topic");
   }
 }
 

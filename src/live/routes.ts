@@ -3,6 +3,7 @@ import type { Guard } from "../access/guard.ts";
 import { unknownField } from "../http/invalid-field.ts";
 import { observedWithQuery } from "../http/observed.ts";
 import { problem } from "../http/problem.ts";
+import { never } from "../runtime/assert.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { ChangeHub } from "./change-hub.ts";
 import { changesDetail } from "./openapi.ts";
@@ -91,7 +92,7 @@ export function liveRoutes({ hub, knowsEvent, guard, metrics }: LiveOptions) {
             case "unknown-position":
               return invalid();
             default:
-              return opened satisfies never;
+              return never(opened, "state of a stream");
           }
         } catch {
           return away();

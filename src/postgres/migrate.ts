@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { eq, sql } from "drizzle-orm";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
+import { never } from "../runtime/assert.ts";
 import type { EventDraft } from "../venue/catalogue.ts";
 import { ensureCallerIndex } from "./caller-index.ts";
 import { openUnpooled } from "./connect.ts";
@@ -102,7 +103,7 @@ async function migrateWhereBehind(database: NodePgDatabase): Promise<string | un
       await applyMigrations(database);
       return undefined;
     default:
-      throw new Error(`unknown state ${state satisfies never}`);
+      return never(state, "state of the migrations");
   }
 }
 

@@ -1,4 +1,5 @@
 import { problem } from "../http/problem.ts";
+import { never } from "../runtime/assert.ts";
 import type { ClosedReason, Outcome } from "./outcome.ts";
 
 /** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
@@ -34,7 +35,7 @@ export function closedProblem(why: ClosedReason, headers: Record<string, string>
         headers,
       );
     default:
-      return why satisfies never;
+      return never(why, "reason of a closed event");
   }
 }
 
@@ -66,6 +67,6 @@ export function answerOf(outcome: Outcome, requestId: string): Response {
     case "missing":
       return problem("seat-not-found", `There is no seat ${seatId}.`, { "x-request-id": requestId });
     default:
-      return outcome satisfies never;
+      return never(outcome, "outcome of a reserve request");
   }
 }

@@ -1,5 +1,6 @@
 import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
+import { never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
@@ -281,6 +282,6 @@ function outcomeOf(change: ChangeAnswer | undefined): ChangeOutcome {
     case undefined:
       return { kind: "busy", reason: "unavailable" };
     default:
-      return change satisfies never;
+      return never(change, "verdict of a change");
   }
 }

@@ -1,4 +1,5 @@
 import type { ReservationFacts } from "../postgres/change.ts";
+import { never } from "../runtime/assert.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 
 /** Everything a reserve request can come to. Only `won` changed anything. */
@@ -75,6 +76,6 @@ export function labelOf(outcome: Outcome): "won" | TakenReason | "not_found" | C
     case "closed":
       return outcome.why;
     default:
-      return outcome satisfies never;
+      return never(outcome, "outcome of a reserve request");
   }
 }

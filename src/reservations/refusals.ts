@@ -1,5 +1,6 @@
 import { keyReused } from "../http/idempotency-key.ts";
 import { problem } from "../http/problem.ts";
+import { never } from "../runtime/assert.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import { closedProblem } from "./answer.ts";
 import type { OwnerAction } from "./changes.ts";
@@ -72,7 +73,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
     case "running":
       return keyProblem(refusal);
     default:
-      return refusal satisfies never;
+      return never(refusal, "outcome of a hold");
   }
 }
 
@@ -104,7 +105,7 @@ export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Resp
     case "running":
       return keyProblem(refusal);
     default:
-      return refusal satisfies never;
+      return never(refusal, "outcome of a change");
   }
 }
 
@@ -139,7 +140,7 @@ function statusProblem(
         ? problem("extension-limit-reached", "The hold lasts as long as its event allows already.")
         : notConfirmed();
     default:
-      return status satisfies never;
+      return never(status, "status of a reservation");
   }
 }
 
@@ -175,6 +176,6 @@ function keyProblem({ kind }: KeyOutcome): Response {
         retryAfter(),
       );
     default:
-      return kind satisfies never;
+      return never(kind, "outcome of a key");
   }
 }

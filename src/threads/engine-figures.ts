@@ -1,3 +1,4 @@
+import { never } from "../runtime/assert.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { PartState, PartStates } from "../telemetry/part-state.ts";
@@ -116,7 +117,7 @@ export class EngineFigures {
         log.error({ reason }, "the database is away: requests are answered 503 until it is back");
         break;
       default:
-        throw new Error(`unknown state ${state satisfies never}`);
+        never(state, "state of the database");
     }
   }
 

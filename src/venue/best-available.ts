@@ -1,3 +1,4 @@
+import { never } from "../runtime/assert.ts";
 import { findAdjacent } from "./adjacent-seats.ts";
 import { FreeRuns } from "./free-runs.ts";
 import { NearestSeats } from "./nearest-seats.ts";
@@ -64,7 +65,7 @@ export function findBestSeats(search: SeatSearch): number[] | undefined {
     case "avoid":
       return findAmong(search, "none") ?? (isAccessibleFree(search) ? findAmong(search, "few") : undefined);
     default:
-      return accessible satisfies never;
+      return never(accessible, "wish for accessible seats");
   }
 }
 

@@ -1,3 +1,4 @@
+import { never } from "../../runtime/assert.ts";
 import { ENGINE_PROCESS, type Start, type ToPrimary, type ToProcess } from "./messages.ts";
 
 /** What the primary hears from an engine process beside its start. */
@@ -40,7 +41,7 @@ export class EngineProcess {
             case "scraped":
               return options.onHeard(message, this);
             default:
-              message satisfies never;
+              never(message, "message of an engine process");
           }
         },
       },

@@ -1,3 +1,4 @@
+import { never } from "../../runtime/assert.ts";
 import type { FiguresOfAll } from "../metrics-routes.ts";
 import type { Start, ToPrimary, ToProcess } from "./messages.ts";
 
@@ -42,7 +43,7 @@ export async function joinPrimary(): Promise<Membership> {
         case "figures-of-all":
           return scrapes.get(message.scrape)?.(message.text);
         default:
-          message satisfies never;
+          never(message, "message of the primary process");
       }
     });
   });

@@ -2,6 +2,7 @@ import type { Config } from "../../config/config.ts";
 import { connectionLimitOf } from "../../http/limits/connection-limit.ts";
 import { managementAddress, reservePort, urlOf } from "../../http/port.ts";
 import { openParts } from "../../parts/parts.ts";
+import { never } from "../../runtime/assert.ts";
 import type { Lifecycle } from "../../runtime/lifecycle.ts";
 import { FaultLog, type Logger, messageOf } from "../../telemetry/log.ts";
 import { createPrimaryMetrics } from "../../telemetry/primary-metrics.ts";
@@ -167,7 +168,7 @@ class Primary {
         );
         return;
       default:
-        heard satisfies never;
+        never(heard, "message of an engine process");
     }
   }
 }

@@ -10,6 +10,7 @@ import {
   placeOf,
 } from "../../postgres/ledger.ts";
 import type { Finding } from "../../postgres/proof.ts";
+import { never } from "../../runtime/assert.ts";
 import { type Alteration, alteredRows } from "./altered-rows.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
 import { RowStream } from "./row-stream.ts";
@@ -276,6 +277,6 @@ function findingOf(alteration: Alteration, number: number): Finding {
       return { what: DELETED, detail: `in checkpoint ${number}, after ${before}` };
     }
     default:
-      throw new Error(`unknown alteration ${alteration satisfies never}`);
+      return never(alteration, "alteration");
   }
 }
