@@ -4,10 +4,10 @@ import type { Logger } from "../telemetry/log.ts";
 import type { PublisherReport } from "../threads/messages.ts";
 
 const INTERVAL_MS = 1000;
-/** A writing transaction older than this is named in the log, once. */
+/** A writing transaction older than this is logged once, by name. */
 const HORIZON_WARNING_SECONDS = 10;
 
-/** Measures once a second how much waits to be published, and which transaction holds it back. */
+/** Measures once a second how much is waiting to be published, and which transaction delays it. */
 export class BacklogWatch {
   private measuredAt = Number.NEGATIVE_INFINITY;
   private backlog: Backlog = { rows: 0, seconds: 0, horizonSeconds: 0, culprit: null };
@@ -15,7 +15,7 @@ export class BacklogWatch {
 
   constructor(private readonly log: Logger) {}
 
-  /** @param cursor undefined while the sink is not open; the backlog then begins at the newest stored cursor. */
+  /** @param cursor undefined while the sink is not open; the backlog then starts at the newest stored cursor */
   async measure(session: NodePgDatabase, cursor: Cursor | undefined): Promise<void> {
     const now = performance.now();
     if (now - this.measuredAt < INTERVAL_MS) return;

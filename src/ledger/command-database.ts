@@ -5,9 +5,9 @@ import { EMBEDDED_DATABASE, startEmbeddedPostgres } from "../parts/postgres.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
 
 /**
- * The database that a command works on: DATABASE_URL, or the one in DATA_DIR. If no engine runs there, its Postgres is
- * started for as long as `stack` lives.
- * @throws {ConfigError} if there is no database.
+ * Returns the URL of the database that a command works on: DATABASE_URL, or the one in DATA_DIR. If no engine
+ * runs on DATA_DIR, its Postgres is started and lives as long as `stack`.
+ * @throws {ConfigError} if there is no database
  */
 export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack): Promise<string> {
   if (config.databaseUrl !== undefined) return config.databaseUrl;
@@ -25,7 +25,7 @@ export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack)
   return url.href;
 }
 
-/** @throws {ConfigError} with the reason why that database could not be opened, and what to do. */
+/** @throws {ConfigError} always, saying why the database could not be opened and what to do */
 export const databaseFault =
   (databaseUrl: string) =>
   (error: unknown): never => {
@@ -34,7 +34,7 @@ export const databaseFault =
     );
   };
 
-/** @throws {ConfigError} with the reason why those brokers could not be asked, and what to do. */
+/** @throws {ConfigError} always, saying why the brokers could not be asked and what to do */
 export const brokersFault =
   (brokers: string[]) =>
   (error: unknown): never => {

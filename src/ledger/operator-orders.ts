@@ -23,9 +23,9 @@ interface Position {
 export type OrdersOutcome = "none" | "held" | "overtaken";
 
 /**
- * Carries out an operator's orders to the publisher: spread keys over another number of partitions, or publish again. It
- * does so between two sends, when everything sent is acknowledged, so that no event of a seat is on its way to one
- * partition while the next goes to another.
+ * Carries out an operator's orders to the publisher: change the number of partitions that keys are spread
+ * over, or publish events again. Orders run between two sends, when everything sent is acknowledged.
+ * Otherwise one event of a seat could be on its way to one partition while the next goes to another.
  */
 export class OperatorOrders {
   private lookAt = Number.NEGATIVE_INFINITY;
@@ -37,7 +37,7 @@ export class OperatorOrders {
 
   constructor(private readonly log: Logger) {}
 
-  /** Tells a sink that was just opened its number of partitions: the stored one, or the topic's own the first time. */
+  /** Tells a newly opened sink its number of partitions: the stored one or, the first time, the topic's own. */
   async opened(session: NodePgDatabase, { name, partitions }: EventSink): Promise<void> {
     if (!partitions) return;
     const orders = await readOrders(session, name);
@@ -47,7 +47,7 @@ export class OperatorOrders {
     this.compare(partitions.count, count);
   }
 
-  /** Carries out the orders, at most once a second; updates `position.cursor`. */
+  /** Carries out waiting orders, at most once a second, and updates `position.cursor`. */
   async carryOut(session: NodePgDatabase, position: Position): Promise<OrdersOutcome> {
     const now = performance.now();
     if (now - this.lookAt < LOOK_INTERVAL_MS) return this.isHeld ? "held" : "none";
@@ -84,7 +84,7 @@ export class OperatorOrders {
     return "none";
   }
 
-  /** Does not wait for the brokers: their answer is used in a later round. Nothing is published until then. */
+  /** Asks the brokers without waiting for their answer; a later round uses it. Nothing is published until then. */
   private haveConsumersReadAll(partitions: Partitions): boolean {
     this.isHeld = true;
     if (this.laggards !== "unknown" && this.laggards.length === 0) return true;

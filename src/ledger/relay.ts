@@ -19,7 +19,7 @@ import { Sealer, type Sealing } from "./sealer.ts";
 import { type EventSink, type Partitions, publishRows } from "./sinks/sink.ts";
 import { SinkStanding } from "./sinks/sink-standing.ts";
 
-/** A round ends after so long even when more is waiting, or the sink hangs, so that its figures are fresh. */
+/** Ends a round even if more is waiting or the sink hangs, so that its metrics are current. */
 const ROUND_LIMIT_MS = 500;
 
 const NOTHING_DONE = {
@@ -32,15 +32,15 @@ export interface RelayOptions {
   openSink(): Promise<EventSink>;
   batchLimitRows: number;
   log: Logger;
-  /** What the leader looks at beside publishing; it keeps time itself. */
+  /** The leader's checks besides publishing. The auditor decides when they are due. */
   audit?: { look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> };
 }
 
-/** The session that publishes, or waits for its turn. */
+/** The session that publishes or waits for the leadership. */
 interface Leadership {
   client: pg.Client;
   session: NodePgDatabase;
-  /** Set when the session is lost, and with it the right to publish. */
+  /** Set when the session, and with it the right to publish, is lost. */
   lost: { value: boolean };
   leads: boolean;
   sealer: Sealer;
@@ -49,13 +49,13 @@ interface Leadership {
 interface Position {
   sink: EventSink;
   cursor: Cursor;
-  /** Sent and not acknowledged yet; a sink that hangs keeps it over several rounds. */
+  /** Sent and not yet acknowledged. It survives several rounds if the sink hangs. */
   sending?: Sending | undefined;
 }
 
 interface Sending {
   rowTexts: string[];
-  /** The rows that are published. Acts of administrators are sealed but not published. */
+  /** The rows to publish. Acts of administrators are sealed but not published. */
   seatRows: string[];
   startedAt: number;
   outcome: Promise<{ acknowledgedCount: number } | { error: unknown }>;
@@ -63,17 +63,17 @@ interface Sending {
 
 /**
  * Carries committed ledger rows to the sink: read after the cursor, seal, send, wait for the acknowledgement,
- * move the cursor. One process of all does it, the one whose session holds the advisory lock; reading and
- * moving happen on that very session, so whoever has lost it can at most repeat what was sent already.
+ * move the cursor. Only the process whose session holds the advisory lock does this. It reads and moves the
+ * cursor on that same session, so a process that has lost the lock can at most repeat what was already sent.
  *
- * States of a process: follower → (advisory lock) → leader without a sink → (sink opened, cursor read) →
- * publishing → (sink fails) → leader without a sink; → (session lost or cursor moved by another) → follower.
+ * States: follower → (gets the lock) → leader without a sink → (sink opened, cursor read) → publishing →
+ * (sink fails) → leader without a sink; any state → (session lost, or cursor moved by another) → follower.
  */
 export class Relay {
   private leadership: Leadership | undefined;
   private position: Position | undefined;
   private lastPartitions: Partitions | undefined;
-  /** Under way; a sink that hangs is waited for over several rounds. */
+  /** In progress. It survives several rounds if the sink hangs. */
   private opening: Promise<EventSink | { error: unknown }> | undefined;
   private readonly backlog: BacklogWatch;
   private readonly standing: SinkStanding;
@@ -86,8 +86,8 @@ export class Relay {
   }
 
   /**
-   * Publishes what is waiting, for at most half a second. Never rejects: what fails is tried in a later round,
-   * and what the sink has not acknowledged by then is waited for in the next.
+   * Publishes for at most half a second. Never rejects: a later round retries what failed, and the next round
+   * waits for what the sink has not acknowledged yet.
    */
   async round(): Promise<PublisherReport> {
     const report: PublisherReport = { ...NOTHING_DONE, publishSeconds: [], ...this.standing.report() };
@@ -117,7 +117,7 @@ export class Relay {
     await this.resign();
   }
 
-  /** A follower keeps its session, and asks it for the leader's place at every round. */
+  /** Returns the leadership if this process has it. A follower keeps its session and tries again in every round. */
   private async lead(): Promise<Leadership | undefined> {
     if (!this.leadership || this.leadership.lost.value) {
       await this.resign();
@@ -166,7 +166,7 @@ export class Relay {
     }
   }
 
-  /** @returns false when somebody else has moved the cursor. */
+  /** @returns false if another session has moved the cursor */
   private async acknowledged(
     { session }: Leadership,
     position: Position,
@@ -185,7 +185,7 @@ export class Relay {
     return true;
   }
 
-  /** @returns undefined when nothing waits, or when this process may send no more. */
+  /** @returns undefined if nothing is waiting, or if this process may no longer send */
   private async send(
     { client, session, lost, sealer }: Leadership,
     { sink, cursor }: Position,
@@ -197,7 +197,7 @@ export class Relay {
       await this.yieldTo("sealed rows");
       return undefined;
     }
-    // What an older version has published unsealed is caught up with, a window at a time.
+    // An older version may have published rows without sealing them; the chain catches up a window at a time.
     report.more = sealing === "behind";
     if (rowTexts.length === 0) {
       this.standing.works();
@@ -217,8 +217,8 @@ export class Relay {
   }
 
   /**
-   * Seen without it: events of sales that the promoted standby knew nothing of. A standby that is away costs
-   * neither the leader's place nor the sink.
+   * Waits until a standby has the rows. Without this, events of sales were seen that the promoted standby did
+   * not know. An unavailable standby costs neither the leadership nor the sink.
    */
   private async isOnStandbys(client: pg.Client, lost: Leadership["lost"]): Promise<boolean> {
     try {
@@ -231,7 +231,7 @@ export class Relay {
     }
   }
 
-  /** While the sink is away, or hangs, the chain goes on. */
+  /** Extends the chain while the sink is unavailable or hangs. */
   private async sealMeanwhile({ sealer }: Leadership, deadline: number): Promise<void> {
     let sealing: Sealing;
     do sealing = await sealer.goOn();
@@ -281,12 +281,12 @@ export class Relay {
     const { position, opening } = this;
     this.position = undefined;
     this.opening = undefined;
-    // Whenever it opens: nobody waits for it any more.
+    // The sink may still open later, and nobody waits for it.
     void opening?.then((sink) => ("error" in sink ? undefined : sink.close())).catch(() => undefined);
     await position?.sink.close().catch(() => undefined);
   }
 
-  /** The cursor is read anew with the next session: another process may have moved it meanwhile. */
+  /** Gives up the leadership. The next session reads the cursor again, as another process may have moved it. */
   private async resign(): Promise<void> {
     const client = this.leadership?.client;
     this.leadership = undefined;

@@ -3,21 +3,22 @@ import { appendCheckpoint, type ChainHead, readChainHead } from "../postgres/che
 import { type Cursor, isBefore, LEDGER_START, placeOf, ROW_FORM, readLedger } from "../postgres/ledger.ts";
 import { CHAIN_START, crcsOf, linkRows } from "./chain.ts";
 
-/** `behind`: some rows are left to seal; `overtaken`: another session seals, and this one is not the leader any more. */
+/** `behind`: more rows wait to be sealed; `overtaken`: another session seals, so this one no longer leads. */
 export type Sealing = "sealed" | "behind" | "overtaken";
 
 /**
- * Chains the ledger's rows, and the acts of administrators among them, into checkpoints, on the session that publishes
- * and before it sends them: what was published is sealed. Order and horizon are the publisher's own (`settledAfter`), so
- * that what is sealed can never get a row in between.
+ * Chains the ledger's rows, including the acts of administrators, into checkpoints. It uses the publisher's
+ * session and seals rows before they are sent, so everything published is sealed. It also uses the
+ * publisher's order and horizon (`settledAfter`), so no row can appear between sealed rows later.
  *
- * The publisher's windows and the chain need not be at the same place. Its rows are sealed as they were read
- * where the chain ends among or before them; a new sink's begin in the middle of the chain; and a database that
- * published before there was a chain is behind: then the chain goes on from its own end, a window at a time, and
- * publishing does not wait for it.
+ * The publisher's windows and the end of the chain may differ:
+ * - the chain ends before or among the rows: the unsealed rows are sealed as they were read;
+ * - a new sink starts in the middle of the chain: its rows are already sealed;
+ * - a database published before it had a chain: the chain continues from its own end, a window at a time, and
+ *   publishing does not wait for it.
  *
- * A seal is committed before the cursor moves, by the same session: a crash of the database that takes back the
- * one has taken back the other.
+ * The seal is committed before the cursor moves, on the same session. A database crash that undoes a seal
+ * therefore also undoes the move of the cursor.
  */
 export class Sealer {
   private head: ChainHead | undefined;
@@ -27,7 +28,10 @@ export class Sealer {
     private readonly windowLimitRows: number,
   ) {}
 
-  /** Seals what of these rows is not yet, or goes on from the chain's end where that lies before the cursor. */
+  /**
+   * Seals those of the rows that are not sealed yet, or continues from the chain's end if that is before the
+   * cursor.
+   */
   async seal(cursor: Cursor, rowTexts: string[]): Promise<Sealing> {
     const head = await this.findHead();
     if (isBefore(head, cursor)) return this.goOn();
@@ -71,7 +75,7 @@ export class Sealer {
   }
 }
 
-/** How many of the rows, which follow the cursor, the chain has already; almost always none. */
+/** Counts the rows after the cursor that the chain already contains; almost always 0. */
 function sealedCount(head: ChainHead, cursor: Cursor, rowTexts: string[]): number {
   if (!isBefore(cursor, head)) return 0;
   const first = rowTexts.findIndex((text) => isBefore(head, placeOf(text)));

@@ -37,7 +37,7 @@ type Command =
   | { kind: "withdraw" }
   | { kind: "confirm"; waitsForConsumers: boolean };
 
-/** The topic as the brokers describe it. */
+/** The topic as described by the brokers. */
 export interface TopicDescription {
   /** The sink's name. */
   sink: string;
@@ -52,7 +52,10 @@ export interface TopicOptions {
   describeTopic(config: Config & { kafkaBrokers: string[] }): Promise<TopicDescription>;
 }
 
-/** Runs the `topic` command. @returns the exit code; never rejects. */
+/**
+ * Runs the `topic` command. Never rejects.
+ * @returns the exit code
+ */
 export async function topicCommand(options: TopicOptions): Promise<number> {
   try {
     const command = readCommand(options.args);
@@ -102,7 +105,7 @@ async function run(
   const orders = await readOrders(session, topic.sink);
   const used = orders?.partitionCount ?? topic.partitionCount;
   console.log(descriptionOf(topic, used, orders));
-  // Awaited here: the session is closed at the end of this block.
+  // `return await`, because the session closes at the end of this block.
   switch (command.kind) {
     case "show":
       if (used === topic.partitionCount) return EXIT_CODES.done;
@@ -143,7 +146,7 @@ async function withdraw(session: NodePgDatabase, sink: string, used: number): Pr
   return EXIT_CODES.nothing;
 }
 
-/** What to type next where the numbers differ. */
+/** Returns what the operator should type next if the numbers differ. */
 function adviceOf({ partitionCount }: TopicDescription, used: number): string {
   if (partitionCount === 0) return "The topic is missing: the engine that publishes makes it.";
   return partitionCount > used

@@ -1,12 +1,12 @@
 import type { Admin } from "kafkajs";
 import { TOPIC } from "../../config/config.ts";
 
-/** Kafka's offset for a partition in which a group has committed nothing. */
+/** Kafka's offset for a partition without a committed offset of the group. */
 const NOTHING_COMMITTED = -1;
 
 /**
- * Finds the consumer groups that have not read everything in the topic. Consumers that store their offsets elsewhere
- * cannot be seen.
+ * Finds the consumer groups that have not read everything in the topic. It cannot see consumers that store
+ * their offsets elsewhere.
  */
 export async function findLaggards(admin: Admin): Promise<string[]> {
   const ends = new Map(
@@ -24,7 +24,7 @@ export async function findLaggards(admin: Admin): Promise<string[]> {
       partition,
       offset: Number(offset),
     }));
-    // A group of another topic.
+    // This group reads another topic.
     if (places.every(({ offset }) => offset === NOTHING_COMMITTED)) continue;
     const isBehind = places.some(({ partition, offset }) => {
       const { high, low } = ends.get(partition) ?? { high: 0, low: 0 };

@@ -6,16 +6,18 @@ import type { EventSink, OutgoingEvent } from "./sink.ts";
 
 const NEWLINE = 10;
 const TAIL_BYTES = 65_536;
-/** Lines are counted in pieces, so that the thread does its other work in between. */
+/** Lines are counted in chunks, so that the thread can do its other work in between. */
 const COUNT_BYTES = 1 << 20;
 
 /**
- * Appends events to a file, one JSON line each with key, headers and value, and syncs before it says so.
+ * Opens a sink that appends events to a file, one JSON line per event (key, headers, value), and syncs before
+ * it acknowledges.
  *
- * Other programs can change the file: before and after each append it is compared with the file at its path. If that is
- * missing, another one, or shorter than before, `publish` rejects, nothing is acknowledged, and the next sink opens or
- * creates the file at the path. `countEvents` finds that acknowledged events are gone.
- * @throws with what to do, if the path cannot be written to or is not a regular file.
+ * Other programs can change the file, so the sink compares it with the file at its path before and after each
+ * append. If that file is missing, different, or shorter than before, `publish` rejects and nothing is
+ * acknowledged. The next sink opens or creates the file at the path, and `countEvents` shows that
+ * acknowledged events are missing.
+ * @throws if the path is not writable or not a regular file; the message says what to do
  */
 export async function openFileSink(path: string): Promise<EventSink> {
   const folder = dirname(path);
@@ -36,7 +38,7 @@ export async function openFileSink(path: string): Promise<EventSink> {
 
 async function openOrCreate(path: string): Promise<{ file: FileHandle; before: Stats | undefined }> {
   await mkdir(dirname(path), { recursive: true });
-  // Opening a pipe would block, and a device would swallow the events.
+  // Opening a pipe would block, and a device would discard the events.
   const before = await statIfThere(path);
   if (before && !before.isFile()) throw new Error("it is not a regular file");
   return { file: await open(path, "a+"), before };
@@ -82,7 +84,7 @@ class FileSink implements EventSink {
     return counted.lines;
   }
 
-  /** The old file stays beside the new one, with the time in its name. */
+  /** Keeps the old file beside the new one, with the time in its name. */
   async startOver(): Promise<void> {
     await rename(this.path, await freeName(`${this.path}.until-${secondNow()}`)).catch((error: unknown) => {
       if (!isNotThere(error)) throw error;
@@ -99,7 +101,7 @@ class FileSink implements EventSink {
     await this.file.close();
   }
 
-  /** Compares the open file with the one at the path. */
+  /** Compares the open file with the file at the path. */
   private async lookAtFile(): Promise<{ size: number; fault?: string }> {
     const [ours, there] = await Promise.all([this.file.stat(), statIfThere(this.path)]);
     const { size } = ours;
@@ -114,7 +116,7 @@ class FileSink implements EventSink {
 
 const secondNow = () => new Date().toISOString().replaceAll(":", "").replace(/\..*/, "");
 
-/** The name, or the name with a number if it is taken: a rename would replace that file. */
+/** Returns the name, with a number if it is taken, because a rename would replace that file. */
 async function freeName(wanted: string): Promise<string> {
   for (let number = 1; ; number++) {
     const name = number === 1 ? wanted : `${wanted}-${number}`;
@@ -122,14 +124,17 @@ async function freeName(wanted: string): Promise<string> {
   }
 }
 
-/** The same under every spelling of the path. */
+/** Returns the same name for every spelling of the path. */
 export const fileSinkName = (path: string): string => `file:${resolve(path)}`;
 
-/** An event as one line, its end included. */
+/** Returns an event as one line, including the newline. */
 const lineOf = ({ key, headers, value }: OutgoingEvent): string =>
   `{"key":"${key}","headers":${JSON.stringify(headers)},"value":${value}}\n`;
 
-/** A process that died while writing left half a line, whose event is not acknowledged and comes again. */
+/**
+ * Removes half a line left by a process that died while writing. Its event was not acknowledged and will be
+ * sent again.
+ */
 async function cutHalfLine(file: FileHandle): Promise<void> {
   const { size } = await file.stat();
   const start = Math.max(0, size - TAIL_BYTES);
@@ -159,13 +164,13 @@ async function unlessMissing<Found>(looked: Promise<Found>): Promise<Found | und
 export const isNotThere = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 
-/** Makes a new file's name durable: without this a crash of the machine could lose the file. */
+/** Makes a new file's name durable; otherwise a crash of the machine could lose the file. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();
   } catch (error) {
-    // Some file systems cannot, and say so.
+    // Some file systems do not support it and report that.
     if (!/EINVAL|ENOTSUP/.test(messageOf(error))) throw error;
   } finally {
     await handle.close();

@@ -2,7 +2,10 @@ import { type Admin, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 
 import { TOPIC } from "../../config/config.ts";
 import type { KafkaSecurity } from "../../config/credential-relations.ts";
 
-/** A client that logs nothing: its callers report faults. With TLS it verifies the broker's certificate and its name. */
+/**
+ * Returns a client that logs nothing; its callers report errors. With TLS it verifies the broker's
+ * certificate and name.
+ */
 export function kafkaClient(
   { tls, sasl }: KafkaSecurity,
   config: Pick<KafkaConfig, "clientId" | "brokers" | "connectionTimeout" | "requestTimeout" | "retry">,
@@ -11,12 +14,12 @@ export function kafkaClient(
     ...config,
     logLevel: logLevel.NOTHING,
     ...(tls && { ssl: { ...tls } }),
-    // Its type has one form for each mechanism, and all have the same fields.
+    // kafkajs types one form per mechanism, all with the same fields.
     ...(sasl && { sasl: sasl as SASLOptions }),
   });
 }
 
-/** The name under which the sink's cursor is kept. */
+/** Returns the name under which the sink's cursor is stored. */
 export async function sinkNameAt(admin: Admin): Promise<string> {
   const { clusterId } = await admin.describeCluster();
   return `kafka:${clusterId}/${TOPIC}`;
@@ -24,14 +27,14 @@ export async function sinkNameAt(admin: Admin): Promise<string> {
 
 export const hasTopic = async (admin: Admin): Promise<boolean> => (await admin.listTopics()).includes(TOPIC);
 
-/** @throws if the brokers do not describe the topic. */
+/** @throws if the brokers do not describe the topic */
 export async function readPartitionCount(admin: Admin): Promise<number> {
   const [topic] = (await admin.fetchTopicMetadata({ topics: [TOPIC] })).topics;
   if (!topic) throw new Error(`the brokers do not describe ${TOPIC}`);
   return topic.partitions.length;
 }
 
-/** Runs work on a connection of its own, which is closed afterwards. */
+/** Runs `work` on a separate connection and closes it afterwards. */
 export async function withAdmin<Result>(
   kafka: Kafka,
   work: (admin: Admin) => Promise<Result>,

@@ -15,25 +15,29 @@ import { hasTopic, kafkaClient, readPartitionCount, sinkNameAt, withAdmin } from
 import { SendSize } from "./send-size.ts";
 import type { EventSink, OutgoingEvent, Partitions } from "./sink.ts";
 
-/** For a topic that the engine creates. */
+/** Partitions of a topic that the engine creates. */
 const PARTITION_COUNT = 3;
 const REQUEST_TIMEOUT_MS = 5000;
 const CONNECT_TIMEOUT_MS = 2000;
 
-/** The publisher repeats a failed send itself, in order and for ever; an idempotent producer wants a retry of its own. */
+/**
+ * Kept low, because the publisher itself repeats failed sends, in order and without end. An idempotent
+ * producer needs at least one retry.
+ */
 const FEW_RETRIES = { retries: 1, initialRetryTime: 100 };
 
-/** A broker's errors for a send over the topic's `max.message.bytes` or its own limits. */
+/** Broker errors for a send over the topic's `max.message.bytes` or the broker's own limits. */
 const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
 /**
- * Connects to Kafka and creates the topic if it is missing. One request in flight at a time keeps the
- * order; idempotence costs nothing here and spares consumers most duplicates. kafkajs is not maintained
- * any more: nothing outside this folder imports it, and after any error the caller opens a new sink. It is used with
- * `patches/`: a buffer a record instead of one a header, and no copy of all messages for each message
- * (6.5 to 15 instead of 20 to 27 µs of CPU an event).
- * @param size how much the topic takes in one send; kept from one sink to the next.
- * @throws when no broker answers.
+ * Connects to Kafka and creates the topic if it is missing. One request in flight at a time keeps the order.
+ * Idempotence costs nothing here and saves consumers most duplicates.
+ *
+ * kafkajs is no longer maintained: only the rooms that own Kafka import it, and after any error the caller
+ * opens a new sink. `patches/` reduces its cost from 20-27 to 6.5-15 µs of CPU per event: it allocates a
+ * buffer per record instead of per header, and no longer copies all messages for each message.
+ * @param size events per send that the topic accepts; kept from one sink to the next
+ * @throws if no broker responds
  */
 export async function openKafkaSink(
   brokers: string[],
@@ -66,7 +70,8 @@ export async function openKafkaSink(
       return "acknowledged";
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // Some partitions may have taken their part and others not: the producer's sequence numbers no longer match.
+      // Some partitions may have accepted their part and others not, so the producer's sequence numbers no
+      // longer match.
       await renewProducer();
       return "too large";
     }
@@ -76,7 +81,7 @@ export async function openKafkaSink(
     partitions,
     publish: async (events) => {
       partitions.assertUsable();
-      // The description of the topic that the old producer has may lack the new partitions.
+      // The old producer's description of the topic may lack the new partitions.
       if (spreadOver !== partitions.used) await renewProducer();
       for (;;) {
         const part = events.slice(0, size.events);
@@ -113,7 +118,7 @@ async function openProducer(kafka: Kafka, partitions: TopicPartitions): Promise<
   }
 }
 
-/** Spreads keys by Kafka's own hash over as many partitions as the sink was told to use. */
+/** Spreads keys, by Kafka's own hash, over the number of partitions that the sink was told to use. */
 class TopicPartitions implements Partitions {
   /** The partitions of the send in progress. */
   readonly chosen = new Set<number>();
@@ -142,7 +147,7 @@ class TopicPartitions implements Partitions {
     this.current = count;
   }
 
-  /** @throws if keys belong to partitions that do not exist: choosing others would mix up the seats' order. */
+  /** @throws if keys belong to partitions that do not exist, since other partitions would break the order of seats */
   assertUsable(): void {
     const { current, wanted } = this;
     if (current < wanted)
@@ -152,9 +157,10 @@ class TopicPartitions implements Partitions {
   }
 
   /**
-   * kafkajs acknowledges a send although it leaves out the messages of partitions that are missing in its description of
-   * the topic, and of one whose leader moved, between two attempts, to a broker that had already answered.
-   * @throws if a partition with events has not answered; a new sink reads the topic's description again.
+   * Checks that every partition with events has acknowledged them. kafkajs resolves a send although it omits
+   * messages in two cases: a partition is missing from its description of the topic, or a partition's leader
+   * moved, between two attempts, to a broker that had already responded.
+   * @throws if a partition has not acknowledged; a new sink then reads the topic's description again
    */
   assertAnswered(answered: number[]): void {
     for (const partition of this.chosen)
@@ -199,12 +205,15 @@ async function endsOfTopic(admin: Admin): Promise<{ partition: number; high: str
   return (await hasTopic(admin)) ? admin.fetchTopicOffsets(TOPIC) : [];
 }
 
-/** Creates the topic if it is missing. @returns the sink's name, and how many partitions the topic has. */
+/**
+ * Creates the topic if it is missing.
+ * @returns the sink's name and the topic's number of partitions
+ */
 async function prepareTopic(kafka: Kafka): Promise<{ name: string; partitionCount: number }> {
   return withAdmin(kafka, async (admin) => {
     const name = await sinkNameAt(admin);
     if (!(await hasTopic(admin))) {
-      // -1: as many replicas as the broker's own default says.
+      // -1: the broker's default number of replicas.
       await admin.createTopics({
         topics: [{ topic: TOPIC, numPartitions: PARTITION_COUNT, replicationFactor: -1 }],
         waitForLeaders: true,

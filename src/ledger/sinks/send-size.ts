@@ -1,9 +1,9 @@
-/** Sends grow again after this long without a refusal: the topic's limit may have been raised. */
+/** Sends grow again after this long without a refusal, as the topic's limit may have been raised. */
 const GROW_AFTER_MS = 60_000;
 
 /**
- * How many events go in one send. It is halved, down to one, whenever the topic refuses a send as too large, and doubled
- * again after a minute without a refusal.
+ * The number of events per send. It is halved, down to one, when the topic refuses a send as too large, and
+ * doubled again after a minute without a refusal.
  */
 export class SendSize {
   private size: number;
@@ -17,7 +17,7 @@ export class SendSize {
     return this.size;
   }
 
-  /** @param count how many events the refused send had, at least two. */
+  /** @param count number of events in the refused send, at least two */
   refused(count: number): void {
     this.size = Math.max(1, Math.ceil(count / 2));
     this.changedAt = performance.now();

@@ -1,17 +1,20 @@
 import { type Logger, messageOf } from "../../telemetry/log.ts";
 
-/** Other processes ignore a state that is older than 30 s. */
+/** Must be well under 30 s: other processes ignore an older state. */
 const TELL_INTERVAL_MS = 10_000;
 
 /**
- * Knows whether the sink works, and logs one line when it fails and one when it works again.
+ * Tracks whether the sink works, and logs one line when it fails and one when it works again.
  *
- * States: unknown → works (something was acknowledged, or nothing waits) or fails; works ↔ fails. That it can be opened
- * is not enough: a file on a full disk can be opened every time.
+ * States:
+ * - unknown: nothing was published yet. → works (something is acknowledged, or nothing waits), → fails.
+ * - works → fails (a send or an opening fails).
+ * - fails → works (something is acknowledged, or nothing waits).
+ * A successful opening proves nothing: a file on a full disk can be opened every time.
  */
 export class SinkStanding {
   private state: "unknown" | "works" | "fails" = "unknown";
-  /** Whether it has lost events, although it can be written to. */
+  /** Whether the sink has lost events although it is writable. */
   isShort = false;
   private told: { isUp: boolean; at: number } | undefined;
 
@@ -33,7 +36,7 @@ export class SinkStanding {
     return { sinkUp: this.isUp, sinkIsKnown: this.state !== "unknown" };
   }
 
-  /** Sends the state at each change, and often enough that others do not ignore it. */
+  /** Sends the state at each change, and often enough that other processes do not ignore it. */
   async tell(send: (isUp: boolean) => Promise<void>): Promise<void> {
     const now = performance.now();
     const isFresh = this.told && this.told.isUp === this.isUp && now - this.told.at < TELL_INTERVAL_MS;

@@ -1,48 +1,51 @@
 import { type LedgerRow, parseLedgerRow } from "../../postgres/ledger.ts";
 
-/** One event as it goes out: the key, the value and the headers of a Kafka record. */
+/** An outgoing event: the key, the value and the headers of a Kafka record. */
 export interface OutgoingEvent {
   key: string;
   value: string;
   headers: Record<string, string>;
 }
 
-/** Where committed events go, in order. */
+/** The destination of committed events, in order. */
 export interface EventSink {
-  /** Names the place for good: its cursor is kept under this name. */
+  /** Identifies the destination permanently; its cursor is stored under this name. */
   readonly name: string;
   /**
-   * Resolves when events are durable there: with undefined for all of them, or with how many from the first on, at least
-   * one. Rejects when that is unknown (all will be sent again).
+   * Resolves when events are durable: to undefined for all of them, or to the number of events from the first
+   * on, at least one. Rejects if the outcome is unknown; all of them are then sent again.
    */
   publish(events: OutgoingEvent[]): Promise<number | undefined>;
-  /** How many events it has taken since it was made, repetitions included; absent if that is not known. */
+  /** Counts all events it has accepted since it was created, including duplicates; absent if that is not known. */
   countEvents?(): Promise<number>;
   /** Whether a single count can be trusted. A broker that has just started may not know all of its topics yet. */
   readonly countsExactly?: boolean;
-  /** For a sink that spreads keys over partitions. */
+  /** Present if the sink spreads keys over partitions. */
   readonly partitions?: Partitions;
-  /** Keeps the present events under another name and begins empty; absent if events cannot be taken back. */
+  /**
+   * Keeps the present events under another name and starts empty; absent if published events cannot be taken
+   * back.
+   */
   startOver?(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A topic's partitions. Each seat's events keep their order only while its key stays in one partition. */
+/** A topic's partitions. The events of a seat keep their order only while its key stays in one partition. */
 export interface Partitions {
-  /** How many the topic had when last seen. */
+  /** The topic's number of partitions when last seen. */
   readonly count: number;
-  /** Over how many the keys are spread. */
+  /** The number of partitions that keys are spread over. */
   readonly used: number;
-  /** From now on spreads keys over this many partitions, however many the topic has. */
+  /** Spreads keys over this many partitions in all later sends, however many the topic has. */
   use(count: number): void;
-  /** The consumer groups that have not read everything in the topic. */
+  /** Finds the consumer groups that have not read everything in the topic. */
   findLaggards(): Promise<string[]>;
 }
 
 /**
- * A ledger row in the CloudEvents Kafka protocol binding, binary mode (CloudEvents 1.0.2): attributes in
- * `ce_` headers (the required ones only), the event itself as the value. The identity
- * is (source, id): `seatId:version` in its epoch.
+ * Converts a ledger row to an event in binary mode of the CloudEvents Kafka protocol binding (CloudEvents
+ * 1.0.2). The required attributes are in `ce_` headers and the event itself is the value. Its identity is
+ * (source, id): the epoch and `seatId:version`.
  */
 export function toEvent(row: LedgerRow): OutgoingEvent {
   const replaces = row.replacesReservationId ? `,"replacesReservationId":"${row.replacesReservationId}"` : "";
@@ -58,7 +61,7 @@ export function toEvent(row: LedgerRow): OutgoingEvent {
   };
 }
 
-/** Publishes these rows, given as texts; resolves at once for an empty list. */
+/** Publishes ledger rows given as texts; resolves at once if there are none. */
 export async function publishRows(
   sink: EventSink,
   seatRows: string[],

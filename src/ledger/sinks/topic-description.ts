@@ -6,7 +6,7 @@ import { hasTopic, kafkaClient, readPartitionCount, sinkNameAt, withAdmin } from
 const TIMEOUT_MS = 5000;
 const FEW_RETRIES = { retries: 3, initialRetryTime: 200 };
 
-/** @throws when no broker answers. */
+/** @throws if no broker responds */
 export function describeTopic(brokers: string[], security: KafkaSecurity = {}): Promise<TopicDescription> {
   const kafka = kafkaClient(security, {
     clientId: "sentinel-topic",
