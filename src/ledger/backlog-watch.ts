@@ -24,7 +24,7 @@ export class BacklogWatch {
     const { culprit, horizonSeconds: seconds } = this.backlog;
     const named = seconds > HORIZON_WARNING_SECONDS ? culprit : null;
     if (named && named !== this.warnedOf)
-      this.log.warn({ culprit: named, seconds }, "a long writing transaction holds publishing back");
+      this.log.warn({ culprit: named, seconds }, "a long-running write transaction delays publishing");
     this.warnedOf = named;
   }
 

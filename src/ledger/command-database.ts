@@ -16,7 +16,7 @@ export async function databaseUrlOf(config: Config, stack: AsyncDisposableStack)
   const { dataDir } = config;
   if (!hasCluster(dataDir))
     throw new ConfigError(
-      `DATABASE_URL: not set, and there is no database in ${dataDir}: set it, or DATA_DIR, as for the engine`,
+      `DATABASE_URL: not set, and ${dataDir} contains no database: set DATABASE_URL or DATA_DIR to the engine's value`,
     );
   const postgres = await startEmbeddedPostgres(dataDir);
   stack.defer(postgres.stop);

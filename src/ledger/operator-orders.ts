@@ -70,7 +70,10 @@ export class OperatorOrders {
   ): Promise<"none" | "held"> {
     if (wanted === null || wanted === partitionCount) {
       if (wanted === null && this.hasNamedLaggards)
-        this.log.info({ partitions: partitionCount }, "publishing goes on: the order to wait was withdrawn");
+        this.log.info(
+          { partitions: partitionCount },
+          "publishing continues: the order to wait was withdrawn",
+        );
       this.letGo();
       return "none";
     }
@@ -79,7 +82,10 @@ export class OperatorOrders {
     this.letGo();
     if (!isUsed) return "none";
     partitions.use(wanted);
-    this.log.info({ from: partitionCount, to: wanted }, "events are spread over the confirmed partitions");
+    this.log.info(
+      { from: partitionCount, to: wanted },
+      "events are now spread over the confirmed number of partitions",
+    );
     this.compare(partitions.count, wanted);
     return "none";
   }
@@ -92,7 +98,7 @@ export class OperatorOrders {
       this.hasNamedLaggards = true;
       this.log.warn(
         { groups: this.laggards },
-        "publishing waits until these consumer groups have read everything",
+        "publishing is paused until these consumer groups have read everything",
       );
     }
     this.asking ??= partitions
@@ -101,7 +107,7 @@ export class OperatorOrders {
         this.laggards = found;
       })
       .catch((error: unknown) => {
-        this.log.debug({ error: messageOf(error) }, "the brokers cannot say what consumers have read");
+        this.log.debug({ error: messageOf(error) }, "the brokers did not report what consumers have read");
       })
       .finally(() => {
         this.asking = undefined;
@@ -125,14 +131,14 @@ export class OperatorOrders {
     await sink.startOver?.();
     if (!(await goBack(session, sink.name, { from: cursor, to }))) return "overtaken";
     position.cursor = to;
-    this.log.info({ sink: sink.name }, "events are published again, as an operator has ordered");
+    this.log.info({ sink: sink.name }, "an operator ordered events to be published again");
     return "none";
   }
 
   private compare(count: number, used: number): void {
     if (count === used) {
       if (this.toldOfCount !== undefined)
-        this.log.info({ partitions: count }, "the topic's partitions are in use");
+        this.log.info({ partitions: count }, "events are spread over all partitions of the topic again");
       this.toldOfCount = undefined;
       return;
     }
@@ -140,7 +146,7 @@ export class OperatorOrders {
     this.toldOfCount = count;
     this.log.warn(
       { partitions: count, used },
-      `the topic has another number of partitions than its events are spread over: \`${START} topic\` says what to do`,
+      `the topic's number of partitions differs from the number that its events are spread over: run \`${START} topic\``,
     );
   }
 }

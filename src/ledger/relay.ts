@@ -175,8 +175,7 @@ export class Relay {
     report: PublisherReport,
   ): Promise<boolean> {
     const last = count === seatRows.length ? rowTexts.at(-1) : seatRows[count - 1];
-    if (last === undefined)
-      throw new Error(`the sink has acknowledged ${count} of ${seatRows.length} events`);
+    if (last === undefined) throw new Error(`the sink acknowledged ${count} of ${seatRows.length} events`);
     report.publishedCount += count;
     report.more ||= count < seatRows.length || rowTexts.length === this.options.batchLimitRows;
     const cursor = placeOf(last);
@@ -226,7 +225,7 @@ export class Relay {
       return true;
     } catch (error) {
       if (lost.value) throw error;
-      this.options.log.debug({ error: messageOf(error) }, "the ledger waits for a standby");
+      this.options.log.debug({ error: messageOf(error) }, "publishing waits for a standby");
       return false;
     }
   }
@@ -240,7 +239,7 @@ export class Relay {
   }
 
   private async yieldTo(deed: string): Promise<void> {
-    this.options.log.warn(`another process has ${deed}: this one publishes no more`);
+    this.options.log.warn(`another process ${deed}: this one stops publishing`);
     await this.resign();
   }
 

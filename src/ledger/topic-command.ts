@@ -12,20 +12,20 @@ export const TOPIC_USAGE = `${START} topic [confirm-partitions [--now] | withdra
 
 const HELP = `Usage: ${TOPIC_USAGE}
 
-Shows how many partitions the topic has, over how many its events are spread, and which consumer groups have not read
-everything.
+Shows the topic's number of partitions, the number that its events are spread over, and the consumer groups that have
+not read everything.
 
-A seat's events keep their order while its key stays in one partition. So when the number of partitions changes, the
-engine goes on with the former number until an operator confirms the new one:
+The events of a seat keep their order only while its key stays in one partition. When the number of partitions changes,
+the engine therefore keeps using the old number until an operator confirms the new one:
 
-  confirm-partitions   The engine pauses publishing, waits until every consumer group has read everything, then
-                       spreads events over the topic's present partitions. Selling goes on meanwhile.
-  --now                Skips the wait, for a topic that was created again or a consumer group that is not used any more.
-                       An order that waits already is carried out at once.
-  withdraw             Withdraws an order that has not been carried out: the former number stays in use.
+  confirm-partitions   Pauses publishing until every consumer group has read everything, then spreads events over all
+                       current partitions of the topic. Selling continues meanwhile.
+  --now                Skips the wait: for a topic that was created again, or a consumer group that is no longer used.
+                       An order that is already waiting is carried out immediately.
+  withdraw             Withdraws an order that has not been carried out yet; the old number stays in use.
 
-Exit code: 0 the numbers are equal, or it was ordered or withdrawn; 1 the numbers differ, or there was nothing to
-withdraw; 2 it failed.`;
+Exit code: 0 if the numbers are equal, or the order was given or withdrawn; 1 if the numbers differ or there was nothing
+to withdraw; 2 if the command failed.`;
 
 const STATEMENT_TIMEOUT_MS = 5000;
 const EXIT_CODES = { done: 0, differs: 1, nothing: 1, failed: 2 } as const;
@@ -77,7 +77,7 @@ function readCommand(args: string[]): Command {
     if (values.help || action === "help") return { kind: "help" };
     if (surplus !== undefined) throw new ConfigError(`${action} takes no ${surplus}`);
     if (action === "confirm-partitions") return { kind: "confirm", waitsForConsumers: !values.now };
-    if (values.now) throw new ConfigError("--now: belongs to confirm-partitions");
+    if (values.now) throw new ConfigError("--now: only confirm-partitions takes it");
     if (action === undefined) return { kind: "show" };
     if (action === "withdraw") return { kind: "withdraw" };
     throw new ConfigError(unknownWord("command", action, ACTIONS));
@@ -127,31 +127,31 @@ async function confirm(
   { waitsForConsumers }: { waitsForConsumers: boolean },
 ): Promise<number> {
   if (partitionCount === 0)
-    throw new ConfigError("the topic is missing: make it, or let an engine that publishes make it");
+    throw new ConfigError("the topic is missing: create it, or start an engine, which creates it");
   await orderPartitions(session, sink, { count: partitionCount, waitsForConsumers });
   console.log(
     waitsForConsumers
-      ? `Ordered: the engine that publishes, or the next one that starts, publishes nothing more until every consumer group has read everything, then uses ${partitionCount}. Until then, ${START} topic withdraw takes it back.`
-      : `Ordered: the engine that publishes uses ${partitionCount} within seconds, or the next one that starts does.`,
+      ? `Ordered: the publishing engine (or the next one to start) pauses until every consumer group has read everything, then uses ${partitionCount} partitions. To undo this before then, run ${START} topic withdraw`
+      : `Ordered: the publishing engine (or the next one to start) uses ${partitionCount} partitions within seconds.`,
   );
   return EXIT_CODES.done;
 }
 
 async function withdraw(session: NodePgDatabase, sink: string, used: number): Promise<number> {
   if (await withdrawPartitions(session, sink)) {
-    console.log(`Withdrawn: events stay spread over ${used}.`);
+    console.log(`Withdrawn: events stay spread over ${used} partitions.`);
     return EXIT_CODES.done;
   }
-  console.log("There is nothing to withdraw: nothing was confirmed, or it is in use already.");
+  console.log("There is nothing to withdraw: no number was confirmed, or it is already in use.");
   return EXIT_CODES.nothing;
 }
 
 /** Returns what the operator should type next if the numbers differ. */
 function adviceOf({ partitionCount }: TopicDescription, used: number): string {
-  if (partitionCount === 0) return "The topic is missing: the engine that publishes makes it.";
+  if (partitionCount === 0) return "The topic is missing: the publishing engine creates it.";
   return partitionCount > used
-    ? `To use all ${partitionCount}, type ${START} topic confirm-partitions`
-    : `Publishing waits, because keys belong to partitions that are missing. Give the topic ${used} partitions again or, if it was deleted and created again, type ${START} topic confirm-partitions --now`;
+    ? `To use all ${partitionCount}, run ${START} topic confirm-partitions`
+    : `Publishing is paused, because keys belong to partitions that are missing. Give the topic ${used} partitions again or, if it was deleted and created again, run ${START} topic confirm-partitions --now`;
 }
 
 function descriptionOf(topic: TopicDescription, used: number, orders: SinkOrders | undefined): string {
@@ -164,6 +164,6 @@ function descriptionOf(topic: TopicDescription, used: number, orders: SinkOrders
       : "Every consumer group has read everything",
     ...(wanted == null
       ? []
-      : [`Confirmed and not yet in use: ${wanted} (${START} topic withdraw takes it back)`]),
+      : [`Confirmed but not yet in use: ${wanted} (to withdraw: ${START} topic withdraw)`]),
   ].join("\n");
 }

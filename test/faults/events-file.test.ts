@@ -114,8 +114,8 @@ describe("an engine whose events file", () => {
       expect(await linesInFile()).toBeGreaterThanOrEqual(SOLD_AT_ONCE);
       const told = logLines(engine).slice(before);
       expect(told.map(({ msg }) => msg.split(":")[0])).toEqual([
-        "the event sink is away",
-        "the event sink is back",
+        "the event sink is unavailable",
+        "the event sink is available again",
         "drift",
       ]);
       expect(told[0]?.error).toMatch(/deleted or moved|truncated|replaced/);
@@ -150,8 +150,8 @@ describe("an engine whose events file", () => {
     await allAcknowledged();
     await stands("UP", 0);
     const told = logLines(engine).slice(before);
-    expect(told.filter(({ msg }) => msg.includes("sink is away"))).toHaveLength(1);
-    expect(told.filter(({ msg }) => msg.includes("sink is back"))).toHaveLength(1);
+    expect(told.filter(({ msg }) => msg.includes("sink is unavailable"))).toHaveLength(1);
+    expect(told.filter(({ msg }) => msg.includes("sink is available again"))).toHaveLength(1);
     expect((await verify())?.verdict).toBe("proven");
   });
 });
@@ -201,8 +201,8 @@ describe.skipIf(!disksFound)("an engine whose events file is on a full disk", ()
         .slice(before)
         .map(({ msg, error }) => [msg.split(":")[0], error]),
     ).toEqual([
-      ["the event sink is away", expect.stringContaining("ENOSPC")],
-      ["the event sink is back", undefined],
+      ["the event sink is unavailable", expect.stringContaining("ENOSPC")],
+      ["the event sink is available again", undefined],
     ]);
     const { stdout, exitCode } = await runEngine(
       { DATABASE_URL: database.url, DATA_DIR: disk.path },

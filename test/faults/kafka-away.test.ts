@@ -152,7 +152,10 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
         .map(({ level, msg }) => `${level} ${msg}`)
         // A machine that starts a broker may well be late with Redis's answers.
         .filter((line) => line.includes("sink")),
-    ).toEqual([expect.stringMatching(/^40 .*sink is away/), expect.stringMatching(/^30 .*sink is back/)]);
+    ).toEqual([
+      expect.stringMatching(/^40 .*sink is unavailable/),
+      expect.stringMatching(/^30 .*sink is available again/),
+    ]);
   });
 
   /** Every answer of the readiness probe, from now on. */

@@ -149,7 +149,7 @@ describe("two engines beside writers that take their time", () => {
       const named = () =>
         engines
           .flatMap(logLines)
-          .some(({ msg, culprit }) => msg.includes("holds publishing back") && isNamed.test(culprit ?? ""));
+          .some(({ msg, culprit }) => msg.includes("delays publishing") && isNamed.test(culprit ?? ""));
       await until(named, { ...WAIT, what: `the log has ${isNamed}` });
       await end();
     }

@@ -216,8 +216,8 @@ describe.skipIf(!found)("a topic", () => {
         .slice(before)
         .map(({ msg, error }) => [msg.split(":")[0], error]),
     ).toEqual([
-      ["the event sink is away", expect.stringContaining(`seat ${seatId}, version 1, is larger`)],
-      ["the event sink is back", undefined],
+      ["the event sink is unavailable", expect.stringContaining(`seat ${seatId}, version 1, is larger`)],
+      ["the event sink is available again", undefined],
     ]);
     await expectPublishedInOrder();
   });

@@ -149,7 +149,7 @@ describe("a command that was meant otherwise", () => {
     [2, ["republish", "--aply"], "did you mean --apply?"],
     [2, ["republish", "--seats"], "type one of --apply, --from-start, --help"],
     [2, ["topic", "confirm-partition"], "did you mean confirm-partitions?"],
-    [2, ["topic", "--now"], "--now: belongs to confirm-partitions"],
+    [2, ["topic", "--now"], "--now: only confirm-partitions takes it"],
   ];
   test.each(words)("exits with %d for %p and names the word", async (exitCode, args, told) => {
     const ended = await runEngine({}, { args });

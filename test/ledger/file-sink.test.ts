@@ -95,9 +95,7 @@ describe("the events file", () => {
     const file = join(dir.path, "file");
     await writeFile(file, "");
     const fault = await openFileSink(join(file, "events")).catch((error: Error) => error.message);
-    expect(fault).toMatch(
-      /^DATA_DIR: .+\/file\/events cannot be written to \(.+\): .+choose another folder$/,
-    );
+    expect(fault).toMatch(/^DATA_DIR: .+\/file\/events is not writable \(.+\): .+choose another folder$/);
   });
 
   test("says so when it cannot be written any more", async () => {

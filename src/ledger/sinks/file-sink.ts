@@ -23,7 +23,7 @@ export async function openFileSink(path: string): Promise<EventSink> {
   const folder = dirname(path);
   const { file, before } = await openOrCreate(path).catch((error: unknown) => {
     throw new Error(
-      `DATA_DIR: ${path} cannot be written to (${messageOf(error)}): mend that, or choose another folder`,
+      `DATA_DIR: ${path} is not writable (${messageOf(error)}): fix that, or choose another folder`,
     );
   });
   try {

@@ -152,7 +152,7 @@ class TopicPartitions implements Partitions {
     const { current, wanted } = this;
     if (current < wanted)
       throw new Error(
-        `${TOPIC} has ${current} partitions, and its events are spread over ${wanted}: give it ${wanted} again, or confirm the new number (docs/operations/kafka.md)`,
+        `${TOPIC} has ${current} partitions, but its events are spread over ${wanted}: give it ${wanted} partitions again, or confirm the new number (docs/operations/kafka.md)`,
       );
   }
 
@@ -165,7 +165,7 @@ class TopicPartitions implements Partitions {
   assertAnswered(answered: number[]): void {
     for (const partition of this.chosen)
       if (!answered.includes(partition))
-        throw new Error(`partition ${partition} of ${TOPIC} has acknowledged nothing`);
+        throw new Error(`partition ${partition} of ${TOPIC} did not acknowledge its events`);
   }
 
   findLaggards(): Promise<string[]> {
@@ -197,7 +197,7 @@ const isTooLarge = (error: unknown): boolean => {
 function tooLargeAlone(event: OutgoingEvent | undefined): Error {
   const [seatId, version] = event?.headers["ce_id"]?.split(":") ?? [];
   return new Error(
-    `the event of seat ${seatId}, version ${version}, is larger than ${TOPIC} allows: raise its max.message.bytes; nothing after it is published until then`,
+    `the event of seat ${seatId}, version ${version}, is larger than ${TOPIC} allows: raise its max.message.bytes; publishing stops at this event until then`,
   );
 }
 

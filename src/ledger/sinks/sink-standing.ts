@@ -21,13 +21,16 @@ export class SinkStanding {
   constructor(private readonly log: Logger) {}
 
   works(): void {
-    if (this.state === "fails") this.log.info("the event sink is back");
+    if (this.state === "fails") this.log.info("the event sink is available again");
     this.state = "works";
   }
 
   fails(error: unknown): void {
     if (this.state !== "fails") {
-      this.log.warn({ error: messageOf(error) }, "the event sink is away: the ledger waits, nothing is lost");
+      this.log.warn(
+        { error: messageOf(error) },
+        "the event sink is unavailable: events wait in the ledger, nothing is lost",
+      );
     }
     this.state = "fails";
   }
