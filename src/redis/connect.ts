@@ -1,32 +1,35 @@
 import { Redis } from "ioredis";
 import type { TlsFiles } from "../config/secret-files.ts";
 
-/** A constant, short pause between attempts to reconnect: Redis that is back is used again within a second. */
+/**
+ * A short, constant pause between attempts to reconnect, so that Redis is used again within a second of its
+ * return.
+ */
 const RECONNECT_DELAY_MS = 200;
 const CONNECT_TIMEOUT_MS = 1000;
 /**
- * A connection that owes an answer and is silent for so long is made anew: its peer may be gone without a word,
- * and what is asked of a Redis that hangs, 5 commands a second, would be kept for its answers.
+ * Replaces a connection that owes a reply and has been silent for this long. Its peer may be gone without
+ * notice, and a hung Redis would otherwise accumulate 5 unanswered commands a second.
  */
 const SILENCE_TIMEOUT_MS = 2000;
 
-/** Of Node and Bun, where a certificate or the handshake is not accepted by either side. */
+/** Error codes of Node and Bun for a certificate or handshake that one side rejects. */
 const TLS_REFUSAL = /^(ERR_SSL|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA)/;
 const ACCESS_REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM)/;
-/** Errors from scripts of an older Redis have the code in the middle of the message. */
+/** Script errors of older Redis versions have the code in the middle of the message. */
 const REPLICA_REFUSAL = /(^|[ -])(READONLY|MASTERDOWN) /;
-/** How often a connection that only reads or publishes is checked for whether it still leads to a master. */
+/** How often a connection that only reads or publishes is checked for still leading to a master. */
 const FOLLOW_INTERVAL_MS = 1000;
 
-/** Where a Redis is, and what a `rediss://` one is known by. */
+/** The address of a Redis and, for `rediss://`, its TLS files. */
 export interface RedisAddress {
   url: string;
   tls?: TlsFiles | undefined;
 }
 
 /**
- * A connection that refuses at once rather than queueing: with ioredis's defaults a lock was still
- * pending 20 s after Redis died. It reconnects for ever; its errors are seen by those who send commands.
+ * Opens a connection that fails immediately instead of queueing: with ioredis's defaults a lock was still
+ * pending 20 s after Redis died. It reconnects forever; callers see its errors on their commands.
  */
 export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Redis {
   const redis = new Redis(url, {
@@ -36,8 +39,8 @@ export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Red
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
     retryStrategy: () => RECONNECT_DELAY_MS,
-    // The check would send INFO, which a careful operator denies, and wait up to 10 s while Redis loads its data.
-    // The users of a connection probe it with the commands that they need.
+    // The ready check would send INFO, which a careful operator denies, and wait up to 10 s while Redis loads
+    // its data. The users of a connection probe it with the commands that they need.
     enableReadyCheck: false,
     ...(url.startsWith("rediss:") && { tls: { ...tls } }),
   });
@@ -45,20 +48,25 @@ export function connectRedis({ url, tls }: RedisAddress, timeoutMs: number): Red
   return redis;
 }
 
-/** Whether Redis is there but does not accept this client, or the client not it: waiting mends nothing. */
+/**
+ * Returns whether Redis and this client reject one another's certificate or credentials, which waiting does
+ * not fix.
+ */
 export function isRefusal(error: Error): boolean {
   const code = "code" in error ? String(error.code) : "";
   return TLS_REFUSAL.test(code) || ACCESS_REFUSAL.test(error.message);
 }
 
-/** Whether the error says that this Redis is a replica, so that the master, which takes writes, is elsewhere. */
+/** Returns whether the error says that this Redis is a replica, so that the writable master is elsewhere. */
 export const isReplica = (error: Error): boolean => REPLICA_REFUSAL.test(error.message);
 
 /**
- * Replaces connections that lead to a replica, as after a failover: their name or address may now lead to the new master.
- * Reading and publishing work on a replica too, but nobody on the new master hears what is published there.
- * @param probe a connection on which commands can be sent; `others` go to the same Redis.
- * @returns a function that stops it.
+ * Replaces connections that lead to a replica, as after a failover: their name or address may now lead to the
+ * new master. Reading and publishing also work on a replica, but nobody on the new master receives what is
+ * published there.
+ * @param probe a connection that can send commands
+ * @param others connections to the same Redis
+ * @returns a function that stops it
  */
 export function followMaster(probe: Redis, others: Redis[], key: string): () => void {
   const timer = setInterval(() => {

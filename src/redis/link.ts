@@ -1,22 +1,22 @@
 import type { Redis } from "ioredis";
 import { connectRedis, isReplica, type RedisAddress } from "./connect.ts";
 
-/** How often a Redis that is not in use is tried. */
+/** How often a Redis that is not in use is probed. */
 const PROBE_INTERVAL_MS = 200;
 /**
- * How often a Redis in use is checked: without a sale no command would fail, and health would go on saying that it is up.
- * Two checks must fail in a row, so a single late answer on a busy machine changes nothing.
+ * How often a Redis in use is checked. Without sales no command would fail, and health would keep reporting
+ * it as up. Two checks must fail in a row, so a single late reply on a busy machine changes nothing.
  */
 const CHECK_INTERVAL_MS = 1000;
 const FAILED_CHECKS_LIMIT = 2;
 /**
- * A connection is replaced when Redis has refused its work for this long: the name or address may now lead to another
- * Redis, as after a failover.
+ * A connection is replaced when Redis has refused its work for this long: the name or address may now lead to
+ * another Redis, as after a failover.
  */
 const REPLACE_CONNECTION_AFTER_MS = 1000;
 /**
- * A Redis that fails again this soon after it came back must pass probes for longer and longer before it is used again.
- * One at its memory limit may pass a probe and refuse the next command.
+ * A Redis that fails again this soon must pass probes for longer and longer before it is used again. A Redis
+ * at its memory limit may pass a probe and refuse the next command.
  */
 const RELAPSE_WITHIN_MS = 5000;
 const SHORTEST_TRIAL_MS = 400;
@@ -25,30 +25,30 @@ const LONGEST_TRIAL_MS = 5000;
 /** ioredis's messages for a command that was never sent. */
 const NOT_CONNECTED = /^(Stream isn't writeable|Connection is closed)/;
 
-/** Unknown only at the start, until the first probe has succeeded or failed. */
+/** Unknown only at the start, until the first probe succeeds or fails. */
 export type LinkState = "unknown" | "up" | "down";
 
 export interface RedisLinkOptions {
   address: RedisAddress;
   timeoutMs: number;
   /**
-   * Does once what the link is used for, with throw-away keys. A PING alone proves nothing: a replica answers it, and so
-   * does a Redis that is out of memory.
+   * Does once what the link is used for, with throw-away keys. A PING proves nothing: a replica answers it,
+   * and so does a Redis that is out of memory.
    */
   probe(redis: Redis): Promise<unknown>;
   onChange(state: LinkState): void;
 }
 
 /**
- * A connection to one Redis that knows whether Redis does its work.
+ * A connection to one Redis that knows whether that Redis works.
  *
  * States:
  * - unknown, at the start → up (a probe succeeds) or down (a probe fails, or no connection can be made).
  * - up → down (a command failed or was late, see `fail`, or two checks in a row failed).
- * - down → up (a probe succeeds; after a relapse, all probes during a trial time).
+ * - down → up (a probe succeeds; after a relapse, all probes during a trial period).
  *
- * Callers send no commands while it is not up. Meanwhile it is probed every 200 ms, and its connection is replaced once a
- * second. While it is up, the same probe checks it once a second.
+ * Callers send no commands while it is not up. Meanwhile it is probed every 200 ms, and its connection is
+ * replaced once a second. While it is up, the same probe checks it once a second.
  */
 export class RedisLink {
   readonly redis: Redis;
@@ -86,18 +86,18 @@ export class RedisLink {
     return this.current;
   }
 
-  /** The last error of Redis or the network; undefined while it is not down. */
+  /** The last error of Redis or the network; undefined unless the link is down. */
   get reason(): string | undefined {
     return this.whyDown;
   }
 
-  /** A command failed or was late: nothing is sent any more until probes succeed. */
+  /** Reports a command that failed or was late. Nothing is sent after that until probes succeed. */
   fail(error: Error): void {
     if (this.isClosed) return;
     this.trialBeganAt = undefined;
     if (isReplica(error)) this.replaceOldConnection();
     if (this.current === "up") this.planTrial();
-    // For a client without a connection, the reason is the error of the last connection.
+    // A command that was never sent does not say why; the last connection error does.
     if (this.whyDown === undefined || !NOT_CONNECTED.test(error.message))
       this.whyDown = (this.connectionFault ?? error).message;
     if (this.current === "down") return;
@@ -123,7 +123,7 @@ export class RedisLink {
   }
 
   private async tryOnce(): Promise<void> {
-    // The first connection is still being made: that says nothing yet.
+    // The first connection is still being made, which says nothing yet.
     if (this.current === "unknown" && this.redis.status !== "ready") return;
     if (this.isProbing || this.isClosed || this.current === "up") return;
     const fault = await this.faultNow();
@@ -153,7 +153,7 @@ export class RedisLink {
 
   private async faultNow(): Promise<Error | undefined> {
     this.isProbing = true;
-    // First a PING: a hung Redis would run the probe later, and a lock taken then would be in the way.
+    // PING first: a hung Redis would run the probe later, and its lock would then be in the way.
     const fault = await this.redis
       .ping()
       .then(() => this.options.probe(this.redis))
@@ -167,7 +167,7 @@ export class RedisLink {
 
   private replaceOldConnection(): void {
     if (performance.now() - this.connectedAt < REPLACE_CONNECTION_AFTER_MS) return;
-    // In every other status it is being replaced already.
+    // In every other status it is already being replaced.
     if (this.redis.status === "ready") this.redis.disconnect(true);
   }
 

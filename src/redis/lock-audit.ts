@@ -2,29 +2,29 @@ import type { Redis } from "ioredis";
 import type { TlsFiles } from "../config/secret-files.ts";
 import { connectRedis, followMaster } from "./connect.ts";
 
-/** Redis looks at so many keys for one answer, in a fraction of a millisecond, whoever they belong to. */
+/** Keys that Redis examines per SCAN call, including keys of others. A call takes a fraction of a millisecond. */
 const SCAN_KEYS = 500;
 
-/** What Redis says of a key that never ends, and of one that is gone meanwhile (PTTL). */
+/** PTTL's replies for a key without an expiry and for a key that no longer exists. */
 const ENDLESS = -1;
 const GONE = -2;
 
 export interface LockAuditOptions {
   redisUrls: string[];
   redisTls?: TlsFiles | undefined;
-  /** As the seat locks have it. */
+  /** The key prefix of the seat locks. */
   keyPrefix: string;
   timeoutMs: number;
-  /** No engine on this database, however it is configured, sets a lock for longer. */
+  /** The longest lifetime that any engine on this database gives a lock, however it is configured. */
   ttlLimitMs: number;
 }
 
 /** A lock that no engine can have set. */
 export interface StrayLock {
-  /** Which of the masters, from 1. */
+  /** The number of its master, from 1. */
   master: number;
   key: string;
-  /** Undefined where the key never ends. */
+  /** Undefined if the key never expires. */
   ttlMs: number | undefined;
 }
 
@@ -35,7 +35,7 @@ interface Master {
   stray: StrayLock[];
 }
 
-/** Walks round and round through each master's keys, a bounded part a call, and looks at the seat locks among them. */
+/** Scans the keys of each master continuously, a bounded part per call, and checks the seat locks among them. */
 export class LockAudit {
   private readonly masters: Master[];
 
@@ -48,9 +48,9 @@ export class LockAudit {
   }
 
   /**
-   * Looks at the next keys, and at the strays of earlier looks again; never fails. Of a master that does not answer
-   * what was known stands.
-   * @param limit how many strays of each master are kept in sight.
+   * Checks the next keys, and the stray locks of earlier calls again. Never rejects. If a master does not
+   * respond, its earlier result stands.
+   * @param limit stray locks remembered per master
    */
   async look(limit: number): Promise<{ lookedAt: number; stray: StrayLock[] }> {
     const counts = await Promise.all(
@@ -87,7 +87,7 @@ export class LockAudit {
   }
 }
 
-/** How long each key still lives, in milliseconds. */
+/** Returns the remaining lifetime of each key, in milliseconds. */
 async function readTtls(redis: Redis, keys: string[]): Promise<number[]> {
   if (keys.length === 0) return [];
   const pipeline = redis.pipeline();

@@ -3,34 +3,36 @@ import Redlock from "redlock";
 import type { RedisAddress } from "./connect.ts";
 import { type LinkState, RedisLink } from "./link.ts";
 
-/** A probe's lock that could not be freed expires by itself. */
+/** The probe's lock expires after this if it could not be freed. */
 const PROBE_TTL_MS = 1000;
-/** Redis's PTTL of a key that does not exist. */
+/** PTTL's reply for a key that does not exist. */
 const GONE = -2;
 
-/** The part of a Redis client that Redlock 4 speaks with; its own types know only half of it. */
+/** The part of a Redis client that Redlock 4 calls; Redlock's own types cover only half of it. */
 interface ScriptClient {
   evalsha(hash: string, args: unknown[], callback: ScriptCallback): unknown;
   eval(args: unknown[], callback: ScriptCallback): unknown;
 }
 type ScriptCallback = (error: Error | null, reply?: unknown) => void;
 
-/** What a master says of a lock: its holder, and how long it still lives (below 0: for ever, or there is none). */
+/** A lock as one master reports it: its holder and remaining lifetime (below 0: no expiry, or no lock). */
 export interface MasterLock {
   holder: string | null;
   restMs: number;
 }
 
 /**
- * One of the independent masters that seats are locked on, in use while its link is up. Nobody waits for one that
- * is left out: without this, one hung master of three cost every batch REDIS_TIMEOUT_MS for as long as it hung.
+ * One of the independent masters that seats are locked on; it is in use while its link is up. Nobody waits
+ * for a master that is out of use. Without this, one hung master of three cost every batch REDIS_TIMEOUT_MS
+ * for as long as it hung.
  */
 export class LockMaster {
   private readonly link: RedisLink;
 
   /**
-   * @param keyPrefix of the locks; the probe's own lock is below it, so that an ACL on keys allows both or neither.
-   * @param onChange called when it is left out, and when it is in use again.
+   * @param keyPrefix prefix of the locks, also used for the probe's lock, so that a key ACL allows both or
+   * neither
+   * @param onChange called when the master goes out of use and when it is in use again
    */
   constructor(address: RedisAddress, timeoutMs: number, keyPrefix: string, onChange: () => void) {
     this.link = new RedisLink({
@@ -54,9 +56,9 @@ export class LockMaster {
   }
 
   /**
-   * A client for one lock and its unlock. Left out now, it refuses both at once, so that Redlock still counts
-   * its quorum over all masters; in use now, it sends the unlock even when it is left out meanwhile, since
-   * the lock may be there.
+   * Returns a client for one lock and its unlock. If the master is out of use now, the client refuses both
+   * immediately, so that Redlock still counts its quorum over all masters. If it is in use now, the client
+   * sends the unlock even if the master goes out of use meanwhile, because the lock may exist.
    */
   clientOfOneLock(onFailure: () => void): Redlock.CompatibleRedisClient {
     if (!this.isInUse) return refusingClient(onFailure);
@@ -66,7 +68,7 @@ export class LockMaster {
     });
   }
 
-  /** The locks under these keys; none known where the master is left out or does not answer. */
+  /** Returns the locks under these keys, or an empty list if the master is out of use or does not respond. */
   async readLocks(keys: string[]): Promise<MasterLock[]> {
     if (!this.isInUse) return [];
     try {
@@ -99,8 +101,8 @@ async function readLocks(redis: Redis, keys: string[]): Promise<MasterLock[]> {
 }
 
 /**
- * Does everything that is done with a seat's lock, by the same scripts.
- * @throws Redis's error, or an error that the lock was not taken or freed.
+ * Runs every operation of a seat's lock, with the same scripts.
+ * @throws Redis's error, or an error if the lock was not taken or not freed
  */
 async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
   let fault: Error | undefined;
@@ -112,7 +114,7 @@ async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
     .catch((error: Error) => Promise.reject(fault ?? error));
   const [held] = await readLocks(redis, [key]);
   await lock.unlock().catch((error: Error) => Promise.reject(fault ?? error));
-  // The unlock script hides that DEL was refused.
+  // The unlock script does not report that DEL was refused.
   const [freed] = await readLocks(redis, [key]);
   if (!held?.holder || freed?.restMs !== GONE) throw new Error("Redis does not free a lock");
 }
@@ -122,7 +124,7 @@ function askingClient(redis: Redis, onFailure: (error: Error) => void): Redlock.
   const seen =
     (callback: ScriptCallback): ScriptCallback =>
     (error, reply) => {
-      // Redlock then sends the script itself.
+      // After NOSCRIPT, Redlock sends the script itself.
       if (error && !error.message.startsWith("NOSCRIPT")) onFailure(error);
       callback(error, reply);
     };

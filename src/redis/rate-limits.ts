@@ -2,40 +2,39 @@ import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import type { RedisAddress } from "./connect.ts";
 import { RedisLink } from "./link.ts";
 
-/** A probe counts one request of a subject of its own; the key expires with its window. */
+/** Window of the probe's own counter. Its key expires with the window. */
 const PROBE_WINDOW_SECONDS = 1;
 
 export interface SharedCountsOptions {
   redis: RedisAddress;
-  /** Keeps the counts of engines on other databases apart. */
+  /** Separates the counts of engines on other databases. */
   keyPrefix: string;
   timeoutMs: number;
-  /** Called when counting in Redis is given up, with the reason if there is one, and when it is taken up again. */
+  /** Called when counting in Redis stops, with the reason if known, and when it resumes. */
   onDegraded(degraded: boolean, reason?: string): void;
 }
 
-/** Where a subject stands in its window. */
+/** The state of a subject in its window. */
 export interface Standing {
   consumedPoints: number;
   msBeforeNext: number;
 }
 
 /**
- * Counts a request of that many units. Resolves to where its subject then stands, over all processes; to undefined when
- * Redis cannot be asked.
+ * Counts a request of this many units. Resolves to its subject's state over all processes, or to undefined if
+ * Redis is unavailable.
  */
 export type SharedCount = (subject: string, units: number) => Promise<Standing | undefined>;
 
-/** A request whose count waits for Redis. */
+/** A request waiting for Redis to count it. */
 interface Uncounted {
   units: number;
   answer(standing: Standing | undefined): void;
 }
 
 /**
- * Requests counted by all processes together, in Redis.
- *
- * In use while its link is up. Otherwise, and at the start until Redis was reached, requests do not wait for it.
+ * Counts requests of all processes together, in Redis. It is in use while its link is up. Otherwise, and at
+ * the start until Redis was reached, requests do not wait for it.
  */
 export class SharedCounts {
   private readonly link: RedisLink;
@@ -60,13 +59,13 @@ export class SharedCounts {
   }
 
   /**
-   * A policy's counter: `points` requests a subject in a window. While a command for a subject is under way, its
-   * further requests gather, and the next command counts them all: a command costs the main thread 30 µs, and the
-   * one key of a ticket shop may come thousands of times a second.
+   * Returns the counter of a policy: `points` requests per subject and window. While a command for a subject
+   * is in progress, further requests of that subject gather, and the next command counts them all. A command
+   * costs the main thread 30 µs, and one ticket shop's key may send thousands of requests a second.
    */
   counter(policy: string, points: number, windowSeconds: number): SharedCount {
     const limiter = this.limiter(policy, points, windowSeconds);
-    /** Of the subjects with a command under way. */
+    /** Waiting requests of each subject with a command in progress. */
     const gathered = new Map<string, Uncounted[]>();
     const begin = async (subject: string, requests: Uncounted[]) => {
       gathered.set(subject, []);
@@ -103,7 +102,7 @@ export class SharedCounts {
     });
   }
 
-  /** Never rejects: what Redis refuses or is late with is undefined. */
+  /** Never rejects; resolves to undefined if Redis refuses or is late. */
   private async consume(
     limiter: RateLimiterRedis,
     subject: string,

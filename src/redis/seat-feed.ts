@@ -3,17 +3,17 @@ import { z } from "zod";
 import { connectRedis, followMaster, isRefusal, type RedisAddress } from "./connect.ts";
 
 const HEARTBEAT_INTERVAL_MS = 250;
-/** Own heartbeats unheard for so long mean that others' changes may be lost as well. */
+/** If our own heartbeat has not returned for this long, changes of others may be lost too. */
 const HEARTBEAT_TIMEOUT_MS = 1000;
-/** A peer unheard for so long has ended or is cut off; what it said last may be lost. */
+/** A peer silent for this long has ended or is cut off, and its last messages may be lost. */
 const PEER_TIMEOUT_MS = 2000;
-/** Peers beyond this are strangers who flood the channel. */
+/** Bounds the memory for peers. More than this are strangers flooding the channel. */
 const PEER_LIMIT = 1000;
 
-/** Of one message; more seats go in several. */
+/** Seats per message; more seats are split over several messages. */
 const SEAT_LIMIT = 512;
 
-/** One seat's change as others need it: id, version, status, and whether that status is for good. */
+/** A seat's change as other processes need it. `final` says that the status never changes again. */
 export type SeatChange = [
   seatId: number,
   version: number,
@@ -23,7 +23,7 @@ export type SeatChange = [
 
 const messageSchema = z.object({
   from: z.string().max(500),
-  /** Counts up by one a message of a process, sent or not: a hole is a message that was lost. */
+  /** Increases by one with each message of a process, sent or not. A gap means that a message was lost. */
   sequence: z.number().int().positive(),
   seats: z
     .array(
@@ -41,23 +41,25 @@ type Message = z.output<typeof messageSchema>;
 export interface SeatFeedOptions {
   redis: RedisAddress;
   channel: string;
-  /** Names this process to its peers; ends with `-` and its presence number. */
+  /** Identifies this process to its peers; ends with `-` and its presence number. */
   processId: string;
   timeoutMs: number;
   onChanges(changes: SeatChange[]): void;
-  /** Reads what may have been missed; rejects when it cannot, and is called again. */
+  /** Reads the changes that may have been missed. It is called again if it rejects. */
   catchUp(): Promise<void>;
   onLive(live: boolean): void;
-  /** Redis does not accept this engine, or its certificate is not accepted; told at every attempt. */
+  /** Called at every attempt while Redis and this engine reject one another's certificate or credentials. */
   onRefused?(error: Error): void;
 }
 
 /**
- * Tells the other processes which seats changed, and hears it from them.
+ * Sends the seat changes of this process to all others and receives theirs.
  *
- * States: lost → (own heartbeat comes back, and a catch-up read is through) → live → (own heartbeat
- * unheard for 1 s, a hole in a peer's count, or a peer silent for 2 s) → lost. Heartbeats go through
- * Redis and back since a hung Redis sends no close event.
+ * States:
+ * - lost, at the start → live (our own heartbeat returned, and a catch-up read completed).
+ * - live → lost (our own heartbeat did not return for 1 s, a peer's sequence has a gap, or a peer is silent
+ *   for 2 s).
+ * Heartbeats travel through Redis and back, because a hung Redis sends no close event.
  */
 export class SeatFeed {
   private readonly publisher: Redis;
@@ -69,7 +71,7 @@ export class SeatFeed {
   private subscribedAt = Number.NEGATIVE_INFINITY;
   private heardAt = Number.NEGATIVE_INFINITY;
   private live = false;
-  /** The catch-up under way; a loss makes it worthless. */
+  /** The catch-up in progress; a loss invalidates it. */
   private catchingUp: Promise<void> | undefined;
 
   constructor(private readonly options: SeatFeedOptions) {
@@ -86,14 +88,14 @@ export class SeatFeed {
     return this.live;
   }
 
-  /** Whether the feed carries the changes of the process with this presence number. */
+  /** Returns whether the feed carries the changes of the process with this presence number. */
   hears(presence: number): boolean {
     if (!this.live) return false;
     for (const peer of this.peers.keys()) if (peer.endsWith(`-${presence}`)) return true;
     return false;
   }
 
-  /** Alone, a process only counts: a peer that comes later hears of the hole, and catches up. */
+  /** Without peers, a process only counts: a peer that joins later sees the gap and catches up. */
   publish(seats: SeatChange[]): void {
     if (this.peers.size === 0) this.sequence++;
     else {
@@ -133,7 +135,7 @@ export class SeatFeed {
     }
     if (now - this.heardAt > HEARTBEAT_TIMEOUT_MS) {
       this.lose();
-      // A Redis user that gets its rights back keeps its connection, but without a subscription.
+      // A Redis user whose rights are restored keeps its connection but has lost its subscription.
       const isOld = now - this.subscribedAt > HEARTBEAT_TIMEOUT_MS;
       if (isOld && this.subscriber.status === "ready") this.subscribe();
     } else if (!this.live && !this.catchingUp) void this.recover();
@@ -176,7 +178,7 @@ export class SeatFeed {
   }
 }
 
-/** Whoever can reach Redis can say anything on the channel. */
+/** Validates a message, because anybody with access to Redis can publish on the channel. */
 function readMessage(text: string): Message | undefined {
   try {
     return messageSchema.safeParse(JSON.parse(text)).data;

@@ -3,18 +3,21 @@ import type { TlsFiles } from "../config/secret-files.ts";
 import type { LinkState } from "./link.ts";
 import { LockMaster } from "./lock-master.ts";
 
-/** A lock older than this is a dead holder's ghost: no batch takes as long, so Postgres is asked instead. */
+/**
+ * A lock older than this was left by a holder that died, because no batch takes this long. Postgres decides
+ * instead.
+ */
 const GHOST_AGE_MS = 500;
 
 export interface SeatLocksOptions {
-  /** Independent masters; a lock is held when a majority of them says so. */
+  /** Independent masters; a lock is held if a majority of them grants it. */
   redisUrls: string[];
   redisTls?: TlsFiles | undefined;
-  /** Keeps the keys of engines on other databases apart. */
+  /** Separates the keys of engines on other databases. */
   keyPrefix: string;
   ttlMs: number;
   timeoutMs: number;
-  /** Told when locks are given up because Redis is away, and when they are taken up again. */
+  /** Called when locking stops because Redis is unavailable, and when it resumes. */
   onDegraded(degraded: boolean): void;
   /** Called after each change of a master's state. */
   onMaster?(): void;
@@ -28,30 +31,29 @@ export interface LocksReport {
   masters: { state: LinkState; reason: string | undefined }[];
 }
 
-/** What was locked for a batch. Seats neither contended nor guarded are for Postgres alone to decide. */
+/** The result of locking a batch. Postgres alone decides the seats that are neither contended nor guarded. */
 export interface Guard {
-  /** Seats that a living rival is deciding on now. */
+  /** Seats that a living rival is deciding now. */
   contended: Set<number>;
   guarded: boolean;
-  /** Locks that were found too old to be believed. */
+  /** The number of locks that were too old to trust. */
   ghostCount: number;
-  /** Gives the locks back; never fails, since they also expire. */
+  /** Frees the locks. Never rejects; locks that could not be freed expire. */
   release(): Promise<void>;
 }
 
 const nothing = async () => undefined;
 
 /**
- * Redis locks for the seats of a batch, all in one script a master. They spare Postgres the races that
- * are lost anyway; they never decide: whenever a lock is in doubt the batch goes on without it.
+ * Locks the seats of a batch in Redis, all in one script per master. Locks save Postgres the races that are
+ * lost anyway. They never decide: if a lock is in doubt, the batch continues without it.
  *
- * States: in use → (fewer masters than a majority are in use) → degraded → (a majority is) → in use.
- * Degraded costs nothing a batch.
+ * States: in use → (fewer than a majority of masters in use) → degraded → (a majority in use) → in use. At
+ * the start it is degraded until a majority was reached. Locking costs a batch nothing while degraded.
  */
 export class SeatLocks {
   private readonly masters: LockMaster[];
   private readonly quorum: number;
-  /** Also at the start, until the masters have been reached for the first time. */
   private isDegraded: boolean;
 
   constructor(private readonly options: SeatLocksOptions) {
@@ -79,8 +81,8 @@ export class SeatLocks {
   }
 
   /**
-   * Locks the seats once. On contention it looks at the keys, leaves out those a living rival holds, and
-   * tries the rest once more; whoever is still in doubt then is decided by Postgres without a lock.
+   * Locks the seats once. On contention it reads the keys, drops the seats that a living rival holds, and
+   * tries to lock the rest once more. Postgres decides the seats still in doubt, without a lock.
    */
   async guard(seatIds: number[]): Promise<Guard> {
     const guard: Guard = { contended: new Set(), guarded: false, ghostCount: 0, release: nothing };
@@ -103,8 +105,8 @@ export class SeatLocks {
   }
 
   /**
-   * Redlock 4 throws the same error for contention and for an outage; only the masters' clients tell them
-   * apart. Hence an instance a call: its clients belong to this call alone.
+   * Uses a Redlock instance per call. Redlock 4 throws the same error for contention and for an outage; only
+   * the clients can tell them apart, and these clients belong to this call alone.
    */
   private async lock(seatIds: number[]): Promise<"away" | "contended" | (() => Promise<void>)> {
     const away = new Set<LockMaster>();
@@ -123,7 +125,11 @@ export class SeatLocks {
     }
   }
 
-  /** Adds to `contended` the seats whose lock one rival holds on a majority, and young enough to be alive. */
+  /**
+   * Adds to `contended` the seats whose lock one rival holds on a majority, if it is young enough to be
+   * alive.
+   * @returns the number of locks that were too old to trust
+   */
   private async lookForRivals(seatIds: number[], contended: Set<number>): Promise<number> {
     const keys = seatIds.map((seatId) => this.keyOf(seatId));
     const votes = await Promise.all(this.masters.map((master) => master.readLocks(keys)));
