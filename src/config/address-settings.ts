@@ -3,8 +3,8 @@ import { z } from "zod";
 import { integer } from "./setting-types.ts";
 
 /**
- * The address that stands for all addresses of the machine. A socket of `::` serves IPv4 clients too. If IPv6 is switched
- * off, no interface has an IPv6 address, and `::` cannot be listened on.
+ * Returns the address that stands for all addresses of the machine. A socket on `::` also serves IPv4
+ * clients. If IPv6 is disabled, no interface has an IPv6 address and `::` cannot be used.
  */
 function everyAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string {
   const hasIPv6 = Object.values(interfaces).some((addresses) =>
@@ -16,7 +16,7 @@ function everyAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string {
 export const addressKnobs = {
   port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 takes a free one" },
   host: {
-    // In URLs an IPv6 address stands in brackets, and people copy it from there.
+    // URLs put IPv6 addresses in brackets, and people copy them from there.
     type: z
       .string()
       .min(1)

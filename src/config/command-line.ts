@@ -14,9 +14,9 @@ export type Command =
   | { kind: "keys" | "migrate" | "verify" | "republish" | "topic" | "process"; args: string[] };
 
 /**
- * Reads what the arguments ask for.
- * @param process the internal first argument of an engine process that the primary starts.
- * @throws {ConfigError} in one line that says what was probably meant.
+ * Reads the command from the arguments.
+ * @param process internal first argument of an engine process that the primary starts
+ * @throws {ConfigError} with one line that names the word that was probably meant
  */
 export function readCommand([subject, ...args]: string[], process: string): Command {
   switch (subject) {
@@ -49,7 +49,7 @@ function faultOf(subject: string, args: string[]): string {
   // `--port 9000`, `--port=9000`, or `PORT=9000` after the command instead of before it.
   const variable = settingOf(name);
   if (variable !== undefined && (subject.startsWith("-") || value !== undefined)) {
-    // Never repeats the value of a secret, nor one that a shell would split.
+    // Never repeats the value of a secret, nor a value that a shell would split.
     const given = value ?? args[0] ?? "";
     const told = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
     return `${name}: settings are environment variables: type ${variable}=${told} ${START}`;
@@ -66,7 +66,7 @@ function settingOf(name: string): string | undefined {
   return variables.all.includes(variable) ? variable : meantBy(variable, variables.all);
 }
 
-/** A line for each variable that is no setting and looks like a misspelt one. */
+/** Returns a line for each variable that is not a setting but looks like a misspelt one. */
 export function misspelt(environment: Record<string, string | undefined>): string[] {
   return Object.keys(environment).flatMap((name) => {
     const bare = name.replace(/^SENTINEL_/i, "");

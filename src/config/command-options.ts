@@ -2,14 +2,14 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { ConfigError } from "./config.ts";
 import { meantBy } from "./spelling.ts";
 
-/** What every command understands beside its own options. */
+/** The option of every command. */
 const HELP_OPTION = { help: { type: "boolean", short: "h" } } as const;
-/** A single dash before a whole word, as other programs take it. */
+/** A single dash before a whole word, as other programs accept it. */
 const SINGLE_DASH_WORD = /^-[a-z][\w-]+$/i;
 
 /**
- * The options and the other words of a command.
- * @throws {ConfigError} naming the word that is wrong, and the one that was probably meant.
+ * Parses the options and arguments of a command.
+ * @throws {ConfigError} naming the wrong word and the one that was probably meant
  */
 export function readOptions<const Options extends ParseArgsOptionsConfig>(args: string[], options: Options) {
   const known = { ...options, ...HELP_OPTION };
@@ -18,7 +18,7 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>(args: 
   return parseArgs({ args, options: known, allowPositionals: true });
 }
 
-/** Why a word that is none of `known` cannot be used, and which one it may have been. */
+/** Returns an error text for a word that is not in `known`, with the closest known word. */
 export function unknownWord(kind: string, given: string, known: readonly string[]): string {
   const meant = meantBy(given, known);
   const advice = meant === undefined ? `type one of ${known.join(", ")}` : `did you mean ${meant}?`;

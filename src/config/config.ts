@@ -10,23 +10,23 @@ import { holdLimitKnobs } from "./hold-limit-settings.ts";
 import { readSecret } from "./secret-files.ts";
 import { broker, flag, integer, listOf, origins, urlOf } from "./setting-types.ts";
 
-/** The port of every part that is started here lies on loopback; nothing embedded listens elsewhere. */
+/** The address of every part that the engine starts. Nothing embedded listens elsewhere. */
 export const LOOPBACK = "127.0.0.1";
 
-/** The contract's topic; its consumers exist already. */
+/** The topic's name is part of the contract; existing consumers use it. */
 export const TOPIC = "booking-events";
 
-/** Slack between the statement's own limit and the expiry of the lock that guards it (DESIGN: at most 2 s in all). */
+/** How much longer a lock lives than the statement it guards. Both together take at most 2 s. */
 const LOCK_SLACK_MS = 500;
 export const LOCK_TTL_LIMIT_MS = 2000;
 
-/** The processes share the cores and the database connections that one would have. */
+/** Returns the worker threads per process. Processes share the cores and database connections that one would have. */
 export const workersOfEach = (cores: number, processes: number) =>
   Math.ceil(Math.min(4, Math.max(1, cores - 1)) / processes);
 
 /**
- * Every knob; its name in the environment is the same in capitals (`dataDir` is `DATA_DIR`). The README's
- * table and `--help` are printed from this object; there is no other list.
+ * All settings. A setting's environment variable is its name in capitals (`dataDir` is `DATA_DIR`). The
+ * configuration table and `--help` are generated from this object.
  */
 const knobs = {
   ...addressKnobs,
@@ -119,7 +119,7 @@ const knobs = {
     meaning: "most ledger rows in one send to Kafka",
   },
   publishPollMs: {
-    // Well below the 10 s after which Postgres ends a publisher's session that asks for nothing.
+    // Well below 10 s, after which Postgres ends the publisher's idle session.
     type: integer(10, 5000),
     fallback: "1000",
     meaning: "how often the ledger is looked at when nobody announced a change",
@@ -195,7 +195,7 @@ const knobs = {
     meaning: "largest request body; more is answered 413",
   },
   idleTimeoutSeconds: {
-    // Bun's clock ticks every 4 s, and up to one tick cuts requests under way: 60 of those sent in 17 s at 1, none at 5.
+    // Bun's clock ticks every 4 s, so one tick may cut off active requests: 60 of those sent in 17 s at 1, none at 5.
     type: integer(5, 255),
     fallback: "30",
     meaning: "a connection silent for longer is closed",
@@ -226,30 +226,30 @@ const knobs = {
 
 type Knob = keyof typeof knobs;
 
-/** Everything the process was told, checked; `lockTtlMs` outlives the statement it guards. */
+/** The validated settings. `lockTtlMs` is longer than the statement that the lock guards. */
 export type Config = { [Name in Knob]: z.output<(typeof knobs)[Name]["type"]> } & { lockTtlMs: number };
 
-/** A setting that cannot be used. Its message is one line that names the variable and what to do. */
+/** An invalid setting. Its message is one line that names the variable and says what to do. */
 export class ConfigError extends Error {
   override name = "ConfigError";
 }
 
-/** `dataDir` is set by `DATA_DIR`. */
+/** Returns a setting's variable: `dataDir` is `DATA_DIR`. */
 const variableOf = (knob: string) => knob.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 
 const secrets = Object.entries(knobs).flatMap(([knob, rest]) => ("secret" in rest ? [variableOf(knob)] : []));
 
-/** The names of all settings, the secret ones among them, and variables of other programs that look like settings. */
+/** The names of all settings, of the secret ones, and of other programs' variables that look like settings. */
 export const variables = {
   all: [...Object.keys(knobs).map(variableOf), ...secrets.map((name) => `${name}_FILE`)],
   secret: secrets,
-  /** Shells and desktops set these. */
+  /** Set by shells and desktops. */
   others: ["HOSTS", "HOSTTYPE", "HOSTNAME", "POST"],
 };
 
 /**
- * Reads and checks the environment, once, before anything opens. An empty variable counts as not set.
- * @throws {ConfigError} naming the first variable that cannot be used.
+ * Reads and validates the environment, once, before anything opens. An empty variable counts as unset.
+ * @throws {ConfigError} naming the first invalid variable
  */
 export function readConfig(environment: Record<string, string | undefined>): Config {
   const settings = Object.fromEntries(
@@ -276,7 +276,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
 }
 
 function managementFault({ port, managementPort, managementHost }: Omit<Config, "lockTtlMs">) {
-  // Several processes share ports, this one with itself too: each request would go to either.
+  // Processes share their ports, so with equal ports a request could reach either server.
   if (managementPort === undefined && managementHost !== undefined)
     return "MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT";
   if (managementPort !== undefined && managementPort === port && port !== 0)
@@ -290,7 +290,7 @@ function secretOf(variable: string, environment: Record<string, string | undefin
   return read.secret;
 }
 
-/** The configuration as rows of (variable, default, meaning), in the order of the schema. */
+/** Returns the configuration as rows of (variable, default, meaning), in the order of the schema. */
 export function describeConfig(): { variable: string; fallback: string; meaning: string }[] {
   return Object.entries(knobs).map(([knob, { fallback, meaning, ...rest }]) => ({
     variable: variableOf(knob),

@@ -2,7 +2,7 @@ import { createSecureContext } from "node:tls";
 import type { Credentials } from "./credential-settings.ts";
 import type { TlsFiles } from "./secret-files.ts";
 
-/** How Kafka is spoken to; plain data, for the publisher's thread. What is absent is not used. */
+/** How to connect to Kafka, as plain data for the publisher's thread. Absent fields are not used. */
 export interface KafkaSecurity {
   tls?: TlsFiles;
   sasl?: { mechanism: "plain" | "scram-sha-256" | "scram-sha-512"; username: string; password: string };
@@ -14,11 +14,11 @@ const MECHANISMS = {
   "SCRAM-SHA-512": "scram-sha-512",
 } as const;
 
-/** For every connection to a `rediss://` server. */
+/** Returns the TLS files for every connection to a `rediss://` server. */
 export const redisTlsOf = (given: Credentials): TlsFiles =>
   tlsFiles(given.redisTlsCaFile, given.redisTlsCertFile, given.redisTlsKeyFile);
 
-/** For every connection to Kafka. */
+/** Returns the security settings for every connection to Kafka. */
 export function kafkaSecurityOf(given: Credentials): KafkaSecurity {
   const { kafkaSecurityProtocol: protocol } = given;
   const { kafkaSaslMechanism: mechanism, kafkaSaslUsername: username, kafkaSaslPassword: password } = given;
@@ -40,8 +40,9 @@ const tlsFiles = (ca: string | undefined, cert: string | undefined, key: string 
 });
 
 /**
- * What was set and would not be used, or is half set: whoever asks for safety must never get plain text instead.
- * @returns the fault as a line that begins with the variable to correct, or undefined.
+ * Finds credentials that are incomplete or would be unused. An operator who asks for encryption must never
+ * get plain text.
+ * @returns a line that starts with the variable to correct, or undefined
  */
 export function credentialFault(given: Credentials & { redisUrl: string[] | undefined }): string | undefined {
   const { redisUrl = [], kafkaSecurityProtocol: protocol } = given;
@@ -56,7 +57,7 @@ export function credentialFault(given: Credentials & { redisUrl: string[] | unde
   );
 }
 
-/** @param used true, or why no connection would use the files. */
+/** @param used true, or the reason why no connection would use the files */
 function strayFile(prefix: string, files: TlsFiles, used: true | string): string | undefined {
   const [first] = Object.keys(files);
   if (first === undefined || used === true) return undefined;

@@ -2,10 +2,10 @@ import { z } from "zod";
 import { readText } from "./secret-files.ts";
 
 const USERNAME_LIMIT_CHARACTERS = 512;
-/** Tokens of cloud services serve as passwords. */
+/** Generous, because tokens of cloud services serve as passwords. */
 const PASSWORD_LIMIT_CHARACTERS = 8192;
 
-/** The path of a PEM file becomes its text. */
+/** Reads the text of the PEM file at the given path. */
 const pemFile = (kind: "CERTIFICATE" | "PRIVATE KEY") =>
   z
     .string()
@@ -29,7 +29,7 @@ const privateKey = {
   meaning: "PEM file of that certificate's private key, without a passphrase",
 };
 
-/** The knobs of TLS and authentication; for Postgres all of it stands in DATABASE_URL. */
+/** The settings of TLS and authentication. Postgres has all of these in DATABASE_URL. */
 export const credentialKnobs = {
   redisTlsCaFile: authorities("PEM file of the authorities that may vouch for a rediss:// server"),
   redisTlsCertFile: certificate("PEM file of this engine's own certificate for rediss:// servers"),
@@ -64,7 +64,7 @@ export const credentialKnobs = {
   kafkaSslKeyFile: privateKey,
 } as const;
 
-/** What the environment says about credentials, checked one by one; `relations.ts` checks them together. */
+/** The credentials from the environment, validated one by one; `credential-relations.ts` validates them together. */
 export type Credentials = {
   [Name in keyof typeof credentialKnobs]: z.output<(typeof credentialKnobs)[Name]["type"]>;
 };

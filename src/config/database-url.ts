@@ -1,22 +1,22 @@
 import { readText } from "./secret-files.ts";
 
-/** As libpq names them, without `allow` (plain text first), and `no-verify`, which is node-postgres's own. */
+/** libpq's modes without `allow` (which prefers plain text), plus node-postgres's own `no-verify`. */
 const MODES = ["disable", "prefer", "require", "verify-ca", "verify-full", "no-verify"];
 
-/** node-postgres would read over these, and the connection would be less safe than was asked for. */
+/** Parameters that node-postgres would ignore, leaving the connection less secure than requested. */
 const UNSUPPORTED = ["sslcrl", "sslcrldir", "sslpassword", "ssl_min_protocol_version", "require_auth"];
 
 const FILES = ["sslrootcert", "sslcert", "sslkey"];
 
-/** node-postgres heeds `PGSSLMODE` where a URL says nothing, and takes a word that it does not know for plain text. */
+/**
+ * Validates `PGSSLMODE`, which node-postgres uses if the URL has no `sslmode`. It treats an unknown mode as
+ * plain text.
+ */
 export function pgSslModeFault(mode: string | undefined): string | undefined {
   return !mode || MODES.includes(mode) ? undefined : `PGSSLMODE: must be one of ${MODES.join(", ")}`;
 }
 
-/**
- * Why the TLS that a URL of Postgres asks for cannot be had.
- * @returns words that follow the variable's name, or undefined.
- */
+/** Returns why a Postgres URL's TLS settings are unusable, as words to follow the variable's name, or undefined. */
 export function databaseUrlFault(url: string): string | undefined {
   const { searchParams } = new URL(url);
   const mode = searchParams.get("sslmode");
@@ -35,8 +35,9 @@ export function databaseUrlFault(url: string): string | undefined {
 }
 
 /**
- * `prefer`, `require` and `verify-ca` become `verify-full`: node-postgres 8 takes them so, with a warning, and 9
- * will not. Whoever wants libpq's weaker meaning says `uselibpqcompat=true`, and never gets plain text either.
+ * Replaces `prefer`, `require` and `verify-ca` by `verify-full`. node-postgres 8 does the same, with a
+ * warning; version 9 will not. `uselibpqcompat=true` selects libpq's weaker meaning, which is never plain
+ * text either.
  */
 export function withVerifiedTls(url: string): string {
   if (new URL(url).searchParams.get("uselibpqcompat") === "true") return url;

@@ -1,14 +1,14 @@
 import { integer } from "./setting-types.ts";
 
-/** The least time for ending beside the delay for load balancers, and the default, which suits a slow database too. */
+/** Time to close besides the load balancers' delay: the minimum, and a default that also suits a slow database. */
 const ENDING_NEEDS_MS = 500;
 const ENDING_DEFAULT_MS = 13_000;
 
-/** How long an end may take. */
+/** The settings of a shutdown. */
 export const endingKnobs = {
   drainDelayMs: {
     type: integer(0, 60_000),
-    // haproxy's default checks (`inter 2s fall 3`) take 6 s to notice; `docker stop` kills after 10 s.
+    // haproxy's default checks (`inter 2s fall 3`) notice after 6 s; `docker stop` kills after 10 s.
     fallback: "7000",
     shown: "7000, or half of a SHUTDOWN_TIMEOUT_MS below 14000",
     meaning:
@@ -23,8 +23,8 @@ export const endingKnobs = {
 } as const;
 
 /**
- * Adjusts the time that is not set to the one that is.
- * @returns the fault, if both are set and do not fit together.
+ * Fits the time that is not set to the one that is.
+ * @returns an error text if both are set and do not fit together
  */
 export function fitEndingTimes(
   settings: { drainDelayMs: number; shutdownTimeoutMs: number },

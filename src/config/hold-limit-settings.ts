@@ -1,6 +1,6 @@
 import { integer } from "./setting-types.ts";
 
-/** Settings against hoarding; a part of the table in `config.ts`. */
+/** The settings against hoarding. */
 export const holdLimitKnobs = {
   holdLimitAddressSeats: {
     type: integer(0, 10_000_000),

@@ -1,16 +1,16 @@
 import { readFileSync } from "node:fs";
 
-/** Of one secret or certificate file: four times the bundle of all public authorities. */
+/** Limit for a secret or certificate file: four times the bundle of all public authorities. */
 const FILE_LIMIT_BYTES = 1_048_576;
 
-/** Certificates and a key as PEM text. Absent: the system's authorities, no certificate of our own. */
+/** Certificates and a key as PEM text. Absent fields mean the system's authorities and no certificate of our own. */
 export interface TlsFiles {
   ca?: string;
   cert?: string;
   key?: string;
 }
 
-/** What a file holds, or why it cannot be read; the reason never holds anything of it. */
+/** Reads a file. A fault says why it cannot be read and never contains any of its text. */
 export function readText(path: string): { text: string } | { fault: string } {
   try {
     const bytes = readFileSync(path);
@@ -23,9 +23,9 @@ export function readText(path: string): { text: string } | { fault: string } {
 }
 
 /**
- * A secret from the variable itself, or from the file that `<variable>_FILE` names (the convention of
- * Docker's images), without the line end that editors and `echo` leave. An empty variable counts as not set.
- * @returns or the fault, as a line that begins with the variable to correct.
+ * Reads a secret from its variable, or from the file named by `<variable>_FILE` (the convention of Docker's
+ * images). The trailing newline that editors and `echo` leave is removed. An empty variable counts as unset.
+ * @returns the secret, or a fault: a line that starts with the variable to correct
  */
 export function readSecret(
   variable: string,

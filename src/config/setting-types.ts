@@ -1,8 +1,6 @@
 import { isIPv6 } from "node:net";
 import { z } from "zod";
 
-/** What may stand in a variable of the environment, by kinds. */
-
 export const integer = (low: number, high: number) =>
   z
     .string()
@@ -38,13 +36,16 @@ export const broker = z.string().refine((value) => {
 /** Far more than any shop has. */
 const ORIGIN_LIMIT = 100;
 const ORIGIN = "must be * or a comma-separated list of origins such as https://shop.example, without a path";
-/** As a browser sends it: http(s) in its shortest form, or the scheme of an app's own pages. */
+/**
+ * Returns whether this is an origin as a browser sends it: http(s) in its shortest form, or the scheme of an
+ * app's pages.
+ */
 const isOrigin = (text: string) =>
   /^https?:/i.test(text)
     ? URL.canParse(text) && new URL(text).origin === text
     : /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(:\d+)?$/.test(text);
 
-/** Origins of pages, or every origin. */
+/** A list of origins, or `*` for every origin. */
 export const origins = z.string().transform((text, context): string[] | "*" => {
   if (text.trim() === "*") return "*";
   const list = text.split(",").map((part) => part.trim());

@@ -1,11 +1,11 @@
-/** A name of at least this length may differ in two places, a shorter one in one. */
+/** Candidates of at least this length may differ in two letters, shorter ones in one. */
 const LONG_CHARACTERS = 9;
 const SHORTEST_CHARACTERS = 3;
 
 /**
- * The known name that was probably meant. Letters may be missing, superfluous, wrong, swapped, or in the other case, and
- * separators may differ.
- * @returns undefined if no name is close, or if the name is a known one.
+ * Returns the known name that was probably meant. It tolerates missing, extra, wrong and swapped letters, the
+ * other case, and other separators.
+ * @returns undefined if no name is close, or if the name itself is known
  */
 export function meantBy(name: string, known: readonly string[]): string | undefined {
   if (known.includes(name) || name.length < SHORTEST_CHARACTERS) return undefined;
@@ -22,7 +22,10 @@ export function meantBy(name: string, known: readonly string[]): string | undefi
 
 const plain = (name: string) => name.toUpperCase().replace(/[-_.\s]/g, "");
 
-/** Insertions, deletions, substitutions and swaps of neighbours from one to the other (optimal string alignment). */
+/**
+ * Counts the insertions, deletions, substitutions and swaps of neighbours between two words (optimal string
+ * alignment).
+ */
 function distanceOf(from: string, to: string): number {
   let [beforeLast, last]: [number[], number[]] = [
     [],

@@ -1,8 +1,8 @@
 import type { Logger } from "../telemetry/log.ts";
 
 /**
- * What was opened, with its close: each close is handed over on the line after the open, and all run in
- * reverse order, so that nothing is closed before what uses it.
+ * Closes what was opened, in reverse order, so that nothing closes before its users. Register each close on
+ * the line after the open.
  */
 export class Lifecycle {
   private readonly closes: { name: string; close: () => unknown }[] = [];
@@ -11,7 +11,7 @@ export class Lifecycle {
     this.closes.push({ name, close });
   }
 
-  /** Closes everything; one that fails is logged and does not keep the others open. */
+  /** Closes everything. A failing close is logged and does not stop the others. */
   async close(log?: Logger): Promise<void> {
     for (let entry = this.closes.pop(); entry; entry = this.closes.pop()) {
       try {

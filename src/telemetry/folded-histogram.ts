@@ -1,9 +1,9 @@
 import type { Histogram, Registry } from "prom-client";
 
 /**
- * A histogram for what happens tens of thousands of times a second: plain counters by one label, put into
- * Prometheus's shape at a scrape. prom-client's own hashes its labels at each observation, which took 7 %
- * of the main thread.
+ * A histogram for events that happen tens of thousands of times a second: plain counters by one label,
+ * converted to Prometheus's form at a scrape. prom-client's own histogram hashes its labels at each
+ * observation, which took 7 % of the main thread.
  */
 export class FoldedHistogram<Value extends string> {
   readonly type = "histogram";
@@ -21,7 +21,7 @@ export class FoldedHistogram<Value extends string> {
     this.series = new Map(
       label.values.map((value) => [value, { counts: new Float64Array(buckets.length + 1), sum: 0 }]),
     );
-    // The registry asks a metric for its name and `get` only.
+    // The registry uses only a metric's name and `get`.
     registry.registerMetric(this as unknown as Histogram);
   }
 
@@ -34,7 +34,7 @@ export class FoldedHistogram<Value extends string> {
     series.sum += amount;
   }
 
-  /** For the registry. */
+  /** Called by the registry at a scrape. */
   async get() {
     const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
     for (const [value, { counts, sum }] of this.series) {

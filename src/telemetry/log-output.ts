@@ -1,21 +1,21 @@
 import { dlopen } from "bun:ffi";
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 
-/** How much may wait for a reader or for room on the disk: some 1,000 lines. Further lines are dropped and counted. */
+/** Bytes that may wait for a reader or for disk space, about 1,000 lines. Further lines are dropped and counted. */
 const WAITING_LIMIT_BYTES = 256 * 1024;
 const RETRY_MS = 100;
-/** How long the process, at its end, tries to write the waiting lines. */
+/** How long the exiting process tries to write the waiting lines. */
 const LAST_WORDS_MS = 200;
 const LAST_WORDS_POLL_MS = 5;
-/** The C library of Debian and similar systems, and that of Alpine. */
+/** The C libraries of Debian and similar systems, and of Alpine. */
 const C_LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
-/** From Linux's own headers. */
+/** From Linux's headers. */
 const F_GETFL = 3;
 const F_SETFL = 4;
 
 let droppedLines = 0;
 
-/** How many lines this thread has dropped since the last call. */
+/** Returns how many lines this thread has dropped since the last call. */
 export function takeDroppedLogLines(): number {
   const dropped = droppedLines;
   droppedLines = 0;
@@ -23,11 +23,14 @@ export function takeDroppedLogLines(): number {
 }
 
 /**
- * Writes the log's lines. A write never waits and never throws, because a sale must not depend on a log line: a reader that
- * is gone (EPIPE), one that has stopped reading (the pipe is full, or Ctrl-S) and a full disk cost only lines.
+ * Writes the log's lines. A write never waits and never throws, because a sale must not depend on a log line.
+ * A closed reader (EPIPE), a stopped reader (full pipe, Ctrl-S) and a full disk only cost lines.
  *
- * States: open → (a write fails) → waiting: lines are kept within a bound and tried again → (all are written) → open, and
- * `onBack` gets the number of dropped lines. If no reader can come back (EPIPE), waiting lines are dropped at once.
+ * States:
+ * - open → waiting (a write fails). If no reader can come back (EPIPE), the waiting lines are dropped at
+ *   once.
+ * - waiting: lines are kept up to a limit and retried → open (all are written; `onBack` gets the number of
+ *   dropped lines).
  */
 export class LogOutput {
   private waiting: Buffer[] = [];
@@ -35,7 +38,7 @@ export class LogOutput {
   private dropped = 0;
   private timer: Timer | undefined;
 
-  /** @param onBack called when lines are written again after some were dropped. */
+  /** @param onBack called when lines are written again after some were dropped */
   constructor(
     private readonly descriptor: number,
     private readonly onBack: (dropped: number) => void,
@@ -51,7 +54,7 @@ export class LogOutput {
     }
     this.waiting.push(bytes);
     this.waitingBytes += bytes.byteLength;
-    // While others wait, their timer writes this one too: not every line must cost a failing call.
+    // Skipped while lines wait: their timer writes this one too, so that not every line costs a failing call.
     if (this.timer === undefined) this.flush();
   }
 
@@ -67,7 +70,7 @@ export class LogOutput {
     }
   }
 
-  /** @returns why not all was written. */
+  /** @returns the error code if not everything was written */
   private writeWaiting(): string | undefined {
     for (let [first] = this.waiting; first; [first] = this.waiting) {
       try {
@@ -101,8 +104,9 @@ export class LogOutput {
 }
 
 /**
- * Standard output as a descriptor whose writes do not wait. If the system can open it a second time, this is a new
- * descriptor, because that property is shared with every program that has inherited the old one (a shell, `bun run`).
+ * Returns a descriptor of standard output whose writes do not wait. If the system can open standard output
+ * again, this is a new descriptor, because O_NONBLOCK is shared with every program that inherited the old one
+ * (a shell, `bun run`).
  */
 export function openStandardOutput(): number {
   const standardOutput = 1;
@@ -112,7 +116,7 @@ export function openStandardOutput(): number {
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     if (!isSocket) return openSync(`/proc/self/fd/${standardOutput}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // No such folder (not Linux), or a pipe that another user has created.
+    // /proc is missing (not Linux), or another user created the pipe.
   }
   doNotWait(standardOutput);
   return standardOutput;
@@ -130,7 +134,7 @@ function doNotWait(descriptor: number): void {
       c.fcntl(descriptor, F_SETFL, c.fcntl(descriptor, F_GETFL, 0) | constants.O_NONBLOCK);
       return;
     } catch {
-      // Tries the next one. Without any (not Linux), a reader that has stopped can block the log.
+      // Tries the next library. Without any (not Linux), a stopped reader can block the log.
     }
   }
 }

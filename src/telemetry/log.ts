@@ -5,8 +5,9 @@ import { LogOutput, openStandardOutput } from "./log-output.ts";
 export type { Logger };
 
 /**
- * JSON lines on stdout, or readable ones if stdout is a terminal. Each thread has its own log: a line is written at once if
- * possible, so nothing is lost when a thread dies. Secrets never get here: URLs are logged by `originOf`.
+ * Creates the log of a thread: JSON lines on stdout, or readable lines if stdout is a terminal. Lines are
+ * written at once if possible, so nothing is lost when a thread dies. Log URLs with `originOf`, never with
+ * their secrets.
  */
 export function createLog(level: string, thread: string): Logger {
   const base = { name: "sentinel", pid: process.pid, thread };
@@ -20,25 +21,28 @@ export function createLog(level: string, thread: string): Logger {
 }
 
 function prettyTo(output: LogOutput) {
-  // Loaded here only: a process without a terminal has 3 MB more for other things.
+  // Loaded only for a terminal, because it takes 3 MB of memory.
   const { prettyFactory }: typeof PinoPretty = require("pino-pretty");
   const format = prettyFactory({ ignore: "name,pid,hostname", translateTime: "HH:MM:ss.l" });
   return { write: (line: string) => output.write(format(line)) };
 }
 
-/** Where a URL leads, without the user and password in it. */
+/** Returns a URL without its user and password. */
 export function originOf(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
 
-/** Of a fault's words in the log: a database may repeat what it was sent, and whoever sent it must not fill the disk. */
+/** Longest logged error message. A database may repeat its input, and whoever sent that must not fill the disk. */
 const MESSAGE_LIMIT_CHARACTERS = 1000;
 
-/** What a fault says of itself. A query's error carries the statement and its parameters; only its cause is told. */
+/**
+ * Returns the message of an error. Query errors contain the statement and its parameters, so only their cause
+ * is used.
+ */
 export function messageOf(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
-  // A name with several addresses, none of which answers: only what it is made of has words.
+  // None of a name's addresses answered. The error itself has no message; its parts do.
   if (cause instanceof AggregateError && cause.message === "" && cause.errors.length > 0)
     return messageOf(cause.errors[0]);
   const message = cause instanceof Error ? cause.message : String(cause);
@@ -47,7 +51,7 @@ export function messageOf(error: unknown): string {
     : `${message.slice(0, MESSAGE_LIMIT_CHARACTERS)}... (${message.length} characters)`;
 }
 
-/** A fault that repeats: one line when it begins, none until it was over. */
+/** Logs a repeating fault once when it starts, and not again until it is over. */
 export class FaultLog {
   private open = false;
 

@@ -4,12 +4,12 @@ import { isGauge } from "./metrics.ts";
 /** All metrics of one process at one moment, as plain data. */
 export type Figures = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
-/** Whatever only grows: it counts on when its process has ended, which its gauges do not. */
+/** Returns the metrics that only grow. They outlive their process, unlike its gauges. */
 export function countersOf(figures: Figures): Figures {
   return figures.filter((metric) => !isGauge(metric));
 }
 
-/** The same with a label `process` on every gauge that is told of each process apart (see `createMetrics`). */
+/** Adds a label `process` to the gauges that are reported per process (see `createMetrics`). */
 export function toldApart(figures: Figures, process: string): Figures {
   return figures.map((metric) =>
     metric.aggregator === "omit"
@@ -22,12 +22,12 @@ export function toldApart(figures: Figures, process: string): Figures {
   );
 }
 
-/** The figures of several processes as those of one: each metric put together as it was declared. */
+/** Merges the metrics of several processes into those of one, each by its declared aggregation. */
 export function mergeFigures(all: Figures[]): Promise<Figures> {
   return AggregatorRegistry.aggregate(all).getMetricsAsJSON();
 }
 
-/** The same, in Prometheus's text format. */
+/** Same as `mergeFigures`, in Prometheus's text format. */
 export function mergedText(all: Figures[]): Promise<string> {
   return AggregatorRegistry.aggregate(all).metrics();
 }

@@ -1,11 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { FoldedHistogram } from "./folded-histogram.ts";
 
-/** From 1 ms to 1 s and a little beyond on both sides: where a reservation's answer lies. */
+/** 1 ms to 1 s is where the time to respond to a reservation lies; a little more on both sides. */
 const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
-/** Counted by the primary; the engine has it too, since a counter that is not there hides its first event. */
+/** Counted by the primary. The engine declares it too, because a counter that appears late hides its first event. */
 export const PROCESS_RESTARTS = {
   name: "sentinel_process_restarts_total",
   help: "Engine processes that ended unasked and were replaced (WEB_CONCURRENCY).",
@@ -17,27 +17,30 @@ export const LOG_LINES_DROPPED = {
 };
 
 /**
- * What a gauge says of several processes on one port: their sum, the lowest or the highest, or of each apart,
- * with a label `process`, where it is held against a limit that each process has for itself.
+ * How a gauge of several processes on one port is aggregated. `apart` reports each process with a label
+ * `process`; it is for values that are compared with a per-process limit.
  */
 type Together = "sum" | "min" | "max" | "apart";
 
-/** prom-client declares a number here and gives the word. */
+/** The type is a string at runtime, although prom-client declares a number. */
 export const isGauge = ({ type }: { type: unknown }): boolean => type === "gauge";
 
-/** What every process needs of the machine, each told apart: a leak is one process's, and so is its limit of files. */
+/**
+ * Collects each process's use of machine resources. The gauges are reported per process, because leaks and
+ * file limits are per process.
+ */
 export function collectProcessFigures(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
   for (const metric of registry.getMetricsAsArray()) {
-    // What Bun does not tell (garbage collections, heap spaces) would stand there as zeros.
+    // Bun does not provide these (garbage collections, heap spaces); they would all be 0.
     if (metric.name.startsWith("nodejs_")) registry.removeSingleMetric(metric.name);
     else if (isGauge(metric)) metric.aggregator = "omit";
   }
 }
 
 /**
- * Every metric of the engine: base units, prefix `sentinel_` (the process's own figures carry the names
- * that Prometheus clients agree on), and labels with few values only, never a seat or a buyer.
+ * Creates all metrics of the engine. They use base units, the prefix `sentinel_` (the process metrics have
+ * the names that Prometheus clients share) and labels with few values, never a seat or a buyer.
  */
 export function createMetrics() {
   const registry = new Registry();
@@ -53,7 +56,7 @@ export function createMetrics() {
   ) =>
     new Gauge({
       ...{ name: `sentinel_${name}`, help, labelNames, registers },
-      // prom-client's word for what it cannot put together; `toldApart` labels it.
+      // `omit` is prom-client's word for a gauge it cannot aggregate; `toldApart` adds the label.
       aggregator: together === "apart" ? "omit" : together,
     });
   const histogram = <Label extends string = never>(

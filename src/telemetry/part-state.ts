@@ -1,14 +1,14 @@
 /**
- * Whether a part outside the engine does its work. Unknown until the engine has tried it for the first time; afterwards
- * the last result stands.
+ * Whether a part outside the engine works. Unknown until the engine has tried it for the first time;
+ * afterwards the last result counts.
  */
 export type PartState = "unknown" | "up" | "down";
 
-/** The parts that are configured. */
+/** The state of each configured part. */
 export interface PartStates {
   db: PartState;
   redis?: PartState;
   kafka?: PartState;
-  /** The file that takes the events where there is no Kafka. */
+  /** The file that receives the events if there is no Kafka. */
   events?: PartState;
 }

@@ -2,7 +2,10 @@ import { Counter, Registry } from "prom-client";
 import { takeDroppedLogLines } from "./log-output.ts";
 import { collectProcessFigures, LOG_LINES_DROPPED, PROCESS_RESTARTS } from "./metrics.ts";
 
-/** Of the primary of several engine processes, which sells nothing: its own needs, and what only it can count. */
+/**
+ * Creates the metrics of the primary, which runs several engine processes and sells nothing: its use of
+ * resources, and restarts.
+ */
 export function createPrimaryMetrics() {
   const registry = new Registry();
   collectProcessFigures(registry);
