@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Transaction } from "./kept-answers.ts";
 
-/** What administrators do. Only `holds.released` changes seats; the ledger rows of these changes name its id. */
+/** The acts of administrators. Only `holds.released` changes seats; the ledger rows of those changes name its id. */
 export const ACT_KINDS = [
   "api-key.created",
   "api-key.revoked",
@@ -17,7 +17,7 @@ export const ACT_KINDS = [
 ] as const;
 export type ActKind = (typeof ACT_KINDS)[number];
 
-/** The actor of an act, and the reason. */
+/** Who did an act, and why. */
 export interface ActOrigin {
   /** `key:<id>`, or `command:<user>` for a command line. */
   actor: string;
@@ -32,8 +32,8 @@ export interface Act extends ActOrigin {
 }
 
 /**
- * Appends an act, in the transaction of what it does, so that neither exists without the other.
- * @returns its id.
+ * Appends an act in the transaction of what it does, so that neither exists without the other.
+ * @returns the act's id
  */
 export async function recordAct(
   session: NodePgDatabase | Transaction,
@@ -49,7 +49,7 @@ export async function recordAct(
   return Number(rows[0].id);
 }
 
-/** Acts in the order of their ids, at most `limit`, after the one given. */
+/** Lists acts in the order of their ids: at most `limit`, after the given id. */
 export async function listActs(
   database: NodePgDatabase,
   { after, limit, kind }: { after: number; limit: number; kind?: ActKind | undefined },

@@ -4,7 +4,7 @@ import { type ActOrigin, recordAct } from "./admin-log.ts";
 import type { Transaction } from "./kept-answers.ts";
 import { apiKeys } from "./schema.ts";
 
-/** What is needed to know a key when it is presented. */
+/** The stored data that recognizes a key. */
 export interface StoredKey {
   id: string;
   role: (typeof apiKeys.$inferSelect)["role"];
@@ -13,7 +13,7 @@ export interface StoredKey {
   revokedAt: Date | null;
 }
 
-/** Those of the ids that there are, revoked ones too; by primary key. */
+/** Returns the keys that exist among these ids, including revoked ones. */
 export function findApiKeys(database: NodePgDatabase | Transaction, ids: string[]): Promise<StoredKey[]> {
   return database
     .select({ id: apiKeys.id, role: apiKeys.role, keyHash: apiKeys.keyHash, revokedAt: apiKeys.revokedAt })
@@ -21,7 +21,7 @@ export function findApiKeys(database: NodePgDatabase | Transaction, ids: string[
     .where(inArray(apiKeys.id, ids));
 }
 
-/** A key as its administrator sees it, without anything that opens. */
+/** A key as its administrator sees it, without any secret. */
 export interface ApiKeyView {
   keyId: string;
   name: string;
@@ -38,7 +38,7 @@ const view = {
   revokedAt: apiKeys.revokedAt,
 };
 
-/** Stores the key, and notes in the administration log who made it. */
+/** Stores the key, and records its creator in the administration log. */
 export function addApiKey(
   database: NodePgDatabase,
   key: { id: string; name: string; role: StoredKey["role"]; keyHash: string },
@@ -53,7 +53,7 @@ export function addApiKey(
   });
 }
 
-/** Revoked ones too, in the order of their ids, which is that of their making. */
+/** Lists keys, including revoked ones, in the order of their ids, which is the order of their creation. */
 export function listApiKeys(
   database: NodePgDatabase,
   { after, limit }: { after: string | undefined; limit: number },
@@ -66,7 +66,10 @@ export function listApiKeys(
     .limit(limit);
 }
 
-/** Whether there is such a key; one that was revoked before keeps its time. */
+/**
+ * Revokes a key. An already revoked key keeps its time.
+ * @returns whether the key exists
+ */
 export function revokeApiKey(database: NodePgDatabase, id: string, origin: ActOrigin): Promise<boolean> {
   return database.transaction(async (tx) => {
     const revoked = await tx

@@ -2,15 +2,17 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
-/** Longest wait for other transactions; if they take longer, the next start tries again. */
+/** Longest wait for other transactions. If they take longer, the next start tries again. */
 const LOCK_TIMEOUT_MS = 5000;
 
 /**
- * Creates the index that counts and finds the holds of a caller, outside of any transaction, so that the sale goes on.
- * Everything works without it, only slower. A role that may not create it uses the database as it is.
+ * Creates the index that counts and finds the holds of a caller, outside of any transaction, so that sales
+ * continue. Everything works without it, only slower. A role without the privilege to create it uses the
+ * database as it is.
  *
- * One process creates it, and no other waits for that. The session must hold no lock that others wait for, because
- * creating the index waits for every running statement. (Under the migrations' lock this was seen to deadlock.)
+ * One process creates the index and no other waits for it. The session must hold no lock that others wait
+ * for, because the creation waits for every running statement. (Under the migrations' lock it was seen to
+ * deadlock.)
  */
 export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> {
   const { rows } = await session.execute<{ valid: boolean | null; before: string }>(sql`
@@ -23,7 +25,7 @@ export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> 
   if (!lock.rows[0]?.mine) return;
   await session.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
   try {
-    // An attempt that was cut off leaves an invalid index behind.
+    // An interrupted attempt leaves an invalid index behind.
     await session.execute(sql`drop index concurrently if exists reservations_caller`);
     await session.execute(sql`
       create index concurrently reservations_caller on reservations (caller)

@@ -3,13 +3,13 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { EventFacts, SectionFacts } from "../venue/catalogue.ts";
 import { events, sections } from "./schema.ts";
 
-/** Every event; and the sections with a greater id than the one given, since those known never change. */
+/** Reads every event, and the sections with a greater id than the given one. Known sections never change. */
 export async function readCatalogue(
   database: NodePgDatabase,
   afterSectionId = 0,
 ): Promise<{ events: EventFacts[]; sections: SectionFacts[] }> {
-  // Events first: a section that is committed in between waits for its event, whose revision is not known
-  // yet. The other way round an event would be taken for one without sections.
+  // Events first: a section committed in between then waits for its event, whose revision is not known yet.
+  // In the other order, its event would seem to have no sections.
   const eventRows = await database.select().from(events).orderBy(asc(events.id));
   const sectionRows = await database
     .select({
@@ -23,15 +23,15 @@ export async function readCatalogue(
     .from(sections)
     .where(gt(sections.id, afterSectionId))
     .orderBy(asc(sections.id));
-  // Requests name sections in the composed form; an older version stored names as they were sent.
+  // Requests name sections in the composed form; an older version stored names as sent.
   const composed = sectionRows.map((row) => ({ ...row, name: row.name.normalize("NFC") }));
   return { events: eventRows.map(factsOf), sections: composed };
 }
 
-/** What the database lives in now: the epoch, and how often the catalogue was changed. */
+/** The epoch of the database and the revision of its catalogue. */
 export interface Pulse {
   epoch: number;
-  /** As `EventFacts.revision`, the newest of all events; -1 when there is none. */
+  /** The newest `EventFacts.revision` of all events; -1 if there are none. */
   catalogueRevision: number;
 }
 
@@ -46,7 +46,7 @@ export async function readCatalogueRevision(database: NodePgDatabase): Promise<n
   return (await readPulse(database)).catalogueRevision;
 }
 
-/** An event's row as the catalogue knows it. */
+/** Converts an event's row for the catalogue. */
 export function factsOf(row: typeof events.$inferSelect): EventFacts {
   const { onSaleAt, offSaleAt, createdAt, ...same } = row;
   return {

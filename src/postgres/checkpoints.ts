@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Cursor } from "./ledger.ts";
 
-/** Where the ledger's chain ends: the last row of its newest checkpoint. */
+/** The end of the ledger's chain: the last row of its newest checkpoint. */
 export interface ChainHead extends Cursor {
   number: number;
   rowsTotal: number;
@@ -12,13 +12,13 @@ export interface ChainHead extends Cursor {
 
 export interface Checkpoint extends ChainHead {
   rowCount: number;
-  /** Four bytes a row. */
+  /** Four bytes per row. */
   rowDigests: Buffer;
   /** The form in which its rows were hashed. */
   rowForm: number;
 }
 
-/** Undefined where nothing was sealed yet. */
+/** @returns undefined if nothing was sealed yet */
 export async function readChainHead(session: NodePgDatabase): Promise<ChainHead | undefined> {
   const { rows } = await session.execute<Omit<ChainHead, "number"> & { number: string }>(sql`
     select number, epoch, txid::text, id::text, rows_total::float8 as "rowsTotal", encode(digest, 'base64') as digest
@@ -27,8 +27,8 @@ export async function readChainHead(session: NodePgDatabase): Promise<ChainHead 
 }
 
 /**
- * How many seat rows are sealed up to this place: never more than there are, and the newest windows may be missing.
- * Acts are sealed among them, and not published.
+ * Counts the seat rows that are sealed up to this position. It never counts too many; the newest windows may
+ * be missing. Acts are sealed too but not counted, as they are not published.
  */
 export async function readSealedSeatRowsUpTo(session: NodePgDatabase, place: Cursor): Promise<number> {
   const { rows } = await session.execute<{ rowsTotal: number }>(sql`
@@ -41,8 +41,8 @@ export async function readSealedSeatRowsUpTo(session: NodePgDatabase, place: Cur
 }
 
 /**
- * Appends a checkpoint to the one whose number is one less.
- * @returns false when that is not the newest: another session has sealed meanwhile.
+ * Appends a checkpoint if its number follows the newest one.
+ * @returns false if another session has sealed meanwhile
  */
 export async function appendCheckpoint(session: NodePgDatabase, checkpoint: Checkpoint): Promise<boolean> {
   const { number, epoch, txid, id, rowCount, rowsTotal, digest, rowDigests, rowForm } = checkpoint;
@@ -54,7 +54,7 @@ export async function appendCheckpoint(session: NodePgDatabase, checkpoint: Chec
   return appended.rowCount === 1;
 }
 
-/** Checkpoints in the order of their numbers, at most `limit`, after the one given. */
+/** Reads checkpoints in the order of their numbers: at most `limit`, after the given number. */
 export async function readCheckpointsAfter(
   session: NodePgDatabase,
   after: number,
@@ -67,10 +67,10 @@ export async function readCheckpointsAfter(
   return rows.map((row) => ({ ...row, number: Number(row.number) }));
 }
 
-/** Of a checkpoint, what its window's rows are hashed against. */
+/** The fields of a checkpoint that its window's rows are checked against. */
 export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest" | "rowForm">;
 
-/** As `readCheckpointsAfter`, without the rows' own digests: a thousand windows' would be megabytes. */
+/** Same as `readCheckpointsAfter`, without the CRCs of the rows, which are megabytes for a thousand windows. */
 export async function readWindowsAfter(
   session: NodePgDatabase,
   after: number,

@@ -6,17 +6,17 @@ import { enterPresence } from "./presence.ts";
 import { pinSettings } from "./session-settings.ts";
 import { watchCommits } from "./standbys.ts";
 
-/** Beyond the server's own limit for a statement, so that the server's clear answer comes first. */
+/** Added to the server's statement limit, so that the server's clear error arrives first. */
 const CLIENT_SLACK_MS = 500;
 
 /**
- * Postgres ends a session that asks nothing for so long, and its advisory lock is another's to take. Without it a
- * leader that hangs, or whose host is gone without a word, kept everybody from publishing until the system's TCP
- * keep-alive noticed (2 hours by default). A leader at work asks every second.
+ * Postgres ends a session that is idle for this long, which frees its advisory lock. Otherwise a leader that
+ * hangs, or whose host disappeared, would stop all publishing until TCP keep-alive notices (2 hours by
+ * default). A working leader sends something every second.
  */
 const LEADER_IDLE_TIMEOUT_MS = 10_000;
 
-/** A million rows are sorted in memory; what is more goes to disk. */
+/** Sorts a million rows in memory; more go to disk. */
 const SNAPSHOT_WORK_MEM = "64MB";
 
 export interface PoolOptions {
@@ -26,19 +26,19 @@ export interface PoolOptions {
   connectionLimit: number;
   statementTimeoutMs: number;
   connectTimeoutMs: number;
-  /** Longest wait for a lock; without it only the statement timeout limits the wait. */
+  /** Longest wait for a lock. By default only the statement timeout limits it. */
   lockTimeoutMs?: number;
-  /** False where losing the last commits in a crash is harmless: they need not wait for the disk. */
+  /** False if losing the last commits in a crash is harmless; they then do not wait for the disk. */
   durable?: boolean;
-  /** True if the connection is useful for reads alone, so that it may lead to a database that is read-only now. */
+  /** True if the connection only reads, so that a database that is read-only now will do. */
   mayBeReadOnly?: boolean;
   /** For sessions that take seats: the number by which other engines see this process. */
   presence?: number;
 }
 
 /**
- * A bounded pool whose every connection is checked before its first use: it must be a primary in the
- * newest epoch, and commits must be durable when they are answered.
+ * Opens a bounded pool. Each connection is checked before its first use: it must lead to a primary, enter the
+ * newest epoch, and make commits durable before they are answered.
  */
 export function openPool(options: PoolOptions, onIdleError: (error: Error) => void): pg.Pool {
   const pool = new pg.Pool({
@@ -51,15 +51,15 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
     },
   });
   pool.on("error", onIdleError);
-  // A connection that breaks while somebody has it fails that one's query, and would end the whole thread
-  // with an event that nobody listens to.
+  // A broken connection fails its current query. Without a listener, its event would also end the whole thread.
   pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 
 /**
- * Runs work on a connection of the pool, which is closed if the work fails, so that the next one meets the server as it is
- * then. A connection that broke while it was idle says nothing about the server, so the work is tried once more.
+ * Runs work on a connection of the pool, and closes it if the work fails, so that the next connection meets
+ * the server as it then is. If the connection may have broken while idle, which says nothing about the
+ * server, the work runs once more.
  */
 export async function onFresh<Result>(
   pool: pg.Pool,
@@ -83,7 +83,7 @@ export async function onFresh<Result>(
   });
 }
 
-/** One connection of its own, checked like those of a pool; for sessions that hold an advisory lock. */
+/** Opens a separate connection with the checks of a pool, for a session that holds an advisory lock. */
 export async function openSession(
   options: Omit<PoolOptions, "connectionLimit">,
   onError: (error: Error) => void,
@@ -104,9 +104,9 @@ export async function openSession(
 }
 
 /**
- * One connection in one transaction that sees a single moment and can write nothing, on a standby too. It holds
- * nobody up: a reader has no transaction id that the ledger's horizon would wait for. Whoever closes it ends it.
- * @param sameAs another one that is open: this one sees the same moment.
+ * Opens a connection with one read-only transaction that sees a single moment; a standby will do. It delays
+ * nobody: a reader has no transaction id for the ledger's horizon to wait for. The caller closes it.
+ * @param sameAs an open snapshot; the new one sees the same moment
  */
 export async function openSnapshot(
   options: Omit<PoolOptions, "connectionLimit" | "durable">,
@@ -138,7 +138,7 @@ export async function openSnapshot(
   }
 }
 
-/** A session without time limits, for preparing a database that may still be empty. The caller ends it. */
+/** Opens a session without time limits, to prepare a database that may still be empty. The caller closes it. */
 export async function openUnpooled(
   options: Pick<PoolOptions, "databaseUrl" | "name" | "connectTimeoutMs">,
 ): Promise<pg.Client> {
@@ -171,9 +171,9 @@ function clientOptions(options: Omit<PoolOptions, "connectionLimit">): pg.Client
 }
 
 /**
- * `synchronous_commit` is raised where it is too low, never lowered. The prepared statements keep one generic plan
- * by index: planning each batch took 0.8 ms of its 2.5 ms, and a plan made while the table was small (a sequential
- * scan) must not outlive its growth.
+ * Checks and configures a new connection in one statement. `synchronous_commit` is raised if it is too low,
+ * never lowered. Prepared statements keep one generic plan that uses indexes
+ * (docs/decisions/0012-generic-plans.md).
  */
 const PREPARE = `select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
        ${pinSettings({

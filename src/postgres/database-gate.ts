@@ -1,19 +1,21 @@
 const PROBE_UP_INTERVAL_MS = 1000;
 const PROBE_AGAIN_INTERVAL_MS = 250;
 
-/** This many slow probes in a row, with no transaction answered meanwhile, mean more than a busy machine. */
+/** Slow probes in a row, with no transaction answered meanwhile, that mean more than a busy machine. */
 const SLOW_LIMIT = 3;
 
 /**
- * - `up`: seats can be sold;
- * - `unsellable`: the database answers, but nothing can be sold (read-only, locked, without privileges): reading works;
- * - `away`: it does not answer.
+ * Whether the database can sell.
+ * - `up`: seats can be sold.
+ * - `unsellable`: the database responds, but nothing can be sold (read-only, locked, missing privileges);
+ *   reads work.
+ * - `away`: it does not respond.
  */
 export type DatabaseState = "up" | "unsellable" | "away";
 
 /**
- * The result of a failed probe. `slow`: there was no answer in time, perhaps only because the machine is busy. `untried`:
- * the thread that was asked died or was stuck, which says nothing about the database.
+ * The result of a failed probe. `slow`: no response in time, perhaps only because the machine is busy.
+ * `untried`: the probing thread died or was stuck, which says nothing about the database.
  */
 export interface ProbeFault {
   kind: "unsellable" | "away" | "slow" | "untried";
@@ -21,19 +23,21 @@ export interface ProbeFault {
 }
 
 export interface DatabaseGateOptions {
-  /** Undefined when seats can be sold. */
+  /** Resolves to undefined if seats can be sold. */
   probe(): Promise<ProbeFault | undefined>;
-  /** As `probe`, but writes like a sale; called only after real transactions have failed, until it succeeds. */
+  /** Same as `probe`, but writes like a sale. Called only after real transactions have failed, until it succeeds. */
   rehearse(): Promise<ProbeFault | undefined>;
   onChange(state: DatabaseState, reason: string | undefined): void;
 }
 
 /**
- * Whether seats can be sold. While they cannot, requests are refused at once instead of each waiting for its failure.
+ * Decides whether requests may reach the database. While it cannot sell, requests are refused at once instead
+ * of each waiting for its own failure.
  *
- * - `up` ends at once with a fault that the server or the network reports. Slow probes end it only if a transaction was
- *   lost too, or after `SLOW_LIMIT` in a row with no transaction answered meanwhile.
- * - `unsellable` and `away` end when a probe has passed, and after a failed transaction a rehearsal too.
+ * States:
+ * - `up` → `unsellable` or `away` (the server or the network reports a fault; or a probe is slow after a
+ *   transaction was lost; or `SLOW_LIMIT` probes in a row are slow with no transaction answered meanwhile).
+ * - `unsellable`, `away` → `up` (a probe succeeds and, if a transaction had failed, a rehearsal too).
  */
 export class DatabaseGate {
   private state: DatabaseState = "up";
@@ -41,9 +45,9 @@ export class DatabaseGate {
   private probing = false;
   private closed = false;
   private slowCount = 0;
-  /** A transaction has failed, and no probe has passed since. */
+  /** A transaction has failed, and no probe has succeeded since. */
   private suspected = false;
-  /** A transaction got no answer, and none has succeeded since. */
+  /** A transaction got no response, and none has succeeded since. */
   private wasLost = false;
 
   constructor(private readonly options: DatabaseGateOptions) {
@@ -55,19 +59,19 @@ export class DatabaseGate {
     return this.state === "up";
   }
 
-  /** Whether it can be read. */
+  /** Whether reads work. */
   get answers(): boolean {
     return this.state !== "away";
   }
 
-  /** A transaction has failed: look now. `lost`: it got no answer. */
+  /** Reports a failed transaction and probes now. `lost`: it got no response. */
   suspect(kind: "failed" | "lost"): void {
     this.suspected = true;
     if (kind === "lost") this.wasLost = true;
     void this.look();
   }
 
-  /** A transaction succeeded. Called for every batch, so it must cost nothing. */
+  /** Reports a successful transaction. It is called for every batch, so it must cost nothing. */
   proven(): void {
     this.slowCount = 0;
     this.wasLost = false;

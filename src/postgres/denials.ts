@@ -3,11 +3,11 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type ActOrigin, recordAct } from "./admin-log.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
-/** The most denials in force at once: every process reads them all each second. */
+/** Maximum denials in force; every process reads all of them each second. */
 export const DENIAL_LIMIT = 1000;
 
 export interface Denial {
-  /** The id of the act that made it. */
+  /** The id of the act that created it. */
   denialId: number;
   caller: string;
   /** The length of the prefix, if the network is wider than one client's; otherwise null. */
@@ -18,7 +18,7 @@ export interface Denial {
   deniedUntilMs: number;
 }
 
-/** The denials in force. */
+/** Reads the denials in force. */
 export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
   const { rows } = await database.execute<Denial & Record<string, unknown>>(sql`
     select act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
@@ -30,8 +30,8 @@ export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
 }
 
 /**
- * Denies a caller; replaces an earlier denial of the same caller.
- * @returns undefined if there are too many.
+ * Denies a caller, replacing an earlier denial of the same caller.
+ * @returns undefined if there are too many denials
  */
 export function denyCaller(
   database: NodePgDatabase,
@@ -55,7 +55,10 @@ export function denyCaller(
   });
 }
 
-/** @returns whether there was such a denial; one that was over before stays as it is. */
+/**
+ * Ends a denial; one that is already over stays as it is.
+ * @returns whether the denial exists
+ */
 export function endDenial(database: NodePgDatabase, denialId: number, origin: ActOrigin): Promise<boolean> {
   return database.transaction(async (tx) => {
     const ended = await tx.execute(sql`

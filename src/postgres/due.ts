@@ -3,17 +3,17 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { KEY_LIFETIME_HOURS } from "./guards.ts";
 
 /**
- * A hold is swept up to a second after its end, each at a moment of its own: what was held in one instant
- * is not freed in one instant. The moment follows from the id's random end.
+ * Spreads sweeping: each hold is swept up to this long after its end, so that holds of one instant are not
+ * freed in one instant. The delay is derived from the random last digits of the id.
  */
 const JITTER_MS = 1000;
 
-/** A hold counts as overdue when the sweeper, with its jitter and pauses, must have ended it already. */
+/** After this, the sweeper, with its jitter and pauses, must have ended the hold. */
 const OVERDUE_AFTER_MS = 2000;
 
 /**
- * Holds that have expired and are due, the oldest first, with at most `limitSeats` seats together.
- * @param after only holds after this one in that order, even if this one was ended meanwhile
+ * Reads expired holds that are due for sweeping, oldest first, with at most `limitSeats` seats in total.
+ * @param after only holds after this one in that order, even if it has ended meanwhile
  */
 export async function readDueHolds(
   session: NodePgDatabase,
@@ -39,7 +39,7 @@ export async function readDueHolds(
   return rows.map(({ id }) => id);
 }
 
-/** Holds that expired so long ago that something must keep the sweeper from them. */
+/** Holds whose sweeping is so late that something must be blocking the sweeper. */
 export interface OverdueHolds {
   /** Counted up to the limit. */
   count: number;
@@ -47,7 +47,7 @@ export interface OverdueHolds {
   oldestSeconds: number;
 }
 
-/** Looks at no more than `limit` entries of the index of holds. */
+/** Counts overdue holds, reading at most `limit` entries of the index of holds. */
 export async function readOverdueHolds(session: NodePgDatabase, limit: number): Promise<OverdueHolds> {
   const { rows } = await session.execute<{ count: number; oldestSeconds: number }>(sql`
     select count(*)::int as count,
@@ -62,7 +62,7 @@ export async function readOverdueHolds(session: NodePgDatabase, limit: number): 
   return { count: row.count, oldestSeconds: row.oldestSeconds };
 }
 
-/** The seats that these reservations' expiry has freed, with their versions then. */
+/** Reads the seats that the expiry of these reservations has freed, with their versions at that time. */
 export async function readFreed(
   session: NodePgDatabase,
   reservationIds: string[],
@@ -75,7 +75,10 @@ export async function readFreed(
   return rows.map(({ seatId, version }) => [seatId, version]);
 }
 
-/** Removes keys that no longer count, at most so many. @returns how many. */
+/**
+ * Removes at most `limit` expired keys.
+ * @returns the number removed
+ */
 export async function removeOldKeys(session: NodePgDatabase, limit: number): Promise<number> {
   const removed = await session.execute(sql`
     delete from idempotency_keys where ctid = any(array(

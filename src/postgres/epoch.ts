@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 
-/** Advisory lock keys of this project, in one place so that they cannot meet. */
+/** Advisory lock keys of this project, in one place so that they stay distinct. */
 export const ADVISORY_LOCKS = {
   migrations: 7_310_001,
   epoch: 7_310_002,
@@ -15,10 +15,10 @@ export const ADVISORY_LOCKS = {
 } as const;
 
 /**
- * Starts a new epoch when this database is not where the newest one began: restored into another
- * cluster (its system identifier differs) or the same (its oids do), or promoted (its timeline does).
- * Transaction ids begin anew there; the ledger's reader and the seats' `last_txid` compare within an epoch
- * only. The events of a restored database must not be taken for those that were published after its dump.
+ * Starts a new epoch if this database is not where the newest epoch began: it was restored into another
+ * cluster (different system identifier) or the same cluster (different oids), or promoted (different
+ * timeline). Transaction ids start over there, and the ledger's reader and `last_txid` compare them only
+ * within an epoch. Events of a restored database must not be mistaken for those published after its dump.
  */
 export async function enterEpoch(database: NodePgDatabase): Promise<void> {
   const here = sql`
@@ -34,7 +34,7 @@ export async function enterEpoch(database: NodePgDatabase): Promise<void> {
   if (known.rowCount) return;
   await database.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.epoch})`);
-    // Whoever still writes rows of the older epoch is waited for: they would come behind the ledger's reader.
+    // Waits for writers of rows of the older epoch; the ledger's reader would miss these rows.
     await tx.execute(sql`select sentinel_lock_ledger()`);
     await tx.execute(sql`
       with here as (${here}), newest as (select * from ledger_epochs order by epoch desc limit 1)

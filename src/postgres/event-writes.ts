@@ -9,20 +9,20 @@ import type { Transaction } from "./kept-answers.ts";
 import { storedPrice } from "./prices.ts";
 import { events, sections } from "./schema.ts";
 
-/** Seats of one insert: their texts are a few hundred KiB, and making them holds up other work for a few ms. */
+/** Seats per insert. Their texts are a few hundred KiB, which take a few ms to build. */
 const INSERT_LIMIT_SEATS = 2500;
 
-/** `insertEvent` in a transaction of its own. */
+/** Runs `insertEvent` in its own transaction. */
 export async function createEvent(session: NodePgDatabase, draft: EventDraft): Promise<EventFacts> {
   const { sections: _, ...facts } = await underCatalogueLock(session, (tx) => insertEvent(tx, draft));
   return facts;
 }
 
 /**
- * Makes an event with its sections and seats. The seats' ids are one unbroken range, in the order of the
- * sections: the catalogue's lock, which the transaction holds, keeps two that are made at once apart.
- * While it runs nothing that was sold since is published: the ledger's reader waits for older transactions.
- * @throws when the session's statement timeout is over; then nothing was made.
+ * Inserts an event with its sections and seats. The seat ids are one unbroken range in the order of the
+ * sections; the caller's catalogue lock keeps concurrent inserts apart. Until it commits, later sales are not
+ * published, because the ledger's reader waits for older transactions.
+ * @throws if the session's statement timeout passes; nothing is then inserted
  */
 export async function insertEvent(tx: Transaction, draft: EventDraft): Promise<CatalogueEvent> {
   const { onSaleAtMs, offSaleAtMs, sections: parts, ...same } = draft;
@@ -46,12 +46,12 @@ type Changeable = Omit<
   EventFacts,
   "id" | "currency" | "cancellable" | "priceTiers" | "createdAtMs" | "revision"
 >;
-/** What of an event may change; anything else rests in other processes' memories and in the seats' rows. */
+/** The fields of an event that may change. All others are in other processes' memories and in the seats' rows. */
 export type EventChange = { [Field in keyof Changeable]?: Changeable[Field] | undefined };
 
 /**
- * Changes an event, unless `refuse`, who is given it as it would be, has something against it.
- * @returns the event as it is then, or what `refuse` said; undefined when there is no such event.
+ * Changes an event unless `refuse` objects; it receives the event as it would be after the change.
+ * @returns the changed event or the refusal; undefined if there is no such event
  */
 export async function updateEvent<Refusal extends object>(
   tx: Transaction,
@@ -79,7 +79,7 @@ export async function updateEvent<Refusal extends object>(
   return changed && { event: factsOf(changed) };
 }
 
-/** One change of the catalogue at a time, so that revisions and ids of sections are committed in their order. */
+/** Runs one change of the catalogue at a time, so that revisions and section ids commit in their order. */
 export function underCatalogueLock<Result>(
   session: NodePgDatabase,
   work: (tx: Transaction) => Promise<Result>,
@@ -90,7 +90,7 @@ export function underCatalogueLock<Result>(
   });
 }
 
-/** The first of as many ids that nobody has and nobody will be given; what is rolled back leaves a gap. */
+/** Reserves `count` consecutive ids and returns the first. A rollback leaves a gap. */
 async function takeSeatIds(tx: Transaction, count: number): Promise<number> {
   const { rows } = await tx.execute<{ last: string }>(sql`
     select setval('seats_id_seq', greatest(nextval('seats_id_seq'), (select coalesce(max(id), 0) + 1 from seats)) + ${count - 1}) as last`);

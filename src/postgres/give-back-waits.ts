@@ -1,22 +1,25 @@
 /**
- * A link that breaks again and again must not keep seats from being given back for ever: after this many attempts on
- * sessions that not every engine has seen, the seats are given back anyway. Attempts come every 250 ms, and a session that
- * lasts needs 14 of them.
+ * Attempts on sessions that not every engine has seen yet, before the seats are given back anyway. Otherwise
+ * an unstable connection could prevent that forever. Attempts come every 250 ms, and a session that lasts
+ * needs 14.
  */
 export const ATTEMPT_LIMIT = 40;
 
-/** How many batches are counted; beyond that the oldest is forgotten and starts again. */
+/** Batches that are counted. Beyond that the oldest is forgotten and starts again. */
 const BATCH_LIMIT = 1000;
 
 /**
- * Counts, for each batch in doubt, the attempts to give it back on a session that was too young. It counts attempts
- * because time would not do: after an outage of the database every session is young, and no engine has seen it yet.
+ * Counts, for each batch in doubt, the attempts to give it back on a session that was too young. It counts
+ * attempts, not time: after an outage of the database every session is young, and no engine has seen it yet.
  */
 export class GiveBackWaits {
   /** By the first reservation of the batch. */
   private readonly attempts = new Map<string, number>();
 
-  /** Counts an attempt. @returns whether there were enough, so that the batch is given back now. */
+  /**
+   * Counts an attempt.
+   * @returns whether there were enough attempts, so that the batch is given back now
+   */
   attempted(reservationId: string): boolean {
     const count = (this.attempts.get(reservationId) ?? 0) + 1;
     this.attempts.set(reservationId, count);
@@ -25,7 +28,7 @@ export class GiveBackWaits {
     return count > ATTEMPT_LIMIT;
   }
 
-  /** The batch is settled. */
+  /** Forgets a batch that is settled. */
   over(reservationId: string): void {
     this.attempts.delete(reservationId);
   }

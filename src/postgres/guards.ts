@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type pg from "pg";
 import { executePrepared, prepared } from "./prepared.ts";
 
-/** A request's `Idempotency-Key`: whose it is, and what it was first sent with. */
+/** A request's `Idempotency-Key`, with its owner and the request it was first sent with. */
 export interface KeyClaim {
   scope: string;
   key: string;
@@ -10,23 +10,26 @@ export interface KeyClaim {
   fingerprint: string;
 }
 
-/** An answered key is remembered for so long. */
+/** How long an answered key is remembered. */
 export const KEY_LIFETIME_HOURS = 24;
 
-/** Keeps the hashes of claims apart from the advisory locks of this project that are plain numbers. */
+/** Separates the hashes of claims from this project's numeric advisory locks. */
 const CLAIM_SEED = 7_310;
 
-/** What a lock of this transaction is taken on: nobody else decides on the same buyer or key meanwhile. */
+/**
+ * The names that transactions lock, so that no other transaction decides on the same key, buyer or caller
+ * meanwhile.
+ */
 export const claimOfKey = ({ scope, key }: KeyClaim) => `key:${scope}:${key}`;
 export const claimOfBuyer = (buyerId: string) => `buyer:${buyerId}`;
 
 export const claimOfCaller = (caller: string) => `caller:${caller}`;
 
-/** Whether a row of `idempotency_keys` still counts. */
+/** Returns an expression: whether a row of `idempotency_keys` still counts. */
 export const keyIsAlive = (row: string) =>
   sql.raw(`${row}.created_at > now() - interval '${KEY_LIFETIME_HOURS} hours'`);
 
-/** Seats of a buyer in live reservations of an event, as an expression; `but` is a reservation not counted. */
+/** Returns an expression: a buyer's seats in live reservations of an event. `but` is a reservation not to count. */
 export const liveSeatsOf = (buyerId: string, eventId: string, but: string) =>
   sql.raw(`(select coalesce(sum(x.seat_count), 0) from reservations x
     where x.buyer_id = ${buyerId} and x.event_id = ${eventId} and x.id <> ${but}
@@ -40,8 +43,8 @@ const claimStatement = prepared(
 );
 
 /**
- * Takes the claims for the rest of the transaction, without waiting for anybody.
- * @returns the reservations of which a claim is somebody else's.
+ * Takes the claims for the rest of the transaction, without waiting.
+ * @returns the reservations that did not get one of their claims
  */
 export async function tryClaims(
   client: pg.PoolClient,

@@ -1,10 +1,10 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 
-/** Selects live holds; a member that is absent selects all. */
+/** Selects live holds; an absent member selects all. */
 export interface HoldFilter {
   eventId?: number | undefined;
-  /** As `reservations.caller`. */
+  /** Same as `reservations.caller`. */
   caller?: string | undefined;
   buyerId?: string | undefined;
   /** The ids of a section's seats; selects holds with at least one of them. */
@@ -22,7 +22,7 @@ export interface HoldView {
   expiresAtMs: number;
 }
 
-/** How much one caller holds. */
+/** The total that one caller holds. */
 export interface CallerHolds {
   caller: string | null;
   reservations: number;
@@ -45,7 +45,7 @@ const meant = ({ eventId, caller, buyerId, seats }: HoldFilter): SQL =>
     sql` and `,
   );
 
-/** Lists holds in the order in which they were made: at most `limit`, after the one given. */
+/** Lists holds in the order of their creation: at most `limit`, after the given one. */
 export async function listHolds(
   session: NodePgDatabase,
   filter: HoldFilter,

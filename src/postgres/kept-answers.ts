@@ -4,17 +4,17 @@ import { type KeyClaim, keyIsAlive } from "./guards.ts";
 
 export type Transaction = Parameters<Parameters<NodePgDatabase["transaction"]>[0]>[0];
 
-/** An answer as it was sent. */
+/** A response as it was sent. */
 export interface KeptAnswer {
   status: number;
   body: string;
 }
 
 /**
- * Does something once a key, or without one each time: what `make` answers is kept in the same transaction, and given again for the
- * same request. Whoever calls holds a lock that keeps two with the same key apart; nothing but a success (2xx)
- * is kept.
- * @returns `key_mismatch` where the key was answered for another request.
+ * Runs `make` once per key, or every time without a key. A successful response (2xx) is stored in the same
+ * transaction and replayed for the same request (docs/decisions/0015-kept-answers.md). The caller holds a
+ * lock that keeps two requests with the same key apart.
+ * @returns `key_mismatch` if the key was used for another request
  */
 export async function once(
   tx: Transaction,

@@ -2,7 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
-/** How far a sink has the ledger: the last row it acknowledged. */
+/** A position in the ledger; of a sink, the last row that it acknowledged. */
 export interface Cursor {
   epoch: number;
   txid: string;
@@ -19,13 +19,13 @@ export interface LedgerRow extends Cursor {
   timestampMs: number;
 }
 
-/** Before the first row. */
+/** The position before the first row. */
 export const LEDGER_START: Cursor = { epoch: 0, txid: "0", id: "0" };
 
-/** Counting further tells an operator nothing more and costs the database. */
+/** Counting further would tell an operator nothing more and cost the database time. */
 const BACKLOG_LIMIT_ROWS = 100_000;
 
-/** The right to publish, or to sweep: held by one session of all processes for as long as that session lives. */
+/** Tries to take the right to publish or to sweep. One session of all processes holds it, for as long as it lives. */
 export async function tryToLead(
   session: NodePgDatabase,
   lock: number = ADVISORY_LOCKS.publisher,
@@ -36,7 +36,7 @@ export async function tryToLead(
   return rows[0]?.leads ?? false;
 }
 
-/** The sink's cursor; a sink that is new here begins at the ledger's beginning. */
+/** Reads the sink's cursor; a new sink starts at the ledger's start. */
 export async function readCursor(session: NodePgDatabase, sink: string): Promise<Cursor> {
   await session.execute(sql`
     insert into ledger_cursors (sink, epoch, txid, id) values (${sink}, ${LEDGER_START.epoch}, ${LEDGER_START.txid}::xid8, ${LEDGER_START.id})
@@ -47,7 +47,7 @@ export async function readCursor(session: NodePgDatabase, sink: string): Promise
   return rows[0] ?? LEDGER_START;
 }
 
-/** The cursor that was moved last, of whatever sink. */
+/** Reads the cursor that was moved last, of any sink. */
 export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor> {
   const { rows } = await session.execute<Cursor & Record<string, unknown>>(
     sql`select epoch, txid::text, id::text from ledger_cursors order by updated_at desc limit 1`,
@@ -56,8 +56,8 @@ export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor>
 }
 
 /**
- * Moves the cursor from where this session left it.
- * @returns false when somebody else has moved it: then this session publishes no more.
+ * Moves the cursor, if it is still at `from`.
+ * @returns false if another session has moved it; this session must then stop publishing
  */
 export async function moveCursor(
   session: NodePgDatabase,
@@ -72,18 +72,19 @@ export async function moveCursor(
 }
 
 /**
- * Committed rows after the cursor, in an order that later commits cannot change: rows of the current
- * epoch wait until no transaction that began before theirs is still running (a reader by `id > cursor`
- * loses rows that commit late). Older epochs have no running transactions.
+ * Selects committed rows after the cursor, in an order that later commits cannot change. Rows of the current
+ * epoch wait until no transaction that began before theirs is running; older epochs have none
+ * (docs/decisions/0008-ledger-order.md).
  */
 export const settledAfter = (cursor: Cursor) => sql`
   (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
 /**
- * The form in which rows are hashed for the chain. An older engine beside this one seals in the older form, so each
- * checkpoint names its own.
- * 1: seat rows alone, without their optional columns. 2: seat rows with all columns, and acts of administrators.
+ * The form in which rows are hashed for the chain. Each checkpoint names its own, because an older engine
+ * beside this one seals in the older form.
+ * Form 1 has seat rows alone, without their optional columns. Form 2 has seat rows with all columns, and acts
+ * of administrators.
  */
 export const ROW_FORM = 2;
 
@@ -91,25 +92,30 @@ const FIRST_FORM = 1;
 const FIRST_FORM_COLUMNS = 10;
 
 /**
- * A seat row as one text, all its columns: what is hashed, and what the rest is taken from. No column's text can have a
- * `|` or a line's end, so that no two rows have the same. A column that is newer than the first ledgers is appended as
- * `name=value` if it is not null. The `|` before these columns is always there, so that nobody can add a value to a sealed
- * row and then change its checkpoint to the first form, which leaves these columns out.
- * To a client a row costs 0.9 µs in this form and 2.2 µs column by column; the database does not notice.
+ * Returns all columns of a seat row as one text, which is hashed, and which all other uses parse. No column
+ * can contain a `|` or a line break, so different rows have different texts. Columns newer than the first
+ * ledgers are appended as `name=value` unless they are null. The `|` before them is always present: nobody
+ * can add such a value to a sealed row and hide it by changing the checkpoint to the first form, which omits
+ * these columns.
+ *
+ * Reading a row costs the client 0.9 µs in this form and 2.2 µs by column; the database needs the same time.
  */
 export const ledgerRowText = sql`concat_ws('|', epoch, txid, id, seat_id, version, event_id, status, reservation_id,
   coalesce(replaces_reservation_id::text, ''), extract(epoch from occurred_at)) || '|'
   || concat_ws('|', 'act=' || act_id, 'change=' || change_id, 'hold_ends=' || extract(epoch from hold_expires_at))`;
 
-/** An administrator's act as such a text. Its JSON comes last, because it may contain a `|`; it contains no line break. */
+/**
+ * Returns an administrator's act as such a text. Its JSON contains no line break and comes last, because it
+ * may contain a `|`.
+ */
 const actText = sql`concat_ws('|', epoch, txid, id, 'act', kind, actor, extract(epoch from occurred_at),
   jsonb_build_object('reason', reason, 'detail', detail))`;
 
-/** The texts of the settled seat rows and acts after the cursor, in publish order. */
+/** Reads the texts of the settled seat rows and acts after the cursor, in publish order. */
 export const readLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
   readTexts(session, settledAfter(cursor), limit);
 
-/** The same of all rows, also those that may get others before them yet. */
+/** Same as `readLedger`, including rows that later commits may still precede. */
 export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
   readTexts(
     session,
@@ -117,7 +123,7 @@ export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: 
     limit,
   );
 
-/** Reads seat rows and acts in one statement, so that both are of a single moment. */
+/** Reads seat rows and acts in one statement, so that both are from one moment. */
 async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): Promise<string[]> {
   const page = (table: "seat_events" | "admin_log", text: SQL) => {
     const name = sql.identifier(table);
@@ -148,21 +154,21 @@ function inOrder(seats: string[], acts: string[]): string[] {
   return merged.concat(seats.slice(next));
 }
 
-/** Whether the text is an act's, which is sealed but not published. */
+/** Returns whether the text is an act's. Acts are sealed but not published. */
 export const isAct = (rowText: string): boolean => rowText.split("|", 4)[3] === "act";
 
-/** The text as a checkpoint of that form has hashed it; undefined if the form leaves the row out. */
+/** Returns the text as hashed by a checkpoint of that form, or undefined if the form leaves the row out. */
 export function inForm(form: number, rowText: string): string | undefined {
   if (form > FIRST_FORM) return rowText;
   if (isAct(rowText)) return undefined;
   return rowText.split("|", FIRST_FORM_COLUMNS).join("|");
 }
 
-/** Whether the form leaves out a value that the row has. */
+/** Returns whether the form omits a value that the row has. */
 export const isShortened = (form: number, rowText: string): boolean =>
   !isAct(rowText) && inForm(form, rowText) !== rowText && !rowText.endsWith("|");
 
-/** The row of such a text. */
+/** Parses the text of a seat row. */
 export function parseLedgerRow(rowText: string): LedgerRow {
   const [epoch, txid = "", id = "", seatId = "", version, eventId = "", status = "", ...rest] =
     rowText.split("|");
@@ -170,18 +176,19 @@ export function parseLedgerRow(rowText: string): LedgerRow {
   return {
     ...{ epoch: Number(epoch), txid, id, seatId, version: Number(version), eventId, status, reservationId },
     replacesReservationId: replaces || null,
-    // Seconds with six decimals, as text: 1795354689.745 * 1000 is not always a whole number.
+    // The text has seconds with six decimals. Multiplying by 1000 would not always give a whole number
+    // (1795354689.745).
     timestampMs: Number(occurredAt.slice(0, -7)) * 1000 + Number(occurredAt.slice(-6, -3)),
   };
 }
 
-/** Where such a text's row stands in the ledger. */
+/** Returns the ledger position of a row, given as text. */
 export function placeOf(rowText: string): Cursor {
   const [epoch, txid = "", id = ""] = rowText.split("|", 3);
   return { epoch: Number(epoch), txid, id };
 }
 
-/** Whether one place of the ledger comes before another. */
+/** Returns whether one ledger position comes before another. */
 export function isBefore(one: Cursor, other: Cursor): boolean {
   if (one.epoch !== other.epoch) return one.epoch < other.epoch;
   if (one.txid !== other.txid) return BigInt(one.txid) < BigInt(other.txid);
@@ -190,15 +197,18 @@ export function isBefore(one: Cursor, other: Cursor): boolean {
 
 export interface Backlog {
   rows: number;
-  /** Age of the oldest row not published. */
+  /** Age of the oldest unpublished row. */
   seconds: number;
   /** Age of the oldest transaction still writing anywhere in the cluster; rows after it wait. */
   horizonSeconds: number;
-  /** Who that is, for the log. */
+  /** That transaction, for the log. */
   culprit: string | null;
 }
 
-/** What is committed and not published. Prepared transactions count too: they hold everything back alike. */
+/**
+ * Measures what is committed and not yet published. Prepared transactions count as writers, because they
+ * delay publishing too.
+ */
 export async function readBacklog(session: NodePgDatabase, cursor: Cursor): Promise<Backlog> {
   const { rows } = await session.execute<Backlog & Record<string, unknown>>(sql`
     with waiting as materialized (

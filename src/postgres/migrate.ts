@@ -15,7 +15,7 @@ import { events, secrets } from "./schema.ts";
 import { readServerFacts, type ServerFacts } from "./server-facts.ts";
 import { UnusableDatabase } from "./unusable-database.ts";
 
-/** The event that an empty database begins with; the contract names its seats, `S-1` to `S-1000`, and their price. */
+/** The event of an empty database. The contract names its seats, `S-1` to `S-1000`, and their price. */
 const DEMO: EventDraft = {
   name: "Grand Central Concert 2025",
   currency: "EUR",
@@ -48,22 +48,23 @@ const DEMO: EventDraft = {
   ],
 };
 
-/** As many bits as the hash that is made with it. */
+/** As many bits as the hash that uses it. */
 const SECRET_BYTES = 32;
 
 export interface DatabaseFacts extends ServerFacts {
-  /** What reservation tokens are signed with, by every process of this database. */
+  /** Signs reservation tokens; the same in every process of this database. */
   tokenSecret: string;
-  /** What the networks of callers are hashed with. */
+  /** Salts the hashes of callers' networks. */
   callerSalt: string;
   /** A line that an operator should see at the start. */
   notice?: string;
 }
 
 /**
- * Brings the schema up to date, enters the epoch and seeds an empty database. Several processes may do
- * this at once: an advisory lock lets them pass one by one. If there is nothing to do, nothing is written.
- * @throws {UnusableDatabase} when the engine cannot work with this database; otherwise when it cannot be reached.
+ * Brings the schema up to date, enters the epoch and seeds an empty database. Several processes may call it
+ * at once; an advisory lock makes them take turns. It writes nothing if there is nothing to do.
+ * @throws {UnusableDatabase} if the engine cannot work with this database; another error if it cannot be
+ * reached
  */
 export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: number): Promise<DatabaseFacts> {
   const open = () => openUnpooled({ databaseUrl, connectTimeoutMs, name: "sentinel-migrations" });
@@ -91,7 +92,10 @@ export async function prepareDatabase(databaseUrl: string, connectTimeoutMs: num
   }
 }
 
-/** Applies missing migrations. @returns a line for the operator, if there is something to say. */
+/**
+ * Applies missing migrations.
+ * @returns a line for the operator, if there is something to say
+ */
 async function migrateWhereBehind(database: NodePgDatabase): Promise<string | undefined> {
   const state = await readMigrationState(database);
   switch (state.kind) {
@@ -107,7 +111,7 @@ async function migrateWhereBehind(database: NodePgDatabase): Promise<string | un
   }
 }
 
-/** Runs work that may fail for want of privileges, a writable database or locks, and says what to do then. */
+/** Runs work and explains what to do if it fails for missing privileges, a read-only database or a lock. */
 async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
@@ -134,7 +138,7 @@ async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>
   }
 }
 
-/** Made once; under the lock of the migrations, so that all processes get the same. */
+/** Returns the secret, creating it if it is missing. The migrations' lock makes all processes get the same one. */
 async function ensureSecret(database: NodePgDatabase, name: "token" | "caller"): Promise<string> {
   const find = () => database.select().from(secrets).where(eq(secrets.name, name));
   const [kept] = await find();
@@ -146,7 +150,7 @@ async function ensureSecret(database: NodePgDatabase, name: "token" | "caller"):
   return found.value;
 }
 
-/** Creates a database beside the one the URL names, unless it is there, and gives its URL. */
+/** Creates a database beside the one of the URL, unless it exists, and returns its URL. */
 export async function ensureDatabase(url: string, name: string, connectTimeoutMs?: number): Promise<string> {
   const client = new pg.Client({
     connectionString: url,

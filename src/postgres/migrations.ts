@@ -10,23 +10,26 @@ import { UnusableDatabase } from "./unusable-database.ts";
 const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
 
 /**
- * An engine that knows this migration may use a database that this version has migrated. Raise it to the newest
- * migration whenever an older engine would answer wrongly beside this one; migrations that only add leave it as it is
- * (docs/operations/upgrades.md). Engines from before this one do not look.
+ * The oldest migration that an engine must know to use a database migrated by this version. Raise it to the
+ * newest migration if an older engine would behave wrongly beside this one; additive migrations leave it as
+ * it is (docs/operations/upgrades.md). Engines older than this migration do not check it.
  */
 const OLDEST_USABLE_MIGRATION = "0008_large_prices";
 
 /**
- * How long one attempt waits for a table's lock. All sales queue behind it meanwhile, so a migration that waited for a
- * long reader (a dump, `verify`) would stop the sale for as long as that reads.
+ * How long one attempt waits for a table's lock. All sales queue behind it, so without the limit a migration
+ * that waits for a long reader (a dump, `verify`) would stop the sale.
  */
 const LOCK_TIMEOUT_MS = 300;
 const RETRY_PAUSE_MS = 700;
 
-/** How long a migration tries to get its locks, and how long a second process waits for the first one's migrations. */
+/**
+ * How long a migration tries to get its locks, and how long a second process waits for the migrations of the
+ * first.
+ */
 export const MIGRATION_TIMEOUT_MS = 60_000;
 
-/** A migration is known by the time when it was made, in ms since 1970. */
+/** A migration is identified by its creation time, in ms since 1970. */
 const own = journal.entries.map(({ when }) => when);
 const newestOwn = Math.max(...own);
 const oldestUsable = journal.entries.find(({ tag }) => tag === OLDEST_USABLE_MIGRATION)?.when ?? newestOwn;
@@ -36,12 +39,12 @@ export type MigrationState =
   | { kind: "current" }
   /** Some of ours are not applied. */
   | { kind: "behind" }
-  /** A newer version has migrated it, and says that this version may go on using it. */
+  /** A newer version has migrated it and allows this version to keep using it. */
   | { kind: "ahead"; unknownCount: number };
 
 /**
  * Reads which migrations were applied.
- * @throws {UnusableDatabase} when a newer version has migrated the database and this one must not use it.
+ * @throws {UnusableDatabase} if a newer version has migrated the database and this one must not use it
  */
 export async function readMigrationState(database: NodePgDatabase): Promise<MigrationState> {
   const applied = await readApplied(database);
@@ -56,9 +59,9 @@ export async function readMigrationState(database: NodePgDatabase): Promise<Migr
 }
 
 /**
- * Applies the migrations that are missing, beside engines that sell: each attempt gives up its locks soon, and the
- * next one follows a moment later.
- * @throws when they cannot be applied within a minute.
+ * Applies the missing migrations while other engines sell: each attempt gives up its locks soon, and the next
+ * follows a moment later.
+ * @throws if they cannot be applied within a minute
  */
 export async function applyMigrations(database: NodePgDatabase): Promise<void> {
   const deadline = Date.now() + MIGRATION_TIMEOUT_MS;

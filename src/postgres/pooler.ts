@@ -2,15 +2,15 @@ import type pg from "pg";
 import { codeOf } from "./faults.ts";
 import { UnusableDatabase } from "./unusable-database.ts";
 
-/** Another client of the pooler may take the session that we look for, so we try more than once. */
+/** We try more than once, as another client of the pooler may take the session that we look for. */
 const TRIES = 3;
 
 /**
- * Finds out whether a pooler lends a session for one transaction only (PgBouncer's `pool_mode = transaction`): between two
- * of our statements it gives the same session to another client, or another one to us. Advisory locks, prepared
- * statements and session settings would then be lost or belong to others.
- * @param open opens a second connection in the same way as the first.
- * @throws {UnusableDatabase} if it does.
+ * Detects a pooler that lends a session for one transaction only (PgBouncer's `pool_mode = transaction`):
+ * between two of our statements it gives the session to another client, or gives us another session. Advisory
+ * locks, prepared statements and session settings would then be lost or belong to others.
+ * @param open opens a second connection in the same way as the first
+ * @throws {UnusableDatabase} if there is such a pooler
  */
 export async function refusePooledTransactions(
   client: pg.Client,
@@ -40,9 +40,9 @@ const REFUSAL =
 const sessions = new WeakMap<pg.ClientBase, number>();
 
 /**
- * Whether a connection has another session than at the first call: a pooler was switched to transactions while the engine
- * ran.
- * @param session the session's process id now.
+ * Returns whether a connection has another session than at the first call: a pooler was switched to
+ * transaction mode while the engine ran.
+ * @param session the session's current process id
  */
 export function hasMoved(client: pg.ClientBase, session: number): boolean {
   const first = sessions.get(client) ?? session;

@@ -5,12 +5,12 @@ import type pg from "pg";
 
 type Client = pg.Client | pg.PoolClient;
 
-/** A statement is planned anew at its 8th, 64th, 512th… use on a connection. */
+/** A statement is planned again at its 8th, 64th, 512th, ... use on a connection. */
 const REPLAN_FACTOR = 8;
 
 const dialect = new PgDialect();
 
-/** A statement with its name on each connection. */
+/** A statement and the name it is prepared under on each connection. */
 export interface Prepared {
   name: string;
   query: Query;
@@ -24,10 +24,10 @@ export const prepared = (name: string, statement: SQL): Prepared => ({
 const uses = new WeakMap<Client, Map<string, { count: number; replanAt: number }>>();
 
 /**
- * Runs a statement that is prepared once a connection, under one generic plan. A plan that was made after
- * an empty table was analysed reads the whole of its index for each batch: confirming 60 holds took 1 s when
- * there were 24,000, and 6 ms once it was planned anew. Postgres does so by itself only when it has analysed
- * the table again, up to a minute later.
+ * Runs a statement that is prepared once per connection and keeps one generic plan. Plans made after an empty
+ * table was analysed read a whole index per batch: confirming 60 holds among 24,000 took 1 s, and 6 ms after
+ * planning again. Postgres plans again only after analysing the table again, up to a minute later
+ * (docs/decisions/0012-generic-plans.md).
  */
 export async function executePrepared<Row extends pg.QueryResultRow>(
   client: Client,

@@ -4,36 +4,42 @@ import type pg from "pg";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 
 /**
- * How long an engine relies on its last look at who else uses the database. Short, because a seat that another engine
- * gives back has to wait for it. With one look a second, two in a row may fail.
+ * How long an engine relies on its last check of which engines use the database. Short, because giving back a
+ * seat has to wait for it. With one check per second, two in a row may fail.
  */
 export const TRUST_MS = 3000;
 
-/** The age at which a session may free a seat that was sold for good: by then every look from before it has expired. */
+/**
+ * The age at which a session may free a seat that was sold for good: every check from before the session has
+ * expired by then.
+ */
 const PRESENT_MS = TRUST_MS + 500;
 
-/** Sessions that take seats; they have had this name in all versions, and hold a presence lock since this one. */
+/** The sessions that take seats. All versions use this name; newer ones also hold a presence lock. */
 export const RESERVATION_SESSIONS = "sentinel-reservation";
 
 const presentSince = new WeakMap<pg.ClientBase, number>();
 
-/** A number for this process, which tells its sessions from those of others. */
+/** Returns a number that tells this process's sessions from those of others. */
 export const newPresence = () => 1 + Math.floor(Math.random() * (2 ** 31 - 2));
 
-/** Makes the session visible to all engines on the database, for as long as it lives. */
+/** Makes the session visible to all engines on the database for as long as it lives. */
 export async function enterPresence(client: pg.ClientBase, presence: number): Promise<void> {
   await client.query("select pg_advisory_lock_shared($1, $2)", [ADVISORY_LOCKS.presence, presence]);
   presentSince.set(client, performance.now());
 }
 
 /**
- * Whether every engine has had to notice this session by now. Code that frees a seat that was sold for good must run on
- * such a session: an engine that believed to be alone on the database no longer does.
+ * Returns whether every engine must have noticed this session by now. Freeing a seat that was sold for good
+ * requires such a session, because no engine then believes that it is alone on the database.
  */
 export const isSeenByAll = (client: pg.ClientBase): boolean =>
   performance.now() - (presentSince.get(client) ?? Number.POSITIVE_INFINITY) > PRESENT_MS;
 
-/** The engines on the database: the processes' numbers, and how many sessions belong to older versions, which have no number. */
+/**
+ * The engines on the database: the numbers of the processes, and the count of sessions of older versions,
+ * which have no number.
+ */
 export interface Company {
   presences: number[];
   unnumberedCount: number;

@@ -12,8 +12,8 @@ type TableOf<Schema> = {
 }[keyof Schema];
 
 /**
- * What an engine's role needs on each table, and no more: rows of the ledger and its chain are never changed or removed.
- * A table without a line here does not compile.
+ * The privileges that an engine's role needs on each table, and no more: nobody changes or removes rows of
+ * the ledger and its chain. A table that is missing here does not compile.
  */
 const TABLE_PRIVILEGES: Record<
   (
@@ -43,8 +43,8 @@ const TABLE_PRIVILEGES: Record<
 };
 
 /**
- * Seats' ids are taken as unbroken ranges; a change of the catalogue takes the next revision; an administrator's act
- * takes its id from the ledger.
+ * Seat ids are taken as unbroken ranges, a change of the catalogue takes the next revision, and an
+ * administrator's act takes its id from the ledger.
  */
 const SEQUENCE_PRIVILEGES = {
   seats_id_seq: "USAGE, SELECT, UPDATE",
@@ -70,7 +70,10 @@ export const SALE_PRIVILEGES: [table: Table, privilege: Privilege][] = [
   ["idempotency_keys", "UPDATE"],
 ];
 
-/** The statements that give a role what an engine needs; run by the owner of the tables, after each migration. */
+/**
+ * Returns the statements that grant a role what an engine needs. The owner of the tables runs them after each
+ * migration.
+ */
 export function grantsTo(role: string, tablesIn = "public"): string[] {
   const [to, at] = [quoted(role), quoted(tablesIn)];
   const schemas = [...new Set(["public", tablesIn, "drizzle"])].map(quoted).join(", ");
@@ -89,7 +92,7 @@ export function grantsTo(role: string, tablesIn = "public"): string[] {
 
 const quoted = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
-/** Gives a role what an engine needs, all or nothing. */
+/** Grants a role what an engine needs, all or nothing. */
 export async function grantPrivileges(client: pg.Client, role: string): Promise<void> {
   const { rows } = await client.query<{ schema: string }>(
     "select relnamespace::regnamespace::text as schema from pg_class where oid = 'seat_events'::regclass",

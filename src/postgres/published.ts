@@ -3,7 +3,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { arrayOf } from "./arrays.ts";
 import { type Cursor, isBefore, ledgerRowText } from "./ledger.ts";
 
-/** The cursors of all sinks, by their names. */
+/** Reads the cursors of all sinks, by their names. */
 export async function readCursors(session: NodePgDatabase): Promise<Map<string, Cursor>> {
   const { rows } = await session.execute<Cursor & { sink: string } & Record<string, unknown>>(
     sql`select sink, epoch, txid::text, id::text from ledger_cursors`,
@@ -11,7 +11,7 @@ export async function readCursors(session: NodePgDatabase): Promise<Map<string, 
   return new Map(rows.map(({ sink, ...cursor }) => [sink, cursor]));
 }
 
-/** The one that is farthest. */
+/** Returns the cursor that is farthest. */
 export const farthest = (cursors: Iterable<Cursor>): Cursor | undefined =>
   [...cursors].reduce<Cursor | undefined>(
     (far, cursor) => (far === undefined || isBefore(far, cursor) ? cursor : far),
@@ -25,7 +25,7 @@ export async function readNewestEpoch(session: NodePgDatabase): Promise<number> 
   return rows[0]?.epoch ?? 0;
 }
 
-/** The texts of these rows, as far as they are there, in no order. */
+/** Reads the texts of the rows that exist, in no particular order. */
 export async function readRowsOf(
   session: NodePgDatabase,
   wanted: { seatId: number; version: number }[],
@@ -40,7 +40,7 @@ export async function readRowsOf(
   return rows[0]?.texts?.split("\n") ?? [];
 }
 
-/** The next seats by id, and the greatest version of each that the cursor has passed. */
+/** Reads the next seats by id, each with its greatest version before the cursor. */
 export async function readPassedVersions(
   session: NodePgDatabase,
   cursor: Cursor,

@@ -8,14 +8,17 @@ import { SALE_PRIVILEGES } from "./privileges.ts";
 import { awaitStandbys } from "./standbys.ts";
 
 /**
- * How long the probe waits for a table's lock; a sale would wait as long. Longer than a migration holds one up
- * (`LOCK_TIMEOUT_MS` in migrations.ts), and short enough that a lock is known within 2 s, with the probe's interval.
+ * How long the probe waits for a table's lock. Longer than a migration holds one (`LOCK_TIMEOUT_MS` in
+ * migrations.ts), and short enough that, with the probe's interval, a lock is noticed within 2 s.
  */
 export const PROBE_LOCK_TIMEOUT_MS = 500;
 
 const NEEDED = SALE_PRIVILEGES.map(([table, privilege]) => `('${table}', '${privilege}')`).join(", ");
 
-/** It names `seats` without reading it, so that the probe and not the first reader meets a lock against readers. */
+/**
+ * Names `seats` without reading it, so that the probe, and not the first reader, meets a lock that blocks
+ * readers.
+ */
 const CONDITIONS = sql.raw(`
   select pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as "readOnly",
          (select string_agg(lower(privilege) || ' on ' || needed, ', ') from (values ${NEEDED}) as n(needed, privilege)
@@ -29,18 +32,18 @@ interface Conditions extends Record<string, unknown> {
   session: number;
 }
 
-/** What the probe has found besides that seats can be sold. */
+/** The probe's findings when seats can be sold. */
 export interface Probed extends Pulse {
-  /** Whether the connection has another session than before, which only a pooler does. */
+  /** Whether the connection has another session than before, which only a pooler causes. */
   hasMoved: boolean;
 }
 
-/** Takes the locks of a sale and lets them go; nothing is written. */
+/** Takes the locks of a sale and releases them; writes nothing. */
 const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_keys in row exclusive mode; rollback`;
 
 /**
- * Finds out whether seats can be sold, without writing anything.
- * @throws {Unsellable} if they cannot although the database answers; another error if it does not answer.
+ * Checks whether seats can be sold, without writing anything.
+ * @throws {Unsellable} if they cannot although the database responds; another error if it does not respond
  */
 export async function probeSale(client: pg.PoolClient): Promise<Probed> {
   const database = drizzle(client);
@@ -60,8 +63,8 @@ export async function probeSale(client: pg.PoolClient): Promise<Probed> {
 }
 
 /**
- * A sale that is rolled back: it needs the connection, the privileges, the triggers and the disk space of a real one, and
- * touches no seat.
+ * A sale that is rolled back. It needs the connection, the privileges, the triggers and the disk space of a
+ * real one, and touches no seat.
  */
 const REHEARSAL = `begin;
   insert into reservations (id, status, seat_count) values (gen_random_uuid(), 'void', 0);
@@ -69,12 +72,12 @@ const REHEARSAL = `begin;
   values (0, -1 - floor(random() * 1e15)::bigint, 0, 0, 'RESERVED', gen_random_uuid());
   rollback`;
 
-/** @throws when a sale would fail. */
+/** @throws if a sale would fail */
 export async function rehearseSale(client: pg.PoolClient): Promise<void> {
   await client.query(REHEARSAL);
 }
 
-/** Says what a failed probe or rehearsal means. */
+/** Classifies the error of a failed probe or rehearsal. */
 export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "slow"; reason: string } {
   const reason = causeMessageOf(error);
   if (error instanceof Unsellable) return { kind: "unsellable", reason };

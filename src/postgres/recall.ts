@@ -4,34 +4,34 @@ import { arrayOf } from "./arrays.ts";
 import type { ChangeRow, ReservationFacts } from "./change.ts";
 import { reservationPrices } from "./prices.ts";
 
-/** Attempts whose answers were lost, in two columns. A reservation may have several. */
+/** Attempts whose responses were lost, in two columns. A reservation may have several. */
 export interface LostChanges {
   reservationIds: string[];
   changeIds: string[];
 }
 
-/** What became of an attempt whose answer was lost. */
+/** The fate of an attempt whose response was lost. */
 export type Recalled =
-  /** It was committed: its own result, whatever was done to the reservation since. */
+  /** It was committed: its own result, whatever happened to the reservation since. */
   | { kind: "done"; facts: ReservationFacts; seats: ChangeRow["seats"]; final: boolean }
-  /** It was not, and can never be. */
+  /** It was not committed, and never can be. */
   | { kind: "never" }
-  /** Something has a lock on the reservation at this moment, perhaps the attempt itself: ask again. */
+  /** The reservation is locked at the moment, perhaps by the attempt itself: ask again. */
   | { kind: "running" };
 
 /**
- * How many fenced ids a reservation's row keeps. Each belongs to an attempt that was lost and not found. A message is on
- * its way for seconds at most, so the oldest of this many cannot arrive any more.
+ * How many fenced ids a reservation's row keeps, each of a lost attempt that was not found. A message takes
+ * seconds at most, so the oldest of these can no longer arrive.
  */
 const FENCED_LIMIT = 64;
 
 /**
- * Finds out, for good, what became of changes whose answers were lost.
+ * Settles what became of changes whose responses were lost (docs/decisions/0007-fence-what-is-in-doubt.md).
  *
- * Each reservation's row is locked and gets the ids into its fence. From then on none of the attempts can begin to take
- * effect: the statement looks at the fence under that lock (as `void` does for a reservation that is being made). One that
- * had taken effect before has its rows in the ledger, and the second statement, whose snapshot is newer than the lock,
- * sees them. It never waits: a row that is locked is reported as `running`.
+ * Each reservation's row is locked, and the ids are added to its fence. After that no attempt can take
+ * effect, because the statement checks the fence under that lock (as `void` does for a new reservation). An
+ * attempt that took effect earlier has rows in the ledger; the second statement sees them, because its
+ * snapshot is newer than the lock. It never waits: a locked row is reported as `running`.
  */
 export function recallChanges(database: NodePgDatabase, lost: LostChanges): Promise<Recalled[]> {
   const requested = sql`unnest(${arrayOf(lost.reservationIds)}::uuid[], ${arrayOf(lost.changeIds)}::uuid[])
@@ -69,7 +69,7 @@ export function recallChanges(database: NodePgDatabase, lost: LostChanges): Prom
 }
 
 type Found = Record<string, unknown> & {
-  /** Whether the row is fenced or does not exist: then an attempt that is not found can never take effect. */
+  /** Whether the row is fenced or does not exist: an attempt that is not found can then never take effect. */
   known: boolean;
   seats: ChangeRow["seats"] | null;
   facts: ReservationFacts;

@@ -26,7 +26,7 @@ export async function findReservation(
   return rows[0];
 }
 
-/** A hold as it was made, even if its buyer has extended it since through another process. */
+/** Returns a hold as it was created, even if its buyer has since extended it through another process. */
 export async function findHoldAsMade(
   database: NodePgDatabase,
   reservationId: string,
@@ -38,7 +38,7 @@ export async function findHoldAsMade(
   return rows[0];
 }
 
-/** What a key was answered with: the reservation as it was then. Undefined when it was not. */
+/** Returns the reservation that was the response to a key, as it was then; undefined if there is none. */
 export async function findReplay(
   database: NodePgDatabase,
   { scope, key, fingerprint }: KeyClaim,
@@ -53,10 +53,10 @@ export async function findReplay(
   return same ? facts : "key_mismatch";
 }
 
-/** How many live holds are searched for the first one that ends; a hold that ends after all of these is not worth waiting for. */
+/** How many live holds are searched for the first to end. A hold that ends later is not worth waiting for. */
 const EARLIEST_LIMIT_HOLDS = 10_000;
 
-/** When the first of the holds on these seats, or of an event's holds, ends; in ms since 1970. */
+/** Returns when the first hold on these seats, or the first hold of an event, ends; in ms since 1970. */
 export async function findEarliestHoldEnd(
   database: NodePgDatabase,
   seats: number[] | { eventId: number },
@@ -73,7 +73,10 @@ export async function findEarliestHoldEnd(
   return rows[0]?.endsAtMs ?? undefined;
 }
 
-/** Whether the buyer may have `moreSeats` more seats of the event of `seatId`; true if there is no such seat. */
+/**
+ * Returns whether the buyer may have `moreSeats` more seats of the event of `seatId`; true if there is no
+ * such seat.
+ */
 export async function isWithinBuyerLimit(
   database: NodePgDatabase,
   buyerId: string,

@@ -23,14 +23,14 @@ import type { PriceTier, SectionLayout } from "../venue/layout.ts";
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 
-/** A 64-bit transaction id; it never wraps, so its order is the order in which writers began. */
+/** A 64-bit transaction id. It never wraps, so its order is the order in which writers began. */
 export const xid8 = customType<{ data: string }>({ dataType: () => "xid8" });
 
 export const seatStatus = pgEnum("seat_status", ["available", "held", "reserved"]);
 
 /**
- * `void` is the fence of an answer in doubt: an id that was sent to a lost connection and is now
- * taken by a row of its own can never be committed by the statement that carried it.
+ * `void` fences an id whose outcome was in doubt: the statement that carried it on a lost connection can no
+ * longer commit it.
  */
 export const reservationStatus = pgEnum("reservation_status", [
   "held",
@@ -54,41 +54,44 @@ export const eventStatus = pgEnum("event_status", ["open", "closed"]);
 export const sectionKind = pgEnum("section_kind", ["assigned", "general"]);
 export const apiKeyRole = pgEnum("api_key_role", ["admin", "seller", "reader"]);
 
-/** Counts the changes of the catalogue: whoever has read it at the newest number need not read it again. */
+/** Counts the changes of the catalogue, so that a process knows whether its copy is current. */
 export const catalogueRevision = pgSequence("catalogue_revision");
 
 export const events = pgTable("events", {
   id: bigint({ mode: "number" }).primaryKey().generatedByDefaultAsIdentity(),
   name: text().notNull(),
   currency: char({ length: 3 }).notNull(),
-  /** Where false, a reserved seat never becomes free again and memory may refuse it for good. */
+  /** If false, a reserved seat never becomes free again and memory may refuse it for good. */
   cancellable: boolean().notNull().default(false),
   status: eventStatus().notNull().default("open"),
-  /** Seats are sold from here on; always, when null. */
+  /** Sales start; null means no limit. */
   onSaleAt: timestamp("on_sale_at", { withTimezone: true }),
-  /** And no longer from here on. */
+  /** Sales end; null means no limit. */
   offSaleAt: timestamp("off_sale_at", { withTimezone: true }),
   holdTtlSeconds: integer("hold_ttl_seconds").notNull().default(600),
-  /** Extensions never carry a hold beyond this, counted from its beginning. */
+  /** Longest life of a hold, counted from its creation; extensions do not exceed it. */
   holdLimitSeconds: integer("hold_limit_seconds").notNull().default(1800),
   reservationLimitSeats: smallint("reservation_limit_seats").notNull().default(20),
-  /** Seats one buyer may have in live reservations; null is no limit. */
+  /** Seats that one buyer may have in live reservations; null means no limit. */
   buyerLimitSeats: integer("buyer_limit_seats"),
-  /** While the event is closed: its holds are not extended. Opening it resets both. */
+  /** Holds are not extended while the event is closed. Opening it resets both. */
   stopsExtensions: boolean("stops_extensions").notNull().default(false),
-  /** While the event is closed: its holds are not confirmed. */
+  /** Holds are not confirmed while the event is closed. */
   stopsConfirmations: boolean("stops_confirmations").notNull().default(false),
-  /** Where everybody looks, in the coordinates of the sections; null is the middle of the first row. */
+  /**
+   * The point that the best seats are nearest to, in the coordinates of the sections; null means the middle
+   * of the first row.
+   */
   focalX: real("focal_x"),
   focalY: real("focal_y"),
-  /** In the order that `seats.price_tier` counts, from 0. */
+  /** In the order of `seats.price_tier`, from 0. */
   priceTiers: jsonb("price_tiers").$type<PriceTier[]>().notNull().default([]),
   /** Taken from `catalogue_revision` at each change. */
   revision: bigint({ mode: "number" }).notNull().default(sql`nextval('catalogue_revision')`),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
 });
 
-/** A part of an event's house. Its seats have neighbouring ids, in the order of the layout. */
+/** A section of an event. Its seats have consecutive ids, in the order of the layout. */
 export const sections = pgTable(
   "sections",
   {
@@ -104,22 +107,22 @@ export const sections = pgTable(
 );
 
 /**
- * One row a seat. No index holds a column that selling changes, and pages are filled to 45 % only
- * (migration 0003), so the update of a sale is heap-only.
+ * One row per seat. No index contains a column that a sale changes, and pages are filled to only 45 %, so a
+ * sale's update is heap-only (docs/decisions/0013-half-empty-pages.md).
  */
 export const seats = pgTable(
   "seats",
   {
     id: bigint({ mode: "number" }).primaryKey().generatedByDefaultAsIdentity(),
     eventId: bigint("event_id", { mode: "number" }).notNull(),
-    /** Null for seats made without a layout. */
+    /** Null for seats created without a layout. */
     sectionId: integer("section_id"),
     rowLabel: text("row_label"),
     /** Null in general admission. */
     seatNumber: text("seat_number"),
     /** Null if the price does not fit an `integer`. */
     priceMinor: integer("price_minor"),
-    /** Such a price. Widening `price_minor` instead would rewrite the table and stop the sale meanwhile. */
+    /** A price that does not fit. Widening `price_minor` would rewrite the table and stop the sale meanwhile. */
     priceMinorLarge: bigint("price_minor_large", { mode: "number" }),
     priceTier: smallint("price_tier").notNull().default(0),
     accessible: boolean().notNull().default(false),
@@ -128,7 +131,7 @@ export const seats = pgTable(
     version: integer().notNull().default(0),
     reservationId: uuid("reservation_id"),
     holdExpiresAt: timestamp("hold_expires_at", { withTimezone: true }),
-    /** Epoch and transaction of the last change: a writer that began earlier changes nothing. */
+    /** Epoch and transaction of the last change; a writer that began earlier changes nothing. */
     lastEpoch: integer("last_epoch").notNull().default(0),
     lastTxid: xid8("last_txid").notNull().default("0"),
   },
@@ -149,42 +152,42 @@ export const reservations = pgTable(
     eventId: bigint("event_id", { mode: "number" }),
     status: reservationStatus().notNull(),
     seatCount: smallint("seat_count").notNull(),
-    /** In the order of the request, and the price of each when it was taken. */
+    /** In the order of the request, with the price of each when it was taken. */
     seatIds: bigint("seat_ids", { mode: "number" }).array().notNull().default([]),
     pricesMinor: integer("prices_minor").array().notNull().default([]),
     /** All prices, if one does not fit an `integer`; `prices_minor` is then empty. */
     pricesMinorLarge: bigint("prices_minor_large", { mode: "number" }).array(),
     buyerId: text("buyer_id"),
-    /** The caller who made the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
+    /** The creator of the hold: `key:<id>`, or `net:<salted hash>` of an anonymous client's network. */
     caller: text(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
     expiresAt: timestamp("expires_at", { withTimezone: true }),
     /**
-     * Ids of changes that must not happen any more: they were sent, their answers were lost, and the ledger did not have
-     * them. A change that arrives late finds its id here under the row's lock. (`void` does the same for a reservation's
-     * own id.)
+     * Ids of changes that must no longer happen: their responses were lost, and the ledger did not have them.
+     * A change that arrives late finds its id here under the row's lock. (`void` does the same for a
+     * reservation's own id.)
      */
     fencedChangeIds: uuid("fenced_change_ids").array(),
   },
   (reservation) => [
-    // All are partial: rows that the reserve route writes are in none.
+    // All are partial and contain no row of the reserve route.
     index("reservations_due").on(reservation.expiresAt).where(sql`status = 'held'`),
     index("reservations_buyer").on(reservation.buyerId, reservation.eventId).where(sql`buyer_id is not null`),
-    // Created concurrently after the migrations (src/postgres/caller-index.ts): in a migration it would stop the sale.
+    // Created concurrently after the migrations (caller-index.ts); in a migration it would stop the sale.
     index("reservations_caller").on(reservation.caller).where(sql`status = 'held' and caller is not null`),
-    // Refuses a sale by an engine from before `price_minor_large`, which would sell such a seat without its price.
+    // Stops engines older than `price_minor_large` from selling such a seat without its price.
     check("reservations_prices_known", sql`array_position(${reservation.pricesMinor}, null) is null`),
   ],
 );
 
 /**
- * The answers to requests with an `Idempotency-Key`, for 24 hours. A reservation's answer is made again from
- * its row and `expires_at`; that of any other route is kept as it was sent.
+ * The responses to requests with an `Idempotency-Key`, kept for 24 hours. A reservation's response is rebuilt
+ * from its row and `expires_at`; any other is stored as sent (docs/decisions/0015-kept-answers.md).
  */
 export const idempotencyKeys = pgTable(
   "idempotency_keys",
   {
-    /** Whose key it is. */
+    /** The owner of the key. */
     scope: text().notNull(),
     key: text().notNull(),
     /** SHA-256 of method, route and payload. */
@@ -205,21 +208,22 @@ export const apiKeys = pgTable("api_keys", {
   id: uuid().primaryKey(),
   name: text().notNull(),
   role: apiKeyRole().notNull(),
-  /** SHA-256 of the whole key, in hexadecimal; a key is 256 random bits, so that needs no salt. */
+  /** SHA-256 of the whole key, in hexadecimal. A key is 256 random bits, so the hash needs no salt. */
   keyHash: text("key_hash").notNull().unique(),
   createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
   revokedAt: timestamp("revoked_at", { withTimezone: true }),
 });
 
-/** What all processes of this database share and nobody else knows. */
+/** Secrets shared by all processes of this database. */
 export const secrets = pgTable("secrets", {
   name: text().primaryKey(),
   value: text().notNull(),
 });
 
 /**
- * The ledger: append-only, one row a version of a seat; outbox, audit trail and time machine at once.
- * Its reader goes by (epoch, txid, id), never by id alone: a later id can commit earlier.
+ * The ledger: append-only, one row per version of a seat; outbox, audit trail and time machine at once.
+ * Readers go by (epoch, txid, id), never by id alone, because a later id can commit earlier
+ * (docs/decisions/0008-ledger-order.md).
  */
 export const seatEvents = pgTable(
   "seat_events",
@@ -233,16 +237,16 @@ export const seatEvents = pgTable(
     status: ledgerStatus().notNull(),
     reservationId: uuid("reservation_id").notNull(),
     replacesReservationId: uuid("replaces_reservation_id"),
-    /** The act of an administrator that made the change (`admin_log.id`). */
+    /** The administrator's act that made the change (`admin_log.id`). */
     actId: bigint("act_id", { mode: "number" }),
     occurredAt: timestamp("occurred_at", { withTimezone: true }).notNull().defaultNow(),
     /**
-     * The id of the change that wrote the row, the same in all rows of one change. It is made before the change is sent,
-     * so that an attempt whose answer was lost is found by it. Null if the reservation's own id does that (RESERVED and
-     * HELD of seats that were just taken), and in rows from before this column.
+     * The id of the change that wrote the row, the same in all rows of one change. It is generated before the
+     * change is sent, so that an attempt whose response was lost is found by it. Null if the reservation's
+     * own id does that (RESERVED and HELD of newly taken seats), and in rows older than this column.
      */
     changeId: uuid("change_id"),
-    /** When the hold ends after an extension; null for every other change. */
+    /** The end of the hold after an extension; null for every other change. */
     holdExpiresAt: timestamp("hold_expires_at", { withTimezone: true }),
   },
   (row) => [
@@ -252,10 +256,10 @@ export const seatEvents = pgTable(
 );
 
 /**
- * A new epoch begins whenever the database lives on elsewhere (restored, promoted): transaction ids
- * begin anew there, and what an older epoch published must be neither skipped nor reissued. A dump that
- * is restored where it was taken is elsewhere too: it knows nothing of what was published since. `place`
- * tells it, made of the oids that the database and this table have there; null of epochs from before it was kept.
+ * A new epoch starts when the database continues elsewhere (restored, promoted): transaction ids start over
+ * there, and events of an older epoch must be neither skipped nor reissued. This includes a dump restored in
+ * the same place, which does not know what was published since. `place` detects that: it consists of the oids
+ * of the database and of this table, and is null for epochs older than the column.
  */
 export const ledgerEpochs = pgTable("ledger_epochs", {
   epoch: integer().primaryKey(),
@@ -266,8 +270,8 @@ export const ledgerEpochs = pgTable("ledger_epochs", {
 });
 
 /**
- * The ledger as a chain: one row a window that the publisher has sealed, up to and with the row at
- * (epoch, txid, id). What is hashed, and how, says src/ledger/chain.ts. `number` has no gaps.
+ * The ledger's hash chain (src/ledger/chain.ts): one row per sealed window, which ends with the row at
+ * (epoch, txid, id). `number` has no gaps.
  */
 export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
   number: bigint({ mode: "number" }).primaryKey(),
@@ -275,11 +279,11 @@ export const ledgerCheckpoints = pgTable("ledger_checkpoints", {
   txid: xid8().notNull(),
   id: bigint({ mode: "number" }).notNull(),
   rowCount: integer("row_count").notNull(),
-  /** Of all windows up to this one. */
+  /** Rows of all windows up to this one. */
   rowsTotal: bigint("rows_total", { mode: "number" }).notNull(),
-  /** The chain's SHA-256 after its last row; the proof stands on it alone. */
+  /** The chain's SHA-256 after its last row; the proof relies on it alone. */
   digest: bytea().notNull(),
-  /** CRC-32 of each row, 4 bytes big-endian: names the row where the digest says that something was changed. */
+  /** CRC-32 of each row, 4 bytes big-endian. It identifies the changed row after the digest shows a change. */
   rowDigests: bytea("row_digests").notNull(),
   /** The form in which rows were hashed (`ROW_FORM` in src/postgres/ledger.ts). Older engines leave the default. */
   rowForm: smallint("row_form").notNull().default(1),

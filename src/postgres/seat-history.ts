@@ -10,7 +10,7 @@ const view = {
   at: seatEvents.occurredAt,
 };
 
-/** A seat's ledger in the order of its versions, after the one given. */
+/** Reads a seat's ledger in the order of its versions, after the given version. */
 export function readSeatHistory(
   database: NodePgDatabase,
   seatId: number,
@@ -31,7 +31,7 @@ export async function readDatabaseTimeMs(database: NodePgDatabase): Promise<numb
   return rows[0]?.ms ?? 0;
 }
 
-/** Counts the ledger rows of seats with neighbouring ids, up to a limit. */
+/** Counts the ledger rows of consecutive seats, up to a limit. */
 export async function countHistoryRows(
   database: NodePgDatabase,
   { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },
@@ -45,9 +45,9 @@ export async function countHistoryRows(
 }
 
 /**
- * What seats with neighbouring ids were at a moment, by the newest row of each that was written until then: 4
- * bytes big-endian a seat that had changed by then, its index in the range times 4 plus 1 available, 2 held
- * or 3 reserved. All others were available.
+ * Reads the statuses of consecutive seats at a moment, from the newest row of each written until then.
+ * Returns 4 bytes big-endian per seat that had changed by then: its index in the range times 4, plus 1 for
+ * available, 2 for held or 3 for reserved. All other seats were available.
  */
 export async function readStatusesAt(
   database: NodePgDatabase,

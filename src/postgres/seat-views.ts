@@ -16,7 +16,7 @@ const view = {
   restrictedView: seats.restrictedView,
 };
 
-/** A seat's row, as far as clients may see it; its section is found by its id. */
+/** The fields of a seat's row that clients may see. Its section is found by its id. */
 export type SeatView = Pick<
   typeof seats.$inferSelect,
   "eventId" | "seatNumber" | "status" | "version" | "priceTier" | "accessible" | "restrictedView"
@@ -29,7 +29,7 @@ export async function findSeat(database: NodePgDatabase, seatId: number): Promis
 
 export interface SeatQuery {
   eventId?: number | undefined;
-  /** Seats from `first` up to, not including, `end`: a section, or a whole event. */
+  /** Seats from `first` up to, but not including, `end`: a section or a whole event. */
   range?: { first: number; end: number } | undefined;
   status?: SeatView["status"] | undefined;
   priceTier?: number | undefined;
@@ -39,18 +39,18 @@ export interface SeatQuery {
   limit: number;
 }
 
-/** Rows one page looks at: no index knows what is filtered by, and a filter may fit none of a million. */
+/** Rows read per page. No index supports the filters, and a filter may match none of a million seats. */
 const SCAN_LIMIT_SEATS = 50_000;
 
 export interface SeatPage {
   seats: SeatView[];
-  /** What the next page goes on after; null when nothing follows. A page may be short though more follow. */
+  /** Where the next page continues; null if nothing follows. A page may be short although more follow. */
   next: number | null;
-  /** The most seats that may have been looked at for this page. */
+  /** The most seats that may have been read for this page. */
   lookedAt: number;
 }
 
-/** Seats by id. */
+/** Lists seats in the order of their ids. */
 export async function listSeats(database: NodePgDatabase, query: SeatQuery): Promise<SeatPage> {
   const { eventId, range, status, priceTier, accessible, row, limit } = query;
   const after = Math.max(query.after, range ? range.first - 1 : 0);

@@ -4,20 +4,23 @@ import { type SeatStatus, VERSION_LIMIT } from "../venue/seat-memory.ts";
 import { events, reservations, seatEvents, seats } from "./schema.ts";
 
 /**
- * Seats for memory, packed by the database: 8 bytes a seat instead of a row each. (A row took the main
- * thread 6 µs, which for 1.5 million seats was most of the first 10 seconds.)
+ * Seats for memory, packed by the database: 8 bytes per seat instead of a row. A row cost the main thread 6
+ * µs, which for 1.5 million seats took most of the first 10 seconds.
  */
 export interface PackedSeats {
-  /** Each 4 bytes big-endian of how far its id lies beyond the one given, and 4 as `SeatMemory.learnWord` takes them. */
+  /**
+   * Per seat, 4 bytes big-endian of the distance of its id from the page's start, and 4 bytes for
+   * `SeatMemory.learnWord`.
+   */
   seats: Buffer;
-  /** The id to go on after; null when there are no more. */
+  /** The id to continue after; null if there are no more seats. */
   next: number | null;
 }
 
-/** Seats farther than this beyond the id that a page begins after are left to the next. */
+/** Seats farther than this from the page's start are left to the next page. */
 const REACH = 2 ** 31;
 
-/** A hold that is over counts as free: whoever wants the seat takes it over. */
+/** A hold that is over counts as free, because the next buyer takes it over. */
 const isFree = sql`(${seats.status} = 'available' or (${seats.status} = 'held' and ${seats.holdExpiresAt} <= now()))`;
 
 /** A seat as a word for `SeatMemory.learnWord`. */
@@ -25,7 +28,10 @@ const word = sql`${seats.version} * 8
   + case when ${seats.eventId} in (select ${events.id} from ${events} where not ${events.cancellable}) then 4 else 0 end
   + case when ${isFree} then 1 when ${seats.status} = 'held' then 2 else 3 end`;
 
-/** One value a seat in one aggregate: ids and words apart, each sorted, took the database 0.9 µs a seat instead of 0.6. */
+/**
+ * Reads a page of packed seats. One value per seat in one aggregate takes the database 0.6 µs per seat;
+ * sorting ids and words separately took 0.9.
+ */
 async function readPacked(
   database: NodePgDatabase,
   after: number,
@@ -49,7 +55,7 @@ async function readPacked(
   return { seats: row.seats, next: row.next === null ? null : Number(row.next) };
 }
 
-/** The largest seat id; 0 where there are no seats. */
+/** Returns the largest seat id; 0 if there are no seats. */
 export async function readLastSeatId(database: NodePgDatabase): Promise<number> {
   const { rows } = await database.execute<{ last: string }>(
     sql`select coalesce(max(${seats.id}), 0) as last from ${seats}`,
@@ -57,7 +63,7 @@ export async function readLastSeatId(database: NodePgDatabase): Promise<number> 
   return Number(rows[0]?.last ?? 0);
 }
 
-/** The next seats by id, at most `limit`, after the one given; none beyond `last`. */
+/** Reads the next seats by id: at most `limit`, after the given id, up to `last`. */
 export function readSeatsAfter(
   database: NodePgDatabase,
   after: number,
@@ -67,7 +73,7 @@ export function readSeatsAfter(
   return readPacked(database, after, sql`${seats.id} <= ${last}`, limit);
 }
 
-/** The next free seats of these ranges of ids, at most `limit`, after the one given. */
+/** Reads the next free seats of these id ranges: at most `limit`, after the given id. */
 export function readFreeSeatsAfter(
   database: NodePgDatabase,
   ranges: { first: number; last: number }[],
@@ -81,7 +87,7 @@ export function readFreeSeatsAfter(
   return readPacked(database, after, sql`(${inRanges}) and ${isFree}`, limit);
 }
 
-/** A seat as it is now; `final` if it is sold for good. An expired hold counts as free. */
+/** A seat's current state; `final` if it is sold for good. An expired hold counts as free. */
 export interface SeatNow {
   seatId: number;
   version: number;
@@ -101,18 +107,18 @@ const readSeatsWhere = (database: NodePgDatabase, filter: SQL): Promise<SeatNow[
     .innerJoin(events, eq(events.id, seats.eventId))
     .where(filter);
 
-/** The seats of these reservations. */
+/** Reads the seats of these reservations. */
 export function readSeatsOf(database: NodePgDatabase, reservationIds: string[]): Promise<SeatNow[]> {
   const named = sql`(select unnest(seat_ids) from reservations where id = any(${sql.param(reservationIds)}::uuid[]))`;
   return readSeatsWhere(database, inArray(seats.id, named));
 }
 
-/** Reads those of the seats that exist. */
+/** Reads the seats that exist among these ids. */
 export function readSeatsNamed(database: NodePgDatabase, seatIds: number[]): Promise<SeatNow[]> {
   return readSeatsWhere(database, sql`${seats.id} = any(${sql.param(seatIds)}::bigint[])`);
 }
 
-/** A moment of the database: which transactions were visible, in which epoch. */
+/** A moment of the database: its epoch and the transactions visible then. */
 export interface Moment {
   epoch: number;
   snapshot: string;
@@ -128,9 +134,9 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
 }
 
 /**
- * The ids of the seats that were changed by transactions not visible at that moment: those that were running then, looked up
- * one by one, and those that have begun since, from the snapshot's upper end. A range from its lower end would be read in
- * full, and it grows with every sale while somebody keeps a transaction open.
+ * Selects the ids of seats changed by transactions that were not visible at that moment: those running then,
+ * found one by one, and those begun since, from the snapshot's upper end. Reading from its lower end instead
+ * would read the whole range, which grows with every sale while somebody keeps a transaction open.
  */
 const changedSince = (since: Moment): SQL => sql`
   select ${seatEvents.seatId} as id from ${seatEvents}
@@ -139,16 +145,16 @@ const changedSince = (since: Moment): SQL => sql`
   select ${seatEvents.seatId} from ${seatEvents}
   where ${seatEvents.epoch} = ${since.epoch} and ${seatEvents.txid} = any(array(select pg_snapshot_xip(${since.snapshot}::pg_snapshot)))`;
 
-/** Seats that have changed since a moment, read in one snapshot, which is the next such moment. */
+/** Seats changed since a moment, read in one snapshot, which is the next such moment. */
 export interface SeatNewsPage {
   now: Moment;
-  /** 16 bytes a seat: 8 big-endian of its id, and 8 of the word that `SeatMemory.learnWord` takes. */
+  /** 16 bytes per seat: 8 big-endian for its id and 8 for the word of `SeatMemory.learnWord`. */
   seats: Buffer;
 }
 
 /**
- * Reads the seats that were changed by transactions not visible at that moment, and the seats of the events' holds that
- * have expired but are not swept. The cost depends on the changes only, not on the number of seats: 1 ms of Postgres for
+ * Reads the seats changed by transactions not visible at that moment, and the seats of expired but unswept
+ * holds of these events. The cost depends only on the number of changes, not of seats: 1 ms of Postgres per
  * 1,000 changes.
  */
 export async function readSeatNews(
@@ -173,7 +179,7 @@ export async function readSeatNews(
   return { now: { epoch: row.epoch, snapshot: row.snapshot }, seats: row.seats };
 }
 
-/** As `readSeatsAfter`, only seats changed by transactions that were not visible at that moment. */
+/** Same as `readSeatsAfter`, only for seats changed by transactions not visible at that moment. */
 export function readChangedSeatsAfter(
   database: NodePgDatabase,
   since: Moment,

@@ -3,14 +3,14 @@ import { UnusableDatabase } from "./unusable-database.ts";
 
 const OLDEST_VERSION_NUMBER = 150_000;
 
-/** How many connections we may have, and the setting that limits them. */
+/** The number of connections available to us, and the setting that limits it. */
 export interface ConnectionLimit {
   connections: number;
-  /** The setting, as the words after "raise". */
+  /** The setting, as words to follow "raise". */
   setBy: string;
 }
 
-/** What the server says about the database; `id` keeps its Redis keys apart from those of others. */
+/** Facts about the server and the database; `id` separates its Redis keys from those of other databases. */
 export interface ServerFacts {
   id: string;
   version: string;
@@ -18,7 +18,7 @@ export interface ServerFacts {
   connectionLimit: ConnectionLimit;
 }
 
-/** The limits of roles and databases do not apply to a superuser. Reserved connections are not counted even then. */
+/** Limits of roles and databases do not apply to a superuser. Reserved connections are never counted. */
 const FACTS = `
   select system_identifier || '-' || d.oid as id, current_setting('server_version') as version,
          current_setting('server_version_num')::int as number, session_user as role, d.datname as database,
@@ -47,7 +47,7 @@ interface FactsRow {
   databaseLimit: number;
 }
 
-/** @throws {UnusableDatabase} when the engine cannot work with this server or database. */
+/** @throws {UnusableDatabase} if the engine cannot work with this server or database */
 export async function readServerFacts(client: pg.Client): Promise<ServerFacts> {
   const { rows } = await client.query<FactsRow>(FACTS);
   const [row] = rows;

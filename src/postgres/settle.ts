@@ -7,11 +7,11 @@ export interface DoubtfulSeats {
 }
 
 /**
- * Settles batches whose connection or thread died after sending. Every reservation id is inserted as
- * `void`: where the lost statement has committed, the id is there already; where it is still running,
- * the insert waits for its end; where it has not begun, it now fails on the id. So afterwards each id
- * is committed for good or can never be.
- * @returns for each seat the version that was committed, or undefined.
+ * Settles batches whose connection or thread died after sending, by inserting every reservation id as `void`
+ * (docs/decisions/0007-fence-what-is-in-doubt.md). If the lost statement has committed, the id already
+ * exists. If it is still running, the insert waits for its end. If it has not begun, it will fail on the id.
+ * Afterwards each id is either committed or can never be.
+ * @returns the committed version of each seat, or undefined
  */
 export async function settle(
   database: NodePgDatabase,
@@ -21,7 +21,7 @@ export async function settle(
     insert into reservations (id, status, seat_count)
     select id, 'void', 0 from unnest(${sql.param(doubt.reservationIds)}::uuid[]) as id order by id
     on conflict do nothing`);
-  // A statement of its own: its snapshot sees what the insert waited for.
+  // A separate statement, whose snapshot includes what the insert waited for.
   const committed = await database.execute<{ seat_id: string; version: number }>(sql`
     select seat_id, version from seat_events
     where seat_id = any(${sql.param(doubt.seatIds)}::bigint[]) and reservation_id = any(${sql.param(doubt.reservationIds)}::uuid[])
@@ -31,8 +31,8 @@ export async function settle(
 }
 
 /**
- * Gives back seats that were committed for buyers who had to be told "try again": through the ledger,
- * as a cancellation, in the same shape as every change of a seat. The versions are those `settle` saw.
+ * Gives back seats that were committed for buyers who had to be told to try again: as a cancellation through
+ * the ledger, in the shape of every change of a seat. The versions are those that `settle` returned.
  */
 export async function giveBack(
   database: NodePgDatabase,

@@ -4,7 +4,7 @@ import type { Cursor } from "./ledger.ts";
 
 /** The state stored with a sink's cursor, including an operator's orders. */
 export interface SinkOrders {
-  /** The number of partitions over which keys are spread; null for a file, and until it is known. */
+  /** The number of partitions that keys are spread over; null for a file, and until it is known. */
   partitionCount: number | null;
   /** The number that an operator has confirmed, until the publisher uses it. */
   wantedPartitionCount: number | null;
@@ -16,7 +16,7 @@ export interface SinkOrders {
 
 type Row = Omit<SinkOrders, "again"> & { epoch: number | null; txid: string | null; id: string | null };
 
-/** @returns undefined if nothing was ever published to this sink. */
+/** @returns undefined if nothing was ever published to this sink */
 export async function readOrders(session: NodePgDatabase, sink: string): Promise<SinkOrders | undefined> {
   const { rows } = await session.execute<Row & Record<string, unknown>>(sql`
     select partition_count as "partitionCount", wanted_partition_count as "wantedPartitionCount",
@@ -29,7 +29,7 @@ export async function readOrders(session: NodePgDatabase, sink: string): Promise
   return { ...orders, again };
 }
 
-/** Stores the number of partitions over which keys are spread from now on, and clears an order to change it. */
+/** Stores the number of partitions that keys are spread over, and clears an order to change it. */
 export async function rememberPartitions(
   session: NodePgDatabase,
   sink: string,
@@ -52,8 +52,8 @@ export async function orderPartitions(
 }
 
 /**
- * Carries that order out: keys are spread by the number from now on.
- * @returns false if the order was withdrawn or changed meanwhile.
+ * Carries out that order: stores the ordered number as the one in use.
+ * @returns false if the order was withdrawn or changed meanwhile
  */
 export async function usePartitionsOrdered(
   session: NodePgDatabase,
@@ -66,7 +66,7 @@ export async function usePartitionsOrdered(
   return used.rowCount === 1;
 }
 
-/** @returns false when there is no such order, or it is carried out already. */
+/** @returns false if there is no such order, or it has already been carried out */
 export async function withdrawPartitions(session: NodePgDatabase, sink: string): Promise<boolean> {
   const withdrawn = await session.execute(sql`
     update "ledger_cursors" set wanted_partition_count = null, waits_for_consumers = true
@@ -83,8 +83,8 @@ export async function orderAgain(session: NodePgDatabase, sink: string, after: C
 
 /**
  * Carries out that order: moves the cursor back to the position.
- * @param from where this session left the cursor.
- * @returns false if another session has moved it; then this one must not publish any more.
+ * @param from where this session left the cursor
+ * @returns false if another session has moved it; this session must then stop publishing
  */
 export async function goBack(
   session: NodePgDatabase,
@@ -98,7 +98,7 @@ export async function goBack(
   return moved.rowCount === 1;
 }
 
-/** The sinks to which an operator has had events published again; some events come late there. */
+/** Reads the sinks whose events an operator had published again; some events arrive late there. */
 export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<Set<string>> {
   const { rows } = await session.execute<{ sink: string }>(
     sql`select sink from ledger_cursors where again_at is not null`,
@@ -106,17 +106,17 @@ export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<
   return new Set(rows.map(({ sink }) => sink));
 }
 
-/** A state older than this does not count: the process that stored it does not publish any more. */
+/** Age at which a stored state no longer counts: its process no longer publishes. */
 const STATE_VALID_SECONDS = 30;
 
-/** Stores whether the sink works; the publishing process does so at each change and every 10 s. */
+/** Stores whether the sink works. The publishing process does so at each change and every 10 s. */
 export async function tellSinkState(session: NodePgDatabase, isUp: boolean): Promise<void> {
   await session.execute(sql`
     insert into sink_states (only_row, is_up) values (true, ${isUp})
     on conflict (only_row) do update set is_up = excluded.is_up, told_at = now()`);
 }
 
-/** Whether the sink works, as the publishing process has stored it; undefined if none has within 30 s. */
+/** Returns whether the sink works, as stored by the publishing process; undefined if none has in the last 30 s. */
 export async function readSinkState(session: NodePgDatabase): Promise<boolean | undefined> {
   const { rows } = await session.execute<{ is_up: boolean }>(sql`
     select is_up from sink_states where told_at > now() - make_interval(secs => ${STATE_VALID_SECONDS})`);

@@ -1,12 +1,12 @@
 import type pg from "pg";
 
-/** Where Postgres says so, in its warning's `routine`; its words come in the server's language. */
+/** The `routine` of Postgres's warning that a wait was given up; its message is in the server's language. */
 const WAIT_GIVEN_UP = "SyncRepWaitForLSN";
 
 /**
- * Ends when the synchronous standbys have everything that this session could see. Inside a statement of its
- * own, whose time limit ends the wait: a plain commit waits without any, and a session that its client has
- * left goes on waiting. Nothing but a question where no standby is waited for.
+ * Waits until the synchronous standbys have everything that this session could see. It is one statement, so
+ * the statement timeout limits the wait: a plain commit waits without limit, and an abandoned session keeps
+ * waiting. Without synchronous standbys it costs one round trip.
  */
 const AWAIT_STANDBYS = `do $$ begin
   if current_setting('synchronous_standby_names') <> '' then
@@ -15,10 +15,10 @@ const AWAIT_STANDBYS = `do $$ begin
   end if;
 end $$`;
 
-/** Sessions with a commit that was not waited for, and how often. */
+/** The number of commits of each session whose wait was given up. */
 const givenUp = new WeakMap<pg.ClientBase, number>();
 
-/** From now on `commitsGivenUp` counts for this session. */
+/** Starts counting `commitsGivenUp` for this session. */
 export function watchCommits(client: pg.ClientBase): void {
   givenUp.set(client, 0);
   client.on("notice", ({ routine }) => {
@@ -27,18 +27,18 @@ export function watchCommits(client: pg.ClientBase): void {
 }
 
 /**
- * Commits of this session whose wait for the standbys somebody has ended (`pg_cancel_backend`). Postgres
- * answers them as every other, with a warning beside it, and a failover loses them: seen as seats that were
- * answered 201 and were free on the promoted standby.
+ * Returns how many commits of this session did not reach the standbys, because somebody ended their wait
+ * (`pg_cancel_backend`). Postgres reports them as committed, with a warning, and a failover loses them. Seats
+ * were seen that were answered 201 and were free on the promoted standby.
  */
 export function commitsGivenUp(client: pg.ClientBase): number {
   return givenUp.get(client) ?? 0;
 }
 
 /**
- * Whoever answers from what it has read, not from a commit of its own, waits for this afterwards: when a
- * wait for the standbys was ended, or Postgres has crashed in it, everybody sees what no standby has.
- * @throws when they do not have it in time.
+ * Call before responding from a read: visible rows may not be on any standby yet. That happens if somebody
+ * ended a commit's wait for the standbys, or Postgres crashed during it.
+ * @throws if the standbys do not have the rows in time
  */
 export async function awaitStandbys(client: pg.ClientBase): Promise<void> {
   const before = commitsGivenUp(client);
@@ -47,7 +47,7 @@ export async function awaitStandbys(client: pg.ClientBase): Promise<void> {
     throw new Error("what was committed is on no standby yet: a failover would lose it");
 }
 
-/** As `awaitStandbys`, on a connection of the pool. */
+/** Same as `awaitStandbys`, on a connection of the pool. */
 export async function awaitStandbysOf(pool: pg.Pool): Promise<void> {
   const client = await pool.connect();
   try {

@@ -1,2 +1,5 @@
-/** The database answers but the engine cannot use it. The message follows the database's address and says what to do. */
+/**
+ * The database responds but the engine cannot use it. The message follows the database's address and says
+ * what to do.
+ */
 export class UnusableDatabase extends Error {}
