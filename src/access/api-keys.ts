@@ -1,4 +1,5 @@
 import type { StoredKey } from "../postgres/api-keys.ts";
+import { Breaker } from "../runtime/breaker.ts";
 import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
 
 /** A key is believed for so long, and then looked up beside the requests that go on with it. */
@@ -44,9 +45,10 @@ export class ApiKeys {
   private readonly underWay = new Map<string, PromiseWithResolvers<void>>();
   private readonly wanted = new Map<string, PromiseWithResolvers<void>>();
   private asking = false;
-  /** `late`: known keys count as they were, others still wait. `away`: others are refused at once. */
-  private database: "prompt" | "late" | "away" = "prompt";
-  private retryAt = 0;
+  /** The last look-up is slow: known keys count as they were, others still wait. */
+  private isLate = false;
+  /** While it is open, the database counts as away: known keys count as they were, others are refused at once. */
+  private readonly breaker: Breaker;
 
   /**
    * @param read those of the ids that there are, revoked ones too; rejects when the database is away.
@@ -57,7 +59,9 @@ export class ApiKeys {
     private readonly read: (ids: string[]) => Promise<StoredKey[]>,
     private readonly now: () => number = () => performance.now(),
     private readonly databaseAnswers: () => boolean = () => false,
-  ) {}
+  ) {
+    this.breaker = new Breaker({ retryMs: REFRESH_INTERVAL_MS, now });
+  }
 
   /** Whose key this is; at once where memory knows. */
   find(key: string): FoundKey | Promise<FoundKey> {
@@ -68,13 +72,14 @@ export class ApiKeys {
     if (remembered) {
       if (!isApiKey(key, remembered.keyHash)) return WRONG;
       const age = now - remembered.checkedAt;
-      const lookedUp = age < REFRESH_INTERVAL_MS ? undefined : this.lookUp(id, now);
-      if (age < STALE_AGE_MS || this.database !== "prompt" || !lookedUp) return judged(id, remembered);
+      const lookedUp = age < REFRESH_INTERVAL_MS ? undefined : this.lookUp(id);
+      if (age < STALE_AGE_MS || this.isLate || this.breaker.isOpen || !lookedUp)
+        return judged(id, remembered);
       return lookedUp.then(() => judged(id, this.known.get(id) ?? { ...remembered, isRevoked: true }));
     }
     if (now - (this.absent.get(id) ?? Number.NEGATIVE_INFINITY) < REFRESH_INTERVAL_MS) return WRONG;
-    const lookedUp = this.lookUp(id, now);
-    if (this.database === "away" || !lookedUp) return UNAVAILABLE;
+    const lookedUp = this.lookUp(id);
+    if (this.breaker.isOpen || !lookedUp) return UNAVAILABLE;
     return lookedUp.then(() => {
       const found = this.known.get(id);
       if (found) return isApiKey(key, found.keyHash) ? judged(id, found) : WRONG;
@@ -105,11 +110,10 @@ export class ApiKeys {
   }
 
   /** Resolves when the id was looked up, or that took too long; undefined when it is not going to be looked up now. */
-  private lookUp(id: string, now: number): Promise<void> | undefined {
+  private lookUp(id: string): Promise<void> | undefined {
     const waiting = this.underWay.get(id) ?? this.wanted.get(id);
     if (waiting) return waiting.promise;
-    if (this.database === "away" && now < this.retryAt) return undefined;
-    if (this.wanted.size >= WANTED_LIMIT) return undefined;
+    if (!this.breaker.admits || this.wanted.size >= WANTED_LIMIT) return undefined;
     const lookedUp = Promise.withResolvers<void>();
     this.wanted.set(id, lookedUp);
     if (!this.asking) void this.askForAll();
@@ -137,7 +141,8 @@ export class ApiKeys {
     }, LOOK_UP_TIMEOUT_MS);
     try {
       this.learn(ids, await this.read(ids));
-      this.database = "prompt";
+      this.breaker.succeed();
+      this.isLate = false;
     } catch {
       this.giveUp();
     }
@@ -146,14 +151,14 @@ export class ApiKeys {
 
   /** Known keys stop waiting. */
   private believe(): void {
-    this.database = "late";
+    this.breaker.succeed();
+    this.isLate = true;
     for (const [id, waiting] of [...this.underWay, ...this.wanted]) if (this.known.has(id)) waiting.resolve();
   }
 
   /** Nobody waits any longer; what is under way is still believed when it comes after all. */
   private giveUp(): void {
-    this.database = "away";
-    this.retryAt = this.now() + REFRESH_INTERVAL_MS;
+    this.breaker.fail();
     for (const waiting of [...this.underWay.values(), ...this.wanted.values()]) waiting.resolve();
     this.wanted.clear();
   }

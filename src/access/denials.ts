@@ -1,4 +1,5 @@
 import type { Denial } from "../postgres/denials.ts";
+import { Loop } from "../runtime/loop.ts";
 import type { CallerIds } from "./caller-ids.ts";
 import { networkOf } from "./client-address.ts";
 import { prefixOf } from "./network.ts";
@@ -16,8 +17,7 @@ export class Denials {
   /** The lengths of the prefixes that are denied. */
   private prefixBits: number[] = [];
   private whenAdded: (() => void) | undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private isStopped = false;
+  private readonly loop: Loop;
 
   /**
    * @param read rejects when the database cannot be asked.
@@ -28,7 +28,11 @@ export class Denials {
     private readonly ids: CallerIds,
     private readonly now: () => number = () => performance.now(),
   ) {
-    void this.keepUp();
+    this.loop = new Loop(async () => {
+      // The database's gate reports an outage.
+      await this.refresh().catch(() => undefined);
+      return REFRESH_INTERVAL_MS;
+    });
   }
 
   get isEmpty(): boolean {
@@ -68,14 +72,7 @@ export class Denials {
   }
 
   stop(): void {
-    this.isStopped = true;
-    clearTimeout(this.timer);
-  }
-
-  private async keepUp(): Promise<void> {
-    // The database's gate reports an outage.
-    await this.refresh().catch(() => undefined);
-    if (!this.isStopped) this.timer = setTimeout(() => void this.keepUp(), REFRESH_INTERVAL_MS);
+    void this.loop.stop();
   }
 
   private secondsLeft(caller: string): number | undefined {

@@ -1,5 +1,6 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { readCatalogue, readPulse } from "../postgres/catalogue.ts";
+import { SharedFlight } from "../runtime/shared-flight.ts";
 import { Catalogue, type CatalogueEvent, type SectionFacts } from "../venue/catalogue.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 
@@ -11,8 +12,8 @@ import type { SeatMemory } from "../venue/seat-memory.ts";
 export class CatalogueKeeper {
   readonly catalogue = new Catalogue();
   private sections: SectionFacts[] = [];
-  private loading: Promise<void> | undefined;
-  private looking: Promise<void> | undefined;
+  private readonly loading = new SharedFlight(() => this.load());
+  private readonly looking = new SharedFlight(() => this.look());
   private isStale = true;
 
   constructor(
@@ -24,13 +25,9 @@ export class CatalogueKeeper {
    * Takes in what was committed before the call.
    * @throws when the database cannot be read; what was known stays.
    */
-  async refresh(): Promise<void> {
+  refresh(): Promise<void> {
     // A load that is under way may have read before the change: only a later one is sure to see it.
-    if (this.loading) await this.loading.catch(() => undefined);
-    this.loading ??= this.load().finally(() => {
-      this.loading = undefined;
-    });
-    return this.loading;
+    return this.loading.next();
   }
 
   /** The database's newest revision was seen; what cannot be read now is read when it is seen again. */
@@ -51,10 +48,7 @@ export class CatalogueKeeper {
   async find(eventId: number): Promise<CatalogueEvent | undefined> {
     const known = this.catalogue.event(eventId);
     if (known) return known;
-    this.looking ??= this.look().finally(() => {
-      this.looking = undefined;
-    });
-    await this.looking;
+    await this.looking.join();
     return this.catalogue.event(eventId);
   }
 

@@ -8,6 +8,7 @@ import {
   type SinkOrders,
   usePartitionsOrdered,
 } from "../postgres/sink-orders.ts";
+import { SharedFlight } from "../runtime/shared-flight.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { EventSink, Partitions } from "./sinks/sink.ts";
 
@@ -30,7 +31,7 @@ export type OrdersOutcome = "none" | "held" | "overtaken";
 export class OperatorOrders {
   private lookAt = Number.NEGATIVE_INFINITY;
   private laggards: string[] | "unknown" = "unknown";
-  private asking: Promise<void> | undefined;
+  private readonly asking = new SharedFlight((partitions: Partitions) => this.askForLaggards(partitions));
   private isHeld = false;
   private hasNamedLaggards = false;
   private toldOfCount: number | undefined;
@@ -101,18 +102,16 @@ export class OperatorOrders {
         "publishing is paused until these consumer groups have read everything",
       );
     }
-    this.asking ??= partitions
-      .findLaggards()
-      .then((found) => {
-        this.laggards = found;
-      })
-      .catch((error: unknown) => {
-        this.log.debug({ error: messageOf(error) }, "the brokers did not report what consumers have read");
-      })
-      .finally(() => {
-        this.asking = undefined;
-      });
+    void this.asking.join(partitions);
     return false;
+  }
+
+  private async askForLaggards(partitions: Partitions): Promise<void> {
+    try {
+      this.laggards = await partitions.findLaggards();
+    } catch (error) {
+      this.log.debug({ error: messageOf(error) }, "the brokers did not report what consumers have read");
+    }
   }
 
   private letGo(): void {

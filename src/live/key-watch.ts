@@ -1,3 +1,4 @@
+import { Loop } from "../runtime/loop.ts";
 import type { StreamClients } from "./stream-clients.ts";
 
 /** Short enough that a revoked key's streams end within 2 s, with the time of the look-up. */
@@ -8,31 +9,27 @@ const LOOK_INTERVAL_MS = 750;
  * database cannot be asked, streams go on, as requests with a known key do.
  */
 export class KeyWatch {
-  private readonly timer: ReturnType<typeof setInterval>;
-  private isLooking = false;
+  private readonly loop: Loop;
 
   /** @param findRevoked returns those of the keys that are revoked; rejects when the database cannot be asked */
   constructor(
     private readonly clients: Pick<StreamClients, "keyIds" | "endThoseOfKey">,
     private readonly findRevoked: (keyIds: string[]) => Promise<string[]>,
   ) {
-    this.timer = setInterval(() => void this.look(), LOOK_INTERVAL_MS);
+    this.loop = new Loop(async () => {
+      // The database's gate reports an outage; the next look comes soon.
+      await this.look().catch(() => undefined);
+      return LOOK_INTERVAL_MS;
+    }, LOOK_INTERVAL_MS);
   }
 
   close(): void {
-    clearInterval(this.timer);
+    void this.loop.stop();
   }
 
   private async look(): Promise<void> {
     const keyIds = this.clients.keyIds();
-    if (this.isLooking || keyIds.length === 0) return;
-    this.isLooking = true;
-    try {
-      for (const keyId of await this.findRevoked(keyIds)) this.clients.endThoseOfKey(keyId);
-    } catch {
-      // The database's gate reports an outage; the next look comes soon.
-    } finally {
-      this.isLooking = false;
-    }
+    if (keyIds.length === 0) return;
+    for (const keyId of await this.findRevoked(keyIds)) this.clients.endThoseOfKey(keyId);
   }
 }

@@ -1,6 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Cursor } from "../postgres/ledger.ts";
 import { canBePast, hasMoreThan, readChanges, readPresent } from "../postgres/seat-changes.ts";
+import { Loop, type Pause } from "../runtime/loop.ts";
 import { comparePositions } from "./position.ts";
 import { RECENT_LIMIT_ROWS, RecentChanges, type Round, roundOf } from "./recent-changes.ts";
 
@@ -39,8 +40,7 @@ export class LedgerTail {
   private listeners = 0;
   private opening: Promise<RecentChanges> | undefined;
   private recent: RecentChanges | undefined;
-  private poked = false;
-  private wake: (() => void) | undefined;
+  private loop: Loop | undefined;
   private roundDone = Promise.withResolvers<void>();
   private unsettledPollMs = UNSETTLED_POLL_MS;
   /** Reads of the past, one after the other: what one brings back the next need not read. */
@@ -72,13 +72,12 @@ export class LedgerTail {
     this.opening = undefined;
     this.recent = undefined;
     this.outOfReach = undefined;
-    this.wake?.();
+    void this.loop?.stop();
   }
 
   /** Something was committed: read soon. */
   poke(): void {
-    this.poked = true;
-    this.wake?.();
+    this.loop?.poke();
   }
 
   /** Resolves when the next read of the ledger has succeeded. */
@@ -106,30 +105,20 @@ export class LedgerTail {
     const recent = new RecentChanges(await readPresent(this.options.database));
     if (this.listeners > 0) {
       this.recent = recent;
-      void this.readOn(recent);
+      this.loop = new Loop(() => this.round(recent).catch(() => ({ restMs: FAILURE_DELAY_MS })));
     }
     return recent;
   }
 
-  private async readOn(recent: RecentChanges): Promise<void> {
-    while (this.recent === recent) {
-      this.poked = false;
-      const pauseMs = await this.round(recent).catch(() => Bun.sleep(FAILURE_DELAY_MS).then(() => 0));
-      if (this.recent !== recent) return;
-      await this.pause(pauseMs);
-    }
-  }
-
-  /** @returns how long to wait for the next one, unless poked. */
-  private async round(recent: RecentChanges): Promise<number> {
+  private async round(recent: RecentChanges): Promise<Pause> {
     const page = await readChanges(this.options.database, recent.end, PAGE_LIMIT_ROWS);
-    if (this.recent !== recent) return 0;
+    if (this.recent !== recent) return {};
     if (page.epoch > recent.end.epoch) {
       recent.restart({ epoch: page.epoch, txid: "0", id: "0" });
       this.outOfReach = undefined;
       this.options.onNewEpoch();
       this.finishRound();
-      return GATHER_MS;
+      return { pauseMs: GATHER_MS };
     }
     const startedAt = performance.now();
     if (page.end) {
@@ -140,28 +129,19 @@ export class LedgerTail {
     this.finishRound();
     // What was handed to the sockets is written when this thread comes round again: that counts too.
     await nextTurn();
-    await Bun.sleep(Math.min(POLL_MS, Math.max(GATHER_MS, GATHER_SHARE * (performance.now() - startedAt))));
-    if (page.rowCount === PAGE_LIMIT_ROWS) return 0;
+    const toldMs = performance.now() - startedAt;
+    const restMs = Math.min(POLL_MS, Math.max(GATHER_MS, GATHER_SHARE * toldMs));
+    if (page.rowCount === PAGE_LIMIT_ROWS) return { restMs };
     if (page.rowCount > 0 || !page.isMoreComing) this.unsettledPollMs = UNSETTLED_POLL_MS;
-    if (!page.isMoreComing) return POLL_MS;
+    if (!page.isMoreComing) return { restMs, pauseMs: POLL_MS };
     const pauseMs = this.unsettledPollMs;
     this.unsettledPollMs = Math.min(POLL_MS, 2 * pauseMs);
-    return pauseMs;
+    return { restMs, pauseMs };
   }
 
   private finishRound(): void {
     this.roundDone.resolve();
     this.roundDone = Promise.withResolvers();
-  }
-
-  private async pause(ms: number): Promise<void> {
-    if (this.poked || ms === 0) return;
-    const woken = Promise.withResolvers<void>();
-    const timer = setTimeout(woken.resolve, ms);
-    this.wake = woken.resolve;
-    await woken.promise;
-    clearTimeout(timer);
-    this.wake = undefined;
   }
 
   private async readBack(position: Cursor): Promise<void> {

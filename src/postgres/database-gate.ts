@@ -1,3 +1,6 @@
+import { Breaker } from "../runtime/breaker.ts";
+import { Loop } from "../runtime/loop.ts";
+
 const PROBE_UP_INTERVAL_MS = 1000;
 const PROBE_AGAIN_INTERVAL_MS = 250;
 
@@ -41,17 +44,16 @@ export interface DatabaseGateOptions {
  */
 export class DatabaseGate {
   private state: DatabaseState = "up";
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private probing = false;
+  private readonly loop: Loop;
+  private readonly slowProbes = new Breaker({ failureLimit: SLOW_LIMIT });
   private closed = false;
-  private slowCount = 0;
   /** A transaction has failed, and no probe has succeeded since. */
   private suspected = false;
   /** A transaction got no response, and none has succeeded since. */
   private wasLost = false;
 
   constructor(private readonly options: DatabaseGateOptions) {
-    this.plan();
+    this.loop = new Loop(() => this.look(), PROBE_UP_INTERVAL_MS);
   }
 
   /** Whether seats can be sold. */
@@ -68,49 +70,39 @@ export class DatabaseGate {
   suspect(kind: "failed" | "lost"): void {
     this.suspected = true;
     if (kind === "lost") this.wasLost = true;
-    void this.look();
+    this.loop.poke();
   }
 
   /** Reports a successful transaction. It is called for every batch, so it must cost nothing. */
   proven(): void {
-    this.slowCount = 0;
+    this.slowProbes.succeed();
     this.wasLost = false;
   }
 
   close(): void {
     this.closed = true;
-    clearTimeout(this.timer);
+    void this.loop.stop();
   }
 
-  private plan(): void {
-    clearTimeout(this.timer);
-    if (this.closed) return;
-    const isCalm = this.isUp && this.slowCount === 0 && !this.suspected;
-    this.timer = setTimeout(() => void this.look(), isCalm ? PROBE_UP_INTERVAL_MS : PROBE_AGAIN_INTERVAL_MS);
-  }
-
-  private async look(): Promise<void> {
-    if (this.probing || this.closed) return;
-    this.probing = true;
+  private async look(): Promise<number> {
     const fault =
       (await this.options.probe()) ?? (this.suspected ? await this.options.rehearse() : undefined);
-    this.probing = false;
-    if (this.closed) return;
-    this.heed(fault);
-    this.plan();
+    if (!this.closed) this.heed(fault);
+    const isCalm = this.isUp && this.slowProbes.failureCount === 0 && !this.suspected;
+    return isCalm ? PROBE_UP_INTERVAL_MS : PROBE_AGAIN_INTERVAL_MS;
   }
 
   private heed(fault: ProbeFault | undefined): void {
     if (!fault) {
-      this.slowCount = 0;
+      this.slowProbes.succeed();
       this.suspected = false;
       this.wasLost = false;
       this.become("up", undefined);
     } else if (fault.kind === "unsellable" || fault.kind === "away") {
       this.become(fault.kind, fault.reason);
     } else if (fault.kind === "slow") {
-      this.slowCount++;
-      if (this.wasLost || this.slowCount >= SLOW_LIMIT) this.become("away", fault.reason);
+      this.slowProbes.fail();
+      if (this.wasLost || this.slowProbes.isOpen) this.become("away", fault.reason);
     }
   }
 

@@ -1,4 +1,6 @@
 import type { Redis } from "ioredis";
+import { Breaker } from "../runtime/breaker.ts";
+import { Loop } from "../runtime/loop.ts";
 import { connectRedis, isReplica, type RedisAddress } from "./connect.ts";
 
 /** How often a Redis that is not in use is probed. */
@@ -55,10 +57,9 @@ export class RedisLink {
   private current: LinkState = "unknown";
   private whyDown: string | undefined;
   private connectionFault: Error | undefined;
-  private probe: ReturnType<typeof setInterval> | undefined;
-  private readonly check: ReturnType<typeof setInterval>;
-  private failedChecks = 0;
-  private isProbing = false;
+  private readonly loop: Loop;
+  private readonly checks = new Breaker({ failureLimit: FAILED_CHECKS_LIMIT });
+  private checkedAt = performance.now();
   private isClosed = false;
   private connectedAt = performance.now();
   private upAt = Number.NEGATIVE_INFINITY;
@@ -76,10 +77,12 @@ export class RedisLink {
     this.redis.on("ready", () => {
       this.connectionFault = undefined;
       this.connectedAt = performance.now();
-      if (this.current !== "up") void this.tryOnce();
+      if (this.current !== "up") this.loop.poke();
     });
-    this.startProbes();
-    this.check = setInterval(() => void this.checkOnce(), CHECK_INTERVAL_MS);
+    this.loop = new Loop(async () => {
+      await (this.current === "up" ? this.check() : this.tryOnce());
+      return PROBE_INTERVAL_MS;
+    }, PROBE_INTERVAL_MS);
   }
 
   get state(): LinkState {
@@ -100,15 +103,12 @@ export class RedisLink {
     // A command that was never sent does not say why; the last connection error does.
     if (this.whyDown === undefined || !NOT_CONNECTED.test(error.message))
       this.whyDown = (this.connectionFault ?? error).message;
-    if (this.current === "down") return;
-    this.turn("down");
-    this.startProbes();
+    if (this.current !== "down") this.turn("down");
   }
 
   close(): void {
     this.isClosed = true;
-    clearInterval(this.probe);
-    clearInterval(this.check);
+    void this.loop.stop();
     this.redis.disconnect();
   }
 
@@ -118,14 +118,9 @@ export class RedisLink {
     this.trialMs = isRelapse ? Math.min(longer, LONGEST_TRIAL_MS) : 0;
   }
 
-  private startProbes(): void {
-    this.probe ??= setInterval(() => void this.tryOnce(), PROBE_INTERVAL_MS);
-  }
-
   private async tryOnce(): Promise<void> {
     // The first connection is still being made, which says nothing yet.
     if (this.current === "unknown" && this.redis.status !== "ready") return;
-    if (this.isProbing || this.isClosed || this.current === "up") return;
     const fault = await this.faultNow();
     if (this.isClosed) return;
     if (fault) {
@@ -135,34 +130,31 @@ export class RedisLink {
     }
     this.trialBeganAt ??= performance.now();
     if (performance.now() - this.trialBeganAt < this.trialMs) return;
-    clearInterval(this.probe);
-    this.probe = undefined;
     this.trialBeganAt = undefined;
     this.whyDown = undefined;
     this.upAt = performance.now();
     this.turn("up");
   }
 
-  private async checkOnce(): Promise<void> {
-    if (this.isProbing || this.current !== "up") return;
+  private async check(): Promise<void> {
+    if (performance.now() - this.checkedAt < CHECK_INTERVAL_MS) return;
     const fault = await this.faultNow();
     if (this.isClosed || this.current !== "up") return;
-    this.failedChecks = fault ? this.failedChecks + 1 : 0;
-    if (fault && this.failedChecks >= FAILED_CHECKS_LIMIT) this.fail(fault);
+    if (!fault) return this.checks.succeed();
+    this.checks.fail();
+    if (this.checks.isOpen) this.fail(fault);
   }
 
-  private async faultNow(): Promise<Error | undefined> {
-    this.isProbing = true;
+  private faultNow(): Promise<Error | undefined> {
+    this.checkedAt = performance.now();
     // PING first: a hung Redis would run the probe later, and its lock would then be in the way.
-    const fault = await this.redis
+    return this.redis
       .ping()
       .then(() => this.options.probe(this.redis))
       .then(
         () => undefined,
         (error: Error) => error,
       );
-    this.isProbing = false;
-    return fault;
   }
 
   private replaceOldConnection(): void {
@@ -173,7 +165,7 @@ export class RedisLink {
 
   private turn(state: LinkState): void {
     this.current = state;
-    this.failedChecks = 0;
+    this.checks.succeed();
     this.options.onChange(state);
   }
 }

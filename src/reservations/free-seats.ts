@@ -1,3 +1,5 @@
+import { settlesWithin } from "../runtime/deadline.ts";
+import { SharedFlight } from "../runtime/shared-flight.ts";
 import type { Section } from "../venue/catalogue.ts";
 
 /** The least time from one look to the next: searches cost the database four looks a second at most. */
@@ -6,12 +8,6 @@ const LOOK_INTERVAL_MS = 250;
 const DEADLINE_MS = 1000;
 /** How many requests may wait for looks at once. */
 const WAITING_LIMIT = 1000;
-
-interface Turn {
-  /** By id. */
-  sections: Map<number, Section>;
-  done: PromiseWithResolvers<boolean>;
-}
 
 /**
  * Asks the database what is free when memory knows of nothing, so that nobody is told "sold out" by a memory that is out
@@ -22,13 +18,19 @@ interface Turn {
  * asked meanwhile, otherwise idle.
  */
 export class FreeSeats {
-  private next: Turn | undefined;
-  private isAtWork = false;
+  /** The sections that the next look is for, by id. */
+  private wanted = new Map<number, Section>();
   private waiting = 0;
-  private lookedAt = Number.NEGATIVE_INFINITY;
+  private readonly looks: SharedFlight;
 
   /** @param look brings into memory what is free in these sections; rejects when the database cannot be asked. */
-  constructor(private readonly look: (sections: Section[]) => Promise<void>) {}
+  constructor(look: (sections: Section[]) => Promise<void>) {
+    this.looks = new SharedFlight(() => {
+      const sections = [...this.wanted.values()];
+      this.wanted.clear();
+      return look(sections);
+    }, LOOK_INTERVAL_MS);
+  }
 
   /**
    * Resolves when memory has what the database said after this call; to false if that takes too long.
@@ -36,38 +38,15 @@ export class FreeSeats {
    */
   async refresh(sections: Section[]): Promise<boolean> {
     if (this.waiting >= WAITING_LIMIT) return false;
-    this.next ??= { sections: new Map(), done: Promise.withResolvers() };
-    const { next } = this;
-    for (const section of sections) next.sections.set(section.id, section);
-    if (!this.isAtWork) void this.work();
-    const isLate = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => isLate.resolve(false), DEADLINE_MS);
+    for (const section of sections) this.wanted.set(section.id, section);
     this.waiting++;
     try {
-      return await Promise.race([next.done.promise, isLate.promise]);
+      const looked = this.looks.next();
+      if (!(await settlesWithin(looked, DEADLINE_MS))) return false;
+      await looked;
+      return true;
     } finally {
       this.waiting--;
-      clearTimeout(timer);
     }
-  }
-
-  private async work(): Promise<void> {
-    this.isAtWork = true;
-    while (this.next) {
-      const pauseMs = this.lookedAt + LOOK_INTERVAL_MS - performance.now();
-      if (pauseMs > 0) await Bun.sleep(pauseMs);
-      const turn: Turn = this.next;
-      this.next = undefined;
-      this.lookedAt = performance.now();
-      // If all waiting requests have given up, nobody else handles a failure.
-      turn.done.promise.catch(() => undefined);
-      try {
-        await this.look([...turn.sections.values()]);
-        turn.done.resolve(true);
-      } catch (error) {
-        turn.done.reject(error);
-      }
-    }
-    this.isAtWork = false;
   }
 }

@@ -7,6 +7,8 @@ import {
   readMoment,
   readSeatsAfter,
 } from "../postgres/seats.ts";
+import { Loop } from "../runtime/loop.ts";
+import { SharedFlight } from "../runtime/shared-flight.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 
 /** A page keeps the main thread for about a millisecond. */
@@ -46,10 +48,8 @@ function learnPacked(memory: SeatMemory, after: number, seats: Buffer): void {
  */
 export class MemoryKeeper {
   private marks: [older: Mark | undefined, newer: Mark | undefined] = [undefined, undefined];
-  private readonly timer: ReturnType<typeof setInterval>;
-  private current: Promise<void> | undefined;
-  /** One more, for all who ask while one is under way. */
-  private following: Promise<void> | undefined;
+  private readonly loop: Loop;
+  private readonly reading = new SharedFlight(() => this.read());
   private filled = false;
   /** Whether nothing was read since the start or a new epoch: a live feed does not make up for that. */
   private isCold = true;
@@ -59,7 +59,10 @@ export class MemoryKeeper {
     private readonly memory: SeatMemory,
     private readonly isFeedLive: () => boolean,
   ) {
-    this.timer = setInterval(() => void this.mark(), MARK_INTERVAL_MS);
+    this.loop = new Loop(async () => {
+      await this.mark();
+      return MARK_INTERVAL_MS;
+    }, MARK_INTERVAL_MS);
   }
 
   /**
@@ -68,14 +71,7 @@ export class MemoryKeeper {
    * @throws when the database cannot be read; what was read stays.
    */
   catchUp(): Promise<void> {
-    if (!this.current) return this.begin();
-    this.following ??= this.current
-      .catch(() => undefined)
-      .then(() => {
-        this.following = undefined;
-        return this.begin();
-      });
-    return this.following;
+    return this.reading.next();
   }
 
   /** Whether everything was read once: before, a map would show seats as unknown. */
@@ -95,14 +91,7 @@ export class MemoryKeeper {
   }
 
   close(): void {
-    clearInterval(this.timer);
-  }
-
-  private begin(): Promise<void> {
-    this.current = this.read().finally(() => {
-      this.current = undefined;
-    });
-    return this.current;
+    void this.loop.stop();
   }
 
   private async read(): Promise<void> {

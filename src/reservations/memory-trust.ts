@@ -1,4 +1,5 @@
 import { type Company, TRUST_MS } from "../postgres/presence.ts";
+import { Loop } from "../runtime/loop.ts";
 
 /** The time between two looks at who else uses the database. */
 const LOOK_INTERVAL_MS = 1000;
@@ -48,12 +49,10 @@ export class MemoryTrust {
   /** How many engines were not heard at the last look. */
   private unheardCount = 0;
   private isReported = false;
-  private looking = false;
-  private closed = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly loop: Loop;
 
   constructor(private readonly options: MemoryTrustOptions) {
-    void this.look();
+    this.loop = new Loop(() => this.look());
   }
 
   get isTrusted(): boolean {
@@ -68,29 +67,22 @@ export class MemoryTrust {
   /** The change feed was lost or is back, so the other engines have to be looked at again. */
   feedChanged(): void {
     if (!this.isAlone) this.lapse();
-    void this.look();
+    this.loop.poke();
   }
 
   /** Trusts memory no more, from now on. */
   close(): void {
-    this.closed = true;
-    clearTimeout(this.timer);
+    void this.loop.stop();
     this.lapse();
   }
 
-  private async look(): Promise<void> {
-    if (this.looking || this.closed) return;
-    this.looking = true;
-    clearTimeout(this.timer);
+  private async look(): Promise<number> {
     const [sentAtSteadyMs, sentAtWallMs] = [performance.now(), Date.now()];
     const { lapses } = this;
     const company = await this.options.readCompany().catch(() => undefined);
-    this.looking = false;
     if (company && lapses === this.lapses) this.judge(company, sentAtSteadyMs, sentAtWallMs);
     const isSettled = company !== undefined && company.unnumberedCount === 0 && lapses === this.lapses;
-    if (!this.closed) {
-      this.timer = setTimeout(() => void this.look(), isSettled ? LOOK_INTERVAL_MS : LOOK_AGAIN_MS);
-    }
+    return isSettled ? LOOK_INTERVAL_MS : LOOK_AGAIN_MS;
   }
 
   private judge({ presences, unnumberedCount }: Company, sentAtSteadyMs: number, sentAtWallMs: number): void {

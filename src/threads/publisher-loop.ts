@@ -1,4 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { settlesWithin } from "../runtime/deadline.ts";
+import { Loop, type Pause } from "../runtime/loop.ts";
 import type { PublisherReport } from "./messages.ts";
 import type { ThreadPool } from "./thread-pool.ts";
 
@@ -23,17 +24,13 @@ export interface PublisherLoopOptions {
 
 /** Keeps the publisher's thread at work: a round at each poke, at each poll interval, and while more is waiting. */
 export class PublisherLoop {
-  private wakeFromPause: (() => void) | undefined;
-  private wakeByPoke: (() => void) | undefined;
-  private poked = false;
-  private stopping = false;
+  private readonly loop: Loop;
   private busy = false;
   /** Whether the sink refused the last round. */
   private failing = false;
-  private readonly ended: Promise<void>;
 
   constructor(private readonly options: PublisherLoopOptions) {
-    this.ended = this.loop();
+    this.loop = new Loop(async () => this.pauseAfter(await this.round()));
   }
 
   get isBusy(): boolean {
@@ -42,44 +39,32 @@ export class PublisherLoop {
 
   /** Something was committed: publish soon. */
   poke(): void {
-    this.poked = true;
-    this.wakeByPoke?.();
+    this.loop.poke();
   }
 
   /** Publishes what is still waiting, as long as that works and the time allows, then lets go. */
   async stop(flushMs: number): Promise<void> {
-    this.stopping = true;
-    this.wakeFromPause?.();
-    let isOver = false;
-    const timer = setTimeout(() => {
-      isOver = true;
-    }, flushMs);
-    const hung = delay(flushMs + LAST_ROUND_MS, "hung" as const, { ref: false });
-    const flushed = await Promise.race([hung, this.flush(() => isOver)]);
-    clearTimeout(timer);
+    const flushed = this.flush(performance.now() + flushMs);
     // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.
-    if (flushed !== "hung") await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
+    if (await settlesWithin(flushed, flushMs + LAST_ROUND_MS))
+      await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
   }
 
-  private async flush(isOver: () => boolean): Promise<void> {
-    await this.ended;
-    while (!this.failing && !isOver()) {
+  private async flush(deadline: number): Promise<void> {
+    await this.loop.stop();
+    while (!this.failing && performance.now() < deadline) {
       const report = await this.round();
       if (!report?.active || (report.publishedCount === 0 && !report.more)) return;
     }
   }
 
-  private async loop(): Promise<void> {
-    while (!this.stopping) {
-      this.poked = false;
-      const report = await this.round();
-      if (this.stopping) return;
-      if (!report || report.failureCount > 0) await this.pause(FAILURE_DELAY_MS);
-      // Another process publishes: changes are no reason to ask for its place more often.
-      else if (!report.active) await this.pause(this.options.pollMs);
-      else if (this.poked) await this.pause(GATHER_MS);
-      else if (!report.more) await this.pause(this.options.pollMs, { untilPoked: true });
-    }
+  private pauseAfter(report: PublisherReport | undefined): Pause {
+    const { pollMs } = this.options;
+    if (!report || report.failureCount > 0) return { restMs: FAILURE_DELAY_MS };
+    // Another process publishes: changes are no reason to ask for its place more often.
+    if (!report.active) return { restMs: pollMs };
+    if (this.loop.isPoked) return { restMs: GATHER_MS };
+    return { pauseMs: report.more ? 0 : pollMs };
   }
 
   private async round(): Promise<PublisherReport | undefined> {
@@ -94,16 +79,5 @@ export class PublisherLoop {
     } finally {
       this.busy = false;
     }
-  }
-
-  private async pause(ms: number, { untilPoked = false } = {}): Promise<void> {
-    const woken = Promise.withResolvers<void>();
-    const timer = setTimeout(woken.resolve, ms);
-    this.wakeFromPause = woken.resolve;
-    if (untilPoked) this.wakeByPoke = woken.resolve;
-    await woken.promise;
-    clearTimeout(timer);
-    this.wakeFromPause = undefined;
-    this.wakeByPoke = undefined;
   }
 }

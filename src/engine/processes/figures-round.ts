@@ -1,3 +1,4 @@
+import { SharedFlight } from "../../runtime/shared-flight.ts";
 import {
   countersOf,
   type Figures,
@@ -31,8 +32,7 @@ export class FiguresRound {
   private readonly standings = new Map<Asked, Standing>();
   /** Counters of processes that have ended. */
   private ofEnded: Figures[] = [];
-  private running: Promise<string> | undefined;
-  private next: Promise<string> | undefined;
+  private readonly rounds = new SharedFlight(() => this.round());
 
   /** @param readPrimary the figures of the process that asks, which is none of those who are asked. */
   constructor(
@@ -67,18 +67,7 @@ export class FiguresRound {
    * one waits, which all of them share.
    */
   read(): Promise<string> {
-    if (!this.running) return this.begin();
-    const begin = () => this.begin();
-    this.next ??= this.running.then(begin, begin);
-    return this.next;
-  }
-
-  private begin(): Promise<string> {
-    this.next = undefined;
-    this.running = this.round().finally(() => {
-      this.running = undefined;
-    });
-    return this.running;
+    return this.rounds.next();
   }
 
   private async round(): Promise<string> {

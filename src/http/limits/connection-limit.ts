@@ -1,6 +1,7 @@
 import { closeSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { type Config, ConfigError } from "../../config/config.ts";
+import { Loop } from "../../runtime/loop.ts";
 import type { Connection, ServerSockets } from "./server-sockets.ts";
 import { type Doing, doingOf, whoGoes } from "./who-goes.ts";
 
@@ -34,20 +35,21 @@ export interface ConnectionLimitOptions {
  * were before: the count every 5 s sees those.
  */
 export class ConnectionLimit {
-  private readonly timers: Timer[];
-  private isBusy = false;
+  private readonly loop: Loop;
+  private countedAt = performance.now();
   /** Descriptors that are no connections, as last seen. */
   private others = 0;
 
   constructor(private readonly options: ConnectionLimitOptions) {
-    this.timers = [
-      setInterval(() => this.isCrowded() && this.alone(() => this.makeRoom()), LOOK_INTERVAL_MS),
-      setInterval(() => this.alone(() => this.count()), COUNT_INTERVAL_MS),
-    ];
+    this.loop = new Loop(async () => {
+      if (performance.now() - this.countedAt >= COUNT_INTERVAL_MS) await this.count();
+      else if (this.isCrowded()) await this.makeRoom();
+      return LOOK_INTERVAL_MS;
+    }, LOOK_INTERVAL_MS);
   }
 
   stop(): void {
-    for (const timer of this.timers) clearInterval(timer);
+    void this.loop.stop();
   }
 
   private isCrowded(): boolean {
@@ -61,18 +63,9 @@ export class ConnectionLimit {
     }
   }
 
-  private async alone(work: () => Promise<void>): Promise<void> {
-    if (this.isBusy) return;
-    this.isBusy = true;
-    try {
-      await work();
-    } finally {
-      this.isBusy = false;
-    }
-  }
-
   private async count(): Promise<void> {
     const { sockets, limit, onCount } = this.options;
+    this.countedAt = performance.now();
     let connections = 0;
     const others: number[] = [];
     await this.eachDescriptor((descriptor) => {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { Loop } from "../../runtime/loop.ts";
 import type { Auditor } from "./auditor.ts";
 
 /** What a round under way at the end still gets. */
@@ -16,35 +16,18 @@ export interface AuditorLoopOptions {
 
 /** Keeps the auditor at work, a round after each pause; the first comes after one, when the engine has begun to sell. */
 export class AuditorLoop {
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private isStopping = false;
-  private current: Promise<void> = Promise.resolve();
+  private readonly loop: Loop;
 
-  constructor(
-    private readonly auditor: Pick<Auditor, "round">,
-    private readonly options: AuditorLoopOptions,
-  ) {
-    this.plan(options.pauseMs);
-  }
-
-  async stop(): Promise<void> {
-    this.isStopping = true;
-    clearTimeout(this.timer);
-    await Promise.race([this.current, delay(LAST_ROUND_MS, undefined, { ref: false })]);
-  }
-
-  private plan(pauseMs: number): void {
-    if (this.isStopping) return;
-    this.timer = setTimeout(() => {
-      this.current = this.round();
+  constructor(auditor: Pick<Auditor, "round">, { pauseMs, isUnwelcome }: AuditorLoopOptions) {
+    this.loop = new Loop(async () => {
+      const startedAt = performance.now();
+      if (!isUnwelcome()) await auditor.round();
+      const restMs = Math.min(REST_LIMIT_MS, REST_FACTOR * (performance.now() - startedAt));
+      return Math.max(pauseMs, restMs);
     }, pauseMs);
   }
 
-  private async round(): Promise<void> {
-    const { pauseMs, isUnwelcome } = this.options;
-    const startedAt = performance.now();
-    if (!isUnwelcome()) await this.auditor.round();
-    const restMs = Math.min(REST_LIMIT_MS, REST_FACTOR * (performance.now() - startedAt));
-    this.plan(Math.max(pauseMs, restMs));
+  async stop(): Promise<void> {
+    await this.loop.stop(LAST_ROUND_MS);
   }
 }
