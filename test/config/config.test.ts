@@ -186,7 +186,7 @@ describe("the configuration beside a real Postgres", () => {
   let database: Database;
   beforeAll(async () => {
     database = await createDatabase();
-  });
+  }, 60_000);
   afterAll(() => database.drop());
 
   test("refuses more threads and batches than Postgres has connections, and says which variable", async () => {

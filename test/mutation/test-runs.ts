@@ -12,6 +12,8 @@ export interface TestFile {
 
 export type RunResult = "passed" | "failed" | "timeout";
 
+/** The tests' own default: `setDefaultTimeout` in a preload holds for the first file only. */
+const TEST_TIMEOUT_MS = 60_000;
 const UNCHANGED_LIMIT_SECONDS = 600;
 
 /** Runs each test file on the unchanged code. A file that fails there proves nothing and is left out. */
@@ -56,8 +58,8 @@ export async function tryMutant(tree: string, id: string, files: readonly TestFi
   return "passed";
 }
 
-/** As Bun says it of a test that reaches its own limit. */
-const TIMED_OUT = /timed out after \d+ ?ms/;
+/** As Bun says it of a test or a hook that reaches its own limit. */
+const TIMED_OUT = /timed out (after \d+ ?ms|for this test)/;
 
 /** @param state the id of the mutant that is switched on, or "record". */
 async function runTests(
@@ -73,7 +75,15 @@ async function runTests(
   const stderr = openSync(join(folder, "stderr"), "a+");
   const child = spawn(
     process.execPath,
-    ["test", "--bail", "--preload", "./mutation/preload.ts", ...paths.map((path) => `./${path}`)],
+    [
+      "test",
+      "--bail",
+      "--timeout",
+      String(TEST_TIMEOUT_MS),
+      "--preload",
+      "./mutation/preload.ts",
+      ...paths.map((path) => `./${path}`),
+    ],
     {
       cwd: tree,
       env: { ...process.env, TMPDIR: folder },
