@@ -194,7 +194,7 @@ function configLine({ variable, fallback, meaning }: ReturnType<typeof describeC
   return `  ${variable.padEnd(27)} ${meaning} [${fallback}]`;
 }
 
-/** The README's configuration table. */
+/** The table in `docs/configuration.md`. */
 function configTable(): string {
   const rows = describeConfig().map(
     ({ variable, fallback, meaning }) => `| \`${variable}\` | ${fallback} | ${meaning} |`,

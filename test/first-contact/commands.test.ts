@@ -249,12 +249,3 @@ describe("a command that was meant otherwise", () => {
     expect(stderr).toBe("bench: no redis-server or valkey-server is on PATH: install one of them\n");
   });
 });
-
-test("every command of the README can be typed where only Node and npm are", async () => {
-  const readme = await Bun.file(join(ROOT, "README.md")).text();
-  const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
-  const words = [...blocks.join("\n"), ...(readme.match(/`[^`\n]+`/g) ?? []).join("\n")].join("");
-  expect(words.match(/(?<![@\w-])bun (start|run|test|src|bench|supply)\b.*/g) ?? []).toEqual([
-    "bun src/main.ts`",
-  ]);
-});

@@ -14,7 +14,7 @@ export const PASSWORD = "r3dis-s3cret";
 const START_DEADLINE_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 
-/** What the README says an engine's user needs, and nothing else: its own keys and channels, these commands. */
+/** What `docs/operations/redis.md` gives an engine's user, and nothing else: its own keys and channels, these commands. */
 export const RIGHTS =
   "~sentinel:* &sentinel:* +ping +get +pttl +scan +set +del +exists +incrby +eval +evalsha +publish +subscribe";
 
