@@ -52,3 +52,13 @@ export async function readPassedVersions(
     group by seat_id order by seat_id limit ${limit}`);
   return rows;
 }
+
+export async function countRows(
+  session: NodePgDatabase,
+  table: "seat_events" | "seats" | "reservations",
+): Promise<number> {
+  const { rows } = await session.execute<{ count: number }>(
+    sql`select count(*)::float8 as count from ${sql.identifier(table)}`,
+  );
+  return rows[0]?.count ?? 0;
+}

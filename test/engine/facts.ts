@@ -1,5 +1,5 @@
-import { expect } from "bun:test";
 import { Client } from "pg";
+import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
 
 interface LedgerRow {
@@ -74,36 +74,6 @@ export async function openFacts(stack: AsyncDisposableStack, databaseUrl: string
         { deadlineMs, what: "every ledger row is published" },
       );
     },
-    expectSound: async () => {
-      // One ledger row a change, versions 1, 2, 3 ... without a gap, and none of a seat that is not there.
-      expect(
-        await query(
-          `select coalesce(s.id, l.seat_id) as seat, s.version, l.rows, l.first, l.last
-           from seats s full join (
-             select seat_id, count(*)::int as rows, min(version) as first, max(version) as last from seat_events group by seat_id
-           ) l on l.seat_id = s.id
-           where s.id is null or s.version <> coalesce(l.rows, 0) or s.version <> coalesce(l.last, 0) or l.first <> 1`,
-        ),
-      ).toEqual([]);
-      // A reserved seat belongs to the reservation that its last ledger row names, and that one is confirmed.
-      expect(
-        await query(
-          `select s.id as seat, s.reservation_id, l.status, l.reservation_id as last, r.status as reservation
-           from seats s
-           left join seat_events l on l.seat_id = s.id and l.version = s.version
-           left join reservations r on r.id = s.reservation_id
-           where s.status = 'reserved'
-             and (l.status is distinct from 'RESERVED' or l.reservation_id is distinct from s.reservation_id
-                  or r.status is distinct from 'confirmed')`,
-        ),
-      ).toEqual([]);
-      // And no confirmed reservation is without its seat.
-      expect(
-        await query(
-          `select r.id from reservations r left join seats s on s.reservation_id = r.id and s.status = 'reserved'
-           where r.status = 'confirmed' group by r.id, r.seat_count having count(s.id) <> r.seat_count`,
-        ),
-      ).toEqual([]);
-    },
+    expectSound: () => expectSound(databaseUrl),
   };
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { faultOf } from "../../src/postgres/faults.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { within } from "../fixtures/until.ts";
 import {
   addEvent,
@@ -15,7 +16,6 @@ import {
   wishFor,
 } from "./reservations.ts";
 import { only, openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
 const AT_ONCE_MS = 1000;
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

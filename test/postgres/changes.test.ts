@@ -4,9 +4,9 @@ import { type ChangeAction, commitChanges } from "../../src/postgres/change.ts";
 import { settle } from "../../src/postgres/settle.ts";
 import { createLog, FaultLog } from "../../src/telemetry/log.ts";
 import { change as changeBatch } from "../../workers/change.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { addEvent, addSeatsOf, age, change, endOf, pictureOf, reservationOf, taken } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 const ACTIONS = ["confirm", "release", "extend", "cancel", "expire"] as const;
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import type pg from "pg";
 import { commitGuardedChanges } from "../../src/postgres/change.ts";
 import { openSession } from "../../src/postgres/connect.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { until, within } from "../fixtures/until.ts";
 import {
   addEvent,
@@ -19,7 +20,6 @@ import {
   withoutCommit,
 } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
 const AT_ONCE_MS = 1000;
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

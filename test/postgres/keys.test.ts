@@ -3,6 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import { findReplay } from "../../src/postgres/reservations.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { within } from "../fixtures/until.ts";
 import {
   addEvent,
@@ -19,7 +20,6 @@ import {
   withoutCommit,
 } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
 const AT_ONCE_MS = 1000;
@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { ChangeAction } from "../../src/postgres/change.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import {
   addEvent,
   addSeatsOf,
@@ -11,7 +12,6 @@ import {
   taken,
 } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 let sale: Sale;
 let eventId: number;
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
+import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
 import {
   addStageEvent,
@@ -14,7 +15,6 @@ import {
   undisturbed,
 } from "./race-model.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 /** An advisory lock that makes statements of a slow session wait after their snapshot, before their locks. */
 const BARRIER = 1;
@@ -39,7 +39,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 
@@ -94,7 +94,7 @@ describe.each(STANDINGS)("my reservation is %s", (standing) => {
         expect(allowed.map((outcome) => `after ${second}: ${outcome}`)).toContain(
           `after ${second}: ${verdict}`,
         );
-        await expectSound(sale);
+        await expectSound(sale.url);
       }
     },
   );

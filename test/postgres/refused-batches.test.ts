@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { createLog, FaultLog } from "../../src/telemetry/log.ts";
 import { take as takeBatch } from "../../workers/take.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { addEvent, addSeatsOf, taken, type Wish, wishFor } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
-import { expectSound } from "./soundness.ts";
 
 let sale: Sale;
 let eventId: number;
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await sale.endSessions();
-  await expectSound(sale);
+  await expectSound(sale.url);
 });
 afterAll(() => sale.close());
 

@@ -133,35 +133,3 @@ export function only<T>(list: readonly T[]): T {
   if (first === undefined || rest.length > 0) throw new Error(`one was expected, not ${list.length}`);
   return first;
 }
-
-/** Where the ledger and the seats contradict each other, or the ledger itself; empty when all is well. */
-export function contradictions(sale: Sale): Promise<{ what: string; seat: string }[]> {
-  return sale.rows(`
-    with changes as (
-      select *, lag((epoch, txid, id)) over of_seat as place_before, lag(status) over of_seat as status_before
-      from seat_events window of_seat as (partition by seat_id order by version)
-    )
-    select 'versions without a row, or rows without a version' as what, s.id as seat
-    from seats s left join seat_events e on e.seat_id = s.id
-    group by s.id having s.version <> count(e.seat_id) or s.version <> coalesce(max(e.version), 0)
-    union all
-    select 'a later version in an earlier transaction', seat_id from changes where (epoch, txid, id) < place_before
-    union all
-    select 'sold while it was sold', seat_id from changes where status = 'RESERVED' and status_before = 'RESERVED'
-    union all
-    select 'the seat is not what its last row says', s.id
-    from seats s join seat_events e on e.seat_id = s.id and e.version = s.version
-    where (e.status = 'RESERVED') <> (s.status = 'reserved')
-       or (e.status in ('HELD', 'EXTENDED')) <> (s.status = 'held')
-       or (s.status <> 'available' and s.reservation_id <> e.reservation_id)
-       or (s.last_epoch, s.last_txid) <> (e.epoch, e.txid)
-    union all
-    select 'a row without its reservation', e.seat_id
-    from seat_events e left join reservations r on r.id = e.reservation_id where r.id is null
-    union all
-    select 'not one live reservation where it is sold, or one where it is not', s.id
-    from seats s left join seat_events e on e.seat_id = s.id and e.status = 'RESERVED'
-    left join reservations r on r.id = e.reservation_id and r.status = 'confirmed'
-    group by s.id having count(r.id) <> case s.status when 'reserved' then 1 else 0 end
-    order by 1, 2`);
-}

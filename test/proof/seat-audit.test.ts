@@ -57,48 +57,48 @@ describe("a contradiction in the database is found and named, and gone when it i
     [
       "a row set free by hand",
       "update seats set status = 'available', reservation_id = null where id = $1",
-      /^it is available, but the ledger row of its version says RESERVED$/,
+      /^the seat's status is not that of its last ledger row: available after RESERVED; the seat's owner is not .+: nobody instead of [0-9a-f-]{36}$/,
     ],
     [
       "a version raised by hand",
       "update seats set version = 5 where id = $1",
-      /^version 5, but the newest ledger row is of version 4, and there are 4 rows where its last 5 should be; it is reserved, but the ledger row of its version says nothing/,
+      /^the ledger ends before the seat does: the seat is at version 5, and this version has no row$/,
     ],
     [
       "the newest ledger row deleted",
       "delete from seat_events where seat_id = $1 and version = 4",
-      /^version 4, but the newest ledger row is of version 3, and there are 3 rows where its last 4 should be/,
+      /^the ledger ends before the seat does: the seat is at version 4, and this version has no row$/,
     ],
     [
       "an older ledger row deleted",
       "delete from seat_events where seat_id = $1 and version = 2",
-      /^version 4, but the newest ledger row is of version 4, and there are 3 rows where its last 4 should be$/,
+      /^a version has no ledger row: the next row is of version 3$/,
     ],
     [
       "a ledger row too many",
       `insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
        select epoch, seat_id, 5, event_id, 'CANCELLED', reservation_id from seat_events where seat_id = $1 and version = 4`,
-      /^version 4, but the newest ledger row is of version 5, and there are 5 rows where its last 4 should be$/,
+      /^the seat is behind its ledger: the ledger ends at version 5$/,
     ],
     [
       "another status in the ledger",
       "update seat_events set status = 'HELD' where seat_id = $1 and version = 4",
-      /^it is reserved, but the ledger row of its version says HELD$/,
+      /^the seat's status is not that of its last ledger row: reserved after HELD$/,
     ],
     [
       "another owner",
       "update seats set reservation_id = (select reservation_id from seat_events where seat_id = $1 and version = 1) where id = $1",
-      /^it belongs to reservation [0-9a-f-]{36}, but the ledger row of its version says [0-9a-f-]{36}; it is reserved, but its reservation is cancelled$/,
+      /^the seat's owner is not .+: [0-9a-f-]{36} instead of [0-9a-f-]{36}; the seat's reservation has another status: the seat is reserved, its reservation is cancelled$/,
     ],
     [
       "a last transaction from the future, which would let nobody have the seat",
       "update seats set last_txid = '99999999999' where id = $1",
-      /^its last change was transaction 99999999999 of epoch 1, but the ledger row of its version was written by \d+ of 1$/,
+      /^the seat was changed last by another transaction .+: 99999999999 of epoch 1 instead of \d+ of epoch 1$/,
     ],
     [
       "its reservation deleted",
       "delete from reservations where id = (select reservation_id from seats where id = $1)",
-      /^it is reserved, but its reservation is not there$/,
+      /^the seat's reservation has another status: the seat is reserved, its reservation is missing$/,
     ],
   ])("%s", async (_name, damage, told) => {
     const seatId = await soldTwice();
@@ -159,7 +159,7 @@ describe("the walk", () => {
     expect((await look()).seats.found).toEqual([]);
     await sale.rows("delete from seat_events where seat_id = $1 and version = 990", [seatId]);
     expect(toldOf(seatId, (await look()).seats.found)).toEqual([
-      "version 1001, but the newest ledger row is of version 1001, and there are 63 rows where its last 64 should be",
+      "a version has no ledger row: the next row is of version 991",
     ]);
     await mend();
   });

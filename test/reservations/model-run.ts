@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
+import { expectSound } from "../fixtures/sound.ts";
 import type { Sale } from "../postgres/sale.ts";
-import { expectSound } from "../postgres/soundness.ts";
 import { type Model, scopeOfChange, type Take } from "./model.ts";
 import * as engine from "./model-engine.ts";
 import { type Answer, type Asked, claimsOf, explain, factsIn, type Request } from "./model-groups.ts";
@@ -76,7 +76,7 @@ export class Run {
     expect(news.toSorted(([one, first], [other, second]) => one - other || first - second)).toEqual(
       engine.newsOf(this.model),
     );
-    await expectSound(this.sale);
+    await expectSound(this.sale.url);
   }
 
   /** It may be behind; where it is not, it says what is so, and what is gone stays so. */

@@ -1,5 +1,5 @@
-import type { SeatFacts } from "../../postgres/audit.ts";
 import type { SeatMemory, SeatStatus } from "../../venue/seat-memory.ts";
+import type { SeatFacts } from "./seat-look.ts";
 
 /**
  * A seat that was taken for somebody who was told "try again" is given back, also where nothing else ever is: others

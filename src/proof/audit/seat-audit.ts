@@ -1,7 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { lookAtSeats, readSeatsNow, type SeatFacts } from "../../postgres/audit.ts";
 import type { SeatMemory } from "../../venue/seat-memory.ts";
 import { driftOf, type Remembered, recall } from "./memory-drift.ts";
+import { lookAtSeats, readSeatsNow, type SeatFacts } from "./seat-look.ts";
 import { FINDINGS_LIMIT, type Finding } from "./standing.ts";
 
 /** At two seconds each: three scrapes, five seconds apart. */

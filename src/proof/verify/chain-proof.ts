@@ -9,8 +9,8 @@ import {
   parseLedgerRow,
   placeOf,
 } from "../../postgres/ledger.ts";
-import type { Finding } from "../../postgres/proof.ts";
-import { never } from "../../runtime/assert.ts";
+import type { Rule } from "../rules/rule.ts";
+import { chainRules } from "../rules/sealed-rules.ts";
 import { type Alteration, alteredRows } from "./altered-rows.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
 import { RowStream } from "./row-stream.ts";
@@ -22,7 +22,6 @@ export interface Anchor {
   digest: string;
 }
 
-const DELETED = "a ledger row was deleted after it was sealed";
 const PAGE_CHECKPOINTS = 500;
 /** No publisher seals as many at once; what a changed checkpoint says is not read into memory. */
 const WINDOW_LIMIT_ROWS = 100_000;
@@ -110,8 +109,7 @@ class ChainWalk {
       if (page.length < PAGE_CHECKPOINTS) break;
     }
     for (const { rowsTotal, digest } of this.wanted) {
-      this.findings.add({
-        what: "the chain does not contain the checkpoint that was kept",
+      this.findings.add(chainRules.lostAnchor, {
         detail: `${rowsTotal}:${digest}; it has ${this.end.rowsTotal} rows now`,
       });
     }
@@ -124,12 +122,10 @@ class ChainWalk {
       if (rowTexts.length === 0) return;
       this.unsealedCount += rowTexts.length;
       this.rows.skip(rowTexts.length);
-      if (this.findings.totals[DELETED] === undefined) continue;
-      const what =
-        "a ledger row that is not sealed: it may be one that seems deleted, with its place changed";
+      if (this.findings.totalOf(chainRules.deleted) === 0) continue;
       for (const text of rowTexts) {
         const { act, ...seat } = identityOf(text);
-        this.findings.add({ what, ...seat, ...(act !== undefined && { detail: act }) });
+        this.findings.add(chainRules.moved, { ...seat, ...(act !== undefined && { detail: act }) });
       }
     }
   }
@@ -142,7 +138,7 @@ class ChainWalk {
       sealed.length !== checkpoint.rowCount ||
       checkpoint.rowsTotal !== this.end.rowsTotal + checkpoint.rowCount
     )
-      this.blame(checkpoint, "a checkpoint miscounts its rows");
+      this.blame(checkpoint, chainRules.miscounted);
 
     const followed = await this.follow(checkpoint, [sealed.length, checkpoint.rowCount]);
     if (followed) this.accept(checkpoint, followed, start);
@@ -175,9 +171,8 @@ class ChainWalk {
     const last = rowTexts.at(-1);
     const place = last === undefined ? LEDGER_START : placeOf(last);
     if (isBefore(place, checkpoint) || isBefore(checkpoint, place))
-      this.blame(checkpoint, "a checkpoint names another last row than the one it has sealed");
-    if (!crcsOf(rowTexts).equals(checkpoint.rowDigests))
-      this.blame(checkpoint, "a checkpoint's row digests were changed");
+      this.blame(checkpoint, chainRules.otherEnd);
+    if (!crcsOf(rowTexts).equals(checkpoint.rowDigests)) this.blame(checkpoint, chainRules.otherDigests);
     this.lookForAnchors(rowTexts, from, start);
     this.skip(rowTexts.length, checkpoint.rowForm);
     this.computed = checkpoint.digest;
@@ -187,11 +182,8 @@ class ChainWalk {
     const { rowForm } = checkpoint;
     const rowTexts = await this.rows.peek(await this.countUpTo(checkpoint, sealed.length, rowForm), rowForm);
     const alterations = alteredRows(sealed, rowTexts);
-    for (const alteration of alterations) this.findings.add(findingOf(alteration, checkpoint.number));
-    if (alterations.length === 0) {
-      const what = "a checkpoint does not follow from its rows: it was changed, or one of them";
-      this.blame(checkpoint, what);
-    }
+    for (const alteration of alterations) this.nameAlteration(alteration, checkpoint.number);
+    if (alterations.length === 0) this.blame(checkpoint, chainRules.altered);
     this.skip(rowTexts.length, rowForm);
     this.computed = linkRows(this.end.digest, rowTexts);
     // What the rows were when it was sealed, its digest still says.
@@ -202,8 +194,7 @@ class ChainWalk {
 
   /** Checkpoints that are gone: the chain goes on over their rows, which are as many as the next one says. */
   private async stepOver({ number, rowForm }: Checkpoint, start: number): Promise<void> {
-    this.findings.add({
-      what: "checkpoints are missing",
+    this.findings.add(chainRules.missing, {
       detail: `${this.number + 1} to ${number - 1}, of ${start - this.end.rowsTotal} rows`,
     });
     for (let left = start - this.end.rowsTotal; left > 0; ) {
@@ -241,10 +232,27 @@ class ChainWalk {
     this.shortenedCount += shortened;
   }
 
-  private blame({ number }: Checkpoint, what: string): void {
-    this.findings.add({ what, detail: `checkpoint ${number}` });
+  private blame({ number }: Checkpoint, rule: Rule): void {
+    this.findings.add(rule, { detail: `checkpoint ${number}` });
+  }
+
+  private nameAlteration(alteration: Alteration, number: number): void {
+    if (alteration.kind === "deleted") {
+      this.findings.add(chainRules.deleted, { detail: whereDeleted(alteration.after, number) });
+      return;
+    }
+    const [ofRow, ofAct] = RULES_BY_KIND[alteration.kind];
+    const { act, ...seat } = identityOf(alteration.rowText);
+    if (act === undefined) this.findings.add(ofRow, { ...seat, detail: `in checkpoint ${number}` });
+    else this.findings.add(ofAct, { detail: `${act}, in checkpoint ${number}` });
   }
 }
+
+/** The rules that an alteration of a ledger row breaks, and that of an act. */
+const RULES_BY_KIND = {
+  changed: [chainRules.changed, chainRules.changedAct],
+  added: [chainRules.added, chainRules.addedAct],
+} as const;
 
 /** Names a row: a seat's by seat and version, an act's by its id in words. */
 function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
@@ -253,30 +261,9 @@ function identityOf(rowText: string): { seatId?: string; version?: number; act?:
   return { seatId, version };
 }
 
-const CHANGED = {
-  seat: "a ledger row was changed after it was sealed",
-  act: "an act of an administrator was changed after it was sealed",
-};
-const ADDED = { seat: "a ledger row was added", act: "an act of an administrator was added" };
-
-function findingOf(alteration: Alteration, number: number): Finding {
-  switch (alteration.kind) {
-    case "changed":
-    case "added": {
-      const whats = alteration.kind === "added" ? ADDED : CHANGED;
-      const { act, ...seat } = identityOf(alteration.rowText);
-      if (act !== undefined) return { what: whats.act, detail: `${act}, in checkpoint ${number}` };
-      return { what: whats.seat, ...seat, detail: `in checkpoint ${number}` };
-    }
-    case "deleted": {
-      // Nothing says any more whether it was a seat's row or an act.
-      if (alteration.after === undefined)
-        return { what: DELETED, detail: `the first of checkpoint ${number}` };
-      const { act, seatId, version } = identityOf(alteration.after);
-      const before = act ?? `the row of seat ${seatId}, version ${version}`;
-      return { what: DELETED, detail: `in checkpoint ${number}, after ${before}` };
-    }
-    default:
-      return never(alteration, "alteration");
-  }
+/** Nothing says any more whether it was a seat's row or an act. */
+function whereDeleted(after: string | undefined, number: number): string {
+  if (after === undefined) return `the first of checkpoint ${number}`;
+  const { act, seatId, version } = identityOf(after);
+  return `in checkpoint ${number}, after ${act ?? `the row of seat ${seatId}, version ${version}`}`;
 }

@@ -7,6 +7,7 @@ import { brokersFault, databaseFault, databaseUrlOf } from "../../ledger/command
 import { openSnapshot } from "../../postgres/connect.ts";
 import { codeOf, SQLSTATE } from "../../postgres/faults.ts";
 import { messageOf } from "../../telemetry/log.ts";
+import { rulesText } from "../rules/rules.ts";
 import type { Anchor } from "./chain-proof.ts";
 import type { EventStore } from "./event-store.ts";
 import { openEventsFile } from "./events-file.ts";
@@ -25,7 +26,11 @@ It writes nothing and may run beside engines that sell.
   --anchor   a head of the chain that an earlier run has printed: the chain must still contain it
   --json     one JSON object on standard output instead of the summary
 
-Exit code: 0 proven, 1 damage found, 2 not all could be checked.`;
+Exit code: 0 proven, 1 damage found, 2 not all could be checked.
+
+What each finding means, by the line of the summary that it belongs to. Below the finding stands what must be true:
+
+${rulesText()}`;
 
 const EXIT_CODES = { proven: 0, damaged: 1, unproven: 2 } as const satisfies Record<Verdict, number>;
 

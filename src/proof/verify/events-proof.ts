@@ -10,6 +10,7 @@ import {
 } from "../../postgres/ledger.ts";
 import { readNewestEpoch, readPassedVersions, readRowsOf } from "../../postgres/published.ts";
 import { readSinksPublishedAgain } from "../../postgres/sink-orders.ts";
+import { eventRules } from "../rules/sealed-rules.ts";
 import type { EventStore, StoredEvent } from "./event-store.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
 import { SeenVersions } from "./seen-versions.ts";
@@ -75,7 +76,7 @@ export async function findMissing(
       if (!first || isBefore(before, first)) first = before;
     }
   }
-  return { count: reading.findings.totals[MISSING] ?? 0, first };
+  return { count: reading.findings.totalOf(eventRules.missing), first };
 }
 
 async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cursor): Promise<EventReading> {
@@ -91,8 +92,6 @@ async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cu
   await reading.finish(cursor);
   return reading;
 }
-
-const MISSING = "a published ledger row has no event";
 
 /** Events, and the texts of their rows on the way from the database. */
 interface Batch {
@@ -157,14 +156,12 @@ class EventReading {
       const known = rows.get(idOf(event));
       if (!known || known.event.headers["ce_source"] !== event.headers["ce_source"]) {
         if (this.isLost(event, known?.row)) this.lostCount++;
-        else if (event.isSettled) this.findings.add(foreign(event));
+        else if (event.isSettled) this.findings.add(eventRules.foreign, placeOfForeign(event));
         continue;
       }
       const { seatId, version } = known.row;
-      if (!isSame(event, known.event)) {
-        const what = "an event does not say what its ledger row says";
-        this.findings.add({ what, seatId, version, detail: event.place });
-      }
+      if (!isSame(event, known.event))
+        this.findings.add(eventRules.different, { seatId, version, detail: event.place });
       this.order(Number(seatId), version, event.place);
     }
   }
@@ -183,8 +180,7 @@ class EventReading {
           this.lateCount++;
           return;
         }
-        const what = "an event came after one of a later version of its seat";
-        this.findings.add({ what, seatId: String(seatId), version, detail: place });
+        this.findings.add(eventRules.late, { seatId: String(seatId), version, detail: place });
       } else this.repeatedCount++;
       return;
     }
@@ -220,7 +216,7 @@ class EventReading {
 
   private missing(seatId: string, from: number, to: number): void {
     if (from <= to) this.missed.push({ seatId: Number(seatId), version: from });
-    this.findings.addVersions({ what: MISSING, seatId }, from, to);
+    this.findings.addVersions(eventRules.missing, seatId, from, to);
   }
 }
 
@@ -235,10 +231,9 @@ function isSame(one: OutgoingEvent, other: OutgoingEvent): boolean {
   );
 }
 
-function foreign(event: StoredEvent) {
-  const what = "an event is not in the ledger";
+function placeOfForeign(event: StoredEvent) {
   const [, seatId, version] = IDENTITY.exec(idOf(event)) ?? [];
-  if (seatId === undefined) return { what, detail: event.place };
+  if (seatId === undefined) return { detail: event.place };
   const source = event.headers["ce_source"] ?? "no source";
-  return { what, seatId, version: Number(version), detail: `${event.place}, of ${source}` };
+  return { seatId, version: Number(version), detail: `${event.place}, of ${source}` };
 }

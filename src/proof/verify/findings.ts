@@ -1,22 +1,30 @@
-import { type Finding, type Found, NAMED_LIMIT } from "../../postgres/proof.ts";
+import { type Finding, type Found, NAMED_LIMIT, type Rule } from "../rules/rule.ts";
 
-/** Collects what is found one by one: the first of each kind are kept, all are counted. */
+/** Where a violation is, and its values. */
+type At = Omit<Finding, "what">;
+
+/** Collects violations one by one: the first of each rule are kept, all are counted. */
 export class Findings implements Found {
   readonly findings: Finding[] = [];
   readonly totals: Record<string, number> = {};
 
-  add(finding: Finding): void {
-    if (this.count(finding.what, 1) <= NAMED_LIMIT) this.findings.push(finding);
+  add({ finding: what }: Rule, at: At): void {
+    if (this.count(what, 1) <= NAMED_LIMIT) this.findings.push({ what, ...at });
   }
 
-  /** One of each of these versions, however many they are. */
-  addVersions(finding: Finding, from: number, to: number): void {
+  /** Adds one violation for each of these versions, however many there are. */
+  addVersions(rule: Rule, seatId: string, from: number, to: number): void {
     const named = Math.min(to, from + NAMED_LIMIT - 1);
-    for (let version = from; version <= named; version++) this.add({ ...finding, version });
-    if (to > named) this.count(finding.what, to - named);
+    for (let version = from; version <= named; version++) this.add(rule, { seatId, version });
+    if (to > named) this.count(rule.finding, to - named);
   }
 
-  /** @returns how many there are of the kind now. */
+  /** How often the rule was broken. */
+  totalOf({ finding }: Rule): number {
+    return this.totals[finding] ?? 0;
+  }
+
+  /** @returns how many there are of the rule now. */
   private count(what: string, more: number): number {
     const total = (this.totals[what] ?? 0) + more;
     this.totals[what] = total;

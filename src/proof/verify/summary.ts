@@ -1,4 +1,4 @@
-import type { Finding } from "../../postgres/proof.ts";
+import type { Finding } from "../rules/rule.ts";
 import type { Proof } from "./findings.ts";
 import type { Verification } from "./proof.ts";
 
