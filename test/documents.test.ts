@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { describeConfig } from "../src/config/config.ts";
-import { RIGHTS } from "./security/demanding-redis.ts";
 
 /** What every page says of the repository is true, as far as a machine can tell. */
 
@@ -132,6 +131,30 @@ describe("the pages", () => {
     expect(unknown).toEqual([]);
   });
 
+  test("name only problems that the API has", () => {
+    const table = /^## Problems\n([\s\S]*?)^## /m.exec(pageOf("docs/http-api.md").text)?.[1] ?? "";
+    const inTable = all(table, /^\| (`.+?) \|/gm).flatMap((cell) => all(cell, /`([a-z-]{6,})`/g));
+    expect(inTable.length).toBeGreaterThan(8);
+    const problems = [...new Bun.Glob("src/http/problem*.ts").scanSync(ROOT)].map(textOf).join("\n");
+    const isProblem = (slug: string) => new RegExp(`^  "?${slug}"?: \\{`, "m").test(problems);
+    const named = pages.flatMap(({ text }) => all(text, /urn:sentinel:problem:([a-z-]+)/g));
+    expect([...inTable, ...named].filter((slug) => !isProblem(slug))).toEqual([]);
+  });
+
+  test("exist if code, rules or scripts name them", () => {
+    const files = [
+      ...new Bun.Glob("{src,workers,bench,test,monitoring,supply-chain,.ci}/**/*").scanSync({
+        cwd: ROOT,
+        dot: true,
+      }),
+    ];
+    const names = files.flatMap((file) =>
+      all(textOf(file), /\b((?:docs|bench|test\/faults)\/[\w./-]+\.md)\b/g),
+    );
+    expect(names.length).toBeGreaterThan(10);
+    expect(names.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
   test("have JSON that parses, in fences and in the bodies of commands", () => {
     const unreadable = faults((page) =>
       [
@@ -207,10 +230,6 @@ describe("single pages", () => {
     });
     const listed = linksOf(pageOf("docs/decisions/README.md")).map(({ path }) => path);
     expect(decisions.map(({ path }) => path).filter((path) => !listed.includes(path))).toEqual([]);
-  });
-
-  test("the rights in Redis are those that an engine was tested with", () => {
-    expect(pageOf("docs/operations/redis.md").text).toContain(` ${RIGHTS}\n`);
   });
 
   test("README and the way to report a hole lead to the threat model", () => {

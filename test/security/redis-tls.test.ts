@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Redis as Client } from "ioredis";
 import { reserve } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine, strayLines } from "../engine/engines.ts";
@@ -9,7 +10,7 @@ import { partOrSkip } from "../fixtures/parts.ts";
 import { createDatabase, type Database } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
-import { type DemandingRedis, openDemandingRedis, PASSWORD } from "./demanding-redis.ts";
+import { type DemandingRedis, openDemandingRedis, PASSWORD, RIGHTS } from "./demanding-redis.ts";
 
 // Parts take seconds to start on a busy machine. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
@@ -147,3 +148,8 @@ test.skipIf(!redisFound)(
     );
   },
 );
+
+test("the operators' page gives the user in Redis the rights that an engine is tested with", () => {
+  const page = readFileSync(resolve(import.meta.dir, "../../docs/operations/redis.md"), "utf8");
+  expect(page).toContain(` ${RIGHTS}\n`);
+});
