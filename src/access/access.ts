@@ -13,13 +13,13 @@ import { Denials } from "./denials.ts";
 import { Guard } from "./guard.ts";
 import { RateLimits } from "./rate-limits.ts";
 
-/** Of its own, so that readers of the catalogue cannot hold a key's check up. */
+/** A separate connection, so that readers of the catalogue cannot delay the check of a key. */
 export const KEY_CONNECTIONS = 1;
 
 export interface AccessNeighbours {
-  /** Where the request's connection comes from; undefined when it is gone. */
+  /** Returns the address that the request's connection comes from; undefined if it is closed. */
   connectionOf(request: Request): string | undefined;
-  /** Whether the database can be read, as far as is known. */
+  /** Returns whether the database is readable, as far as is known. */
   databaseAnswers(): boolean;
 }
 
@@ -28,11 +28,11 @@ export interface Access {
   guard: Guard;
   denials: Denials;
   callerIds: CallerIds;
-  /** Where keys are kept. */
+  /** The database of the keys. */
   database: NodePgDatabase;
 }
 
-/** Who may do what: the API keys in memory, the rate limits, and the guard that routes are written with. */
+/** Opens access control: the API keys in memory, the rate limits, and the guard that routes are written with. */
 export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: AccessNeighbours): Access {
   const { config, parts, metrics, log, lifecycle } = opening;
   const pool = openPool(

@@ -9,7 +9,7 @@ export const REASON_LIMIT_CHARACTERS = 500;
 
 export const reasonText = plainText(REASON_LIMIT_CHARACTERS);
 
-/** The actor and the reason for the administration log, or the problem with the header that gives the reason. */
+/** Returns the actor and the reason for the administration log, or the problem with the header of the reason. */
 export function actOriginOf(request: Request, caller: Caller, reasonInBody?: string): ActOrigin | Response {
   const actor = caller.kind === "key" ? `key:${caller.keyId}` : "anonymous";
   const given = reasonInBody ?? request.headers.get(REASON_HEADER);

@@ -2,26 +2,26 @@ import type { StoredKey } from "../postgres/api-keys.ts";
 import { Breaker } from "../runtime/breaker.ts";
 import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
 
-/** A key is believed for so long, and then looked up beside the requests that go on with it. */
+/** A checked key is trusted for this long. Later requests still use it while it is looked up again. */
 const REFRESH_INTERVAL_MS = 1000;
-/** Beyond this it is looked up before it is believed: it may have been revoked long ago. */
+/** Beyond this age a key is looked up before it is trusted, as it may have been revoked long ago. */
 const STALE_AGE_MS = 2000;
-/** The longest wait for a key that is already known. If the database answers nobody else either, it counts as away. */
+/** Longest wait for a known key. If the database answers nobody else either, it is considered unavailable. */
 const LOOK_UP_TIMEOUT_MS = 500;
-/** The longest wait for a key that was never seen, while the database answers others: a busy machine is not an outage. */
+/** Longest wait for an unknown key while the database answers others: a busy machine is not an outage. */
 const PATIENCE_MS = 2000;
-/** Keys remembered; those not used for the longest time are forgotten first. */
+/** Keys remembered; the least recently used are forgotten first. */
 const KEY_LIMIT = 10_000;
-/** Ids without a key, remembered for as long as a key is believed, so that whoever tries one costs one look-up. */
+/** Ids without a key, remembered for as long as a key is trusted, so that trying one repeatedly costs one look-up. */
 const ABSENT_LIMIT = 1000;
-/** Ids that wait for a look-up; one more is told to try again. */
+/** Ids that wait for a look-up. One more is refused and may try again. */
 const WANTED_LIMIT = 1000;
 
 export type FoundKey =
   | { kind: "known"; keyId: string; role: Role }
-  /** No such key, or revoked. */
+  /** There is no such key, or it is revoked. */
   | { kind: "wrong" }
-  /** A key that was never seen here, and the database cannot be asked. */
+  /** The key is unknown here, and the database is unavailable. */
   | { kind: "unavailable" };
 
 interface Remembered {
@@ -36,8 +36,8 @@ const UNAVAILABLE = { kind: "unavailable" } as const;
 
 /**
  * The API keys in memory. A key is looked up when it is first presented and then, while it is used, once a
- * second, so that one revoked by another process stops within 2 s. One look-up is under way at a time; ids
- * that come meanwhile share the next. While the database is away, keys that are known go on as they were.
+ * second, so that one revoked by another process stops within 2 s. One look-up runs at a time; ids that
+ * arrive meanwhile share the next. While the database is unavailable, known keys keep their last state.
  */
 export class ApiKeys {
   private readonly known = new Map<string, Remembered>();
@@ -51,9 +51,10 @@ export class ApiKeys {
   private readonly breaker: Breaker;
 
   /**
-   * @param read those of the ids that there are, revoked ones too; rejects when the database is away.
-   * @param now milliseconds of a clock that only goes forward.
-   * @param databaseAnswers whether the database answers others, as far as is known.
+   * @param read returns the keys that exist among these ids, including revoked ones; rejects if the database
+   * is unavailable
+   * @param now milliseconds of a clock that never goes back
+   * @param databaseAnswers whether the database answers others, as far as is known
    */
   constructor(
     private readonly read: (ids: string[]) => Promise<StoredKey[]>,
@@ -63,7 +64,7 @@ export class ApiKeys {
     this.breaker = new Breaker({ retryMs: REFRESH_INTERVAL_MS, now });
   }
 
-  /** Whose key this is; at once where memory knows. */
+  /** Finds the owner of a key; synchronous if memory knows it. */
   find(key: string): FoundKey | Promise<FoundKey> {
     const id = idOfApiKey(key);
     if (id === undefined) return WRONG;
@@ -88,9 +89,9 @@ export class ApiKeys {
   }
 
   /**
-   * The ids of those keys that are revoked or no longer there, as the database has them now. A request looks its key up
-   * once; this is for what outlives a request.
-   * @throws when the database cannot be asked.
+   * Returns the keys that are revoked or missing in the database now. A request looks its key up once; this
+   * is for what outlives a request.
+   * @throws if the database is unavailable
    */
   async findRevoked(ids: string[]): Promise<string[]> {
     const revoked: string[] = [];
@@ -104,7 +105,7 @@ export class ApiKeys {
     return revoked;
   }
 
-  /** Looks a key up again before it is believed; for one that was revoked here. */
+  /** Forgets a key that was revoked here, so that it is looked up before it is trusted again. */
   forget(id: string): void {
     this.known.delete(id);
   }
@@ -149,14 +150,14 @@ export class ApiKeys {
     clearInterval(timer);
   }
 
-  /** Known keys stop waiting. */
+  /** Lets known keys keep their state without waiting. */
   private believe(): void {
     this.breaker.succeed();
     this.isLate = true;
     for (const [id, waiting] of [...this.underWay, ...this.wanted]) if (this.known.has(id)) waiting.resolve();
   }
 
-  /** Nobody waits any longer; what is under way is still believed when it comes after all. */
+  /** Ends all waiting. The result of the running look-up is still used if it arrives. */
   private giveUp(): void {
     this.breaker.fail();
     for (const waiting of [...this.underWay.values(), ...this.wanted.values()]) waiting.resolve();
@@ -168,7 +169,7 @@ export class ApiKeys {
     const byId = new Map(found.map((stored) => [stored.id, stored]));
     for (const id of ids) {
       const stored = byId.get(id);
-      // Removed first, so that both maps are in the order of the last look-up.
+      // Removed first, so that both maps stay in the order of the last look-up.
       this.known.delete(id);
       this.absent.delete(id);
       if (!stored) {

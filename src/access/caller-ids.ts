@@ -15,19 +15,23 @@ export const callerText = z
 
 /** Half of the hash is enough: nobody finds two networks with the same one by trying. */
 const HASH_BYTES = 16;
-/** How many networks' ids are kept, so that a hold does not hash again. Beyond that the oldest is forgotten. */
+/** Networks whose ids are kept, so that a hold does not hash again. Beyond that the oldest is forgotten. */
 const KEPT_LIMIT = 10_000;
 
 /**
- * Names callers for the database: `key:<id>`, or `net:<salted hash of the network>`. The salt is a secret of the
- * database: ids are the same in all processes and after restarts, and nobody without it can try addresses.
+ * Names callers for the database: `key:<id>`, or `net:<salted hash of the network>`. The salt is a secret of
+ * the database, so ids are the same in all processes and after restarts, and nobody without it can test
+ * addresses.
  */
 export class CallerIds {
   private readonly ofNetworks = new Map<string, string>();
 
   constructor(private readonly salt: string) {}
 
-  /** @param network an IPv4 address or a prefix in the form of `networkOf`; asked for anonymous callers only. */
+  /**
+   * @param network returns an IPv4 address or a prefix in the form of `networkOf`; called only for anonymous
+   * callers
+   */
   of(caller: Caller, network: () => string): string {
     return caller.kind === "key" ? `key:${caller.keyId}` : this.ofNetwork(network());
   }

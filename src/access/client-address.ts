@@ -1,10 +1,10 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
 
-/** As sockets spell it. */
+/** The spelling that sockets use. */
 const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
-/** Every spelling of an IPv4 address as an IPv6 one, and some addresses that their groups then tell apart. */
+/** Every spelling of an IPv4 address as an IPv6 one, and some other addresses that their groups then exclude. */
 const MAY_BE_MAPPED = /^[0:]+:ffff:/i;
-/** What the first six groups of such an address are, as decimal numbers. */
+/** The first six groups of such an address, as decimal numbers. */
 const MAPPED_START = "0:0:0:0:0:65535";
 const GROUPS = 8;
 /** Some proxies add the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
@@ -12,9 +12,9 @@ const WITH_PORT = /^\[([^\]]+)\](?::\d+)?$|^([\d.]+):\d+$/;
 const GROUPS_IN_64_BITS = 4;
 
 /**
- * The address a request came from, as far as it can be believed: every proxy adds whom it heard from to the
- * right of `X-Forwarded-For`, so only as many entries from the right as there are trusted proxies were written
- * by one of them. Anybody can send the rest.
+ * Returns the address a request came from, as far as it can be trusted. Every proxy appends its peer to
+ * `X-Forwarded-For`, so only as many entries from the right as there are trusted proxies were written by one
+ * of them. Anybody can send the rest.
  */
 export function clientAddress(
   connection: string | undefined,
@@ -33,7 +33,7 @@ export function clientAddress(
   return address;
 }
 
-/** A server of both families gives the address of an IPv4 client as an IPv6 one (`::ffff:192.0.2.1`). */
+/** Unwraps an IPv4 address that a dual-stack server reports as IPv6 (`::ffff:192.0.2.1`). */
 const unmapped = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
 
 function bare(entry: string): string {
@@ -41,13 +41,16 @@ function bare(entry: string): string {
   return bracketed ?? beforePort ?? entry;
 }
 
-/** What one client has: an IPv4 address, or the /64 of an IPv6 address, in which it can choose any address. */
+/**
+ * Returns the network of one client: an IPv4 address, or the /64 of an IPv6 address, in which it can choose
+ * any address.
+ */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;
   return ipv4Of(address) ?? `${groupsOf(address).slice(0, GROUPS_IN_64_BITS).join(":")}::/64`;
 }
 
-/** The IPv4 address that an address is, however it is spelled (`::ffff:7f00:1` is 127.0.0.1); undefined for others. */
+/** Returns the IPv4 address in any spelling of it (`::ffff:7f00:1` is 127.0.0.1); undefined for other addresses. */
 export function ipv4Of(address: string): string | undefined {
   if (isIPv4(address)) return address;
   if (!MAY_BE_MAPPED.test(address) || !isIPv6(address)) return undefined;
@@ -57,7 +60,7 @@ export function ipv4Of(address: string): string | undefined {
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
 }
 
-/** The eight groups of an IPv6 address, in lower case, without leading zeros and without a zone. */
+/** Returns the eight groups of an IPv6 address in lower case, without leading zeros or a zone. */
 function groupsOf(address: string): string[] {
   const [plain = ""] = address.toLowerCase().split("%", 1);
   const inHex = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {

@@ -25,7 +25,7 @@ const HELP = `Usage: ${KEYS_USAGE}
 Makes, lists and revokes API keys in the engine's database (DATABASE_URL, or that in DATA_DIR).
 Standard output has the key or the table and nothing else.`;
 
-/** What a key is called whose maker gave it no name. */
+/** The name of a key created without one. */
 const UNNAMED = "unnamed";
 
 const nameSchema = plainText(NAME_LIMIT_CHARACTERS);
@@ -39,9 +39,9 @@ type Command =
   | { kind: "revoke"; id: string };
 
 /**
- * `start keys ...`. Standard output has the key (create) or the table (list) and nothing else, so that a
- * shell can take it; all words go to standard error.
- * @throws {ConfigError} in one line that says what to do.
+ * Runs `start keys ...`. Standard output has only the key (create) or the table (list), so that a shell can
+ * use it; everything else goes to standard error.
+ * @throws {ConfigError} with one line that says what to do
  */
 export async function keysCommand(args: string[], readConfig: () => Config): Promise<void> {
   const command = readCommand(args);
@@ -85,19 +85,22 @@ function readCommand(args: string[]): Command {
   throw unusable(`what is to be done is missing or not known${suggestion(verb, VERBS)}`);
 }
 
-/** A word that is close to none may be a key, and is not repeated. */
+/** Repeats the given word only with a suggestion, because another word may be a key. */
 function suggestion(given: string | undefined, known: readonly string[]): string {
   const meant = given === undefined ? undefined : meantBy(given, known);
   return meant === undefined ? "" : `: did you mean ${meant}?`;
 }
 
-/** DATABASE_URL's, else the one in DATA_DIR: that of the engine that runs there, or started for this command. */
+/**
+ * Opens the database of DATABASE_URL, or the one in DATA_DIR: of the engine running there, or started for
+ * this command.
+ */
 async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodePgDatabase> {
   const running = async () => (config.databaseUrl ? undefined : findRunningPostgres(config));
   const opened = () =>
     openPostgres(config, lifecycle).then(
       ({ url }) => url,
-      // An engine that started at this moment was quicker.
+      // An engine that started at this moment may have been faster.
       async (error: unknown) => {
         const url = await running();
         if (url === undefined) throw error;
@@ -119,7 +122,7 @@ async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodeP
   return drizzle(pool);
 }
 
-/** @param where the database is, in words without a secret. */
+/** @param where the database's location, without a secret */
 async function run(
   command: Exclude<Command, { kind: "help" }>,
   database: NodePgDatabase,
@@ -149,16 +152,19 @@ async function run(
   }
 }
 
-/** What Bun calls every user where `USER` is not set, as under cron or `docker exec`. */
+/** Bun's name for every user if `USER` is not set, as under cron or `docker exec`. */
 const NAMELESS = "unknown";
 
-/** Says who typed the command, for the administration log: the user's name, or the number of one without a name. */
+/**
+ * Returns who ran the command, for the administration log: the user's name, or the number of a user without a
+ * name.
+ */
 function originHere(): ActOrigin {
   let user = NAMELESS;
   try {
     user = userInfo().username.replaceAll(/[|\p{Cc}]/gu, "");
   } catch {
-    // The number says enough.
+    // The number is enough.
   }
   if (user === NAMELESS) user = String(process.getuid?.() ?? NAMELESS);
   return { actor: `command:${user}`, reason: null };

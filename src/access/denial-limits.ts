@@ -1,2 +1,2 @@
-/** Thirty days; an API key that must never act again is revoked. */
+/** Thirty days. To stop an API key permanently, revoke it. */
 export const DENIAL_LIMIT_SECONDS = 2_592_000;

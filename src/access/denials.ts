@@ -4,24 +4,24 @@ import type { CallerIds } from "./caller-ids.ts";
 import { networkOf } from "./client-address.ts";
 import { prefixOf } from "./network.ts";
 
-/** Short enough that every process knows of a denial within 2 s. */
+/** Short enough that every process knows a denial within 2 s. */
 const REFRESH_INTERVAL_MS = 1000;
 
 /**
- * The denials in force, in memory. They are read once a second. While that fails, the known ones stay in force until
+ * The denials in force, in memory, read once a second. While reading fails, known denials stay in force until
  * they end. Without any denial no caller is looked up.
  */
 export class Denials {
-  /** The end of each caller's denial, by the clock of this process. */
+  /** The end of each caller's denial, by this process's clock. */
   private endsAt = new Map<string, number>();
-  /** The lengths of the prefixes that are denied. */
+  /** The lengths of the denied prefixes. */
   private prefixBits: number[] = [];
   private whenAdded: (() => void) | undefined;
   private readonly loop: Loop;
 
   /**
-   * @param read rejects when the database cannot be asked.
-   * @param now milliseconds of a clock that only goes forward.
+   * @param read rejects if the database is unavailable
+   * @param now milliseconds of a clock that never goes back
    */
   constructor(
     private readonly read: () => Promise<Denial[]>,
@@ -39,12 +39,12 @@ export class Denials {
     return this.endsAt.size === 0;
   }
 
-  /** For how many more seconds an API key is denied; undefined for one that is not. */
+  /** Returns for how many more seconds an API key is denied; undefined if it is not. */
   ofKey(keyId: string): number | undefined {
     return this.secondsLeft(`key:${keyId}`);
   }
 
-  /** For how many more seconds an address is denied, by itself or with a network around it. */
+  /** Returns for how many more seconds an address or a network around it is denied; undefined if it is not. */
   ofAddress(address: string): number | undefined {
     const ofOwn = this.secondsLeft(this.ids.ofNetwork(networkOf(address)));
     if (ofOwn !== undefined) return ofOwn;
@@ -56,7 +56,10 @@ export class Denials {
     return undefined;
   }
 
-  /** Reads the denials from the database. @throws when it cannot be asked. */
+  /**
+   * Reads the denials from the database.
+   * @throws if the database is unavailable
+   */
   async refresh(): Promise<void> {
     const denials = await this.read();
     const now = this.now();
@@ -66,7 +69,7 @@ export class Denials {
     if (denials.some(({ caller }) => (before.get(caller) ?? 0) <= now)) this.whenAdded?.();
   }
 
-  /** Calls the listener whenever somebody is denied who was not before, as soon as this process knows. */
+  /** Calls the listener when a caller is newly denied, as soon as this process knows. */
   onAdded(listener: () => void): void {
     this.whenAdded = listener;
   }

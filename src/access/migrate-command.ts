@@ -15,7 +15,10 @@ Brings the database of DATABASE_URL up to date and ends. Engines may then run as
 
   --grant    gives that role what an engine needs, and no more`;
 
-/** Runs the `migrate` command. @throws {ConfigError} in one line that says what to do. */
+/**
+ * Runs the `migrate` command.
+ * @throws {ConfigError} with one line that says what to do
+ */
 export async function migrateCommand(args: string[], readConfig: () => Config): Promise<void> {
   const options = readCommand(args);
   if (options === "help") return console.log(HELP);

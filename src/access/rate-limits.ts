@@ -1,27 +1,30 @@
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import type { SharedCount, Standing } from "../redis/rate-limits.ts";
 
-/** Subjects counted apart in a window; further ones share buckets, so that a flood of addresses cannot fill memory. */
+/**
+ * Subjects counted separately in a window. Further ones share buckets, so that a flood of addresses cannot
+ * fill memory.
+ */
 const SUBJECT_LIMIT = 100_000;
 const SHARED_BUCKETS = 1024;
 
-/** Who is counted: an anonymous client's address, an API key, or either of them on the contract's reserve route. */
+/** What is counted: an anonymous client's address, an API key, or either of them on the contract's reserve route. */
 export type PolicyName = "address" | "key" | "reserve";
 
-/** Where a subject stands after this request. */
+/** The state of a subject after a request. */
 export interface Count {
   policy: PolicyName;
   limit: number;
   windowSeconds: number;
   remaining: number;
-  /** Until its window ends. */
+  /** Time until its window ends. */
   resetSeconds: number;
   isOver: boolean;
 }
 
 export interface RateLimitsOptions {
   windowSeconds: number;
-  /** Requests of a subject in a window; 0 is no limit. */
+  /** Requests per subject and window; 0 means no limit. */
   limits: Record<PolicyName, number>;
   /** Counts of all processes together; without it each process counts for itself. */
   shared?: { counter(policy: PolicyName, points: number, windowSeconds: number): SharedCount };
@@ -30,9 +33,9 @@ export interface RateLimitsOptions {
 type Counter = (subject: string, units: number) => Promise<Count>;
 
 /**
- * Rate limits, a fixed window a subject that begins with its first request. Every request is counted in memory
- * first: who is over the limit by this process alone is refused without asking Redis, so that a flood costs it
- * nothing, and when Redis is away memory already knows the counts.
+ * Rate limits with a fixed window per subject, which starts with its first request. Every request is counted
+ * in memory first: a subject over the limit by this process alone is refused without asking Redis, so a flood
+ * costs Redis nothing. Memory also has counts already when Redis becomes unavailable.
  */
 export class RateLimits {
   private readonly counters: Record<PolicyName, Counter | undefined>;
@@ -50,8 +53,8 @@ export class RateLimits {
   }
 
   /**
-   * Counts a request of that subject. `subject` is called only if the policy is on.
-   * @param units what the request costs; 1 for up to a millisecond of work
+   * Counts a request. `subject` is called only if the policy is on.
+   * @param units the cost of the request; 1 for up to a millisecond of work
    */
   count(policy: PolicyName, subject: () => string, units = 1): Promise<Count> | undefined {
     return this.counters[policy]?.(subject(), units);
@@ -84,7 +87,7 @@ export class RateLimits {
   }
 }
 
-/** Both a refusal and a leave come as the same kind of value, one of them thrown. */
+/** Returns the result of `consume`, which throws the same type over the limit. */
 async function outcomeOf(consumed: Promise<RateLimiterRes>): Promise<RateLimiterRes> {
   try {
     return await consumed;
@@ -94,7 +97,7 @@ async function outcomeOf(consumed: Promise<RateLimiterRes>): Promise<RateLimiter
   }
 }
 
-/** Keeps the number of different subjects in a window bounded. */
+/** Bounds the number of different subjects in a window. */
 class Subjects {
   private seen = new Set<string>();
   private startedAt = performance.now();
@@ -114,7 +117,7 @@ class Subjects {
   }
 }
 
-/** The fields of draft-ietf-httpapi-ratelimit-headers-11. */
+/** Returns the fields of draft-ietf-httpapi-ratelimit-headers-11. */
 export function rateLimitHeaders(count: Count): Record<string, string> {
   return {
     ratelimit: `"${count.policy}";r=${count.remaining};t=${count.resetSeconds}`,

@@ -3,10 +3,10 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Role } from "./api-key.ts";
 import type { Count } from "./rate-limits.ts";
 
-/** Why a request went no further. */
+/** Why a request was refused before its route. */
 const REASONS = ["unauthorized", "forbidden", "rate_limited", "denied", "unavailable"] as const;
 
-/** The answers to those who are refused before their route; each is counted. None repeats a key. */
+/** Builds and counts the responses to requests that are refused before their route. None repeats a key. */
 export class Refusals {
   constructor(private readonly metrics: Metrics) {
     for (const reason of REASONS) metrics.accessRefusals.inc({ reason }, 0);
@@ -24,7 +24,7 @@ export class Refusals {
     return this.counted("unauthorized", problem("unauthorized", detail, headers));
   }
 
-  /** A key contains no comma; a header that was sent twice arrives joined with one. */
+  /** A key contains no comma; a header sent twice arrives joined with one. */
   keyTwice(): Response {
     return this.counted("unauthorized", problem("invalid-request", "X-API-Key: must be sent once."));
   }

@@ -4,7 +4,7 @@ import type { LedgerTail } from "./ledger-tail.ts";
 import type { RecentChanges, Round } from "./recent-changes.ts";
 import type { StreamClient, StreamClients } from "./stream-clients.ts";
 
-/** Times that a client's past is asked for where the database refuses; then it is told to begin anew. */
+/** Attempts to read a client's past from the database, before the client is told to start over. */
 const REACH_LIMIT_ATTEMPTS = 3;
 
 export interface ChangeHubOptions {
@@ -16,23 +16,23 @@ export interface ChangeHubOptions {
 
 export interface Listener {
   eventId: number;
-  /** The place up to which it knows everything; undefined for one that begins now. */
+  /** The position up to which it knows everything; undefined if it starts now. */
   position: Cursor | undefined;
   client: StreamClient;
-  /** Its stream has ended; the connection may still be open. */
+  /** Called when its stream has ended; the connection may still be open. */
   onOver(): void;
 }
 
 export type Opened =
-  /** `missedRows`: how many changes are sent first; undefined if memory no longer has them. */
+  /** `missedRows`: the number of changes sent first; undefined if memory no longer has them. */
   | { kind: "open"; body: ReadableStream<Uint8Array>; missedRows: number | undefined }
   | { kind: "full" }
-  /** The client has as many streams as one may have. */
+  /** The client has its maximum of streams. */
   | { kind: "too-many" }
   | { kind: "closing" }
   | { kind: "unknown-position" };
 
-/** Everybody who listens to seat changes, by event. */
+/** All listeners to seat changes, by event. */
 export class ChangeHub {
   private readonly byEvent = new Map<number, Set<ChangeStream>>();
   private count = 0;
@@ -49,7 +49,7 @@ export class ChangeHub {
     return this.byEvent.has(eventId);
   }
 
-  /** @throws when the database cannot be asked where the ledger is. */
+  /** @throws if the database cannot be asked for the ledger's position */
   async open(listener: Listener): Promise<Opened> {
     const { tail, limitStreams, clients } = this.options;
     const { client } = listener;
@@ -80,12 +80,12 @@ export class ChangeHub {
     }
   }
 
-  /** Another epoch has begun. */
+  /** Tells all streams that another epoch has begun. */
   startOver(): void {
     for (const streams of this.byEvent.values()) for (const stream of streams) stream.startOver();
   }
 
-  /** Ends every stream with a word of goodbye, and takes no new ones. */
+  /** Ends every stream with a closing message, and accepts no new ones. */
   close(): void {
     this.closing = true;
     for (const streams of this.byEvent.values()) for (const stream of streams) stream.end("shutdown");

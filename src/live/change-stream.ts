@@ -2,15 +2,15 @@ import type { Cursor } from "../postgres/ledger.ts";
 import { comparePositions, positionText } from "./position.ts";
 import { bytesAfter, type RecentChanges, type Round } from "./recent-changes.ts";
 
-/** Below the half minute after which common proxies close a silent connection. */
+/** Less than 30 s, after which common proxies close a silent connection. */
 const HEARTBEAT_MS = 15_000;
-/** Heartbeats that found no room before a client counts as stuck, though little is owed to it. */
+/** Heartbeats without room before a client is considered stuck, however little it is owed. */
 const MISSED_HEARTBEAT_LIMIT = 2;
-/** Handed to the socket ahead of what it has taken, for one client. */
+/** Bytes handed to one client's socket beyond what it has taken. */
 const SOCKET_BUFFER_BYTES = 64 * 1024;
-/** What a client may fall behind by; some 2,300 changes. They lie in the memory that all clients share. */
+/** How far a client may fall behind, about 2,300 changes. They are in the memory that all clients share. */
 const OWED_LIMIT_BYTES = 256 * 1024;
-/** Clients that were cut off come back spread over this time, not all at one moment. */
+/** Clients that were cut off reconnect spread over this interval, not all at once. */
 const RETRY_FROM_MS = 1000;
 const RETRY_TO_MS = 5000;
 
@@ -23,28 +23,32 @@ export type ClosingReason = "shutdown" | "key-revoked" | "caller-denied";
 
 export interface ChangeStreamOptions {
   eventId: number;
-  /** The place up to which the client knows everything; undefined for one that begins now. */
+  /** The position up to which the client knows everything; undefined if it starts now. */
   position: Cursor | undefined;
   recent: RecentChanges;
-  /** @param dropped why, where the client was cut off for its own sake. */
+  /** @param dropped the reason, if the client was cut off for being slow */
   onOver(dropped?: DropReason): void;
 }
 
 const encoder = new TextEncoder();
 
 /**
- * One client, told of one event's changes. It has no queue of its own: it is a place in the recent changes
- * that all share, and takes from there what its socket has room for.
+ * One client's stream of one event's changes. It has no queue of its own: it is a position in the shared
+ * recent changes, and takes from there what its socket has room for.
  *
- * States: waiting (for what it missed to be read) → behind → live ⇄ behind → over. It is live when it has
- * been given everything; from live it falls behind when its socket is full, and at 256 KiB it is dropped.
+ * States:
+ * - waiting: its missed changes are being read → behind (they were read, or cannot be).
+ * - behind: it is being given older changes → live (it has been given everything).
+ * - live → behind (its socket is full).
+ * - over: from every state, when the client leaves, is dropped (256 KiB behind, or stuck), or the server ends
+ *   it.
  */
 export class ChangeStream {
   readonly body: ReadableStream<Uint8Array>;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   private state: "waiting" | "behind" | "live" | "over";
   private position: Cursor;
-  /** Counts from when it was live for the first time: what it missed before is not its slowness. */
+  /** Bytes the client is behind, counted since it was first live: what it missed before is not its fault. */
   private owedBytes: number | undefined;
   private missedHeartbeats = 0;
   private readonly heartbeat: ReturnType<typeof setInterval>;
@@ -60,7 +64,7 @@ export class ChangeStream {
           this.controller = controller;
         },
         pull: () => this.catchUp(),
-        // Bun does so too for a client that went before its answer began.
+        // Bun also calls this if the client left before its response began.
         cancel: () => this.finish(),
       },
       { highWaterMark: SOCKET_BUFFER_BYTES, size: (bytes?: Uint8Array) => bytes?.byteLength ?? 0 },
@@ -75,14 +79,14 @@ export class ChangeStream {
     return this.state === "over";
   }
 
-  /** What it missed is in memory now, or cannot be had any more. */
+  /** Starts sending: the missed changes are in memory now, or no longer available. */
   begin(): void {
     if (this.state !== "waiting") return;
     this.state = "behind";
     this.catchUp();
   }
 
-  /** A round with changes of its event. */
+  /** Takes a round with changes of its event. */
   take(round: Round): void {
     if (this.state === "waiting" || this.state === "over") return;
     const bytes = bytesAfter(round, this.options.eventId, this.position);
@@ -100,7 +104,7 @@ export class ChangeStream {
     if (this.owedBytes > OWED_LIMIT_BYTES) this.drop("slow-consumer");
   }
 
-  /** Recent changes began anew in another epoch: what the client knows may have been undone. */
+  /** Handles a restart of the recent changes in another epoch, which may have undone what the client knows. */
   startOver(): void {
     if (this.state === "live") this.state = "behind";
     this.catchUp();
@@ -122,7 +126,7 @@ export class ChangeStream {
     this.finish(dropped);
   }
 
-  /** Gives what the socket has room for; called again when it has more. */
+  /** Sends what the socket has room for; called again when there is more room. */
   private catchUp(): void {
     const { recent, eventId } = this.options;
     while (this.state === "behind" && this.hasRoom) {
@@ -145,8 +149,8 @@ export class ChangeStream {
   }
 
   /**
-   * Keeps the connection alive, and moves the client's last event id on in an event where little happens
-   * while others are busy: it would be too old to resume from.
+   * Keeps the connection alive. It also advances the client's last event id, which would otherwise become too
+   * old to resume from if its event is quiet and others are busy.
    */
   private beat(): void {
     if (!this.hasRoom) {
@@ -164,7 +168,7 @@ export class ChangeStream {
   }
 
   private write(bytes: Uint8Array | string): void {
-    // A connection that broke a moment ago; to throw here would end the round for all clients after this one.
+    // The connection has just broken. Throwing here would end the round for all later clients.
     if (this.controller?.desiredSize === null) this.finish();
     else this.controller?.enqueue(typeof bytes === "string" ? encoder.encode(bytes) : bytes);
   }

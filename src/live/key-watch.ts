@@ -1,17 +1,17 @@
 import { Loop } from "../runtime/loop.ts";
 import type { StreamClients } from "./stream-clients.ts";
 
-/** Short enough that a revoked key's streams end within 2 s, with the time of the look-up. */
+/** Short enough that, with the time of the look-up, a revoked key's streams end within 2 s. */
 const LOOK_INTERVAL_MS = 750;
 
 /**
- * Ends the streams of revoked keys: a key is checked when a stream opens, but a stream may last for days. While the
- * database cannot be asked, streams go on, as requests with a known key do.
+ * Ends the streams of revoked keys: a key is checked when a stream opens, but a stream may last for days.
+ * While the database is unavailable, streams continue, as requests with a known key do.
  */
 export class KeyWatch {
   private readonly loop: Loop;
 
-  /** @param findRevoked returns those of the keys that are revoked; rejects when the database cannot be asked */
+  /** @param findRevoked returns the revoked ones of the keys; rejects if the database is unavailable */
   constructor(
     private readonly clients: Pick<StreamClients, "keyIds" | "endThoseOfKey">,
     private readonly findRevoked: (keyIds: string[]) => Promise<string[]>,

@@ -5,36 +5,39 @@ import { Loop, type Pause } from "../runtime/loop.ts";
 import { comparePositions } from "./position.ts";
 import { RECENT_LIMIT_ROWS, RecentChanges, type Round, roundOf } from "./recent-changes.ts";
 
-/** A read and a send to every client cost the same for one row and for many. */
+/** Rows per read. A read and a send to every client cost the same for one row and for many. */
 const PAGE_LIMIT_ROWS = 1000;
-/** Rounds follow each other no closer, so that each carries many rows under load. */
+/** Shortest pause between rounds, so that each carries many rows under load. */
 const GATHER_MS = 20;
-/** Nor closer than so many times what telling the clients took: with thousands of them the sale goes first. */
+/**
+ * The pause is also at least this many times the duration of notifying the clients: with thousands of them,
+ * the sale has priority.
+ */
 const GATHER_SHARE = 4;
-/** For what other processes commit without a word, when Redis is away. */
+/** Finds commits that other processes did not announce, when Redis is unavailable. */
 const POLL_MS = 1000;
-/** Rows that wait for a running transaction are asked for so soon, then half as often each time. */
+/** First pause before rows that wait for a running transaction are read again; it doubles each time. */
 const UNSETTLED_POLL_MS = 50;
-/** After a read that failed, so that an outage is not asked about without pause. */
+/** Pause after a failed read, so that an outage does not cause continuous retries. */
 const FAILURE_DELAY_MS = 500;
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 export interface LedgerTailOptions {
   database: NodePgDatabase;
-  /** New changes; they are in `RecentChanges` already. */
+  /** Called with new changes, which are already in `RecentChanges`. */
   onRound(round: Round): void;
-  /** Another epoch has begun, and recent changes with it. */
+  /** Called when another epoch has begun; the recent changes have been restarted. */
   onNewEpoch(): void;
 }
 
 /**
- * Reads what is committed to the ledger, in its order and never past a running transaction, as long as
- * somebody listens. Woken by pokes; a poll finds what nobody announced. While the database is away it tries
- * on, from where it was: nothing is lost, only later.
+ * Reads what is committed to the ledger while somebody listens, in its order and never past a running
+ * transaction. Pokes wake it; a poll finds what nobody announced. While the database is unavailable it keeps
+ * trying from its position, so nothing is lost, only late.
  *
- * States: idle → (first listener: the present position is read) → reading, round after round → (last
- * listener leaves) → idle, recent changes forgotten.
+ * States: idle → (first listener: the current position is read) → reading, round after round → (last listener
+ * leaves) → idle, recent changes forgotten.
  */
 export class LedgerTail {
   private listeners = 0;
@@ -43,16 +46,16 @@ export class LedgerTail {
   private loop: Loop | undefined;
   private roundDone = Promise.withResolvers<void>();
   private unsettledPollMs = UNSETTLED_POLL_MS;
-  /** Reads of the past, one after the other: what one brings back the next need not read. */
+  /** Runs reads of the past one after the other: what one reads, the next need not. */
   private reaching: Promise<void> = Promise.resolve();
-  /** A place known to be too far back; whatever lies before it is as well. */
+  /** A position known to be too far back; all positions before it are too. */
   private outOfReach: Cursor | undefined;
 
   constructor(private readonly options: LedgerTailOptions) {}
 
   /**
-   * Somebody listens from now on; each `listen` that resolves has its `leave`.
-   * @throws when the database cannot be asked where the ledger is.
+   * Adds a listener. Each `listen` that resolves needs one `leave`.
+   * @throws if the database cannot be asked for the ledger's position
    */
   async listen(): Promise<RecentChanges> {
     this.listeners++;
@@ -60,7 +63,7 @@ export class LedgerTail {
     try {
       return await this.opening;
     } catch (error) {
-      // All who waited fail together, and the last to leave lets the next one try anew.
+      // All who waited fail together; after the last one has left, the next one tries again.
       this.leave();
       throw error;
     }
@@ -75,7 +78,7 @@ export class LedgerTail {
     void this.loop?.stop();
   }
 
-  /** Something was committed: read soon. */
+  /** Reports a commit, so that it is read soon. */
   poke(): void {
     this.loop?.poke();
   }
@@ -85,15 +88,15 @@ export class LedgerTail {
     return this.roundDone.promise;
   }
 
-  /** Whether a client can have been told of this place, by this process or by one that reads ahead of it. */
+  /** Returns whether a client can know this position, from this process or from one that reads ahead of it. */
   async canBePast(position: Cursor): Promise<boolean> {
     if (this.recent && comparePositions(position, this.recent.end) <= 0) return true;
     return canBePast(this.options.database, position);
   }
 
   /**
-   * Brings the changes after `position` into memory, unless they are too many or of an older epoch.
-   * @throws when the database cannot be asked.
+   * Reads the changes after `position` into memory, unless they are too many or of an older epoch.
+   * @throws if the database is unavailable
    */
   reachBack(position: Cursor): Promise<void> {
     const reached = this.reaching.then(() => this.readBack(position));
@@ -127,7 +130,7 @@ export class LedgerTail {
       this.options.onRound(round);
     }
     this.finishRound();
-    // What was handed to the sockets is written when this thread comes round again: that counts too.
+    // The sockets are written in this thread's next turn, which is part of the duration.
     await nextTurn();
     const toldMs = performance.now() - startedAt;
     const restMs = Math.min(POLL_MS, Math.max(GATHER_MS, GATHER_SHARE * toldMs));
@@ -161,7 +164,8 @@ export class LedgerTail {
       rounds.push(roundOf(after, page.end, page));
       after = page.end;
     }
-    // Where memory had to let go of its oldest rows meanwhile, these do not join them: too far back after all.
+    // If memory dropped its oldest rows meanwhile, these rows no longer join them: the position is too far
+    // back after all.
     if (comparePositions(recent.start, upTo) === 0) recent.prepend(position, rounds);
   }
 }

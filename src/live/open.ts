@@ -7,20 +7,17 @@ import { LedgerTail } from "./ledger-tail.ts";
 import { type LiveOptions, liveRoutes } from "./routes.ts";
 import { StreamClients } from "./stream-clients.ts";
 
-/** Of its own, so that readers of the catalogue cannot hold up those who listen, nor the other way round. */
+/** A separate connection, so that readers of the catalogue and listeners cannot delay each other. */
 export const LIVE_CONNECTIONS = 1;
 
 export interface LiveNeighbours extends Pick<LiveOptions, "knowsEvent" | "guard"> {
-  /** Those of these API keys that are revoked; rejects when the database cannot be asked. */
+  /** Returns the revoked ones of these API keys; rejects if the database is unavailable. */
   findRevoked(keyIds: string[]): Promise<string[]>;
-  /** Calls the listener whenever somebody is denied. */
+  /** Calls the listener when a caller is newly denied. */
   onDenied(listener: () => void): void;
 }
 
-/**
- * Everything about seat changes as they happen: `tail` is poked when something was committed, `close` ends
- * all streams.
- */
+/** Opens the streams of seat changes. Poke `tail` after a commit; `close` ends all streams. */
 export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
   const pool = openPool(
     {
@@ -35,7 +32,7 @@ export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
   );
   lifecycle.onClose("pool for seat changes", () => pool.end());
   const database = drizzle(pool);
-  // A counter that is not there before its first event hides that event from rate().
+  // Created at 0, because rate() misses the first event of a counter that appears with it.
   metrics.changeStreamDrops.inc({ reason: "slow-consumer" }, 0);
   const tail = new LedgerTail({
     database,

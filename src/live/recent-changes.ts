@@ -2,14 +2,14 @@ import type { Cursor } from "../postgres/ledger.ts";
 import { comparePositions, parsePosition } from "./position.ts";
 
 /**
- * So many of the newest rows are kept, and so far back a client can resume: at 115 bytes a row some 12 MB,
- * and with 10,000 changes a second the 10 s that a client needs to come back.
+ * Newest rows kept, and so how far back a client can resume. At 115 bytes a row they take about 12 MB; with
+ * 10,000 changes a second they cover 10 s, enough for a client to reconnect.
  */
 export const RECENT_LIMIT_ROWS = 100_000;
-/** Small rounds are put together up to this, so that a slow sale's rows do not cost an object each. */
+/** Small rounds are merged up to this size, so that a slow sale's rows do not cost an object each. */
 const MERGE_LIMIT_ROWS = 256;
 
-/** The changes after one place of the ledger up to another, as they are sent; every client shares the bytes. */
+/** The changes between two ledger positions, as they are sent; all clients share the bytes. */
 export interface Round {
   after: Cursor;
   end: Cursor;
@@ -29,7 +29,7 @@ export function roundOf(
   return { after, end, rowCount, bytesByEvent };
 }
 
-/** An event's bytes in a round, without what lies before `position`; undefined where nothing is left. */
+/** Returns an event's bytes in a round after `position`; undefined if there are none. */
 export function bytesAfter(round: Round, eventId: number, position: Cursor): Uint8Array | undefined {
   const bytes = round.bytesByEvent.get(eventId);
   if (!bytes || comparePositions(position, round.after) <= 0) return bytes;
@@ -49,7 +49,7 @@ export class RecentChanges {
   private rounds: Round[] = [];
   private rowCount = 0;
 
-  /** @param start the place that the first row kept comes after. */
+  /** @param begin the position before the first row that is kept */
   constructor(
     private begin: Cursor,
     private readonly limitRows = RECENT_LIMIT_ROWS,
@@ -74,7 +74,7 @@ export class RecentChanges {
     this.trim();
   }
 
-  /** Takes in what lies before the start, read later: rounds that follow each other up to `start`. */
+  /** Adds older rounds, which follow each other up to `start`. */
   prepend(begin: Cursor, rounds: Round[]): void {
     this.rounds = [...rounds, ...this.rounds];
     this.begin = begin;
@@ -82,14 +82,14 @@ export class RecentChanges {
     this.trim();
   }
 
-  /** Forgets all; another epoch begins. */
+  /** Forgets everything, because another epoch begins. */
   restart(begin: Cursor): void {
     this.rounds = [];
     this.rowCount = 0;
     this.begin = begin;
   }
 
-  /** The first round that goes beyond `position`; undefined at the end, "lost" where that is no longer kept. */
+  /** Returns the first round that goes beyond `position`; undefined at the end, "lost" if that is no longer kept. */
   next(position: Cursor): Round | "lost" | undefined {
     if (comparePositions(position, this.begin) < 0) return "lost";
     let low = 0;
@@ -103,7 +103,7 @@ export class RecentChanges {
     return this.rounds[low];
   }
 
-  /** How many rows come after `position`; undefined if they are not all kept any more. */
+  /** Counts the rows after `position`; undefined if some are no longer kept. */
   rowsAfter(position: Cursor): number | undefined {
     if (comparePositions(position, this.begin) < 0) return undefined;
     let count = 0;

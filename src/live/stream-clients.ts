@@ -1,16 +1,16 @@
 import type { Caller } from "../access/guard.ts";
 import type { ChangeStream } from "./change-stream.ts";
 
-/** Every client may have this many: one stream, and the one that it replaces, which may not have ended yet. */
+/** Every client may have this many: one stream, and the one it replaces, which may not have ended yet. */
 const LEAST_STREAMS = 2;
 
-/** An API key, or all clients of a network without one; a share of the streams belongs to each. */
+/** An API key, or all clients of a network without a key. Each may have a share of the streams. */
 export interface StreamClient {
-  /** Names the client's key or network, as `Guard.identityOf` does. */
+  /** The client's key or network, as named by `Guard.identityOf`. */
   name: string;
   /** The key's id; undefined without a key. */
   keyId: string | undefined;
-  /** Whether an administrator has denied the client by now. */
+  /** Returns whether an administrator has denied the client by now. */
   isDenied(): boolean;
 }
 
@@ -20,12 +20,12 @@ export const streamClientOf = (identity: string, caller: Caller, isDenied: () =>
   isDenied,
 });
 
-/** Streams that are checked for a denial at a time; requests are answered in between. */
+/** Streams checked for a denial at a time; requests are answered in between. */
 const CHECK_LIMIT_STREAMS = 500;
 
 /**
- * Counts streams by client: none may have more than its share. The streams of a key end when the key is revoked, and
- * those of a client when the client is denied.
+ * Limits the streams of each client to its share. Ends the streams of a key that is revoked, and those of a
+ * client that is denied.
  */
 export class StreamClients {
   private readonly limitOfEach: number;
@@ -66,7 +66,7 @@ export class StreamClients {
     if (keyId !== undefined && streams?.size === 0) this.byKey.delete(keyId);
   }
 
-  /** The ids of the keys with open streams. */
+  /** Returns the ids of the keys with open streams. */
   keyIds(): string[] {
     return [...this.byKey.keys()];
   }

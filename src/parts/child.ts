@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import { LOOPBACK } from "../config/config.ts";
 
 /**
- * Runs a command that cannot outlive this process: the shell holds a pipe whose other end only this
- * process has, and interrupts the command when the pipe closes, which `kill -9` does as well. In a
- * session of its own, so that Ctrl-C reaches the engine only and the engine stops its parts in order.
+ * A shell script that runs a command and cannot outlive this process. It reads a pipe whose other end only
+ * this process has, and interrupts the command when the pipe closes, which also happens at `kill -9`. It runs
+ * in its own session, so that Ctrl-C reaches only the engine, which stops its parts in order.
  */
 const GUARD = `
 exec 3<&0
@@ -15,17 +15,17 @@ wait "$child"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`;
 
-/** How much of a part's output is kept to explain why it did not start. */
+/** How much of a part's output is kept to explain a failed start. */
 const OUTPUT_LIMIT_CHARACTERS = 4000;
 
-/** Who a part runs as, where it must not run as root. */
+/** The user a part runs as, if it must not run as root. */
 export interface Identity {
   uid: number;
   gid: number;
 }
 
 export interface GuardedChild {
-  /** Resolves with true once a line of output contains the text, false when the process ends first. */
+  /** Resolves to true once the output contains the text, or to false if the process ends first. */
   saw(text: string): Promise<boolean>;
   /** The last output, for an error message. */
   output(): string;
@@ -33,7 +33,7 @@ export interface GuardedChild {
   stop(): Promise<void>;
 }
 
-/** Starts `command` under the guard; its output is read all the time and never shown. */
+/** Starts `command` under the guard. Its output is always read and never shown. */
 export function spawnGuarded(
   command: string[],
   { cwd, identity }: { cwd?: string; identity?: Identity | undefined } = {},
@@ -84,7 +84,7 @@ export function spawnGuarded(
   };
 }
 
-/** A TCP port on loopback that nobody listens on now. */
+/** Returns a TCP port on loopback that is free now. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();

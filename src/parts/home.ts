@@ -4,27 +4,30 @@ import { dirname, join } from "node:path";
 import { ConfigError } from "../config/config.ts";
 import type { Identity } from "./child.ts";
 
-/** Where root's engines keep copies of the binaries; older versions kept databases there too. */
+/** Where root's engines keep copies of the binaries. Older versions also kept databases there. */
 export const ROOT_HOME = "/var/lib/sentinel";
 
-/** The system's name for the current directory of a process. */
+/** The system's name for a process's current directory. */
 export const CURRENT_FOLDER = "/proc/self/cwd";
 
-/** Postgres accepts no folder that others can enter or write in. */
+/** Postgres refuses a folder that others can enter or write to. */
 const OPEN_TO_OTHERS = 0o027;
 
 /** The folder of DATA_DIR's cluster, the same for every user who starts the engine. */
 export const clusterOf = (dataDir: string) => join(dataDir, "postgres");
 
-/** Its folder in older versions, if root's DATA_DIR was below a folder that Postgres's user could not enter. */
+/**
+ * The cluster's folder in older versions, if root's DATA_DIR was below a folder that Postgres's user could
+ * not enter.
+ */
 const formerClusterOf = (dataDir: string) => join(ROOT_HOME, Bun.hash(dataDir).toString(36), "postgres");
 
 const isCluster = (folder: string) => existsSync(join(folder, "PG_VERSION"));
 
 /**
- * Whether DATA_DIR has a database, running or not.
- * @throws {ConfigError} if it belongs to another user or cannot be looked at, or is where an older version has put it: a
- * new one must not take its place.
+ * Returns whether DATA_DIR has a database, running or not.
+ * @throws {ConfigError} if it belongs to another user, cannot be read, or is where an older version put it: a
+ * new one must not take its place
  */
 export function hasCluster(dataDir: string): boolean {
   const [folder, former] = [clusterOf(dataDir), formerClusterOf(dataDir)];
@@ -38,7 +41,7 @@ export function hasCluster(dataDir: string): boolean {
   return false;
 }
 
-/** Undefined if there is none; the code that opens the folder reports what else is wrong with it. */
+/** Returns undefined if the folder is missing. Other problems are reported by the code that opens it. */
 function ownerOf(folder: string): number | undefined {
   try {
     return statSync(folder).uid;
@@ -52,7 +55,10 @@ function ownerOf(folder: string): number | undefined {
   }
 }
 
-/** Postgres opens only a cluster of the user it runs as, which for root's engines is another user. */
+/**
+ * Checks the owner, because Postgres opens only a cluster of the user it runs as (another user, if root
+ * starts the engine).
+ */
 function assertOwn(folder: string): void {
   const me = process.getuid?.();
   const owner = ownerOf(folder);
@@ -62,15 +68,15 @@ function assertOwn(folder: string): void {
   );
 }
 
-/** The database that an older version made elsewhere, if DATA_DIR now has one of its own. */
+/** Returns the database that an older version created elsewhere, if DATA_DIR now has its own. */
 export function findFormerCluster(dataDir: string): string | undefined {
   const former = formerClusterOf(dataDir);
   return isCluster(clusterOf(dataDir)) && existsSync(former) ? former : undefined;
 }
 
 /**
- * The path under which Postgres opens its folder. If its user cannot reach the folder (below root's home, for example),
- * Postgres is started in it and uses the current directory.
+ * Returns the path under which Postgres opens its folder. If its user cannot reach the folder (below root's
+ * home, for example), Postgres is started in it and uses the current directory.
  */
 export async function nameOfCluster(folder: string, identity: Identity | undefined): Promise<string> {
   if (await isReachable(folder, identity)) return folder;
@@ -81,9 +87,9 @@ export async function nameOfCluster(folder: string, identity: Identity | undefin
 }
 
 /**
- * The user that Postgres runs as: the cluster's owner, otherwise `postgres` if that user exists, otherwise `nobody`. A
- * cluster that root has copied or restored is given to that user.
- * @returns undefined if this process is not root's; Postgres then runs as the same user.
+ * Returns the user that Postgres runs as: the cluster's owner, otherwise `postgres` if that user exists,
+ * otherwise `nobody`. A cluster that root copied or restored is given to that user.
+ * @returns undefined if this process is not root's; Postgres then runs as the same user
  */
 export async function identityFor(folder: string): Promise<Identity | undefined> {
   const found = await stat(folder).catch(() => undefined);
@@ -99,7 +105,10 @@ async function give(folder: string, { uid, gid }: Identity): Promise<void> {
   await lchown(folder, uid, gid);
 }
 
-/** The user for a Postgres that root starts, because Postgres refuses to run as root: `postgres`, otherwise `nobody`. */
+/**
+ * Returns the user for a Postgres started by root, because Postgres refuses to run as root: `postgres`,
+ * otherwise `nobody`.
+ */
 export async function unprivileged(): Promise<Identity | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
@@ -111,7 +120,7 @@ export async function unprivileged(): Promise<Identity | undefined> {
   return { uid: Number(user[2]), gid: Number(user[3]) };
 }
 
-/** Whether that user may walk down to the path; parts that do not exist yet are made by us and count as open. */
+/** Returns whether that user can reach the path. Missing parts count as reachable, because we create them. */
 export async function isReachable(path: string, identity: Identity | undefined): Promise<boolean> {
   if (!identity) return true;
   for (let folder = path; ; folder = dirname(folder)) {

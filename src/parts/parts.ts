@@ -15,16 +15,16 @@ export interface Parts {
   database: DatabaseFacts;
   redisUrls: string[];
   kafkaBrokers: string[] | undefined;
-  /** Takes the events where there is no Kafka. */
+  /** The file that receives the events if there is no Kafka. */
   eventsFile: string;
-  /** What stands behind each, for people: real or embedded, and where. */
+  /** Describes each service for people: real or embedded, and where. */
   description: { postgres: string; redis: string; kafka: string };
 }
 
 /**
- * Opens what the environment does not give, and brings the database up to date. Redis and Kafka may be away
- * now and come later; the database must be there.
- * @throws {ConfigError} naming the variable to correct.
+ * Opens the services that the environment does not provide, and prepares the database. Redis and Kafka may be
+ * unavailable now and come later; the database must be available.
+ * @throws {ConfigError} naming the variable to correct
  */
 export async function openParts(config: Config, lifecycle: Lifecycle): Promise<Parts> {
   const [postgres, redis] = await Promise.all([
@@ -45,7 +45,7 @@ export async function openParts(config: Config, lifecycle: Lifecycle): Promise<P
   };
 }
 
-/** The database of the engine that runs on DATA_DIR's Postgres now, where there is one. */
+/** Returns the database of the engine that is running on DATA_DIR's Postgres, if there is one. */
 export async function findRunningPostgres({
   dataDir,
   connectTimeoutMs,
@@ -103,11 +103,11 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
   return { urls: [embedded.url], description: `embedded, ${embedded.name} at ${originOf(embedded.url)}` };
 }
 
-/** What to do about a database that cannot be used: one of the operator's own, or the one in DATA_DIR. */
+/** Advice for an unusable database: the operator's own, or the one in DATA_DIR. */
 const YOURS = "start that Postgres or correct the URL";
 const EMBEDDED = "mend that (is its disk full?) or choose another folder";
 
-/** Some refusals have an empty message and only a code, one for each address that was tried. */
+/** Explains an error. Some refusals have only a code, one for each address tried, and no message. */
 function reasonOf(error: unknown, usualAdvice: string): string {
   if (error instanceof UnusableDatabase) return error.message;
   const first = error instanceof AggregateError ? error.errors[0] : error;

@@ -14,29 +14,29 @@ const run = promisify(execFile);
 const USER = "sentinel";
 /** Inside the cluster's folder, which only its owner can enter. */
 const PASSWORD_FILE = "sentinel.password";
-/** Also in the cluster's folder: the ids of the process that has started its Postgres, and of that Postgres. */
+/** Also in the cluster's folder: the ids of the process that started its Postgres, and of that Postgres. */
 const OWNER_FILE = "sentinel.pid";
-/** Of `postmaster.pid`, from 0: process id, data folder, start time, port (Postgres's `pidfile.h`). */
+/** The line in `postmaster.pid`, from 0: process id, data folder, start time, port (Postgres's `pidfile.h`). */
 const PORT_LINE = 3;
 export const EMBEDDED_DATABASE = "sentinel";
 
-/** How long a predecessor that was killed may need to close the same folder's Postgres. */
+/** How long a killed predecessor may need to close the Postgres on the same folder. */
 const PREDECESSOR_TIMEOUT_MS = 5000;
 const PREDECESSOR_POLL_MS = 100;
 
 export interface EmbeddedPostgres {
-  /** Of the cluster's own `postgres` database; the caller creates its own beside it. */
+  /** The cluster's `postgres` database; the caller creates its own beside it. */
   url: string;
   version: string;
-  /** Where the data is. */
+  /** The folder of the data. */
   folder: string;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a real Postgres from npm with its data in `dataDir/postgres`, made on first use; it listens on
- * loopback only and ends with this process, however that ends.
- * @throws {ConfigError} naming DATA_DIR when the folder is in use, not writable or of another Postgres.
+ * Starts a real Postgres from npm with its data in `dataDir/postgres`, created on first use. It listens only
+ * on loopback and ends with this process, however that ends.
+ * @throws {ConfigError} naming DATA_DIR if the folder is in use, not writable or of another Postgres
  */
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const folder = clusterOf(dataDir);
@@ -63,7 +63,7 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
       [
         join(binaries, "bin/postgres"),
         ...["-D", name, "-p", String(port), "-h", LOOPBACK, "-k", ""],
-        // Enough for several engines and tests on one cluster; the rest are Postgres's own defaults.
+        // Enough for several engines and tests on one cluster. All other settings are Postgres's defaults.
         ...["-c", "max_connections=200", "-c", "log_checkpoints=off"],
       ],
       { cwd: folder, identity },
@@ -79,8 +79,8 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
 }
 
 /**
- * Where the Postgres of another process serves that folder, as its `url`; undefined when its file says that
- * none does. The file outlives a process that was killed: the caller must try.
+ * Returns the URL of the Postgres that another process runs on that folder; undefined if its file names none.
+ * The file outlives a killed process, so the caller must try the URL.
  */
 export async function urlOfRunningPostgres(dataDir: string): Promise<string | undefined> {
   const folder = clusterOf(dataDir);
@@ -93,7 +93,7 @@ interface State {
   port?: number;
 }
 
-/** What the folder's `postmaster.pid` says; nothing where there is none. */
+/** Reads the folder's `postmaster.pid`; empty if there is none. */
 async function readState(folder: string): Promise<State> {
   const lines = (await textOf(folder, "postmaster.pid"))?.split("\n");
   const [pid, port] = [Number(lines?.[0]), Number(lines?.[PORT_LINE])];
@@ -105,13 +105,13 @@ const textOf = (folder: string, name: string) => readFile(join(folder, name), "u
 const urlOf = (password: string, port: number) =>
   `postgres://${USER}:${password.trim()}@${LOOPBACK}:${port}/postgres`;
 
-/** Notes whose Postgres this is, for a next start that finds the folder in use. */
+/** Stores whose Postgres this is, for a later start that finds the folder in use. */
 async function noteOwner(folder: string): Promise<void> {
   const { pid } = await readState(folder);
   await writeFile(join(folder, OWNER_FILE), `${process.pid} ${pid}\n`).catch(() => undefined);
 }
 
-/** The process whose Postgres serves that folder now, as far as the folder tells. */
+/** Returns the process whose Postgres is running on that folder, if the folder shows it. */
 export async function findOwner(dataDir: string): Promise<number | undefined> {
   const folder = clusterOf(dataDir);
   const [owner, { pid }] = await Promise.all([textOf(folder, OWNER_FILE), readState(folder)]);
@@ -135,18 +135,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** What Postgres says of a folder in use. Its message about a full disk names `postmaster.pid` too. */
+/** Postgres's messages about a folder in use. Its message about a full disk also names `postmaster.pid`. */
 const IN_USE = /lock file "[^"]*postmaster\.pid" (already exists|is empty)|pre-existing shared memory/;
-/** `initdb` and Postgres say what is wrong in a line like this, and may say more after it. */
+/** `initdb` and Postgres report an error in a line like this, and may print more after it. */
 const FAULT = /(?:error|ERROR|FATAL|PANIC):\s*(.*)/;
 
-/** The fault as they report it, with the folder's own path where they say the current directory. */
+/** Returns the error they report, with the folder's path in place of the current directory. */
 function faultIn(output: string, folder: string): string {
   const words = FAULT.exec(output)?.[1] ?? output.trim().split("\n").at(-1) ?? "";
   return words.replaceAll(CURRENT_FOLDER, folder);
 }
 
-/** Waits for a killed predecessor's Postgres to let go of the folder; gives up with a clear line. */
+/** Waits for a killed predecessor's Postgres to release the folder, and explains who uses it if it does not. */
 async function launch(dataDir: string, start: () => GuardedChild): Promise<GuardedChild> {
   const deadline = Date.now() + PREDECESSOR_TIMEOUT_MS;
   for (;;) {
@@ -174,8 +174,8 @@ interface Cluster {
 }
 
 /**
- * Makes the cluster, its password inside, beside its final name and renames it: a half-made one is never
- * opened, and of two processes that begin at once one has made it.
+ * Creates the cluster, including its password, beside its final name and renames it. A half-made cluster is
+ * never opened, and of two processes that start at once one creates it.
  */
 async function initialise({ binaries, folder, identity }: Cluster): Promise<void> {
   const stage = `${folder}.${process.pid}.new`;

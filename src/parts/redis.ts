@@ -9,9 +9,9 @@ export interface EmbeddedRedis {
 }
 
 /**
- * Starts the `redis-server` or `valkey-server` that is on PATH, without persistence: it holds locks and
- * passes messages on, nothing that must survive. Gives undefined where there is none or it does not
- * start; a single process needs no distributed lock.
+ * Starts the `redis-server` or `valkey-server` on PATH, without persistence: locks and messages need not
+ * survive it. Returns undefined if there is none or it does not start; a single process needs no distributed
+ * lock.
  */
 export async function startEmbeddedRedis(): Promise<EmbeddedRedis | undefined> {
   const path = Bun.which("redis-server") ?? Bun.which("valkey-server");

@@ -16,11 +16,11 @@ export interface EngineFiguresOptions {
   log: Logger;
   hasRedis: boolean;
   hasKafka: boolean;
-  /** How many threads lock seats. */
+  /** The number of threads that lock seats. */
   reservationThreads: number;
 }
 
-/** Takes in what the threads report: into metrics, and into the log when something has changed. */
+/** Turns the reports of the threads into metrics, and into log lines when something changes. */
 export class EngineFigures {
   private readonly redis: RedisFigures;
   private sink: PartState = "unknown";
@@ -28,7 +28,7 @@ export class EngineFigures {
   constructor(private readonly options: EngineFiguresOptions) {
     const { metrics, log, reservationThreads: threadCount } = options;
     this.redis = new RedisFigures({ metrics, log, threadCount });
-    // A counter that is not there before its first event hides that event from rate().
+    // Creates the counters at 0, because rate() misses the first event of a counter that appears with it.
     for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
   }
 
@@ -65,7 +65,7 @@ export class EngineFigures {
     metrics.ledgerBacklogSeconds.set(report.backlogSeconds);
     metrics.ledgerHorizonSeconds.set(report.horizonSeconds);
     for (const [part, kind] of this.publishedParts()) {
-      // A round that failed says nothing of it, and what was found stands.
+      // A failed round says nothing about the audit, so the earlier findings stand.
       if (report.audit || !report.active) metrics.auditDrift.set({ part }, report.audit?.[kind].drift ?? 0);
       metrics.auditChecks.inc({ part }, report.audit?.[kind].lookedAt ?? 0);
     }
@@ -83,7 +83,7 @@ export class EngineFigures {
     );
   }
 
-  /** Brings the gauges up to date that are not set as things happen. */
+  /** Updates the gauges that are not set as things happen. */
   refresh({
     components,
     reads,
@@ -103,7 +103,7 @@ export class EngineFigures {
     metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
   }
 
-  /** @param reason why nothing can be sold; undefined for `up`. */
+  /** @param reason why nothing can be sold; undefined for `up` */
   databaseChanged(state: "up" | "unsellable" | "away", reason: string | undefined): void {
     const { log } = this.options;
     switch (state) {
@@ -121,7 +121,7 @@ export class EngineFigures {
     }
   }
 
-  /** What the process that publishes audits beside. */
+  /** Returns the parts that the publishing process audits. */
   private publishedParts(): [part: "topic" | "file" | "ledger", kind: "topic" | "ledger"][] {
     return [
       [this.options.hasKafka ? "topic" : "file", "topic"],

@@ -6,16 +6,14 @@ import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import type { DoubtfulSeats } from "../postgres/settle.ts";
 import type { LocksReport } from "../redis/seat-locks.ts";
 
-/** What crosses the thread boundary; plain data only. */
-
-/** Settings of a reservation thread. */
+/** Settings of a reservation thread. Only plain data crosses the thread boundary. */
 export interface ReservationSettings {
   databaseUrl: string;
   redisUrls: string[];
   redisTls?: TlsFiles;
-  /** Keeps Redis keys of engines on other databases apart. */
+  /** Separates the Redis keys of engines on other databases. */
   keyPrefix: string;
-  /** The number by which other engines on the database tell this process. */
+  /** The number by which other engines on the database identify this process. */
   presence: number;
   connectionLimit: number;
   statementTimeoutMs: number;
@@ -28,9 +26,12 @@ export interface ReservationSettings {
 export type ReservationTask =
   | ({ kind: "take" } & TakeBatch)
   | ({ kind: "change" } & ChangeBatch)
-  /** Find out what became of changes whose results were lost. */
+  /** Finds out what became of changes whose results were lost. */
   | ({ kind: "recall" } & LostChanges)
-  /** Look whether these were committed; give back those that were, when their buyers were told otherwise. */
+  /**
+   * Finds out whether these were committed. With `giveBack`, committed ones are given back, because their
+   * buyers were told otherwise.
+   */
   | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
 
 /** Asks whether a sale would succeed, after real transactions have failed. */
@@ -49,15 +50,15 @@ export interface ChangeBatch extends ChangeRequests {
 }
 
 /**
- * A seat's answer: a row of the statement, or that the database could not decide, or that somebody else is
- * deciding on its reservation's key or buyer (nothing has changed).
+ * The result for a seat: a row of the statement; `undecided` if the database could not decide; `claimed` if
+ * another request is deciding on the same key or buyer. Nothing has changed in the last two cases.
  */
 export type SeatAnswer =
   | SeatRow
   | { verdict: "undecided" | "claimed"; version: null; final: false; hold: null };
 
 export interface BatchAnswer {
-  /** One a seat, in the order of the task. */
+  /** One per seat, in the order of the task. */
   seats: SeatAnswer[];
   /** The database refused the connection or the statement for a reason of its own. */
   databaseAway: boolean;
@@ -70,32 +71,35 @@ export interface BatchAnswer {
   reran: boolean;
 }
 
-/** `doubtful`: the connection was lost after sending; the same ids must be settled before anybody is told. */
+/** `doubtful`: the connection was lost after sending. The same ids must be settled before anybody gets a response. */
 export type TakeResult = BatchAnswer | "doubtful";
 
-/** Nothing was changed: the database could not decide, or somebody else is deciding on the key or the buyer. */
+/**
+ * The result of a change. `undecided` and `claimed`: nothing was changed, because the database could not
+ * decide, or another request is deciding on the same key or buyer.
+ */
 export type ChangeAnswer = ChangeRow | { verdict: "undecided" | "claimed" };
 
-/** `doubtful`: what was lost may have been done, and must be recalled before it is asked for again. */
+/** `doubtful`: lost changes may have been committed, and must be recalled before they are tried again. */
 export type ChangeResult =
   | { changes: ChangeAnswer[]; databaseAway: boolean; transactionMs: number }
   | "doubtful";
 
-/** What became of each lost change; `away`: the database could not say. */
+/** What became of each lost change; `away`: the database did not respond. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
-/** For each seat the version that was committed, or null when it never will be. `away`: ask again later. */
+/** The committed version of each seat, or null if it never will be committed. `away`: ask again later. */
 export type SettleResult = { versions: (number | null)[] } | "away";
 
-/** Undefined when a sale would succeed. */
+/** Undefined if a sale would succeed. */
 export type RehearsalResult = { kind: "unsellable" | "away" | "slow"; reason: string } | undefined;
 
-/** What the publisher's thread is told once. */
+/** Settings of the publisher's thread. */
 export interface PublisherSettings {
   databaseUrl: string;
   kafkaBrokers: string[] | undefined;
   kafkaSecurity: KafkaSecurity;
-  /** The file that takes the events where there is no Kafka. */
+  /** The file that receives the events if there is no Kafka. */
   eventsFile: string;
   batchLimitRows: number;
   statementTimeoutMs: number;
@@ -103,41 +107,41 @@ export interface PublisherSettings {
   logLevel: string;
 }
 
-/** What the publisher's part of the audit has found and still sees, and how much it looked at since its last word. */
+/** The current findings of the publisher's part of the audit, and how much it checked since its last report. */
 export interface PublisherAudit {
   topic: { drift: number; lookedAt: number };
   ledger: { drift: number; lookedAt: number };
 }
 
-/** What one round of the publisher did and saw. */
+/** The result of one round of the publisher. */
 export interface PublisherReport {
-  /** Whether this process is the one that publishes. */
+  /** Whether this process publishes. */
   active: boolean;
   publishedCount: number;
   publishSeconds: number[];
   failureCount: number;
-  /** More is waiting: the next round should begin at once. */
+  /** More is waiting: the next round should start at once. */
   more: boolean;
   sinkUp: boolean;
-  /** False until it is known for the first time whether the sink works. */
+  /** False until the first result shows whether the sink works. */
   sinkIsKnown: boolean;
-  /** Of a topic: how many partitions it has, and over how many its keys are spread. */
+  /** For a topic: its number of partitions, and the number that keys are spread over. */
   partitions?: { count: number; used: number };
   backlogRows: number;
   backlogSeconds: number;
   horizonSeconds: number;
-  /** Of the process that publishes. */
+  /** Only from the process that publishes. */
   audit?: PublisherAudit;
 }
 
-/** A thread's own figures, sent by itself once a second. */
+/** A thread's own metrics, which it sends once a second. */
 export interface ThreadSample {
   kind: "thread-sample";
   threadId: number;
   heapUsedBytes: number;
   heapSizeBytes: number;
   eventLoopLagSeconds: number;
-  /** Since the sample before. */
+  /** Since the previous sample. */
   logLinesDropped: number;
   pool?: { total: number; idle: number; waiting: number };
   locks?: LocksReport;

@@ -3,17 +3,20 @@ import { Loop, type Pause } from "../runtime/loop.ts";
 import type { PublisherReport } from "./messages.ts";
 import type { ThreadPool } from "./thread-pool.ts";
 
-/** A round ends by itself after half a second and its calls have time limits; a thread silent for longer is replaced. */
+/**
+ * A round ends by itself after half a second, and its calls have time limits. A thread silent for this long
+ * is replaced.
+ */
 const ROUND_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 1000;
-/** What a round under way at the end of the flush still gets. */
+/** Extra time for a round that is running when the flush ends. */
 const LAST_ROUND_MS = 3000;
 /**
- * Under load rounds follow each other no closer, so that each carries many events for one read and one send:
- * at 20 ms all processes together took a tenth more CPU time (185 instead of 162 µs an accepted seat).
+ * Shortest pause between rounds under load, so that each carries many events in one read and one send. At 20
+ * ms all processes together took a tenth more CPU time (185 instead of 162 µs per accepted seat).
  */
 const GATHER_MS = 50;
-/** After a failed round, so that an outage is not asked about without pause. */
+/** Pause after a failed round, so that an outage does not cause continuous retries. */
 const FAILURE_DELAY_MS = 500;
 
 export interface PublisherLoopOptions {
@@ -22,7 +25,7 @@ export interface PublisherLoopOptions {
   onReport(report: PublisherReport): void;
 }
 
-/** Keeps the publisher's thread at work: a round at each poke, at each poll interval, and while more is waiting. */
+/** Keeps the publisher's thread working: a round at each poke, at each poll interval, and while more is waiting. */
 export class PublisherLoop {
   private readonly loop: Loop;
   private busy = false;
@@ -37,12 +40,12 @@ export class PublisherLoop {
     return this.busy;
   }
 
-  /** Something was committed: publish soon. */
+  /** Reports a commit, so that it is published soon. */
   poke(): void {
     this.loop.poke();
   }
 
-  /** Publishes what is still waiting, as long as that works and the time allows, then lets go. */
+  /** Publishes what is still waiting, while that works and time remains, then stops. */
   async stop(flushMs: number): Promise<void> {
     const flushed = this.flush(performance.now() + flushMs);
     // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.

@@ -6,11 +6,11 @@ import type { PartState } from "../telemetry/part-state.ts";
 export interface RedisFiguresOptions {
   metrics: Metrics;
   log: Logger;
-  /** How many threads lock seats; the state of Redis is known when each of them has reported. */
+  /** The number of threads that lock seats. The state of Redis is known when each of them has reported. */
   threadCount: number;
 }
 
-/** Combines the threads' reports on Redis into one state, with one log line when that changes. */
+/** Combines the threads' reports on Redis into one state, and logs a line when it changes. */
 export class RedisFigures {
   private readonly reports = new Map<string, LocksReport>();
   private current: PartState = "unknown";
@@ -44,7 +44,7 @@ export class RedisFigures {
     } else if (before === "down") log.info("Redis is back: seats are locked again");
   }
 
-  /** With several masters, the loss of one has no other sign. */
+  /** Reports each master, because with several masters the loss of one has no other sign. */
   private countMasters(): void {
     const { metrics, log } = this.options;
     const reports = [...this.reports.values()];

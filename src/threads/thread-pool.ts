@@ -2,26 +2,26 @@ import { Piscina } from "piscina";
 import type { ThreadSample } from "./messages.ts";
 
 export interface ThreadPoolOptions {
-  /** Of the worker's file below `workers/`, without ending; also its name in metrics. */
+  /** The name of the worker's file below `workers/`, without extension; also its name in metrics. */
   name: "reservation" | "publisher";
   threadCount: number;
-  /** Tasks one thread works on at once. */
+  /** Tasks that one thread works on at once. */
   tasksPerThread: number;
   /** Sent to each thread at its start. */
   settings: unknown;
   onSample(thread: string, sample: ThreadSample): void;
-  /** A thread died and is being replaced; its tasks were rejected. */
+  /** Called when a thread has died and is being replaced; its tasks were rejected. */
   onRestart(): void;
 }
 
 /**
- * A Piscina pool of long-lived threads that hold sockets. Nothing queues here: callers keep at most
- * `threadCount * tasksPerThread` tasks under way, and one more is refused.
+ * A Piscina pool of long-lived threads that hold sockets. Nothing queues here: at most `threadCount *
+ * tasksPerThread` tasks run, and one more is refused.
  */
 export class ThreadPool {
   private readonly piscina: Piscina;
   private readonly numbers = new Map<number, number>();
-  /** When each thread was last heard of, by its own id; threads send a sample once a second. */
+  /** When each thread last sent something, by thread id; threads send a sample once a second. */
   private readonly heardAt = new Map<number, number>();
   private closing = false;
 
@@ -50,15 +50,15 @@ export class ThreadPool {
   }
 
   /**
-   * Runs a task on the least busy thread. Past the deadline the caller is told, and a thread that has been
-   * silent for half of it is taken for stuck: it is ended, with all its tasks, and replaced.
-   * (Not by Piscina's AbortSignal: a thread with an abortable task is given no second one.)
-   * @throws when the thread dies, is late, or the task throws; the task may have had its effect.
+   * Runs a task on the least busy thread. At the deadline the call rejects, and threads that were silent for
+   * half of it are considered stuck: they are ended, with all their tasks, and replaced. (Piscina's
+   * AbortSignal does not work here: a thread with an abortable task gets no second one.)
+   * @throws if the thread dies, is late, or the task throws; the task may have had its effect
    */
   run<Result>(task: unknown, deadlineMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        // Once more later: it may have got stuck in the second half.
+        // Checks again later, as the thread may have become stuck in the second half.
         for (const inMs of [0, deadlineMs / 2]) {
           setTimeout(() => this.endSilentThreads(performance.now() - deadlineMs / 2), inMs).unref();
         }
@@ -86,7 +86,7 @@ export class ThreadPool {
     }
   }
 
-  /** Threads are known by 1..threadCount, so that a replaced one takes over its predecessor's series. */
+  /** Numbers threads from 1 to threadCount, so that a replacement continues its predecessor's metrics. */
   private numberOf(threadId: number): number {
     const known = this.numbers.get(threadId);
     if (known !== undefined) return known;

@@ -7,9 +7,9 @@ const SAMPLE_INTERVAL_MS = 1000;
 const LAG_RESOLUTION_MS = 100;
 
 /**
- * Gives the calling thread's heap and event-loop figures once a second, with whatever the thread adds.
- * Bun counts the heap by thread here and tells nothing of its garbage collections.
- * @returns functions that stop it and that send a sample now.
+ * Sends the calling thread's heap and event-loop metrics once a second, with what the thread adds. Bun
+ * reports the heap by thread here, and nothing about garbage collections.
+ * @returns functions that stop it and that send a sample now
  */
 export function sampleThread(
   send: (sample: ThreadSample) => void,
@@ -44,8 +44,8 @@ export function sampleThread(
 }
 
 /**
- * Bun reads a file of /proc for this: where the process has no descriptor left, as many connections as it may
- * have, it throws, and thrown in a timer that ended the engine: tried with 1,000 connections and 600 descriptors.
+ * Returns undefined if the process has no free descriptor: Bun then throws, as it reads a file of /proc.
+ * Thrown in a timer this ended the engine (tried with 1,000 connections and 600 descriptors).
  */
 function memoryUsage(): NodeJS.MemoryUsage | undefined {
   try {
