@@ -48,7 +48,7 @@ export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: 
   );
   lifecycle.onClose("pool for API keys", () => pool.end());
   const database = drizzle(pool);
-  const refusals = new FaultLog(log, "the database refuses what is asked about API keys");
+  const refusals = new FaultLog(log, "the database refused a query about API keys");
   const readKeys = async (ids: string[]) => {
     try {
       const found = await findApiKeys(database, ids);
@@ -95,7 +95,7 @@ function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCou
     keyPrefix: `sentinel:${parts.database.id}`,
     timeoutMs: config.redisTimeoutMs,
     onDegraded: (degraded, reason) =>
-      log.debug({ degraded, reason }, "counting of rate limits in Redis changed"),
+      log.debug({ degraded, reason }, "rate limits changed between counting in Redis and in memory"),
   });
   lifecycle.onClose("rate limits", () => shared.close());
   return shared;

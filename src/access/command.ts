@@ -22,8 +22,8 @@ export const KEYS_USAGE = `${START} keys create --role <${ROLES.join("|")}> [--n
 
 const HELP = `Usage: ${KEYS_USAGE}
 
-Makes, lists and revokes API keys in the engine's database (DATABASE_URL, or that in DATA_DIR).
-Standard output has the key or the table and nothing else.`;
+Creates, lists and revokes API keys in the engine's database (DATABASE_URL, or the one in DATA_DIR).
+Standard output has only the key or the table.`;
 
 /** The name of a key created without one. */
 const UNNAMED = "unnamed";
@@ -79,10 +79,10 @@ function readCommand(args: string[]): Command {
   if (verb === "list" && rest.length === 0 && isPlain) return { kind: "list" };
   if (verb === "revoke" && rest.length === 1 && isPlain) {
     const id = z.uuid().safeParse(rest[0]).data;
-    if (id === undefined) throw unusable("revoke needs the id that `keys list` shows, never the key");
+    if (id === undefined) throw unusable("revoke needs the id from `keys list`, not the key");
     return { kind: "revoke", id };
   }
-  throw unusable(`what is to be done is missing or not known${suggestion(verb, VERBS)}`);
+  throw unusable(`the command is missing or unknown${suggestion(verb, VERBS)}`);
 }
 
 /** Repeats the given word only with a suggestion, because another word may be a key. */
@@ -133,7 +133,7 @@ async function run(
       const { id, key, keyHash } = makeApiKey();
       await addApiKey(database, { id, keyHash, role: command.role, name: command.name }, originHere());
       console.error(
-        `API key ${id} (${command.role}, ${command.name}) in the database of ${where}: keep it, it cannot be shown again`,
+        `API key ${id} (${command.role}, ${command.name}) in the database of ${where}: store it now, it cannot be shown again`,
       );
       console.log(key);
       return;
@@ -143,7 +143,7 @@ async function run(
       return;
     case "revoke":
       if (!(await revokeApiKey(database, command.id, originHere()))) {
-        throw new ConfigError(`keys: there is no API key ${command.id}; ${START} keys list shows all`);
+        throw new ConfigError(`keys: there is no API key ${command.id}: run ${START} keys list to see all`);
       }
       console.error(`API key ${command.id} is revoked; every engine knows within 2 s`);
       return;

@@ -11,9 +11,9 @@ export const MIGRATE_USAGE = `${START} migrate [--grant <role>]`;
 
 const HELP = `Usage: ${MIGRATE_USAGE}
 
-Brings the database of DATABASE_URL up to date and ends. Engines may then run as a role that owns nothing.
+Brings the database of DATABASE_URL up to date and exits. Engines can then run as a role that owns nothing.
 
-  --grant    gives that role what an engine needs, and no more`;
+  --grant    grants that role the privileges that an engine needs, and no more`;
 
 /**
  * Runs the `migrate` command.
@@ -33,7 +33,7 @@ export async function migrateCommand(args: string[], readConfig: () => Config): 
   const client = await openUnpooled({ databaseUrl, connectTimeoutMs, name: "sentinel-migrations" });
   try {
     await grantPrivileges(client, role);
-    console.error(`role "${role}" has what an engine needs there`);
+    console.error(`role "${role}" has the privileges that an engine needs`);
   } catch (error) {
     throw new ConfigError(
       `migrate: role "${role}" could not be given its privileges (${messageOf(error)}): create it, or use the URL of the role that owns the tables`,

@@ -27,7 +27,7 @@ export async function findBinaries(identity: Identity | undefined): Promise<stri
   } catch (error) {
     await rm(half, { recursive: true, force: true }).catch(() => undefined);
     throw new ConfigError(
-      `DATABASE_URL: Postgres's programs could not be copied to ${copy}, where its user can run them (${messageOf(error)}): make that possible, start as an ordinary user, or set it to a Postgres of yours`,
+      `DATABASE_URL: Postgres's programs could not be copied to ${copy}, where its user can run them (${messageOf(error)}): make that possible, start as an ordinary user, or set DATABASE_URL to your own Postgres`,
     );
   }
   await rename(half, copy).catch(() => rm(half, { recursive: true, force: true }));
@@ -52,7 +52,7 @@ async function nativeFolder(): Promise<string> {
     return join(dirname(entry), "../native");
   } catch {
     throw new ConfigError(
-      `DATABASE_URL: there is no embedded Postgres for ${platform}-${process.arch}: set it to a Postgres of yours`,
+      `DATABASE_URL: there is no embedded Postgres for ${platform}-${process.arch}: set it to your own Postgres`,
     );
   }
 }

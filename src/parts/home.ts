@@ -35,7 +35,7 @@ export function hasCluster(dataDir: string): boolean {
   if (isCluster(folder)) return true;
   if (existsSync(former)) {
     throw new ConfigError(
-      `DATA_DIR: an older version keeps the database of ${dataDir} in ${former}: stop the engine that uses it, then type mkdir -p ${dataDir} && mv ${former} ${folder}; to start over, remove it`,
+      `DATA_DIR: an older version keeps the database of ${dataDir} in ${former}: stop the engine that uses it, then run mkdir -p ${dataDir} && mv ${former} ${folder}; to start over, remove it`,
     );
   }
   return false;
@@ -48,7 +48,7 @@ function ownerOf(folder: string): number | undefined {
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EACCES") {
       throw new ConfigError(
-        `DATA_DIR: ${folder} lies where this user may not look (EACCES): run this as the user whom the engine runs as, or choose another folder`,
+        `DATA_DIR: ${folder} is not readable for this user (EACCES): run this as the engine's user, or choose another folder`,
       );
     }
     return undefined;
@@ -64,7 +64,7 @@ function assertOwn(folder: string): void {
   const owner = ownerOf(folder);
   if (me === 0 || owner === undefined || owner === me) return;
   throw new ConfigError(
-    `DATA_DIR: ${folder} belongs to the user with id ${owner}, as an engine that root started leaves it: start as root, choose another folder, or have root type chown -R ${me} ${folder}`,
+    `DATA_DIR: ${folder} belongs to the user with id ${owner}, probably because root started an engine there: start as root, choose another folder, or have root run chown -R ${me} ${folder}`,
   );
 }
 
@@ -82,7 +82,7 @@ export async function nameOfCluster(folder: string, identity: Identity | undefin
   if (await isReachable(folder, identity)) return folder;
   if (existsSync(CURRENT_FOLDER)) return CURRENT_FOLDER;
   throw new ConfigError(
-    `DATA_DIR: ${folder} lies below a folder that Postgres's user cannot enter, since Postgres must not run as root: choose another folder, or start as an ordinary user`,
+    `DATA_DIR: ${folder} is below a folder that Postgres's user cannot enter, and Postgres must not run as root: choose another folder, or start as an ordinary user`,
   );
 }
 

@@ -68,7 +68,7 @@ export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: C
     throw new ConfigError(`DATA_DIR: the database in ${embedded.folder} ${reasonOf(error, EMBEDDED)}`);
   });
   const former = findFormerCluster(dataDir);
-  const unused = former ? `; not used: the database that an older version left in ${former}` : "";
+  const unused = former ? `; an older version left an unused database in ${former}` : "";
   return {
     url,
     facts,
@@ -95,8 +95,8 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
       urls: [],
       description:
         webConcurrency > 1
-          ? "none: Postgres decides races between the processes and is asked for every refusal; with Redis most come from memory"
-          : "none: not needed while this is the only engine on its database; if another joins, Postgres decides races between them",
+          ? "none: Postgres decides races between the processes and is asked for every refusal; with Redis, memory gives most refusals"
+          : "none: not needed while this is the only engine on its database; Postgres decides races with other engines",
     };
   }
   lifecycle.onClose("embedded Redis", embedded.stop);
@@ -105,7 +105,7 @@ async function openRedis({ redisUrl: redisUrls, webConcurrency }: Config, lifecy
 
 /** Advice for an unusable database: the operator's own, or the one in DATA_DIR. */
 const YOURS = "start that Postgres or correct the URL";
-const EMBEDDED = "mend that (is its disk full?) or choose another folder";
+const EMBEDDED = "fix that (is the disk full?) or choose another folder";
 
 /** Explains an error. Some refusals have only a code, one for each address tried, and no message. */
 function reasonOf(error: unknown, usualAdvice: string): string {

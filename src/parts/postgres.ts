@@ -45,14 +45,14 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
   const binaries = await findBinaries(identity);
   await mkdir(dataDir, { recursive: true }).catch((error: Error) => {
     throw new ConfigError(
-      `DATA_DIR: ${dataDir} cannot be made (${error.message}): choose a folder you may write to`,
+      `DATA_DIR: ${dataDir} cannot be created (${error.message}): choose a writable folder`,
     );
   });
   if (!isThere) await initialise({ binaries, folder, identity });
   const passwordFile = join(folder, PASSWORD_FILE);
   const password = await readFile(passwordFile, "utf8").catch(() => {
     throw new ConfigError(
-      `DATA_DIR: ${passwordFile} is gone, so the database beside it cannot be opened: put it back or choose another folder`,
+      `DATA_DIR: ${passwordFile} is missing, so the database beside it cannot be opened: restore it or choose another folder`,
     );
   });
 
@@ -155,12 +155,12 @@ async function launch(dataDir: string, start: () => GuardedChild): Promise<Guard
     const output = child.output();
     if (!IN_USE.test(output)) {
       throw new ConfigError(
-        `DATA_DIR: Postgres did not start in ${dataDir} (${faultIn(output, clusterOf(dataDir))}): mend that or choose another folder`,
+        `DATA_DIR: Postgres did not start in ${dataDir} (${faultIn(output, clusterOf(dataDir))}): fix that or choose another folder`,
       );
     }
     if (Date.now() > deadline) {
       throw new ConfigError(
-        `DATA_DIR: ${dataDir} is in use by ${await tellOwner(dataDir)}: stop that one or choose another folder`,
+        `DATA_DIR: ${dataDir} is in use by ${await tellOwner(dataDir)}: stop it or choose another folder`,
       );
     }
     await Bun.sleep(PREDECESSOR_POLL_MS);
@@ -204,7 +204,7 @@ async function initialise({ binaries, folder, identity }: Cluster): Promise<void
     const told = error instanceof Error ? error.message : String(error);
     const reason = faultIn(told, folder).replaceAll(half, folder).replaceAll(stage, folder);
     throw new ConfigError(
-      `DATA_DIR: no database could be made in ${dirname(folder)} (${reason}): choose a folder with space that you may write to`,
+      `DATA_DIR: no database could be created in ${dirname(folder)} (${reason}): choose a writable folder with space`,
     );
   } finally {
     await rm(stage, { recursive: true, force: true }).catch(() => undefined);

@@ -58,7 +58,7 @@ export async function readOverdueHolds(session: NodePgDatabase, limit: number): 
       order by expires_at limit ${limit}
     ) as overdue`);
   const [row] = rows;
-  if (!row) throw new Error("the database gave no count of overdue holds");
+  if (!row) throw new Error("the database returned no count of overdue holds");
   return { count: row.count, oldestSeconds: row.oldestSeconds };
 }
 

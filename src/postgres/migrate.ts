@@ -102,7 +102,7 @@ async function migrateWhereBehind(database: NodePgDatabase): Promise<string | un
     case "current":
       return undefined;
     case "ahead":
-      return `a newer version has migrated the database (${state.unknownCount} of its migrations are unknown here) and says that this one may go on using it`;
+      return `a newer version has migrated the database (${state.unknownCount} of its migrations are unknown here), which this version may keep using`;
     case "behind":
       await applyMigrations(database);
       return undefined;
@@ -119,17 +119,17 @@ async function explained<Result>(facts: ServerFacts, work: () => Promise<Result>
     switch (codeOf(error)) {
       case SQLSTATE.insufficientPrivilege:
         throw new UnusableDatabase(
-          `does not let role "${facts.role}" do what is needed (${causeMessageOf(error)}): run the command "migrate --grant ${facts.role}" with the URL of the role that owns the tables (docs/operations/postgres.md)`,
+          `does not give role "${facts.role}" the privileges it needs (${causeMessageOf(error)}): run the command "migrate --grant ${facts.role}" with the URL of the role that owns the tables (docs/operations/postgres.md)`,
           { cause: error },
         );
       case SQLSTATE.readOnlyTransaction:
         throw new UnusableDatabase(
-          "is read-only and has to be migrated or seeded first: make it writable (default_transaction_read_only)",
+          "is read-only and must first be migrated or seeded: make it writable (default_transaction_read_only)",
           { cause: error },
         );
       case SQLSTATE.lockNotAvailable:
         throw new UnusableDatabase(
-          `could not be migrated within ${MIGRATION_TIMEOUT_MS / 1000} s, since others keep its tables locked: end long transactions (pg_stat_activity) and start again`,
+          `could not be migrated within ${MIGRATION_TIMEOUT_MS / 1000} s, because other sessions lock its tables: end long transactions (pg_stat_activity) and start again`,
           { cause: error },
         );
       default:

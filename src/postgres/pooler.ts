@@ -35,7 +35,7 @@ export async function refusePooledTransactions(
 }
 
 const REFUSAL =
-  "gives every transaction another session (PgBouncer with pool_mode = transaction?), but the engine needs its own: set pool_mode = session for this database, or use the URL of Postgres itself (docs/operations/postgres.md)";
+  "gives every transaction another session (PgBouncer with pool_mode = transaction?), but the engine needs its own sessions: set pool_mode = session for this database, or use the URL of Postgres itself (docs/operations/postgres.md)";
 
 const sessions = new WeakMap<pg.ClientBase, number>();
 

@@ -56,7 +56,7 @@ export async function probeSale(client: pg.PoolClient): Promise<Probed> {
   if (found?.missing) throw new Unsellable(`the engine's role has lost privileges: ${found.missing}`);
   await client.query(LOCKS).catch((error: unknown) => {
     if (codeOf(error) !== SQLSTATE.lockNotAvailable) throw error;
-    throw new Unsellable("somebody keeps a table of the sale locked (pg_locks)");
+    throw new Unsellable("another session locks a table of the sale (pg_locks)");
   });
   await awaitStandbys(client);
   return { ...pulse, hasMoved: found !== undefined && hasMoved(client, found.session) };
@@ -83,6 +83,6 @@ export function probeFaultOf(error: unknown): { kind: "unsellable" | "away" | "s
   if (error instanceof Unsellable) return { kind: "unsellable", reason };
   if (isSlow(error)) return { kind: "slow", reason };
   if (codeOf(error) === SQLSTATE.lockNotAvailable)
-    return { kind: "away", reason: "somebody keeps even readers from a table of the sale (pg_locks)" };
+    return { kind: "away", reason: "another session locks a table of the sale even for readers (pg_locks)" };
   return { kind: faultOf(error) === "doubtful" ? "away" : "unsellable", reason };
 }

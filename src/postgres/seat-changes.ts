@@ -57,7 +57,7 @@ export async function readChanges(
            texts.event_id::text as "eventId", texts.text
     from (select) as one left join texts on true`);
   const [first] = rows;
-  if (!first) throw new Error("the database gave no page of changes");
+  if (!first) throw new Error("the database returned no page of changes");
   const { epoch, rowCount, isMoreComing } = first;
   const [lastEpoch, txid, id] = first.end?.split("-") ?? [];
   return {
@@ -82,7 +82,7 @@ export async function readPresent(database: NodePgDatabase): Promise<Cursor> {
       order by seat_events.txid desc, seat_events.id desc limit 1
     ) as newest on true`);
   const [row] = rows;
-  if (!row) throw new Error("the database gave no present position");
+  if (!row) throw new Error("the database returned no current position");
   return row;
 }
 

@@ -51,7 +51,7 @@ async function readPacked(
              then ${after}::bigint + coalesce(max(step) filter (where step < ${REACH}), min(step) - 1) end as next
     from page`);
   const [row] = rows;
-  if (!row) throw new Error("the database gave no page of seats");
+  if (!row) throw new Error("the database returned no page of seats");
   return { seats: row.seats, next: row.next === null ? null : Number(row.next) };
 }
 
@@ -129,7 +129,7 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
     sql`select max(epoch) as epoch, pg_current_snapshot()::text as snapshot from ledger_epochs`,
   );
   const [row] = rows;
-  if (!row) throw new Error("the database gave no snapshot");
+  if (!row) throw new Error("the database returned no snapshot");
   return { epoch: row.epoch, snapshot: row.snapshot };
 }
 
@@ -175,7 +175,7 @@ export async function readSeatNews(
             from picked join ${seats} on ${seats.id} = picked.id where ${seats.version} < ${VERSION_LIMIT}) as seats
     from ledger_epochs`);
   const [row] = rows;
-  if (!row) throw new Error("the database gave no news of seats");
+  if (!row) throw new Error("the database returned no changed seats");
   return { now: { epoch: row.epoch, snapshot: row.snapshot }, seats: row.seats };
 }
 

@@ -51,7 +51,7 @@ interface FactsRow {
 export async function readServerFacts(client: pg.Client): Promise<ServerFacts> {
   const { rows } = await client.query<FactsRow>(FACTS);
   const [row] = rows;
-  if (!row) throw new Error("the database does not say who it is");
+  if (!row) throw new Error("the database returned no facts about itself");
   const { id, version, role, encoding } = row;
   if (row.number < OLDEST_VERSION_NUMBER)
     throw new UnusableDatabase(`is Postgres ${version}, which is too old: use Postgres 15 or newer`);
@@ -59,7 +59,7 @@ export async function readServerFacts(client: pg.Client): Promise<ServerFacts> {
     throw new UnusableDatabase("is a standby, where nothing can be sold: use the URL of the primary");
   if (encoding !== "UTF8")
     throw new UnusableDatabase(
-      `has the encoding ${encoding}, which cannot hold every name: use a database made with encoding 'UTF8' (create database ... encoding 'UTF8' template template0)`,
+      `has the encoding ${encoding}, which cannot hold every name: use a database created with encoding 'UTF8' (create database ... encoding 'UTF8' template template0)`,
     );
   return { id, version, role, connectionLimit: connectionLimitOf(row) };
 }

@@ -44,7 +44,7 @@ export async function awaitStandbys(client: pg.ClientBase): Promise<void> {
   const before = commitsGivenUp(client);
   await client.query(AWAIT_STANDBYS);
   if (commitsGivenUp(client) > before)
-    throw new Error("what was committed is on no standby yet: a failover would lose it");
+    throw new Error("a commit is not on any standby yet: a failover would lose it");
 }
 
 /** Same as `awaitStandbys`, on a connection of the pool. */

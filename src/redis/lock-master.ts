@@ -88,7 +88,7 @@ async function readLocks(redis: Redis, keys: string[]): Promise<MasterLock[]> {
   const pipeline = redis.pipeline();
   for (const key of keys) pipeline.get(key).pttl(key);
   const replies = await pipeline.exec();
-  if (!replies || replies.length !== 2 * keys.length) throw new Error("Redis did not answer");
+  if (!replies || replies.length !== 2 * keys.length) throw new Error("Redis did not reply");
   const fault = replies.find(([error]) => error)?.[0];
   if (fault) throw fault;
   return keys.map((_, position) => {
@@ -116,7 +116,7 @@ async function lockAndUnlock(redis: Redis, key: string): Promise<void> {
   await lock.unlock().catch((error: Error) => Promise.reject(fault ?? error));
   // The unlock script does not report that DEL was refused.
   const [freed] = await readLocks(redis, [key]);
-  if (!held?.holder || freed?.restMs !== GONE) throw new Error("Redis does not free a lock");
+  if (!held?.holder || freed?.restMs !== GONE) throw new Error("Redis does not free locks");
 }
 
 function askingClient(redis: Redis, onFailure: (error: Error) => void): Redlock.CompatibleRedisClient {
@@ -138,7 +138,7 @@ function askingClient(redis: Redis, onFailure: (error: Error) => void): Redlock.
 function refusingClient(onFailure: () => void): Redlock.CompatibleRedisClient {
   const refuse = (callback: ScriptCallback) => {
     onFailure();
-    callback(new Error("this master is left out"));
+    callback(new Error("this master is not in use"));
   };
   const client: ScriptClient = {
     evalsha: (_hash, _args, callback) => refuse(callback),

@@ -12,7 +12,7 @@ export type { Logger };
 export function createLog(level: string, thread: string): Logger {
   const base = { name: "sentinel", pid: process.pid, thread };
   const output = new LogOutput(openStandardOutput(), (lines) =>
-    log.warn({ lines }, "log lines were dropped while nobody read the log or its disk was full"),
+    log.warn({ lines }, "log lines were dropped because nobody read the log or the disk was full"),
   );
   const log = process.stdout.isTTY
     ? pino({ level, base }, prettyTo(output))

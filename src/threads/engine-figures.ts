@@ -79,7 +79,7 @@ export class EngineFigures {
     this.options.metrics.workerRestarts.inc({ pool });
     this.options.log.error(
       { pool },
-      "a worker thread died; it is replaced and what it had under way is settled",
+      "a worker thread died: it is being replaced, and its unfinished work is being settled",
     );
   }
 
@@ -108,13 +108,13 @@ export class EngineFigures {
     const { log } = this.options;
     switch (state) {
       case "up":
-        log.info("the database is back");
+        log.info("the database is available again");
         break;
       case "unsellable":
-        log.error({ reason }, "the database takes no sales: requests are answered 503 until it does");
+        log.error({ reason }, "the database cannot sell: requests get 503 until it can");
         break;
       case "away":
-        log.error({ reason }, "the database is away: requests are answered 503 until it is back");
+        log.error({ reason }, "the database is unavailable: requests get 503 until it is available again");
         break;
       default:
         never(state, "state of the database");

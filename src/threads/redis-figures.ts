@@ -40,8 +40,8 @@ export class RedisFigures {
     const { log } = this.options;
     if (state === "down") {
       const reason = this.reasonOf(() => true);
-      log.warn({ reason }, "Redis is away: selling goes on, guarded by the database alone");
-    } else if (before === "down") log.info("Redis is back: seats are locked again");
+      log.warn({ reason }, "Redis is unavailable: selling continues, guarded by the database alone");
+    } else if (before === "down") log.info("Redis is available again: seats are locked again");
   }
 
   /** Reports each master, because with several masters the loss of one has no other sign. */
@@ -59,10 +59,10 @@ export class RedisFigures {
       if (isDown) {
         this.mastersDown.add(number);
         const reason = this.reasonOf((index) => index === number - 1);
-        log.warn({ ...fields, reason }, "one of the Redis masters cannot be used");
+        log.warn({ ...fields, reason }, "a Redis master is unavailable");
       } else {
         this.mastersDown.delete(number);
-        log.info(fields, "one of the Redis masters can be used again");
+        log.info(fields, "a Redis master is available again");
       }
     }
   }

@@ -62,7 +62,7 @@ export class ThreadPool {
         for (const inMs of [0, deadlineMs / 2]) {
           setTimeout(() => this.endSilentThreads(performance.now() - deadlineMs / 2), inMs).unref();
         }
-        reject(new Error(`no answer within ${deadlineMs} ms`));
+        reject(new Error(`no result within ${deadlineMs} ms`));
       }, deadlineMs);
       this.piscina
         .run(task)

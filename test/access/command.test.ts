@@ -72,16 +72,16 @@ describe("the keys command", () => {
     const database = await createDatabase();
     stack.defer(database.drop);
     const refused: [string[], string][] = [
-      [[], "what is to be done"],
-      [["make"], "what is to be done"],
+      [[], "the command is missing or unknown"],
+      [["make"], "the command is missing or unknown"],
       [["create"], "--role must be one of reader, seller, admin"],
       [["create", "--role", "owner"], "--role must be one of"],
       [["create", "--role", "admin", "--name", ""], "--name must be"],
       [["create", "--role", "admin", "--name", "a\nb"], "--name must be"],
       [["create", "--role", "admin", "--name", "x".repeat(201)], "--name must be"],
       [["create", "--rôle", "admin"], "Usage:"],
-      [["list", "--role", "admin"], "what is to be done"],
-      [["revoke"], "what is to be done"],
+      [["list", "--role", "admin"], "the command is missing or unknown"],
+      [["revoke"], "the command is missing or unknown"],
       [["revoke", key], "revoke needs the id"],
       [["revoke", crypto.randomUUID()], "there is no API key"],
     ];

@@ -246,7 +246,7 @@ describe("an engine", () => {
       deadlineMs: 5000,
       what: "the key is known",
     });
-    expect(engine.output()).toContain("the database refuses what is asked about API keys");
+    expect(engine.output()).toContain("the database refused a query about API keys");
   });
 
   // The last: everything above has been said by now.

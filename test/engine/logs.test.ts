@@ -120,7 +120,7 @@ describe("the log of an engine", () => {
             // Long enough for every watcher to have looked at least twice.
             await until(() => performance.now() > awayAt + 2500, {
               ...WAIT,
-              what: "Redis is away for a while",
+              what: "Redis is unavailable for a while",
             });
           } finally {
             redis?.resume();
@@ -129,8 +129,8 @@ describe("the log of an engine", () => {
         }),
       );
       expect(said.map(({ level, msg }) => [level, msg])).toEqual([
-        [40, expect.stringMatching(/Redis is away/)],
-        [30, expect.stringMatching(/Redis is back/)],
+        [40, expect.stringMatching(/Redis is unavailable/)],
+        [30, expect.stringMatching(/Redis is available again/)],
       ]);
     },
   );
@@ -151,8 +151,8 @@ describe("the log of an engine", () => {
       });
     });
     expect(said.map(({ level, msg }) => [level, msg])).toEqual([
-      [50, expect.stringMatching(/database is away/)],
-      [30, expect.stringMatching(/database is back/)],
+      [50, expect.stringMatching(/database is unavailable/)],
+      [30, expect.stringMatching(/database is available again/)],
     ]);
   });
 

@@ -282,7 +282,7 @@ describe("a start ends with one line that says what to do where", () => {
     const setReadOnly = (value: string) =>
       facts.query(`alter database ${nameOf(other)} set default_transaction_read_only = ${value}`);
     await setReadOnly("on");
-    expect(await refusal({ DATABASE_URL: other.url })).toContain("is read-only and has to be migrated");
+    expect(await refusal({ DATABASE_URL: other.url })).toContain("is read-only and must first be migrated");
     await setReadOnly("off");
     expect((await runEngine({ DATABASE_URL: other.url }, { args: ["migrate"] })).exitCode).toBe(0);
   });

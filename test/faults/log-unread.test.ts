@@ -97,7 +97,7 @@ describe("an engine whose log nobody takes", () => {
     fill(path);
     await haveItLog(url);
     first.resume();
-    await until(() => first.output().includes("the database is back"), {
+    await until(() => first.output().includes("the database is available again"), {
       ...WAIT,
       what: "the lines that waited are read",
     });
@@ -156,7 +156,7 @@ describe("an engine whose log nobody takes", () => {
       await haveItLog(url);
       await haveItLog(url);
       await disk.free();
-      await until(() => readLog().includes("the database is back"), {
+      await until(() => readLog().includes("the database is available again"), {
         ...WAIT,
         what: "the lines that waited are in the file",
       });

@@ -84,8 +84,8 @@ describe("an engine whose Postgres answers", () => {
     await sellsAgain();
     expect(logLines(engine).slice(before)).toContainEqual(
       expect.objectContaining({
-        msg: expect.stringContaining("the database is away"),
-        reason: "somebody keeps even readers from a table of the sale (pg_locks)",
+        msg: expect.stringContaining("the database is unavailable"),
+        reason: "another session locks a table of the sale even for readers (pg_locks)",
       }),
     );
   });
@@ -153,7 +153,7 @@ describe("an engine whose Postgres answers", () => {
 
   test("whose sessions somebody ended one by one: that alone is no reason to refuse anybody", async () => {
     await endSessions("= 'sentinel-probe'");
-    const refused = engine.output().includes("the database is away");
+    const refused = engine.output().includes("the database is unavailable");
     await until(
       async () =>
         (
@@ -163,7 +163,7 @@ describe("an engine whose Postgres answers", () => {
         ).length === 1,
       { ...WAIT, what: "the probe has a session again" },
     );
-    expect(engine.output().includes("the database is away")).toBe(refused);
+    expect(engine.output().includes("the database is unavailable")).toBe(refused);
     expect(await isReady()).toBe(true);
   });
 });

@@ -199,8 +199,8 @@ describe.skipIf(!found)("an engine whose Redis", () => {
         .slice(before)
         .map(({ msg, reason: told }) => [msg, told]),
     ).toEqual([
-      [expect.stringContaining("Redis is away"), expect.stringMatching(reason)],
-      [expect.stringContaining("Redis is back"), undefined],
+      [expect.stringContaining("Redis is unavailable"), expect.stringMatching(reason)],
+      [expect.stringContaining("Redis is available again"), undefined],
     ]);
 
   test.each(REFUSALS.map((refusal) => [refusal.name, refusal] as const))(
@@ -367,11 +367,11 @@ describe.skipIf(!found)("an engine with three Redis masters", () => {
     const lines = logLines(engine).slice(before);
     expect(lines.map(({ msg, master }) => `${master ?? ""} ${msg.split(":")[0]}`).sort()).toEqual(
       [
-        " Redis is away",
-        " Redis is back",
+        " Redis is unavailable",
+        " Redis is available again",
         ...[1, 2].flatMap((master) => [
-          `${master} one of the Redis masters cannot be used`,
-          `${master} one of the Redis masters can be used again`,
+          `${master} a Redis master is unavailable`,
+          `${master} a Redis master is available again`,
         ]),
       ].sort(),
     );

@@ -112,6 +112,6 @@ describe.skipIf(!isRoot)("a database that an older version has put outside of DA
     stack.defer(() => rm(dirname(former), { recursive: true, force: true }));
     await using own = new AsyncDisposableStack();
     const engine = await openEngine(own, { DATA_DIR: dataDir });
-    expect(engine.output()).toContain(`not used: the database that an older version left in ${former}`);
+    expect(engine.output()).toContain(`an older version left an unused database in ${former}`);
   });
 });
