@@ -14,7 +14,7 @@ function everyAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string {
 }
 
 export const addressKnobs = {
-  port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 takes a free one" },
+  port: { type: integer(0, 65535), fallback: "8080", meaning: "HTTP port; 0 chooses a free one" },
   host: {
     // URLs put IPv6 addresses in brackets, and people copy them from there.
     type: z
@@ -22,7 +22,7 @@ export const addressKnobs = {
       .min(1)
       .transform((host) => host.replace(/^\[(.+)\]$/, "$1")),
     fallback: everyAddress(networkInterfaces()),
-    shown: "::, which is IPv6 and IPv4; 0.0.0.0 where the machine has no IPv6",
+    shown: ":: (IPv6 and IPv4), or 0.0.0.0 if the machine has no IPv6",
     meaning: "address the HTTP server listens on",
   },
 } as const;

@@ -52,13 +52,13 @@ function faultOf(subject: string, args: string[]): string {
     // Never repeats the value of a secret, nor a value that a shell would split.
     const given = value ?? args[0] ?? "";
     const told = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
-    return `${name}: settings are environment variables: type ${variable}=${told} ${START}`;
+    return `${name}: settings are environment variables: run ${variable}=${told} ${START}`;
   }
   const known = subject.startsWith("-") ? OPTIONS : COMMANDS;
   const meant = meantBy(subject, known);
   const kind = subject.startsWith("-") ? "option" : "command";
-  if (meant !== undefined) return `${subject}: no such ${kind}: type ${START} ${meant}`;
-  return `${subject}: no such ${kind}: ${START} takes ${known.join(", ")} or nothing; --help explains all`;
+  if (meant !== undefined) return `${subject}: no such ${kind}: run ${START} ${meant}`;
+  return `${subject}: no such ${kind}: ${START} takes ${known.join(", ")} or nothing; see --help`;
 }
 
 function settingOf(name: string): string | undefined {
@@ -75,6 +75,6 @@ export function misspelt(environment: Record<string, string | undefined>): strin
     // If both are set, the similar name belongs to another program.
     return meant === undefined || isSetting || environment[meant]
       ? []
-      : [`${name}: no such setting, so it is not used: did you mean ${meant}?`];
+      : [`${name}: no such setting, so it is ignored: did you mean ${meant}?`];
   });
 }

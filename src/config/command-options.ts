@@ -21,7 +21,7 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>(args: 
 /** Returns an error text for a word that is not in `known`, with the closest known word. */
 export function unknownWord(kind: string, given: string, known: readonly string[]): string {
   const meant = meantBy(given, known);
-  const advice = meant === undefined ? `type one of ${known.join(", ")}` : `did you mean ${meant}?`;
+  const advice = meant === undefined ? `use one of ${known.join(", ")}` : `did you mean ${meant}?`;
   return `${given}: no such ${kind}: ${advice}`;
 }
 
@@ -36,7 +36,7 @@ function faultOf(args: string[], options: ParseArgsOptionsConfig): string | unde
     if (option === undefined) return unknownOption(rawName, options);
     if (option.type === "boolean" && value !== undefined) return `${rawName}: takes no value`;
     const isMissing = value === undefined || (!inlineValue && /^-./.test(value));
-    if (option.type === "string" && isMissing) return `${rawName}: needs a value after it`;
+    if (option.type === "string" && isMissing) return `${rawName}: needs a value`;
   }
   return undefined;
 }

@@ -60,7 +60,7 @@ const knobs = {
       .min(1)
       .transform((path) => resolve(path)),
     fallback: "./data",
-    meaning: "folder of everything embedded; kept across restarts",
+    meaning: "folder for the data of the embedded parts; kept across restarts",
   },
   logLevel: {
     type: z.enum(
@@ -68,25 +68,24 @@ const knobs = {
       "must be one of trace, debug, info, warn, error, fatal, silent",
     ),
     fallback: "info",
-    meaning: "least severe level that is logged",
+    meaning: "lowest level that is logged",
   },
   ...credentialKnobs,
   webConcurrency: {
     type: integer(1, 64),
     fallback: "1",
-    meaning:
-      "engine processes that share the port (Linux); what is counted or limited in memory is so in each for itself",
+    meaning: "engine processes that share the port (Linux); counts and limits in memory are per process",
   },
   reservationWorkers: {
     type: integer(1, 64),
     fallback: String(workersOfEach(availableParallelism(), 1)),
-    shown: "cores - 1, from 1 to 4, shared out to the processes",
+    shown: "cores - 1, from 1 to 4, divided among the processes",
     meaning: "worker threads of a process that lock and commit batches",
   },
   batchesPerWorker: {
     type: integer(1, 16),
     fallback: "3",
-    meaning: "batches (and database connections) one worker thread has under way at once",
+    meaning: "batches (and database connections) that one worker thread runs at once",
   },
   batchLimitSeats: {
     type: integer(1, 256),
@@ -96,7 +95,7 @@ const knobs = {
   queueLimitSeats: {
     type: integer(1, 1_000_000),
     fallback: "10000",
-    meaning: "seats waiting for a worker; one more is answered 503",
+    meaning: "seats that may wait for a worker; one more gets 503",
   },
   statementTimeoutMs: {
     type: integer(50, LOCK_TTL_LIMIT_MS - LOCK_SLACK_MS),
@@ -111,7 +110,7 @@ const knobs = {
   redisTimeoutMs: {
     type: integer(5, 1000),
     fallback: "50",
-    meaning: "longest Redis command; slower counts as away and selling goes on without the lock",
+    meaning: "longest Redis command; a slower one counts as an outage, and selling continues without locks",
   },
   publishBatchLimitRows: {
     type: integer(1, 10_000),
@@ -122,41 +121,40 @@ const knobs = {
     // Well below 10 s, after which Postgres ends the publisher's idle session.
     type: integer(10, 5000),
     fallback: "1000",
-    meaning: "how often the ledger is looked at when nobody announced a change",
+    meaning: "how often the ledger is checked if no change was announced",
   },
   requireApiKey: {
     type: flag,
     fallback: "false",
     meaning:
-      "true: every route but probes, metrics and docs needs an API key, a reader's to look and a seller's to take seats",
+      "true: every route except probes, metrics and docs needs an API key: a reader's for reads, a seller's for taking seats",
   },
   rateLimitWindowSeconds: {
     type: integer(1, 3600),
     fallback: "10",
-    meaning: "window in which RATE_LIMIT_..._REQUESTS count; a request is one unit, a costly one several",
+    meaning: "window of the RATE_LIMIT_..._REQUESTS limits; a request is one unit, a costly one several",
   },
   rateLimitAddressRequests: {
     type: integer(0, 10_000_000),
     fallback: "1000",
-    meaning: "units of one client address without an API key in a window, except on reserve; 0 is no limit",
+    meaning: "units per window of one client address without an API key, except on reserve; 0 means no limit",
   },
   rateLimitKeyRequests: {
     type: integer(0, 10_000_000),
     fallback: "10000",
-    meaning: "units of one API key in a window, except on reserve; 0 is no limit",
+    meaning: "units per window of one API key, except on reserve; 0 means no limit",
   },
   rateLimitReserveRequests: {
     type: integer(0, 10_000_000),
     fallback: "0",
     meaning:
-      "requests to /api/v1/bookings/reserve that one API key or client address has in a window; 0 is no limit",
+      "requests per window of one API key or client address to /api/v1/bookings/reserve; 0 means no limit",
   },
   ...holdLimitKnobs,
   trustedProxyCount: {
     type: integer(0, 10),
     fallback: "0",
-    meaning:
-      "proxies in front whose X-Forwarded-For is believed; 0: the connection's own address is the client's",
+    meaning: "proxies in front whose X-Forwarded-For is trusted; 0: the connection's address is the client's",
   },
   tokenSecret: {
     type: z
@@ -166,20 +164,20 @@ const knobs = {
       .optional(),
     fallback: undefined,
     secret: true,
-    shown: "made once, kept in the database",
-    meaning: "what reservation tokens are signed with; the same in all processes",
+    shown: "generated once and stored in the database",
+    meaning: "signs reservation tokens; must be the same in all processes",
   },
   managementPort: {
     type: integer(0, 65535).optional(),
     fallback: undefined,
     shown: "none: everything is on PORT",
     meaning:
-      "HTTP port of its own for metrics, health details and /api/v1/admin, which PORT then does not serve; probes are on both",
+      "separate HTTP port for metrics, health details and /api/v1/admin, which PORT then does not serve; probes are on both",
   },
   managementHost: {
     type: z.string().min(1).optional(),
     fallback: undefined,
-    shown: "that of HOST",
+    shown: "same as HOST",
     meaning: "address the management port listens on",
   },
   corsOrigins: {
@@ -187,36 +185,35 @@ const knobs = {
     fallback: undefined,
     shown: "no other origin",
     meaning:
-      "comma-separated origins whose pages may read and act like any other client; `*` is every origin",
+      "comma-separated origins whose pages may read and act like any other client; `*` means every origin",
   },
   bodyLimitBytes: {
     type: integer(1024, 1_048_576),
     fallback: "65536",
-    meaning: "largest request body; more is answered 413",
+    meaning: "largest request body; a larger one gets 413",
   },
   idleTimeoutSeconds: {
     // Bun's clock ticks every 4 s, so one tick may cut off active requests: 60 of those sent in 17 s at 1, none at 5.
     type: integer(5, 255),
     fallback: "30",
-    meaning: "a connection silent for longer is closed",
+    meaning: "a connection that is silent for longer is closed",
   },
   connectionLimit: {
     type: integer(16, 1_000_000).optional(),
     fallback: undefined,
-    shown: "three quarters of the files it may open, at most 50000",
-    meaning:
-      "connections of a process (Linux); beyond it those are closed that were given nothing for the longest",
+    shown: "three quarters of the process's open-file limit, at most 50000",
+    meaning: "connections of a process (Linux); beyond it the ones idle for the longest are closed",
   },
   changeStreamLimit: {
     type: integer(1, 1_000_000),
     fallback: "10000",
-    meaning: "clients that may listen to seat changes at once; one more is answered 503",
+    meaning: "clients that may listen to seat changes at once; one more gets 503",
   },
   changeStreamClientPercent: {
     type: integer(1, 100),
     fallback: "10",
     meaning:
-      "percent of CHANGE_STREAM_LIMIT that one API key, or without one a client network, may have (two streams at least); one more is answered 429",
+      "percent of CHANGE_STREAM_LIMIT for one API key, or one client network without a key (at least two streams); one more gets 429",
   },
   ...endingKnobs,
 } as const satisfies Record<
@@ -278,9 +275,9 @@ export function readConfig(environment: Record<string, string | undefined>): Con
 function managementFault({ port, managementPort, managementHost }: Omit<Config, "lockTtlMs">) {
   // Processes share their ports, so with equal ports a request could reach either server.
   if (managementPort === undefined && managementHost !== undefined)
-    return "MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT";
+    return "MANAGEMENT_HOST: needs MANAGEMENT_PORT too; without it everything is on PORT";
   if (managementPort !== undefined && managementPort === port && port !== 0)
-    return `MANAGEMENT_PORT: must be another port than PORT, ${port}`;
+    return `MANAGEMENT_PORT: must differ from PORT, ${port}`;
   return undefined;
 }
 
@@ -295,6 +292,6 @@ export function describeConfig(): { variable: string; fallback: string; meaning:
   return Object.entries(knobs).map(([knob, { fallback, meaning, ...rest }]) => ({
     variable: variableOf(knob),
     fallback: "shown" in rest ? rest.shown : (fallback ?? "embedded"),
-    meaning: "secret" in rest ? `${meaning}; or its file by \`${variableOf(knob)}_FILE\`` : meaning,
+    meaning: "secret" in rest ? `${meaning}; or its file in \`${variableOf(knob)}_FILE\`` : meaning,
   }));
 }

@@ -61,7 +61,7 @@ export function credentialFault(given: Credentials & { redisUrl: string[] | unde
 function strayFile(prefix: string, files: TlsFiles, used: true | string): string | undefined {
   const [first] = Object.keys(files);
   if (first === undefined || used === true) return undefined;
-  return `${prefix}_${first.toUpperCase()}_FILE: ${used}, so nothing would use it: correct one of the two`;
+  return `${prefix}_${first.toUpperCase()}_FILE: ${used}, so it would be unused: correct one of the two`;
 }
 
 function faultOfFiles(prefix: string, { ca, cert, key }: TlsFiles): string | undefined {
@@ -98,6 +98,6 @@ function faultOfSasl(given: Credentials): string | undefined {
   const [stray] = Object.entries(settings).find(([, value]) => (value === undefined) === isWanted) ?? [];
   if (stray === undefined) return undefined;
   return isWanted
-    ? `${stray}: must be set where KAFKA_SECURITY_PROTOCOL is ${protocol}`
-    : `${stray}: KAFKA_SECURITY_PROTOCOL is ${protocol}, so nothing would use it: correct one of the two`;
+    ? `${stray}: must be set if KAFKA_SECURITY_PROTOCOL is ${protocol}`
+    : `${stray}: KAFKA_SECURITY_PROTOCOL is ${protocol}, so it would be unused: correct one of the two`;
 }

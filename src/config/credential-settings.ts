@@ -12,7 +12,7 @@ const pemFile = (kind: "CERTIFICATE" | "PRIVATE KEY") =>
     .transform((path, context) => {
       const read = readText(path);
       if ("text" in read && read.text.includes(`${kind}-----`)) return read.text;
-      const fault = "fault" in read ? read.fault : `has no ${kind.toLowerCase()} in it`;
+      const fault = "fault" in read ? read.fault : `contains no ${kind.toLowerCase()}`;
       context.addIssue({ code: "custom", message: `must be the path of a PEM file; this one ${fault}` });
       return z.NEVER;
     })
@@ -26,12 +26,12 @@ const certificate = (meaning: string) => ({
 });
 const privateKey = {
   ...{ type: pemFile("PRIVATE KEY"), fallback: undefined, shown: "none is used" },
-  meaning: "PEM file of that certificate's private key, without a passphrase",
+  meaning: "PEM file of the certificate's private key, without a passphrase",
 };
 
 /** The settings of TLS and authentication. Postgres has all of these in DATABASE_URL. */
 export const credentialKnobs = {
-  redisTlsCaFile: authorities("PEM file of the authorities that may vouch for a rediss:// server"),
+  redisTlsCaFile: authorities("PEM file of the authorities trusted for rediss:// servers"),
   redisTlsCertFile: certificate("PEM file of this engine's own certificate for rediss:// servers"),
   redisTlsKeyFile: privateKey,
   kafkaSecurityProtocol: {
@@ -40,8 +40,7 @@ export const credentialKnobs = {
       "must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
     ),
     fallback: "PLAINTEXT",
-    meaning:
-      "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL: with SSL Kafka is reached by TLS, with SASL as a user",
+    meaning: "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL: SSL uses TLS, SASL logs in as a user",
   },
   kafkaSaslMechanism: {
     type: z
@@ -52,14 +51,14 @@ export const credentialKnobs = {
   },
   kafkaSaslUsername: {
     ...{ type: z.string().max(USERNAME_LIMIT_CHARACTERS).optional(), fallback: undefined, shown: "not used" },
-    meaning: "the user that Kafka knows this engine by",
+    meaning: "the engine's Kafka user",
   },
   kafkaSaslPassword: {
     ...{ type: z.string().max(PASSWORD_LIMIT_CHARACTERS).optional(), fallback: undefined, shown: "not used" },
     secret: true,
-    meaning: "that user's password",
+    meaning: "the Kafka user's password",
   },
-  kafkaSslCaFile: authorities("PEM file of the authorities that may vouch for Kafka"),
+  kafkaSslCaFile: authorities("PEM file of the authorities trusted for Kafka"),
   kafkaSslCertFile: certificate("PEM file of this engine's own certificate for Kafka"),
   kafkaSslKeyFile: privateKey,
 } as const;

@@ -22,12 +22,11 @@ export function databaseUrlFault(url: string): string | undefined {
   const mode = searchParams.get("sslmode");
   if (mode !== null && !MODES.includes(mode)) return `sslmode must be one of ${MODES.join(", ")}`;
   const unsupported = UNSUPPORTED.find((name) => searchParams.has(name));
-  if (unsupported !== undefined) return `${unsupported} is not supported: leave it out`;
+  if (unsupported !== undefined) return `${unsupported} is not supported: remove it`;
   for (const name of FILES) {
     const path = searchParams.get(name);
     if (path === null) continue;
-    if (mode === "disable")
-      return `sslmode is disable, so nothing would use ${name}: leave one of the two out`;
+    if (mode === "disable") return `sslmode is disable, so ${name} would be unused: remove one of the two`;
     const read = readText(path);
     if ("fault" in read) return `${name} must be the path of a PEM file; this one ${read.fault}`;
   }

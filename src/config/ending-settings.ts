@@ -12,13 +12,13 @@ export const endingKnobs = {
     fallback: "7000",
     shown: "7000, or half of a SHUTDOWN_TIMEOUT_MS below 14000",
     meaning:
-      "on SIGTERM: how long selling goes on while readiness is 503, for load balancers to notice; Ctrl-C does not wait",
+      "on SIGTERM: how long selling continues while readiness is 503, so that load balancers notice; Ctrl-C does not wait",
   },
   shutdownTimeoutMs: {
     type: integer(ENDING_NEEDS_MS, 120_000),
     fallback: "20000",
     shown: "DRAIN_DELAY_MS + 13000",
-    meaning: "on SIGTERM: everything is closed within this, or the process exits 1",
+    meaning: "on SIGTERM: everything must close within this time, or the process exits with 1",
   },
 } as const;
 
@@ -36,7 +36,7 @@ export function fitEndingTimes(
   } else if (!environment["DRAIN_DELAY_MS"]) {
     settings.drainDelayMs = Math.min(drainDelayMs, Math.floor(shutdownTimeoutMs / 2));
   } else if (drainDelayMs + ENDING_NEEDS_MS > shutdownTimeoutMs) {
-    return `DRAIN_DELAY_MS: ${drainDelayMs} leaves less than ${ENDING_NEEDS_MS} ms of SHUTDOWN_TIMEOUT_MS, ${shutdownTimeoutMs}, to finish in: lower it or raise SHUTDOWN_TIMEOUT_MS`;
+    return `DRAIN_DELAY_MS: ${drainDelayMs} leaves less than ${ENDING_NEEDS_MS} ms of SHUTDOWN_TIMEOUT_MS, ${shutdownTimeoutMs}, to finish: lower it or raise SHUTDOWN_TIMEOUT_MS`;
   }
   return undefined;
 }

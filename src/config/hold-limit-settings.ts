@@ -6,11 +6,11 @@ export const holdLimitKnobs = {
     type: integer(0, 10_000_000),
     fallback: "0",
     meaning:
-      "seats that one client address (IPv6: /64) without an API key may have in live holds; 0 is no limit; for a public sale a small multiple of what one buyer may have",
+      "seats in live holds of one client address (IPv6: /64) without an API key; 0 means no limit; for a public sale use a small multiple of one buyer's limit",
   },
   holdLimitKeySeats: {
     type: integer(0, 10_000_000),
     fallback: "0",
-    meaning: "seats that one API key may have in live holds; 0 is no limit",
+    meaning: "seats in live holds of one API key; 0 means no limit",
   },
 } as const;

@@ -37,9 +37,9 @@ export function readSecret(
   const refuse = (fault: string) => ({ fault: `${variable}_FILE: ${fault}` });
   if (secret) return refuse(`${variable} is set too: set one of the two`);
   const read = readText(path);
-  if ("fault" in read) return refuse(`must name a file that holds the secret; this one ${read.fault}`);
+  if ("fault" in read) return refuse(`must name a file that contains the secret; this one ${read.fault}`);
   const text = read.text.replace(/\r?\n$/, "");
-  if (text === "") return refuse("must name a file that holds the secret; this one is empty");
-  if (/[\r\n\0]/.test(text)) return refuse("must name a file that holds the secret in one line");
+  if (text === "") return refuse("must name a file that contains the secret; this one is empty");
+  if (/[\r\n\0]/.test(text)) return refuse("must name a file that contains the secret in one line");
   return { secret: text };
 }

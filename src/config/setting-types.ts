@@ -31,7 +31,7 @@ const BROKER = /^(?:\[([\da-fA-F:.]+)\]|[\w.-]+):(\d{1,5})$/;
 export const broker = z.string().refine((value) => {
   const [, ipv6, port] = BROKER.exec(value) ?? [];
   return port !== undefined && Number(port) <= 65535 && (ipv6 === undefined || isIPv6(ipv6));
-}, "must be a comma-separated list of host:port, an IPv6 address as [::1]:9092");
+}, "must be a comma-separated list of host:port, with IPv6 addresses as [::1]:9092");
 
 /** Far more than any shop has. */
 const ORIGIN_LIMIT = 100;

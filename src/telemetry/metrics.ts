@@ -8,12 +8,12 @@ const BATCH_BUCKETS_SEATS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /** Counted by the primary. The engine declares it too, because a counter that appears late hides its first event. */
 export const PROCESS_RESTARTS = {
   name: "sentinel_process_restarts_total",
-  help: "Engine processes that ended unasked and were replaced (WEB_CONCURRENCY).",
+  help: "Engine processes that died and were replaced (WEB_CONCURRENCY).",
 };
 
 export const LOG_LINES_DROPPED = {
   name: "sentinel_log_lines_dropped_total",
-  help: "Log lines that were dropped because nobody read the log or its disk was full.",
+  help: "Log lines dropped because nobody read the log or the disk was full.",
 };
 
 /**
@@ -69,34 +69,34 @@ export function createMetrics() {
   return {
     registry,
 
-    httpRequests: counter("http_requests_total", "Answered requests by route template, method and status.", [
+    httpRequests: counter("http_requests_total", "Completed requests by route template, method and status.", [
       "route",
       "method",
       "status",
     ]),
-    httpConnections: gauge("http_connections", "Open connections of clients, counted every 5 s.", "apart"),
-    httpConnectionLimit: gauge("http_connection_limit", "Connections that a process may have.", "apart"),
+    httpConnections: gauge("http_connections", "Open client connections, counted every 5 s.", "apart"),
+    httpConnectionLimit: gauge("http_connection_limit", "Maximum connections of a process.", "apart"),
     httpConnectionsClosed: counter(
       "http_connections_closed_total",
-      "Connections closed for want of room, by what they did: silent never sent anything, idle were answered last, asking waited for an answer.",
+      "Connections closed at the connection limit, by state: silent (never sent anything), idle (between requests), asking (waiting for a response).",
       ["reason"],
     ),
     accessRefusals: counter(
       "access_refusals_total",
-      "Requests refused before their route: unauthorized, forbidden, rate_limited, or unavailable.",
+      "Requests refused before their route: unauthorized, forbidden, rate_limited, denied or unavailable.",
       ["reason"],
     ),
     reservations: counter("reservations_total", "Reserve requests by outcome.", ["outcome"]),
     reservationDuration: new FoldedHistogram(
       registry,
       "sentinel_reservation_duration_seconds",
-      "From arrival to answer of reserve requests that a worker decided; refusals from memory are not in it.",
+      "Time from arrival to response of reserve requests decided by a worker; refusals from memory are not counted.",
       LATENCY_BUCKETS_SECONDS,
       { name: "outcome", values: ["won", "taken", "failed"] },
     ),
     stageDuration: histogram(
       "reservation_stage_duration_seconds",
-      "Time of a batch by stage: queue (its oldest request's wait), lock, transaction, answer; change: transaction of a batch of changes.",
+      "Time of a batch by stage: queue (the wait of its oldest request), lock, transaction, answer; change is the transaction of a batch of changes.",
       LATENCY_BUCKETS_SECONDS,
       ["stage"],
     ),
@@ -106,16 +106,16 @@ export function createMetrics() {
       "Requests to confirm, release, extend or cancel a reservation, by outcome.",
       ["action", "outcome"],
     ),
-    sweptSeats: counter("swept_seats_total", "Seats whose hold was over and which the sweeper has freed."),
-    sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps holds that are over.", "sum"),
+    sweptSeats: counter("swept_seats_total", "Seats of expired holds freed by the sweeper."),
+    sweeperActive: gauge("sweeper_active", "1 in the one process that sweeps expired holds.", "sum"),
     overdueHolds: gauge(
       "overdue_holds",
-      "Holds that ended more than 2 s ago and are still not swept, counted up to 10000.",
+      "Holds that expired more than 2 s ago and are not swept, counted up to 10000.",
       "max",
     ),
     overdueHoldSeconds: gauge(
       "overdue_hold_seconds",
-      "How long ago the oldest hold that is overdue ended; 0 when none is.",
+      "Time since the oldest overdue hold expired; 0 if there is none.",
       "max",
     ),
     batchSeats: histogram("batch_seats", "Seats in a batch.", BATCH_BUCKETS_SEATS),
@@ -124,70 +124,74 @@ export function createMetrics() {
       "Reservations in a batch of confirmations, releases, extensions and cancellations.",
       BATCH_BUCKETS_SEATS,
     ),
-    queueSeats: gauge("queue_seats", "Seats waiting for a worker now.", "apart"),
-    queueLimitSeats: gauge("queue_limit_seats", "Seats that may wait; one more is answered 503.", "apart"),
+    queueSeats: gauge("queue_seats", "Seats waiting for a worker.", "apart"),
+    queueLimitSeats: gauge(
+      "queue_limit_seats",
+      "Seats that may wait for a worker; one more gets 503.",
+      "apart",
+    ),
     filterHits: counter(
       "filter_hits_total",
-      "Reserve requests answered from memory: seat finally reserved, or in flight in this process.",
+      "Reserve requests refused from memory: the seat is sold for good, or being decided in this process.",
       ["reason"],
     ),
-    seatsRemembered: gauge("seats_remembered", "Seats whose state and version are in memory.", "max"),
+    seatsRemembered: gauge("seats_remembered", "Seats whose state and version are remembered.", "max"),
 
-    changeStreams: gauge("change_streams", "Clients that listen to the seat changes of an event now.", "sum"),
+    changeStreams: gauge("change_streams", "Clients listening to the seat changes of an event.", "sum"),
     changeStreamDrops: counter(
       "change_stream_drops_total",
-      "Clients cut off from seat changes, by reason: slow-consumer took them too slowly.",
+      "Clients cut off from seat changes, by reason: slow-consumer (the client read too slowly).",
       ["reason"],
     ),
 
     lockConflicts: counter("lock_conflicts_total", "Seats whose Redis lock a rival held."),
     lockGhosts: counter(
       "lock_ghosts_total",
-      "Locks too old to be believed, left by a holder that died; Postgres was asked.",
+      "Locks ignored as too old, left by a holder that died; Postgres decided.",
     ),
     unguardedBatches: counter(
       "unguarded_batches_total",
       "Batches decided by Postgres alone, without a Redis lock.",
     ),
-    lockDegraded: gauge("lock_degraded", "1 while this thread goes on without Redis locks.", "apart", [
+    lockDegraded: gauge("lock_degraded", "1 while this thread works without Redis locks.", "apart", [
       "thread",
     ]),
     lockMasterUp: gauge(
       "lock_master_up",
-      "1 while seats can be locked at this Redis master, by its number in REDIS_URL. Absent until it is known.",
+      "1 while seats can be locked at this Redis master, by its number in REDIS_URL. Absent until known.",
       "min",
       ["master"],
     ),
     feedUp: gauge(
       "feed_up",
-      "1 while the change feed between processes is heard; 0 while it is lost or not configured.",
+      "1 while this process receives the change feed of the others; 0 while it is lost or not configured.",
       "min",
     ),
     feedCatchUps: counter(
       "feed_catch_ups_total",
-      "Times memory caught up from the ledger after the feed was lost.",
+      "Catch-ups of memory from the ledger after the feed was lost.",
     ),
     versionConflicts: counter(
       "version_conflicts_total",
-      "Seats whose version had moved on since it was observed; tried once more.",
+      "Seats that had changed since they were read, and were tried once more.",
     ),
     batchReruns: counter(
       "batch_reruns_total",
-      "Batches rerun one by one after a statement error that one of them may have caused.",
+      "Batches whose requests were rerun one by one after a statement error that one may have caused.",
     ),
     doubtfulBatches: counter(
       "doubtful_batches_total",
-      "Batches whose answer was lost on the way (connection or thread died) and was settled by looking.",
+      "Batches whose result was lost (the connection or thread died) and was looked up.",
     ),
     componentUp: gauge(
       "component_up",
-      "1 while the part does its work: db, redis, kafka, events (the file without Kafka). Absent for parts that are not configured, and until the first answer is known.",
+      "1 while the part works: db, redis, kafka, events (the file without Kafka). Absent for parts that are not configured, and until the first result.",
       "min",
       ["component"],
     ),
     dbPoolConnections: gauge(
       "db_pool_connections",
-      "Connections of a thread's pool: total and idle; waiting counts callers.",
+      "Connections of a thread's pool: total and idle; waiting counts the callers that wait.",
       "apart",
       ["thread", "state"],
     ),
@@ -204,47 +208,47 @@ export function createMetrics() {
     ),
     ledgerHorizonSeconds: gauge(
       "ledger_horizon_seconds",
-      "Age of the oldest transaction still writing anywhere in the cluster; publishing waits for it.",
+      "Age of the oldest transaction still writing in the cluster, which publishing waits for.",
       "max",
     ),
-    publisherActive: gauge("publisher_active", "1 in the one process that publishes.", "sum"),
+    publisherActive: gauge("publisher_active", "1 in the process that publishes.", "sum"),
     publishedEvents: counter("published_events_total", "Ledger rows acknowledged by the sink."),
     publishDuration: histogram(
       "publish_duration_seconds",
-      "One send to the sink, until acknowledged.",
+      "Time of one send to the sink, until acknowledged.",
       LATENCY_BUCKETS_SECONDS,
     ),
     topicPartitions: gauge(
       "topic_partitions",
-      "Partitions that the topic has, in the publishing process.",
+      "The topic's number of partitions, from the publishing process.",
       "max",
     ),
     topicPartitionsUsed: gauge(
       "topic_partitions_used",
-      "Partitions that events are spread over; another number than the topic's waits for an operator.",
+      "Partitions that events are spread over; if it differs from the topic's number, an operator must confirm.",
       "max",
     ),
-    publishFailures: counter("publish_failures_total", "Sends that failed and will be repeated."),
+    publishFailures: counter("publish_failures_total", "Failed sends, which will be repeated."),
 
     auditChecks: counter(
       "audit_checks_total",
-      "What the background auditor has looked at, by part: seats (rows against their ledger), memory, locks, topic or file, ledger.",
+      "Items checked by the background auditor, by part: seats (rows against their ledger), memory, locks, topic or file, ledger.",
       ["part"],
     ),
     auditDrift: gauge(
       "audit_drift",
-      "Contradictions that the auditor has found and that still stand, by part; it counts up to 100.",
+      "Contradictions that the auditor has found and that still exist, by part, counted up to 100.",
       "max",
       ["part"],
     ),
     auditLastRound: gauge(
       "audit_last_round_timestamp_seconds",
-      "When the auditor's last round ended; at the start, when it began.",
+      "End of the auditor's last round; before the first, the auditor's start.",
       "min",
     ),
     auditRoundDuration: histogram(
       "audit_round_duration_seconds",
-      "One round of the auditor.",
+      "Time of one round of the auditor.",
       LATENCY_BUCKETS_SECONDS,
     ),
 
@@ -255,25 +259,30 @@ export function createMetrics() {
       ["pool", "state"],
     ),
     workerRestarts: counter("worker_restarts_total", "Worker threads that died and were replaced.", ["pool"]),
-    threadHeapUsed: gauge("thread_heap_used_bytes", "JavaScript heap in use by thread.", "apart", ["thread"]),
-    threadHeapTotal: gauge("thread_heap_size_bytes", "JavaScript heap reserved by thread.", "apart", [
+    threadHeapUsed: gauge("thread_heap_used_bytes", "JavaScript heap in use, by thread.", "apart", [
+      "thread",
+    ]),
+    threadHeapTotal: gauge("thread_heap_size_bytes", "JavaScript heap reserved, by thread.", "apart", [
       "thread",
     ]),
     eventLoopLag: gauge(
       "event_loop_lag_seconds",
-      "Longest delay of the thread's event loop in the last sampling interval.",
+      "Longest event-loop delay of the thread in the last sampling interval.",
       "apart",
       ["thread"],
     ),
     processes: gauge("processes", "Engine processes on this port, as configured.", "max"),
     processesAnswering: gauge(
       "processes_answering",
-      "Engine processes that gave their figures for this answer; one that hangs or is being replaced did not.",
+      "Engine processes included in this response; one that hangs or is being replaced is missing.",
       "sum",
     ),
     processRestarts: new Counter({ ...PROCESS_RESTARTS, registers }),
     logLinesDropped: new Counter({ ...LOG_LINES_DROPPED, registers }),
-    buildInfo: gauge("build_info", "Always 1; the labels tell what runs.", "max", ["version", "bun"]),
+    buildInfo: gauge("build_info", "Always 1; the labels name the running versions.", "max", [
+      "version",
+      "bun",
+    ]),
   };
 }
 

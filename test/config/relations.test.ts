@@ -51,7 +51,7 @@ describe("the URL of Postgres", () => {
   test("takes no setting that the driver would read over, and no file that nothing would use or that is not there", () => {
     for (const setting of ["sslcrl=/crl", "ssl_min_protocol_version=TLSv1.3", "require_auth=scram-sha-256"]) {
       const message = refusal({ DATABASE_URL: `${url}?sslmode=verify-full&${setting}` });
-      expect(message).toBe(`DATABASE_URL: ${setting.split("=")[0]} is not supported: leave it out`);
+      expect(message).toBe(`DATABASE_URL: ${setting.split("=")[0]} is not supported: remove it`);
     }
     expect(refusal({ DATABASE_URL: `${url}?sslmode=disable&sslrootcert=/ca` })).toMatch(
       /^DATABASE_URL: sslmode is disable/,
@@ -93,12 +93,12 @@ describe("the user of Kafka", () => {
     "needs %s exactly where the protocol has one",
     (variable) => {
       expect(refusal({ ...sasl, [variable]: "" })).toBe(
-        `${variable}: must be set where KAFKA_SECURITY_PROTOCOL is SASL_SSL`,
+        `${variable}: must be set if KAFKA_SECURITY_PROTOCOL is SASL_SSL`,
       );
       for (const protocol of ["PLAINTEXT", "SSL"]) {
         const message = refusal({ [variable]: sasl[variable], KAFKA_SECURITY_PROTOCOL: protocol });
         expect(message).toBe(
-          `${variable}: KAFKA_SECURITY_PROTOCOL is ${protocol}, so nothing would use it: correct one of the two`,
+          `${variable}: KAFKA_SECURITY_PROTOCOL is ${protocol}, so it would be unused: correct one of the two`,
         );
       }
     },
@@ -145,7 +145,7 @@ describe.skipIf(!openssl).each(["REDIS_TLS", "KAFKA_SSL"])("the files of %s", (p
     const ca = `${prefix}_CA_FILE`;
     const cases: [Record<string, string>, string][] = [
       [settings("/no/such"), `${ca}: must be the path of a PEM file; this one cannot be read (ENOENT)`],
-      [settings(own.keyFile), `${ca}: must be the path of a PEM file; this one has no certificate in it`],
+      [settings(own.keyFile), `${ca}: must be the path of a PEM file; this one contains no certificate`],
       [settings(damaged), `${ca}: must be the path of a PEM file; the certificate in this one is damaged`],
       [
         { ...settings(), [`${prefix}_KEY_FILE`]: "" },
@@ -170,7 +170,7 @@ describe.skipIf(!openssl).each(["REDIS_TLS", "KAFKA_SSL"])("the files of %s", (p
   test("are refused where no connection would be made by TLS", () => {
     const unused = { REDIS_URL: "redis://host:6379", KAFKA_SECURITY_PROTOCOL: "PLAINTEXT" };
     expect(refusal({ ...unused, ...settings() })).toMatch(
-      new RegExp(`^${prefix}_CA_FILE: .*, so nothing would use it: correct one of the two$`),
+      new RegExp(`^${prefix}_CA_FILE: .*, so it would be unused: correct one of the two$`),
     );
   });
 });

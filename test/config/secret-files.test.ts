@@ -75,7 +75,7 @@ describe.each(Object.entries(SECRETS))("the secret %s", (variable, value) => {
     };
     for (const [reason, path] of Object.entries(files)) {
       const message = refusal({ [`${variable}_FILE`]: path });
-      expect(message).toStartWith(`${variable}_FILE: must name a file that holds the secret`);
+      expect(message).toStartWith(`${variable}_FILE: must name a file that contains the secret`);
       expect(message).toContain(reason);
       expect(message).not.toMatch(/\n|s3cret/);
     }

@@ -103,12 +103,12 @@ describe("a MANAGEMENT_PORT", () => {
     const same = await runEngine({ ...env, PORT: port, MANAGEMENT_PORT: port });
     expect([same.exitCode, same.stderr]).toEqual([
       1,
-      `sentinel: MANAGEMENT_PORT: must be another port than PORT, ${port}\n`,
+      `sentinel: MANAGEMENT_PORT: must differ from PORT, ${port}\n`,
     ]);
     const nowhere = await runEngine({ ...env, PORT: "0", MANAGEMENT_PORT: "", MANAGEMENT_HOST: "127.0.0.1" });
     expect([nowhere.exitCode, nowhere.stderr]).toEqual([
       1,
-      "sentinel: MANAGEMENT_HOST: needs MANAGEMENT_PORT; without it everything is on PORT\n",
+      "sentinel: MANAGEMENT_HOST: needs MANAGEMENT_PORT too; without it everything is on PORT\n",
     ]);
     const taken = await runEngine({ ...env, PORT: "0", MANAGEMENT_PORT: port, HOST: "127.0.0.1" });
     expect([taken.exitCode, taken.stderr]).toEqual([

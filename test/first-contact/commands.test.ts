@@ -116,14 +116,14 @@ describe("what a command prints is its own", () => {
 
 describe("a command that was meant otherwise", () => {
   test.each([
-    [["--port", "9000"], `type PORT=9000 ${START}`],
-    [["--port=9000"], `type PORT=9000 ${START}`],
-    [["--prot", "9000"], `type PORT=9000 ${START}`],
-    [["PORT=9000"], `type PORT=9000 ${START}`],
-    [["--database-url=postgres://shop:s3cret@db/sale"], `type DATABASE_URL=... ${START}`],
-    [["--hlep"], `type ${START} --help`],
-    [["kesy", "list"], `type ${START} keys`],
-    [["verfy"], `type ${START} verify`],
+    [["--port", "9000"], `run PORT=9000 ${START}`],
+    [["--port=9000"], `run PORT=9000 ${START}`],
+    [["--prot", "9000"], `run PORT=9000 ${START}`],
+    [["PORT=9000"], `run PORT=9000 ${START}`],
+    [["--database-url=postgres://shop:s3cret@db/sale"], `run DATABASE_URL=... ${START}`],
+    [["--hlep"], `run ${START} --help`],
+    [["kesy", "list"], `run ${START} keys`],
+    [["verfy"], `run ${START} verify`],
     [["sell"], "takes keys, "],
     [["keys", "lits"], "did you mean list?"],
     [["keys", "create", "--rôle", "admin"], "Usage:"],
@@ -142,12 +142,12 @@ describe("a command that was meant otherwise", () => {
     [1, ["keys", "create", "--rolle", "admin"], "--rolle: no such option: did you mean --role?"],
     [1, ["keys", "create", "-role", "admin"], "-role: no such option: did you mean --role?"],
     [1, ["keys", "create", "--role", "admn"], "did you mean admin?"],
-    [1, ["keys", "create", "--role", "--name", "me"], "--role: needs a value after it"],
+    [1, ["keys", "create", "--role", "--name", "me"], "--role: needs a value"],
     [1, ["migrate", "--gant", "shop"], "did you mean --grant?"],
     [2, ["verify", "--ancor", "1:x"], "did you mean --anchor?"],
     [2, ["verify", "--json=yes"], "--json: takes no value"],
     [2, ["republish", "--aply"], "did you mean --apply?"],
-    [2, ["republish", "--seats"], "type one of --apply, --from-start, --help"],
+    [2, ["republish", "--seats"], "use one of --apply, --from-start, --help"],
     [2, ["topic", "confirm-partition"], "did you mean confirm-partitions?"],
     [2, ["topic", "--now"], "--now: only confirm-partitions takes it"],
   ];
@@ -208,7 +208,7 @@ describe("a command that was meant otherwise", () => {
       env: { [variable]: "x" },
     });
     expect(stderr).toBe(
-      `sentinel: ${variable}: no such setting, so it is not used: did you mean ${meant}?\n`,
+      `sentinel: ${variable}: no such setting, so it is ignored: did you mean ${meant}?\n`,
     );
   });
 
