@@ -1,5 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import type { SharedCount, Standing } from "../redis/rate-limits.ts";
+import type { LimitState, SharedCount } from "../redis/rate-limits.ts";
 
 /**
  * Subjects counted separately in a window. Further ones share buckets, so that a flood of addresses cannot
@@ -8,7 +8,10 @@ import type { SharedCount, Standing } from "../redis/rate-limits.ts";
 const SUBJECT_LIMIT = 100_000;
 const SHARED_BUCKETS = 1024;
 
-/** What is counted: an anonymous client's address, an API key, or either of them on the contract's reserve route. */
+/**
+ * The subjects of the limits: an anonymous client's address, an API key, or either of them on the contract's
+ * reserve route.
+ */
 export type PolicyName = "address" | "key" | "reserve";
 
 /** The state of a subject after a request. */
@@ -67,7 +70,7 @@ export class RateLimits {
     const memory = new RateLimiterMemory({ points: limit, duration: windowSeconds, keyPrefix: "" });
     const ask = shared?.counter(policy, limit, windowSeconds);
     const subjects = new Subjects(windowSeconds * 1000);
-    const told = ({ consumedPoints, msBeforeNext }: Standing): Count => ({
+    const countOf = ({ consumedPoints, msBeforeNext }: LimitState): Count => ({
       policy,
       limit,
       windowSeconds,
@@ -78,11 +81,11 @@ export class RateLimits {
     return async (name, units) => {
       const subject = subjects.bounded(name);
       const own = await outcomeOf(memory.consume(subject, units));
-      if (!ask || own.consumedPoints > limit) return told(own);
+      if (!ask || own.consumedPoints > limit) return countOf(own);
       const all = await ask(subject, units);
-      if (!all) return told(own);
+      if (!all) return countOf(own);
       if (all.consumedPoints > limit) await memory.block(subject, Math.max(1, all.msBeforeNext) / 1000);
-      return told(all);
+      return countOf(all);
     };
   }
 }

@@ -13,7 +13,7 @@ import type { Opening } from "../parts/context.ts";
 import { openParts, type Parts } from "../parts/parts.ts";
 import { ADMIN_CONNECTIONS, adminSessions } from "../postgres/admin-session.ts";
 import { openPool } from "../postgres/connect.ts";
-import type { ConnectionLimit } from "../postgres/server-facts.ts";
+import type { ServerConnectionLimit } from "../postgres/server-facts.ts";
 import { openAudit } from "../proof/audit/open.ts";
 import { ReservationFigures } from "../reservations/figures.ts";
 import { PROBE_CONNECTIONS } from "../reservations/gate.ts";
@@ -246,7 +246,7 @@ function openPublisher({ config, parts, figures, lifecycle }: Opening): Publishe
  * The connections of all threads must fit into what Postgres gives, or the busiest moment fails.
  * @throws {ConfigError} when those of all processes together do not.
  */
-export function assertConnections(config: Config, { connections, setBy }: ConnectionLimit): void {
+export function assertConnections(config: Config, { connections, setBy }: ServerConnectionLimit): void {
   const { reservationWorkers, batchesPerWorker, webConcurrency } = config;
   const ofEach =
     reservationWorkers * (batchesPerWorker + CHANGE_BATCHES_PER_WORKER) +

@@ -15,7 +15,8 @@ import type { EventSink, Partitions } from "./sinks/sink.ts";
 /** How often the publisher looks for orders. Only an operator waits for them. */
 const LOOK_INTERVAL_MS = 1000;
 
-interface Position {
+/** An open sink and how far it has the ledger. */
+export interface SinkCursor {
   sink: EventSink;
   cursor: Cursor;
 }
@@ -49,7 +50,7 @@ export class OperatorOrders {
   }
 
   /** Carries out waiting orders, at most once a second, and updates `position.cursor`. */
-  async carryOut(session: NodePgDatabase, position: Position): Promise<OrdersOutcome> {
+  async carryOut(session: NodePgDatabase, position: SinkCursor): Promise<OrdersOutcome> {
     const now = performance.now();
     if (now - this.lookAt < LOOK_INTERVAL_MS) return this.isHeld ? "held" : "none";
     this.lookAt = now;
@@ -122,7 +123,7 @@ export class OperatorOrders {
 
   private async publishAgain(
     session: NodePgDatabase,
-    position: Position,
+    position: SinkCursor,
     asked: Cursor,
   ): Promise<"none" | "overtaken"> {
     const { sink, cursor } = position;

@@ -1,20 +1,12 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import {
-  type Cursor,
-  isAct,
-  moveCursor,
-  placeOf,
-  readCursor,
-  readLedger,
-  tryToLead,
-} from "../postgres/ledger.ts";
+import { isAct, moveCursor, placeOf, readCursor, readLedger, tryToLead } from "../postgres/ledger.ts";
 import { readSinkState, tellSinkState } from "../postgres/sink-orders.ts";
 import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { PublisherAudit, PublisherReport } from "../threads/messages.ts";
 import { BacklogWatch } from "./backlog-watch.ts";
-import { OperatorOrders } from "./operator-orders.ts";
+import { OperatorOrders, type SinkCursor } from "./operator-orders.ts";
 import { Sealer, type Sealing } from "./sealer.ts";
 import { type EventSink, type Partitions, publishRows } from "./sinks/sink.ts";
 import { SinkStanding } from "./sinks/sink-standing.ts";
@@ -33,7 +25,7 @@ export interface RelayOptions {
   batchLimitRows: number;
   log: Logger;
   /** The leader's checks besides publishing. The auditor decides when they are due. */
-  audit?: { look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> };
+  audit?: { look(session: NodePgDatabase, position: SinkCursor | undefined): Promise<PublisherAudit> };
 }
 
 /** The session that publishes or waits for the leadership. */
@@ -46,9 +38,7 @@ interface Leadership {
   sealer: Sealer;
 }
 
-interface Position {
-  sink: EventSink;
-  cursor: Cursor;
+interface OpenSink extends SinkCursor {
   /** Sent and not yet acknowledged. It survives several rounds if the sink hangs. */
   sending?: Sending | undefined;
 }
@@ -71,7 +61,7 @@ interface Sending {
  */
 export class Relay {
   private leadership: Leadership | undefined;
-  private position: Position | undefined;
+  private position: OpenSink | undefined;
   private lastPartitions: Partitions | undefined;
   /** In progress. It survives several rounds if the sink hangs. */
   private opening: Promise<EventSink | { error: unknown }> | undefined;
@@ -169,7 +159,7 @@ export class Relay {
   /** @returns false if another session has moved the cursor */
   private async acknowledged(
     { session }: Leadership,
-    position: Position,
+    position: OpenSink,
     count: number,
     { rowTexts, seatRows }: Sending,
     report: PublisherReport,
@@ -187,7 +177,7 @@ export class Relay {
   /** @returns undefined if nothing is waiting, or if this process may no longer send */
   private async send(
     { client, session, lost, sealer }: Leadership,
-    { sink, cursor }: Position,
+    { sink, cursor }: OpenSink,
     report: PublisherReport,
   ): Promise<Sending | undefined> {
     const rowTexts = await readLedger(session, cursor, this.options.batchLimitRows);
@@ -243,7 +233,7 @@ export class Relay {
     await this.resign();
   }
 
-  private async open(session: NodePgDatabase, deadline: number): Promise<Position | "late" | "failed"> {
+  private async open(session: NodePgDatabase, deadline: number): Promise<OpenSink | "late" | "failed"> {
     if (this.position) return this.position;
     this.opening ??= this.options.openSink().catch((error: unknown) => ({ error }));
     const sink = await Promise.race([this.opening, until(deadline)]);

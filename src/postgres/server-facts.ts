@@ -4,7 +4,7 @@ import { UnusableDatabase } from "./unusable-database.ts";
 const OLDEST_VERSION_NUMBER = 150_000;
 
 /** The number of connections available to us, and the setting that limits it. */
-export interface ConnectionLimit {
+export interface ServerConnectionLimit {
   connections: number;
   /** The setting, as words to follow "raise". */
   setBy: string;
@@ -15,7 +15,7 @@ export interface ServerFacts {
   id: string;
   version: string;
   role: string;
-  connectionLimit: ConnectionLimit;
+  connectionLimit: ServerConnectionLimit;
 }
 
 /** Limits of roles and databases do not apply to a superuser. Reserved connections are never counted. */
@@ -64,13 +64,13 @@ export async function readServerFacts(client: pg.Client): Promise<ServerFacts> {
   return { id, version, role, connectionLimit: connectionLimitOf(row) };
 }
 
-function connectionLimitOf(row: FactsRow): ConnectionLimit {
+function connectionLimitOf(row: FactsRow): ServerConnectionLimit {
   const { serverLimit, forSuperusers, forOthers, roleLimit, databaseLimit, role, database } = row;
   const reserved = [
     ...(forSuperusers > 0 ? [`superuser_reserved_connections takes ${forSuperusers}`] : []),
     ...(forOthers > 0 ? [`reserved_connections takes ${forOthers}`] : []),
   ];
-  const limits: ConnectionLimit[] = [
+  const limits: ServerConnectionLimit[] = [
     {
       connections: serverLimit - forSuperusers - forOthers,
       setBy: `max_connections, which is ${serverLimit}${reserved.length > 0 ? ` (${reserved.join(", ")})` : ""}`,

@@ -15,7 +15,7 @@ export interface SharedCountsOptions {
 }
 
 /** The state of a subject in its window. */
-export interface Standing {
+export interface LimitState {
   consumedPoints: number;
   msBeforeNext: number;
 }
@@ -24,12 +24,12 @@ export interface Standing {
  * Counts a request of this many units. Resolves to its subject's state over all processes, or to undefined if
  * Redis is unavailable.
  */
-export type SharedCount = (subject: string, units: number) => Promise<Standing | undefined>;
+export type SharedCount = (subject: string, units: number) => Promise<LimitState | undefined>;
 
 /** A request waiting for Redis to count it. */
 interface Uncounted {
   units: number;
-  answer(standing: Standing | undefined): void;
+  answer(state: LimitState | undefined): void;
 }
 
 /**
@@ -80,7 +80,7 @@ export class SharedCounts {
       if (next.length > 0) void begin(subject, next);
     };
     return (subject, units) => {
-      const { promise, resolve } = Promise.withResolvers<Standing | undefined>();
+      const { promise, resolve } = Promise.withResolvers<LimitState | undefined>();
       const waiting = gathered.get(subject);
       const request = { units, answer: resolve };
       if (waiting) waiting.push(request);
@@ -107,7 +107,7 @@ export class SharedCounts {
     limiter: RateLimiterRedis,
     subject: string,
     units: number,
-  ): Promise<Standing | undefined> {
+  ): Promise<LimitState | undefined> {
     if (this.degraded) return undefined;
     try {
       return await limiter.consume(subject, units);

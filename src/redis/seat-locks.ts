@@ -32,7 +32,7 @@ export interface LocksReport {
 }
 
 /** The result of locking a batch. Postgres alone decides the seats that are neither contended nor guarded. */
-export interface Guard {
+export interface BatchLocks {
   /** Seats that a living rival is deciding now. */
   contended: Set<number>;
   guarded: boolean;
@@ -84,8 +84,8 @@ export class SeatLocks {
    * Locks the seats once. On contention it reads the keys, drops the seats that a living rival holds, and
    * tries to lock the rest once more. Postgres decides the seats still in doubt, without a lock.
    */
-  async guard(seatIds: number[]): Promise<Guard> {
-    const guard: Guard = { contended: new Set(), guarded: false, ghostCount: 0, release: nothing };
+  async guard(seatIds: number[]): Promise<BatchLocks> {
+    const guard: BatchLocks = { contended: new Set(), guarded: false, ghostCount: 0, release: nothing };
     if (this.masters.length === 0 || this.degraded) return guard;
 
     const first = await this.lock(seatIds);

@@ -1,7 +1,7 @@
 import type { Histogram, Registry } from "prom-client";
 
 /**
- * A histogram for events that happen tens of thousands of times a second: plain counters by one label,
+ * A histogram for events that happen tens of thousands of times a second. It has plain counters by one label,
  * converted to Prometheus's form at a scrape. prom-client's own histogram hashes its labels at each
  * observation, which took 7 % of the main thread.
  */

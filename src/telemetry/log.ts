@@ -33,7 +33,10 @@ export function originOf(url: string): string {
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
 }
 
-/** Longest logged error message. A database may repeat its input, and whoever sent that must not fill the disk. */
+/**
+ * Longest logged error message. A database may repeat its input, and its sender must not be able to fill the
+ * disk.
+ */
 const MESSAGE_LIMIT_CHARACTERS = 1000;
 
 /**

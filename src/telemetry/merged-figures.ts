@@ -1,5 +1,5 @@
 import { AggregatorRegistry, type Registry } from "prom-client";
-import { isGauge } from "./metrics.ts";
+import { isGauge } from "./metric-makers.ts";
 
 /** All metrics of one process at one moment, as plain data. */
 export type Figures = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;

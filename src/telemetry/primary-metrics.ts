@@ -1,6 +1,7 @@
 import { Counter, Registry } from "prom-client";
 import { takeDroppedLogLines } from "./log-output.ts";
-import { collectProcessFigures, LOG_LINES_DROPPED, PROCESS_RESTARTS } from "./metrics.ts";
+import { collectProcessFigures } from "./metric-makers.ts";
+import { LOG_LINES_DROPPED, PROCESS_RESTARTS } from "./metrics.ts";
 
 /**
  * Creates the metrics of the primary, which runs several engine processes and sells nothing: its use of
