@@ -5,7 +5,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { EngineFigures } from "../threads/engine-figures.ts";
 import type { Parts } from "./parts.ts";
 
-/** What every room is opened with. Register each close with `lifecycle` on the line after its open. */
+/** The arguments that every room is opened with. Register each close with `lifecycle` on the line after its open. */
 export interface Opening {
   config: Config;
   parts: Parts;

@@ -17,7 +17,7 @@ export const ACT_KINDS = [
 ] as const;
 export type ActKind = (typeof ACT_KINDS)[number];
 
-/** Who did an act, and why. */
+/** The actor of an act, and the reason. */
 export interface ActOrigin {
   /** `key:<id>`, or `command:<user>` for a command line. */
   actor: string;

@@ -57,9 +57,9 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
 }
 
 /**
- * Runs work on a connection of the pool, and closes it if the work fails, so that the next connection meets
- * the server as it then is. If the connection may have broken while idle, which says nothing about the
- * server, the work runs once more.
+ * Runs work on a connection of the pool, and closes it if the work fails. The next connection then meets the
+ * server as it is. If the connection may have broken while idle, which says nothing about the server, the
+ * work runs once more.
  */
 export async function onFresh<Result>(
   pool: pg.Pool,

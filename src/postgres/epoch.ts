@@ -15,7 +15,7 @@ export const ADVISORY_LOCKS = {
 } as const;
 
 /**
- * Starts a new epoch if this database is not where the newest epoch began: it was restored into another
+ * Starts a new epoch if this database is not where the newest epoch began. It was restored into another
  * cluster (different system identifier) or the same cluster (different oids), or promoted (different
  * timeline). Transaction ids start over there, and the ledger's reader and `last_txid` compare them only
  * within an epoch. Events of a restored database must not be mistaken for those published after its dump.

@@ -82,9 +82,8 @@ export const settledAfter = (cursor: Cursor) => sql`
 
 /**
  * The form in which rows are hashed for the chain. Each checkpoint names its own, because an older engine
- * beside this one seals in the older form.
- * Form 1 has seat rows alone, without their optional columns. Form 2 has seat rows with all columns, and acts
- * of administrators.
+ * beside this one seals in the older form. Form 1 has seat rows alone, without their optional columns. Form 2
+ * has seat rows with all columns, and acts of administrators.
  */
 export const ROW_FORM = 2;
 
@@ -201,7 +200,7 @@ export interface Backlog {
   seconds: number;
   /** Age of the oldest transaction still writing anywhere in the cluster; rows after it wait. */
   horizonSeconds: number;
-  /** That transaction, for the log. */
+  /** Names this transaction for the log. */
   culprit: string | null;
 }
 

@@ -6,8 +6,8 @@ import { UnusableDatabase } from "./unusable-database.ts";
 const TRIES = 3;
 
 /**
- * Detects a pooler that lends a session for one transaction only (PgBouncer's `pool_mode = transaction`):
- * between two of our statements it gives the session to another client, or gives us another session. Advisory
+ * Detects a pooler that lends a session for one transaction only (PgBouncer's `pool_mode = transaction`).
+ * Between two of our statements it gives the session to another client, or gives us another session. Advisory
  * locks, prepared statements and session settings would then be lost or belong to others.
  * @param open opens a second connection in the same way as the first
  * @throws {UnusableDatabase} if there is such a pooler

@@ -43,8 +43,8 @@ const TABLE_PRIVILEGES: Record<
 };
 
 /**
- * Seat ids are taken as unbroken ranges, a change of the catalogue takes the next revision, and an
- * administrator's act takes its id from the ledger.
+ * The privileges on sequences. Seat ids are taken as unbroken ranges, a change of the catalogue takes the
+ * next revision, and an administrator's act takes its id from the ledger.
  */
 const SEQUENCE_PRIVILEGES = {
   seats_id_seq: "USAGE, SELECT, UPDATE",

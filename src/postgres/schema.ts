@@ -256,7 +256,7 @@ export const seatEvents = pgTable(
 );
 
 /**
- * A new epoch starts when the database continues elsewhere (restored, promoted): transaction ids start over
+ * A new epoch starts when the database continues elsewhere (restored, promoted). Transaction ids start over
  * there, and events of an older epoch must be neither skipped nor reissued. This includes a dump restored in
  * the same place, which does not know what was published since. `place` detects that: it consists of the oids
  * of the database and of this table, and is null for epochs older than the column.

@@ -134,9 +134,10 @@ export async function readMoment(database: NodePgDatabase): Promise<Moment> {
 }
 
 /**
- * Selects the ids of seats changed by transactions that were not visible at that moment: those running then,
- * found one by one, and those begun since, from the snapshot's upper end. Reading from its lower end instead
- * would read the whole range, which grows with every sale while somebody keeps a transaction open.
+ * Selects the ids of seats changed by transactions that were not visible at that moment. These are the ones
+ * running then, found one by one, and those begun since, from the snapshot's upper end. Reading from its
+ * lower end instead would read the whole range, which grows with every sale while somebody keeps a
+ * transaction open.
  */
 const changedSince = (since: Moment): SQL => sql`
   select ${seatEvents.seatId} as id from ${seatEvents}

@@ -31,8 +31,8 @@ export async function settle(
 }
 
 /**
- * Gives back seats that were committed for buyers who had to be told to try again: as a cancellation through
- * the ledger, in the shape of every change of a seat. The versions are those that `settle` returned.
+ * Gives back seats that were committed for buyers who had to be told to try again. It is a cancellation
+ * through the ledger, in the shape of every change of a seat. The versions are those that `settle` returned.
  */
 export async function giveBack(
   database: NodePgDatabase,

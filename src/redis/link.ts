@@ -12,7 +12,7 @@ const PROBE_INTERVAL_MS = 200;
 const CHECK_INTERVAL_MS = 1000;
 const FAILED_CHECKS_LIMIT = 2;
 /**
- * A connection is replaced when Redis has refused its work for this long: the name or address may now lead to
+ * How long Redis may refuse its work before the connection is replaced. The name or address may now lead to
  * another Redis, as after a failover.
  */
 const REPLACE_CONNECTION_AFTER_MS = 1000;

@@ -50,8 +50,8 @@ export interface ChangeBatch extends ChangeRequests {
 }
 
 /**
- * The result for a seat: a row of the statement; `undecided` if the database could not decide; `claimed` if
- * another request is deciding on the same key or buyer. Nothing has changed in the last two cases.
+ * The result for a seat, usually a row of the statement. `undecided`: the database could not decide.
+ * `claimed`: another request is deciding on the same key or buyer. Nothing has changed in the last two cases.
  */
 export type SeatAnswer =
   | SeatRow
@@ -85,7 +85,7 @@ export type ChangeResult =
   | { changes: ChangeAnswer[]; databaseAway: boolean; transactionMs: number }
   | "doubtful";
 
-/** What became of each lost change; `away`: the database did not respond. */
+/** The fate of each lost change; `away`: the database did not respond. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
 /** The committed version of each seat, or null if it never will be committed. `away`: ask again later. */

@@ -20,8 +20,8 @@ const STATUSES: (SeatStatus | undefined)[] = [undefined, "available", "held", "r
 const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 
 /**
- * What this process knows about seats. It is only a cache: `isGone` alone is a final answer, because a seat
- * reserved for good never becomes free again. A version is a hint that the database checks.
+ * The seats' states as this process knows them. It is only a cache: `isGone` alone is a final answer, because
+ * a seat reserved for good never becomes free again. A version is a hint that the database checks.
  */
 export class SeatMemory {
   private readonly pages = new Map<number, Uint32Array>();

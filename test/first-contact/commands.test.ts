@@ -207,9 +207,7 @@ describe("a command that was meant otherwise", () => {
     const { stderr } = await run([process.execPath, "src/main.ts", "verify", "--help"], {
       env: { [variable]: "x" },
     });
-    expect(stderr).toBe(
-      `sentinel: ${variable}: no such setting, so it is ignored: did you mean ${meant}?\n`,
-    );
+    expect(stderr).toBe(`sentinel: ${variable}: no such setting, so it is ignored: did you mean ${meant}?\n`);
   });
 
   test("no setting is told to be another one, and none of what shells set", async () => {

@@ -157,9 +157,9 @@ class TopicPartitions implements Partitions {
   }
 
   /**
-   * Checks that every partition with events has acknowledged them. kafkajs resolves a send although it omits
-   * messages in two cases: a partition is missing from its description of the topic, or a partition's leader
-   * moved, between two attempts, to a broker that had already responded.
+   * Checks that every partition with events has acknowledged them. The library (kafkajs) resolves a send
+   * although it omits messages in two cases: a partition is missing from its description of the topic, or a
+   * partition's leader moved, between two attempts, to a broker that had already responded.
    * @throws if a partition has not acknowledged; a new sink then reads the topic's description again
    */
   assertAnswered(answered: number[]): void {
