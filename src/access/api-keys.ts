@@ -45,9 +45,9 @@ export class ApiKeys {
   private readonly underWay = new Map<string, PromiseWithResolvers<void>>();
   private readonly wanted = new Map<string, PromiseWithResolvers<void>>();
   private asking = false;
-  /** The last look-up is slow: known keys count as they were, others still wait. */
+  /** The last look-up is slow: known keys keep their state, others still wait. */
   private isLate = false;
-  /** While it is open, the database counts as away: known keys count as they were, others are refused at once. */
+  /** Open while the database is considered unavailable: known keys keep their state, others are refused at once. */
   private readonly breaker: Breaker;
 
   /**
@@ -110,7 +110,7 @@ export class ApiKeys {
     this.known.delete(id);
   }
 
-  /** Resolves when the id was looked up, or that took too long; undefined when it is not going to be looked up now. */
+  /** Resolves when the id was looked up or that took too long; undefined if it will not be looked up now. */
   private lookUp(id: string): Promise<void> | undefined {
     const waiting = this.underWay.get(id) ?? this.wanted.get(id);
     if (waiting) return waiting.promise;

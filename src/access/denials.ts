@@ -29,7 +29,7 @@ export class Denials {
     private readonly now: () => number = () => performance.now(),
   ) {
     this.loop = new Loop(async () => {
-      // The database's gate reports an outage.
+      // The database gate reports an outage.
       await this.refresh().catch(() => undefined);
       return REFRESH_INTERVAL_MS;
     });

@@ -17,7 +17,7 @@ export class KeyWatch {
     private readonly findRevoked: (keyIds: string[]) => Promise<string[]>,
   ) {
     this.loop = new Loop(async () => {
-      // The database's gate reports an outage; the next look comes soon.
+      // The database gate reports an outage, and the next check comes soon.
       await this.look().catch(() => undefined);
       return LOOK_INTERVAL_MS;
     }, LOOK_INTERVAL_MS);

@@ -48,7 +48,7 @@ export class PublisherLoop {
   /** Publishes what is still waiting, while that works and time remains, then stops. */
   async stop(flushMs: number): Promise<void> {
     const flushed = this.flush(performance.now() + flushMs);
-    // A round that hangs on a silent sink has the thread: it ends with the thread, and repeats nothing wrong.
+    // A round that hangs on a silent sink occupies the thread and ends with it; it can only repeat events correctly.
     if (await settlesWithin(flushed, flushMs + LAST_ROUND_MS))
       await this.options.pool.run("close", CLOSE_DEADLINE_MS).catch(() => undefined);
   }
@@ -64,7 +64,7 @@ export class PublisherLoop {
   private pauseAfter(report: PublisherReport | undefined): Pause {
     const { pollMs } = this.options;
     if (!report || report.failureCount > 0) return { restMs: FAILURE_DELAY_MS };
-    // Another process publishes: changes are no reason to ask for its place more often.
+    // Another process publishes, so commits are no reason to try for the leadership more often.
     if (!report.active) return { restMs: pollMs };
     if (this.loop.isPoked) return { restMs: GATHER_MS };
     return { pauseMs: report.more ? 0 : pollMs };
