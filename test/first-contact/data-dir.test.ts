@@ -101,7 +101,7 @@ describe.skipIf(!isRoot)("a database that an older version has put outside of DA
       expect(existsSync(join(folder, "postgres"))).toBe(false);
     }
     const { stderr } = await runEngine({ DATA_DIR: folder });
-    const [, command = ""] = /then type (.*?);/.exec(stderr) ?? [];
+    const [, command = ""] = /then run (.*?);/.exec(stderr) ?? [];
     expect(Bun.spawnSync(["sh", "-c", command]).exitCode).toBe(0);
     expect(await statusOf(folder)).toBe(409);
   });
