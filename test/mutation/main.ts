@@ -25,6 +25,7 @@ const USAGE = `Usage: ${RUN} run test:mutation [ROOM...]
   --rooms FILE   another table of rooms`;
 
 const LOWEST_PRIORITY = 19;
+const INTERRUPTED = 130;
 const STATUS: Record<RunResult, Status> = { passed: "survived", failed: "killed", timeout: "timeout" };
 
 interface Room {
@@ -53,6 +54,8 @@ if (values.compare) {
 }
 
 setPriority(LOWEST_PRIORITY);
+// Ends the test that runs.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(INTERRUPTED));
 const root = resolve(values.root);
 const rooms: Record<string, Room> = await Bun.file(values.rooms).json();
 const names = positionals.length > 0 ? positionals : Object.keys(rooms);

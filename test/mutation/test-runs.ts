@@ -41,7 +41,7 @@ export async function measuredTests(
 /** Quick files first, each step in one process: most mutants are caught without a database. */
 const STEP_LIMITS_SECONDS = [0.8, 6, Number.POSITIVE_INFINITY];
 /** A machine that is busy with other work must not look like an endless loop. */
-const timeoutSeconds = (seconds: number) => 10 + 4 * seconds;
+const timeoutSeconds = (seconds: number) => 10 + 2.5 * seconds;
 
 /** Runs the files that reach the mutant until one fails. */
 export async function tryMutant(tree: string, id: string, files: readonly TestFile[]): Promise<RunResult> {
@@ -91,13 +91,15 @@ async function runTests(
       detached: true,
     },
   );
+  const killAll = () => killGroup(child.pid);
+  process.once("exit", killAll);
   const isOver = Promise.withResolvers<number | null>();
   child.on("error", isOver.reject);
   child.on("exit", isOver.resolve);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    killGroup(child.pid);
+    killAll();
   }, limitSeconds * 1000);
   try {
     const code = await isOver.promise;
@@ -107,7 +109,8 @@ async function runTests(
   } finally {
     clearTimeout(timer);
     closeSync(stderr);
-    killGroup(child.pid);
+    killAll();
+    process.off("exit", killAll);
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { holdOutcomeOf, outcomeOf } from "../../src/reservations/order.ts";
+import {
+  claimsOf,
+  guardOf,
+  type HoldRequest,
+  holdOutcomeOf,
+  outcomeOf,
+} from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
 import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { lost, seat, undecided, won } from "./worker.ts";
@@ -46,6 +52,11 @@ describe("a hold", () => {
 
   test.each<[string, SeatAnswer[], HoldOutcome]>([
     ["its key or buyer is being decided on", [claimed, claimed], { kind: "running" }],
+    [
+      "its caller has enough under way",
+      [lost("caller_crowded"), lost("caller_crowded")],
+      { kind: "running" },
+    ],
     ["its key was answered", [lost("replayed"), lost("replayed")], { kind: "replayed" }],
     ["its key was another request's", [lost("key_mismatch"), lost("key_mismatch")], { kind: "key_mismatch" }],
     ["its buyer has enough", [inEvent(1, "over_limit"), inEvent(1, "over_limit")], { kind: "over_limit" }],
@@ -115,5 +126,56 @@ describe("a request for one seat", () => {
     [undefined, { kind: "busy", seatId, reason: "unavailable" }],
   ])("answered %j", (answer, outcome) => {
     expect(outcomeOf(order, answer)).toEqual(outcome);
+  });
+});
+
+describe("what a hold must not share with another one under way", () => {
+  const KEY = { scope: "somebody", key: "k-1", fingerprint: "f" };
+  const request = (more: Partial<HoldRequest>): HoldRequest => ({
+    ...{ seatIds: [seat(1)], buyerId: null, key: null },
+    ...more,
+  });
+
+  test.each<[Partial<HoldRequest>, count: number]>([
+    [{}, 0],
+    [{ buyerId: "ada" }, 1],
+    [{ buyerId: "ada", isLimited: false }, 0],
+    [{ key: KEY }, 1],
+    [{ buyerId: "ada", key: KEY }, 2],
+  ])("with %j is %d claims", (more, count) => {
+    expect(new Set(claimsOf(request(more))).size).toBe(count);
+  });
+
+  test("differs for a key and a buyer of the same name", () => {
+    const [ofKey] = claimsOf(request({ key: KEY }));
+    const [ofBuyer] = claimsOf(request({ buyerId: KEY.key }));
+    expect(ofKey).not.toBe(ofBuyer);
+  });
+
+  test.each<[string, Partial<HoldRequest>, limitSeats: number, caller: object | undefined]>([
+    ["a caller with a limit", { caller: "shop" }, 4, { id: "shop", limitSeats: 4 }],
+    [
+      "a caller with a limit and a buyer",
+      { caller: "shop", buyerId: "ada" },
+      1,
+      { id: "shop", limitSeats: 1 },
+    ],
+    ["a caller without a limit", { caller: "shop", buyerId: "ada" }, 0, undefined],
+    ["nobody", { caller: null, buyerId: "ada" }, 4, undefined],
+  ])("includes the seats that %s has", (_who, more, limitSeats, caller) => {
+    expect(guardOf(RESERVATION, request(more), limitSeats)?.caller).toEqual(caller as never);
+  });
+
+  test.each([{ key: KEY }, { buyerId: "ada" }, { buyerId: "ada", isLimited: false }])(
+    "is checked under its claims: %j",
+    (more) => {
+      const guard = { reservationId: RESERVATION, buyerId: null, isLimited: true, key: null, ...more };
+      expect(guardOf(RESERVATION, request(more), 0)).toEqual(guard);
+    },
+  );
+
+  test("is nothing to check without key, buyer and limit of the caller", () => {
+    expect(guardOf(RESERVATION, request({ caller: "shop" }), 0)).toBeUndefined();
+    expect(guardOf(RESERVATION, request({}), 4)).toBeUndefined();
   });
 });

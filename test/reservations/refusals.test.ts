@@ -46,6 +46,7 @@ describe("a hold that is refused", () => {
     [{ kind: "no_event", eventId: 9 }, 404, "event-not-found"],
     [{ kind: "mixed" }, 400, "invalid-request"],
     [{ kind: "unfit", detail: "section: there is none." }, 400, "invalid-request"],
+    [{ kind: "too_costly" }, 422, "request-too-costly"],
     [{ kind: "closed", why: "not_on_sale" }, 403, "not-on-sale"],
     [{ kind: "closed", why: "buyer_needed" }, 403, "buyer-needed"],
     [{ kind: "too_many" }, 400, "invalid-request"],
