@@ -1,8 +1,8 @@
 import { Elysia } from "elysia";
 
 /**
- * The reserve route with a constant answer and nothing behind it: what the HTTP server alone can do on this
- * machine. `bun bench/bare.ts elysia|bun`.
+ * The reserve route with a constant answer and nothing behind it: the maximum of the HTTP server alone on
+ * this machine. Run `bun bench/bare.ts elysia|bun`.
  */
 const ROUTE = "/api/v1/bookings/reserve/:seatId";
 const BODY = JSON.stringify({ message: "Seat is already taken", seatId: 2, status: "TAKEN" });

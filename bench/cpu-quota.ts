@@ -7,9 +7,12 @@ const V1_ROOT = "/sys/fs/cgroup/cpu";
 const V2_ROOT = "/sys/fs/cgroup";
 const PERIOD_MICROSECONDS = 100_000;
 
-/** Two groups of processes that cannot take CPU time from each other: the load generator, and the servers under load. */
+/**
+ * Two groups of processes that cannot take CPU time from each other: the load generator, and the servers
+ * under load.
+ */
 export interface CpuQuotas {
-  /** The report's sentence about them. */
+  /** The report's sentence about the groups. */
   described: string;
   generator: CpuGroup;
   servers: CpuGroup;
@@ -17,7 +20,7 @@ export interface CpuQuotas {
 
 export interface CpuGroup {
   cores: number;
-  /** Moves processes, with the children that they start from now on, into the group. */
+  /** Moves processes, and the children they start later, into the group. */
   add(pids: number[]): Promise<void>;
 }
 
@@ -83,7 +86,7 @@ const isWritable = (path: string) =>
     () => false,
   );
 
-/** Moves processes; one that has ended meanwhile is ignored. */
+/** Moves processes, ignoring those that have ended meanwhile. */
 async function move(folder: string, pids: number[]): Promise<void> {
   for (const pid of pids) {
     await writeFile(join(folder, "cgroup.procs"), String(pid)).catch((error: NodeJS.ErrnoException) => {
@@ -92,7 +95,7 @@ async function move(folder: string, pids: number[]): Promise<void> {
   }
 }
 
-/** Empties a group, without which it could not be removed, and removes it. */
+/** Empties a group, which its removal requires, and removes it. */
 async function close({ root }: Controller, folder: string): Promise<void> {
   const left = await readFile(join(folder, "cgroup.procs"), "utf8").catch(() => "");
   await move(root, left.split("\n").filter(Boolean).map(Number));

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The kernel counts CPU time in these; the figure is the same on every Linux that Bun runs on. */
+/** The kernel's unit of CPU time; the same on every Linux that Bun supports. */
 const TICKS_PER_SECOND = 100;
 const MICROSECONDS_PER_TICK = 1_000_000 / TICKS_PER_SECOND;
 
@@ -9,21 +9,21 @@ interface ProcessTimes {
   parent: number;
   name: string;
   ownTicks: number;
-  /** Of children that have ended and were waited for. */
+  /** CPU time of children that have ended and were waited for. */
   endedChildrenTicks: number;
 }
 
-/** Whether this system tells what each process used (Linux does, in /proc). */
+/** Whether this system reports CPU time per process (Linux does, in /proc). */
 const canMeasure = process.platform === "linux";
 
-/** CPU time of a process with all its threads and descendants, the ended ones included, in microseconds. */
+/** Returns the CPU time of a process, including all its threads and ended descendants, in microseconds. */
 export function cpuMicroseconds(root: number): number {
   if (!canMeasure) return Number.NaN;
   const ticks = familyOf(root).reduce((sum, each) => sum + each.ownTicks + each.endedChildrenTicks, 0);
   return ticks * MICROSECONDS_PER_TICK;
 }
 
-/** Memory of a process and its descendants that lies in RAM now, in bytes. */
+/** Returns the resident memory of a process and its descendants, in bytes. */
 export function residentBytes(root: number): number {
   if (!canMeasure) return Number.NaN;
   return familyOf(root).reduce((sum, { pid }) => sum + residentBytesOf(pid), 0);
@@ -53,17 +53,17 @@ export function cpuByThread(root: number): Record<string, number> {
   return used;
 }
 
-/** The ids of a process and of all its descendants. */
+/** Returns the ids of a process and all its descendants. */
 export const familyPids = (root: number): number[] =>
   canMeasure ? familyOf(root).map(({ pid }) => pid) : [root];
 
-/** The process and all that descend from it. */
+/** Returns the process and all its descendants. */
 function familyOf(root: number): ProcessTimes[] {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => timesAt(`/proc/${name}/stat`) ?? []);
   const family = new Set([root]);
-  // Parents come before children in no certain order: repeat until no process is new.
+  // Parents and children come in any order, so repeat until no process is new.
   for (let before = -1; before !== family.size; ) {
     before = family.size;
     for (const { pid, parent } of all) if (family.has(parent)) family.add(pid);
@@ -90,11 +90,12 @@ function residentBytesOf(pid: number): number {
   }
 }
 
-/** Undefined for a process or thread that has ended meanwhile. Fields as in proc_pid_stat(5). */
+/** Returns undefined if the process or thread has ended meanwhile. Fields as in proc_pid_stat(5). */
 function timesAt(path: string): ProcessTimes | undefined {
   try {
     const stat = readFileSync(path, "utf8");
-    // The second field is the name in parentheses, which may hold anything; the third follows the last one.
+    // The second field is the name in parentheses, which may contain anything; the third follows the last
+    // parenthesis.
     const nameEnd = stat.lastIndexOf(")");
     const fields = stat.slice(nameEnd + 2).split(" ");
     const field = (number: number) => Number(fields[number - 3]);

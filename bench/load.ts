@@ -9,17 +9,17 @@ import type {
   RequestPlan,
 } from "./generator/task.ts";
 
-/** Longer than any answer takes, so that a slow server is measured and not given up. */
+/** Longer than any response takes, so that a slow server is measured and not abandoned. */
 const ANSWER_TIMEOUT_SECONDS = 10;
 
 export interface LoadTask {
   connections: number;
   seconds: number;
   plan: RequestPlan;
-  /** A closed loop, where it is not given. */
+  /** A closed loop by default. */
   pace?: Pace;
   idleConnections?: number;
-  /** Not by wrk even where it could: what is compared with loads that it cannot send has to be sent alike. */
+  /** Avoids wrk even where it would do, because compared loads must be sent by the same generator. */
   isOwnGenerator?: boolean;
   /** The group for our own generator; without it the generator shares the CPU with everything else. */
   cpuGroup?: CpuGroup | undefined;
@@ -28,22 +28,22 @@ export interface LoadTask {
 export interface LoadResult extends Latency {
   durationMs: number;
   answers: number;
-  /** Answers below 400, and those from there on. */
+  /** Responses below 400, and the others. */
   accepted: number;
   refused: number;
-  /** Requests without an answer: connection errors and timeouts. */
+  /** Requests without a response: connection errors and timeouts. */
   lost: number;
-  /** In an open loop: requests that began more than 10 ms late, and requests that never began; otherwise NaN. */
+  /** In an open loop: requests that started more than 10 ms late, and requests that never started; otherwise NaN. */
   late: number;
   notSent: number;
-  /** Of our own generator only: wrk does not tell. */
+  /** Only from our own generator; wrk does not report them. */
   statuses?: Record<string, number>;
   seatsWon?: number;
   seatsWonTwice?: number;
   samples: RateSample[];
   /** The generator's CPU time. */
   cpuMicroseconds: number;
-  /** Requests that may have been decided after the last count, since nobody waited for their answers. */
+  /** Requests that may have been decided after the last count, because nobody waited for their responses. */
   uncountedLimit: number;
 }
 
@@ -52,7 +52,10 @@ export const loadGenerator = wrk
   ? "wrk (one thread) where a load needs no more, else bench/generator"
   : "bench/generator for every load (wrk is not on PATH)";
 
-/** Puts the load on the server and waits for its end. wrk costs the machine least, and can only walk over seats. */
+/**
+ * Puts the load on the server and waits for its end. It prefers wrk, which costs the machine least but can
+ * only walk over seats.
+ */
 export async function runLoad(url: string, task: LoadTask): Promise<LoadResult> {
   const { plan, pace = { kind: "closed" }, idleConnections = 0, isOwnGenerator = false } = task;
   if (wrk && !isOwnGenerator && plan.kind === "reserve" && pace.kind === "closed" && idleConnections === 0) {
@@ -62,7 +65,7 @@ export async function runLoad(url: string, task: LoadTask): Promise<LoadResult> 
   return runGenerator({ url, connections, seconds, plan, pace, idleConnections }, cpuGroup);
 }
 
-/** As `runLoad`, by our own generator even where wrk could: every answer is counted by its status. */
+/** Same as `runLoad`, always with our own generator, which counts every response by its status. */
 export async function runGenerator(task: GeneratorTask, cpuGroup?: CpuGroup): Promise<LoadResult> {
   const command = [process.execPath, join(import.meta.dir, "generator/main.ts"), JSON.stringify(task)];
   const { result, cpuMicroseconds } = await resultOf<GeneratorResult>(command, cpuGroup);
@@ -79,7 +82,7 @@ export async function runGenerator(task: GeneratorTask, cpuGroup?: CpuGroup): Pr
   };
 }
 
-/** At the end of the time up to one request a connection is under way: the server may decide it, nobody counts it. */
+/** At the end up to one request per connection is pending. The server may decide it, and nobody counts it. */
 async function runWrk(
   program: string,
   url: string,

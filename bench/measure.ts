@@ -14,27 +14,27 @@ const PUBLISH_DEADLINE_MS = 60_000;
 export const CPU_PARTS = ["server", "postgres", "redis", "kafka", "load"] as const;
 export type CpuByPart = Record<(typeof CPU_PARTS)[number], number>;
 
-/** Who is measured, as the report names it. */
+/** The measured server and load, as the report names them. */
 export interface Subject extends Pick<Comparable, "comparedWith" | "yardstick"> {
-  /** `constant` for the bare servers, which are no scenario of their own. */
+  /** `constant` for the bare servers, which are not a scenario of their own. */
   scenario: ScenarioName | "constant";
   server: ServerName;
-  /** What tells it from others of its scenario and server; "" where nothing does. */
+  /** Distinguishes it from others of its scenario and server; "" if nothing does. */
   variant: string;
   round: number;
 }
 
-/** One server under one load for one round; NaN is what was not, or could not be, measured. */
+/** One server under one load for one round; NaN stands for what could not be measured. */
 export interface Measurement extends Subject {
   connections: number;
-  /** Of what counts: accepted, refused or constant answers, seats, maps. */
+  /** Rate of what counts: accepted, refused or constant responses, seats, maps. */
   perSecond: number;
   acceptedPerSecond: number;
   refusedPerSecond: number;
-  /** Answers other than those that count. */
+  /** Responses other than those that count. */
   others: number;
   lost: number;
-  /** In an open loop: requests that began more than 10 ms late, and requests that never began; otherwise NaN. */
+  /** In an open loop: requests that started more than 10 ms late, and requests that never started; otherwise NaN. */
   late: number;
   notSent: number;
   p50Ms: number;
@@ -42,43 +42,43 @@ export interface Measurement extends Subject {
   p999Ms: number;
   maxMs: number;
   residentBytes: number;
-  /** CPU microseconds for one answer that counts. */
+  /** CPU microseconds per response that counts. */
   cpu: CpuByPart;
-  /** The server's own, by its threads. */
+  /** The server's own CPU time, by its threads. */
   cpuByThread: Record<string, number>;
   commitsPerAccepted: number;
-  /** Mean of the engine's batches of the reserve route and of holds. */
+  /** Mean size of the engine's batches, of the reserve route and of holds. */
   batchSeats: number;
   /** From the load's end until everything it accepted was in the topic. */
   ledgerLagSeconds: number;
-  /** What only this scenario asks; names end in their unit. */
+  /** Values that only this scenario has; names end in their unit. */
   figures: Record<string, number>;
   samples: RateSample[];
   check: Check | undefined;
 }
 
-/** What a server sold under one load, seen from three sides. */
+/** A server's sales under one load, seen from three sides. */
 export interface Check {
-  /** Ledger rows that the answers promise. */
+  /** Ledger rows that the responses promise. */
   accepted: number;
-  /** Rows that may have come on top: decided after a load had ended, their answers read by nobody. */
+  /** Rows that may exist on top: decided after a load had ended, without a reader of their responses. */
   uncountedLimit: number;
   ledgerRows: number;
   published: number | undefined;
-  /** What else was found wrong, in words. */
+  /** Other faults that were found, in words. */
   faults: string[];
 }
 
-/** What of a load's answers counts. */
+/** Which of a load's responses count. */
 export interface Counting {
   counts: "accepted" | "refused";
-  /** Of each answer that counts. */
+  /** Seats per response that counts. */
   seatsPerAnswer?: number;
-  /** Ledger rows that the answers promise; none for what changes no seat. */
+  /** Ledger rows that the responses promise; none for requests that change no seat. */
   ledgerRows?: (result: LoadResult) => number;
 }
 
-/** Puts a load on the server and tells all there is to know of it; everything is published when it returns. */
+/** Puts a load on the server and reports everything about it. All events are published when it returns. */
 export async function measure(
   parts: Parts,
   server: Server,
@@ -99,7 +99,7 @@ export async function measure(
     await publishedUpTo(sale, countsBefore.published + promised);
     ledgerLagSeconds = (performance.now() - endedAt) / 1000;
   }
-  // What publishing cost is part of what an accepted seat costs, so the CPU is read after it.
+  // Publishing is part of the cost of an accepted seat, so the CPU time is read after it.
   const after = await stateOf(parts, server);
   const uncountedLimit = ledgerRows ? result.uncountedLimit * seatsPerAnswer : 0;
   const check = sale && (await compare(sale, countsBefore, promised, uncountedLimit));
@@ -157,7 +157,7 @@ interface Counts {
   published: number;
 }
 
-/** Counting costs Postgres CPU time: never between the two looks at what a load cost. */
+/** Counting costs Postgres CPU time, so it never runs between the two readings of a load's cost. */
 const countsOf = async (sale: Sale | undefined): Promise<Counts> => ({
   ledgerRows: (await sale?.database.ledgerRows()) ?? 0,
   published: (await sale?.published?.()) ?? 0,
@@ -171,8 +171,8 @@ async function publishedUpTo({ published }: Sale, count: number): Promise<void> 
 }
 
 /**
- * Requests that were under way when the load ended are decided too, though nobody counts their answers: the
- * ledger is compared with the topic when both have stopped growing, or will not agree.
+ * Waits until the ledger and the topic have both stopped growing, or will not agree. Requests that were
+ * pending when the load ended are decided too, although nobody counts their responses.
  */
 async function compare(sale: Sale, before: Counts, accepted: number, uncountedLimit: number): Promise<Check> {
   const { database, published } = sale;
@@ -189,7 +189,7 @@ async function compare(sale: Sale, before: Counts, accepted: number, uncountedLi
   return { accepted, uncountedLimit, ledgerRows, published: events, faults: [] };
 }
 
-/** Seats and batches so far, of all takers, as the engine's metrics have them. */
+/** Returns the seats and batches so far, of all kinds of batches, from the engine's metrics. */
 async function batchesOf(url: string): Promise<State["batch"]> {
   const text = await (await fetch(`${url}/metrics`)).text();
   const figure = (name: string) =>

@@ -10,8 +10,8 @@ import { parseSeatId, type SeatId } from "../src/venue/seat-id.ts";
 import { SeatMemory } from "../src/venue/seat-memory.ts";
 
 /**
- * The pure pieces of the hot path, one by one (`bun run bench:micro`): what each costs the main thread, and
- * what it costs to hand a batch to a worker thread and back.
+ * Measures the pure parts of the hot path one by one (`bun run bench:micro`): what each costs the main
+ * thread, and what it costs to send a batch to a worker thread and back.
  */
 const SEATS = 1 << 16;
 const BATCH_SEATS = 64;
@@ -25,7 +25,7 @@ const observer = {
   unresolved: () => undefined,
   trouble: () => undefined,
 };
-/** A batcher over workers that answer at once, so that only its own work is measured. */
+/** A batcher whose workers answer at once, so that only its own work is measured. */
 const batcher = new Batcher({
   memory: new SeatMemory(),
   mayTrustMemory: () => true,
@@ -89,7 +89,7 @@ const hall = new Seating({
   rows: Array.from({ length: 400 }, (_, row) => ({ label: `${row}`, seatCount: 50 })),
   numbering: { perRow: true, start: 1, step: 1, prefix: "" },
 });
-/** In no order, so that few seats that are free lie side by side. */
+/** Unordered, so that few free seats are adjacent. */
 const isFreeAt = (permille: number) => (seatId: number) =>
   (Math.imul(seatId, 2_654_435_761) >>> 0) % 1000 < permille;
 const search = (isFree: (seatId: number) => boolean) => () =>

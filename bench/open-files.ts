@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** Besides its connections, what a server or the load generator has open: files, pipes, its own connections. */
+/** Files, pipes and other connections that a server or the load generator has open besides its clients. */
 const OTHERS = 200;
 
 /**
@@ -20,7 +20,7 @@ function openFilesLimit(): number {
     const soft = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
     return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft ?? 0);
   } catch {
-    // Only Linux tells; elsewhere the first refused connection does.
+    // Only Linux reports the limit; elsewhere the first refused connection shows it.
     return Number.POSITIVE_INFINITY;
   }
 }

@@ -9,15 +9,15 @@ export type ServerName = (typeof SERVERS)[number];
 export interface BenchOptions {
   seconds: number;
   rounds: number;
-  /** Of the closed loops on distinct and on sold seats. */
+  /** For the closed loops on distinct and on sold seats. */
   connections: number[];
   scenarios: readonly ScenarioName[];
   servers: readonly ServerName[];
   /** Connections of the scenarios `one-seat` and `idle`. */
   crowd: number;
-  /** Of the scenario `sale`, which sends ten times as many requests. */
+  /** For the scenario `sale`, which sends ten times as many requests. */
   saleSeats: number;
-  /** Seats of the databases of the scenario `size`; the last is that of `start`. */
+  /** Seats of the databases of the scenario `size`; the last is also that of `start`. */
   sizes: number[];
 }
 
@@ -25,7 +25,7 @@ const DEFAULTS = {
   seconds: "3",
   rounds: "3",
   connections: "1,50,256,1024",
-  // A soak is worth its name from some minutes on.
+  // A soak is only meaningful over several minutes.
   only: SCENARIO_NAMES.filter((name) => name !== "soak").join(),
   servers: SERVERS.join(),
   crowd: "10000",
@@ -37,10 +37,10 @@ const USAGE = `Usage: ${RUN} run bench ${Object.entries(DEFAULTS)
   .map(([name, value]) => `[--${name} ${value}]`)
   .join(" ")}`;
 
-/** The demo event that every database begins with has as many. */
+/** The size of the demo event that every database starts with. */
 const SMALLEST_SIZE = 1000;
 
-/** What the user has to change, with the usage if the options are wrong; or the usage alone, if it was asked for. */
+/** A message about wrong options, with the usage; or the usage alone, if it was requested. */
 export class UsageError extends Error {
   constructor(
     message: string,
@@ -50,7 +50,7 @@ export class UsageError extends Error {
   }
 }
 
-/** @throws {UsageError} when an option is not understood, or is `--help`. */
+/** @throws {UsageError} if an option is wrong, or is `--help` */
 export function readOptions(argv: string[]): BenchOptions {
   try {
     const { values, positionals } = readWords(argv, {

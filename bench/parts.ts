@@ -9,17 +9,17 @@ import { UsageError } from "./options.ts";
 
 const DATA_ROOT = resolve(import.meta.dir, "../data");
 
-/** The parts that every server of a run shares, each a real process of its own. */
+/** The parts that every server of a run shares, each a real process. */
 export interface Parts {
   postgres: { url: string; pid: number };
   redis: { url: string; pid: number };
-  /** Undefined where no Kafka was found: the engine then publishes to its file, the baseline nothing. */
+  /** Undefined if no Kafka was found: the engine then publishes to its file, the baseline nothing. */
   kafka: { brokers: string; pid: number } | undefined;
-  /** What they are, for the report. */
+  /** Their descriptions for the report. */
   described: string[];
 }
 
-/** Postgres's data lies where the engine's would, not in a temporary folder that may be memory. */
+/** Starts the parts. Postgres's data is where the engine's would be, not in a temporary folder that may be memory. */
 export async function openParts(closes: AsyncDisposableStack): Promise<Parts> {
   const redisFound = findRedis();
   if (typeof redisFound !== "string")

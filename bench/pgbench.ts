@@ -14,7 +14,7 @@ import type { Stage } from "./stage.ts";
 const SEATS_A_SECOND = 150_000;
 const DEBIAN_ROOT = "/usr/lib/postgresql";
 
-/** As many connections as the engine has batches under way at once. */
+/** Returns as many connections as the engine runs batches at once. */
 function slotsOfEngine(): number {
   const { reservationWorkers, batchesPerWorker } = readConfig({});
   return reservationWorkers * batchesPerWorker;
@@ -71,7 +71,7 @@ function findPgbench(): string | undefined {
   }
 }
 
-/** Each client walks over seats of its own, a batch at a time. */
+/** Each client walks over its own seats, a batch at a time. */
 export function scriptOf(batchSeats: number, firstSeatId: number, clients: number): string {
   const arrays: Record<string, string> = {
     seatIds: "array(select generate_series(:first::bigint, :last::bigint))",

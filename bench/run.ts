@@ -43,7 +43,7 @@ const GROUPS: Scenario[][][] = [
   [[soak]],
 ];
 
-/** Progress goes beside the report, so that the report alone can be piped on. */
+/** Prints progress to standard error, so that the report alone can be piped. */
 const say = (text: string) => console.error(text);
 
 async function main(): Promise<void> {
@@ -80,11 +80,11 @@ async function main(): Promise<void> {
   if (failures.length > 0 || !report.checks.every(agrees)) process.exitCode = 1;
 }
 
-/** The bare servers are the ruler for two scenarios, and none by themselves. */
+/** The bare servers are the yardstick of two scenarios and not measured on their own. */
 const isWanted = (name: ScenarioName | "constant", chosen: readonly ScenarioName[]) =>
   name === "constant" ? chosen.includes("accepted") || chosen.includes("refused") : chosen.includes(name);
 
-/** Every cell once a round, those of few connections first. */
+/** Measures every cell once per round, those with few connections first. */
 async function play(stage: Stage, phase: Scenario[], measurements: Measurement[]): Promise<void> {
   const cells = [];
   for (const scenario of phase) cells.push(...(await scenario.open(stage)));

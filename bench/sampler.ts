@@ -5,8 +5,8 @@ import type { Server } from "./servers.ts";
 const SAMPLE_MS = 250;
 
 /**
- * Looks at a server while it is under load, from outside: its ledger's sequence tells the rate. (Its metrics
- * would too, at 5 ms of its main thread a look.)
+ * Observes a server under load from outside: its ledger's sequence shows the rate. (Its metrics would too,
+ * but each reading takes 5 ms of its main thread.)
  */
 export class Sampler {
   private readonly samples: RateSample[] = [];
@@ -26,7 +26,7 @@ export class Sampler {
     return new Sampler(server, (await server.sale?.database.ledgerPosition()) ?? 0);
   }
 
-  /** Memory in bytes, look by look. */
+  /** Memory in bytes, one value per reading. */
   async stop(): Promise<{ samples: RateSample[]; residents: number[] }> {
     this.stopping = true;
     await this.running;

@@ -4,15 +4,15 @@ import { ensureDatabase, prepareDatabase } from "../src/postgres/migrate.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** A database of its own on the shared Postgres, with event 1 and its seats from 1 on, all free. */
+/** A separate database on the shared Postgres, with event 1 and its seats from 1 on, all free. */
 export interface SeatsDatabase {
   url: string;
   seatCount: number;
-  /** For what a scenario makes or asks beyond the following. */
+  /** For whatever else a scenario creates or asks. */
   session: NodePgDatabase;
-  /** Every change of a seat so far, as the ledger has it. */
+  /** Counts every change of a seat so far, from the ledger. */
   ledgerRows(): Promise<number>;
-  /** Grows by one with each ledger row and costs nothing to ask, unlike their count; rolled back rows count too. */
+  /** Grows by one with each ledger row, including rolled back ones, and costs nothing to read, unlike their count. */
   ledgerPosition(): Promise<number>;
   reservedSeats(firstSeatId: number, seatCount: number): Promise<number>;
   /**
@@ -20,11 +20,11 @@ export interface SeatsDatabase {
    * seconds late from connections that fall silent.)
    */
   writingTransactions(): Promise<number>;
-  /** What a database in use would have had long ago: visibility map, statistics, pages on disk. */
+  /** Does what a database in use would have done long ago: visibility map, statistics, pages on disk. */
   settleOnDisk(): Promise<void>;
 }
 
-/** The demo event's seats are among them; more are made beside its section, in no section. Dropped at the end. */
+/** Opens a database with the demo event's seats, plus seats in no section. It is dropped at the end. */
 export async function openSeatsDatabase(
   closes: AsyncDisposableStack,
   postgresUrl: string,

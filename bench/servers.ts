@@ -20,19 +20,19 @@ export interface Server {
   name: ServerName;
   url: string;
   pid: number;
-  /** Only those that sell. */
+  /** Only for servers that sell. */
   sale: Sale | undefined;
 }
 
 /** A server that sells. */
 export type SellingServer = Server & { sale: Sale };
 
-/** What a selling server has sold, counted outside of it. */
+/** A selling server's sales, counted outside of it. */
 export interface Sale {
   database: SeatsDatabase;
-  /** Events in its topic (or file) so far; undefined where it publishes none. Engines share a topic. */
+  /** Events in its topic (or file) so far; undefined if it publishes none. Engines share a topic. */
   published: (() => Promise<number>) | undefined;
-  /** From here on every seat is free. */
+  /** Every seat from this one on is free. */
   nextSeatId: number;
 }
 
@@ -66,7 +66,10 @@ export async function startEngine(
   return { ...started, published };
 }
 
-/** An engine that is ready. @param firstFreeSeatId seats before it are left for refusals. */
+/**
+ * Opens an engine that is ready.
+ * @param firstFreeSeatId seats before it are left for refusals
+ */
 export async function openEngine(
   closes: AsyncDisposableStack,
   parts: Parts,
@@ -102,7 +105,7 @@ export async function openBaseline(
   };
 }
 
-/** One of the servers that answer a constant. */
+/** Opens one of the servers with a constant answer. */
 export async function openBare(closes: AsyncDisposableStack, name: "elysia" | "bun"): Promise<Server> {
   const { url, child } = await startServer(closes, name, ["bench/bare.ts", name], {});
   await toBeReady(name, url, child);
@@ -125,7 +128,7 @@ async function startServer(
   return { url: `http://127.0.0.1:${port}`, child };
 }
 
-/** @throws with the process's output when it ends or is late. */
+/** @throws with the process's output if it ends or is late */
 async function toBeReady(name: string, url: string, child: Child): Promise<void> {
   await until(async () => child.exitCode() !== undefined || (await isReady(url)), {
     deadlineMs: START_DEADLINE_MS,

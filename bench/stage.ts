@@ -10,7 +10,7 @@ const SEATS_A_SECOND = { engine: 40_000, baseline: 5_000 };
 const SEATS_A_SECOND_AND_CONNECTION = 5_000;
 const WARM_UP_SECONDS = 5;
 
-/** What the scenarios of one group share; opened when the first asks for it, closed with the group. */
+/** The things that the scenarios of one group share; opened when the first needs them, closed with the group. */
 export class Stage {
   private readonly opened = new Map<string, Promise<unknown>>();
 
@@ -23,7 +23,7 @@ export class Stage {
     readonly say: (text: string) => void,
   ) {}
 
-  /** Those of the options that sell, warmed up. */
+  /** Opens the chosen servers that sell, warmed up. */
   sellers(): Promise<SellingServer[]> {
     return this.once("sellers", async () => {
       const servers: SellingServer[] = [];
@@ -38,14 +38,14 @@ export class Stage {
     });
   }
 
-  /** @throws when the options leave it out. */
+  /** @throws if the options leave it out */
   async engine(): Promise<SellingServer> {
     const engine = (await this.sellers()).find(({ name }) => name === "engine");
     if (!engine) throw new Error("--servers: this scenario needs the engine");
     return engine;
   }
 
-  /** Those of the options that answer a constant, warmed up. */
+  /** Opens the chosen servers with a constant answer, warmed up. */
   constants(): Promise<Server[]> {
     return this.once("constants", async () => {
       const servers: Server[] = [];
@@ -59,7 +59,7 @@ export class Stage {
     });
   }
 
-  /** A database of so many seats, all of them free; the same one for everybody who asks for as many. */
+  /** Opens a database of this many seats, all free; the same one for every request of this size. */
   sizedDatabase(seatCount: number): Promise<SeatsDatabase> {
     return this.once(`seats ${seatCount}`, () => {
       this.say(`making ${seatCount.toLocaleString("en-US")} seats`);
@@ -67,7 +67,10 @@ export class Stage {
     });
   }
 
-  /** Seats that nobody was ever asked for, `count` of them. @throws when there are none left. */
+  /**
+   * Returns `count` seats that were never requested.
+   * @throws if there are none left
+   */
   takeSeats({ name, sale }: SellingServer, count: number): number {
     const first = sale.nextSeatId;
     sale.nextSeatId += count;

@@ -1,4 +1,4 @@
-/** NaN for none. */
+/** Returns NaN for an empty list. */
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
@@ -6,16 +6,16 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** Those that are numbers: a figure that one round could not measure does not take it from the others. */
+/** Returns the median of the numbers; a value that one round could not measure is ignored. */
 export const medianOfKnown = (values: number[]) => median(values.filter((value) => !Number.isNaN(value)));
 
-/** What is compared within one round, by name. */
+/** The fields that are compared within one round, by name. */
 export interface Comparable {
   round: number;
   perSecond: number;
   /** The name of what its rate is compared with. */
   comparedWith?: string;
-  /** Its rate is what others of this name are compared with. */
+  /** Others with this name are compared with its rate. */
   yardstick?: string;
 }
 

@@ -48,7 +48,7 @@ function expectOnly(name: string, statuses: Record<string, number> | undefined, 
   throw new Error(`${name} answers with other than ${status}: ${JSON.stringify(statuses)}`);
 }
 
-/** Of a server whose ledger was empty before. */
+/** Waits for a server whose ledger was empty before. */
 async function allPublished({ published, database }: Sale, publishedBefore: number): Promise<void> {
   if (!published) return;
   await until(async () => (await published()) - publishedBefore === (await database.ledgerRows()), {

@@ -1,20 +1,20 @@
-/** Statuses whose answers have no body, whatever their headers say (RFC 9110, section 6.4.1). */
+/** Statuses whose responses have no body, whatever their headers say (RFC 9110, section 6.4.1). */
 const hasNoBody = (status: number) => status < 200 || status === 204 || status === 304;
 
 const HEAD_END = "\r\n\r\n";
 const LENGTH = /\r\ncontent-length:[ \t]*(\d+)/i;
 
 /**
- * Finds the answers in what a connection sends, however the bytes are cut into packets. Nothing but the
- * status and the length is read: it has to cost the load generator far less than the answer cost the server.
+ * Finds the responses in a connection's bytes, however they are cut into packets. It reads only status and
+ * length, because it must cost the load generator far less than the response costs the server.
  */
 export class AnswerSplitter {
   private rest: Buffer | undefined;
 
-  /** @param onAnswer hears of each whole answer; the body's bytes are valid during the call only. */
+  /** @param onAnswer called with each complete response; the body's bytes are valid only during the call */
   constructor(private readonly onAnswer: (status: number, body: Buffer) => void) {}
 
-  /** @throws when it is no HTTP/1.1 or an answer does not tell its length. */
+  /** @throws if it is not HTTP/1.1, or a response does not give its length */
   push(packet: Buffer): void {
     let bytes = this.rest ? Buffer.concat([this.rest, packet]) : packet;
     this.rest = undefined;
@@ -30,7 +30,7 @@ export class AnswerSplitter {
       this.onAnswer(status, bytes.subarray(bodyStart, bodyEnd));
       bytes = bytes.subarray(bodyEnd);
     }
-    // A copy: the socket may use the packet's memory again.
+    // A copy, because the socket may reuse the packet's memory.
     if (bytes.length > 0) this.rest = Buffer.from(bytes);
   }
 }

@@ -1,18 +1,18 @@
 import type { Socket } from "bun";
 import { AnswerSplitter } from "./answers.ts";
 
-/** The system queues so many unaccepted connections at most; more at once would wait a second for their retry. */
+/** The system's limit of unaccepted connections. More at once would wait a second for their retry. */
 const OPENING_AT_ONCE = 256;
 
 interface Handlers {
   answered(connection: Connection, status: number, body: Buffer): void;
-  /** The server closed it, or it was never opened; a request under way has no answer then. */
+  /** Called when the server closed it or it never opened; a pending request then gets no response. */
   lost(connection: Connection): void;
 }
 
-/** A keep-alive connection with one request under way at most. */
+/** A keep-alive connection with at most one pending request. */
 export class Connection {
-  /** Whether a request waits for its answer. */
+  /** Whether a request waits for its response. */
   isBusy = false;
   isOpen = true;
   private closing = false;
@@ -43,7 +43,7 @@ export class Connection {
         error: gone,
       },
     });
-    // Small packets at once: Nagle's algorithm would hold a request back until the last answer is acknowledged.
+    // Sends small packets at once. Nagle's algorithm would delay a request until the last response is acknowledged.
     socket.setNoDelay(true);
     connection = new Connection(socket, index, handlers);
     return connection;
@@ -62,7 +62,7 @@ export class Connection {
   }
 }
 
-/** @throws when one is refused; those that were opened are closed then. */
+/** @throws if one is refused, after closing the others */
 export async function openConnections(url: string, count: number, handlers: Handlers): Promise<Connection[]> {
   const { hostname, port } = new URL(url);
   const opened: Connection[] = [];

@@ -1,13 +1,16 @@
 import { seededRandom, shuffle } from "./random.ts";
 
-/** Zipf's: the seat of rank r is asked for in proportion to 1 / r^1. Of 100,000 the first then draws 8 % of all. */
+/**
+ * Zipf's law: the seat of rank r is requested in proportion to 1 / r^1. Of 100,000 seats, the first then gets
+ * 8 %.
+ */
 export const ZIPF_EXPONENT = 1;
 const SEED = 20_251_122;
 
 /**
- * How many of the requests each rank draws: at least one, so that the sale ends sold out, and beyond that by
- * Zipf's law with the given exponent; what rounding leaves goes to the first ranks, one each.
- * @throws when there are fewer requests than ranks.
+ * Computes how many of the requests each rank gets: at least one, so that the sale ends sold out, and beyond
+ * that by Zipf's law with the given exponent. The remainder of rounding goes to the first ranks, one each.
+ * @throws if there are fewer requests than ranks
  */
 export function zipfCounts(rankCount: number, requestCount: number, exponent: number): Uint32Array {
   if (requestCount < rankCount) throw new Error("fewer requests than seats cannot sell them out");
@@ -25,7 +28,7 @@ export function zipfCounts(rankCount: number, requestCount: number, exponent: nu
   return counts;
 }
 
-/** The seats in the order in which a crowd asks for them: which seat has which rank is random too, and seeded. */
+/** Returns the seats in the order of a crowd's requests. The rank of each seat is random too, and seeded. */
 export function crowdSequence(firstSeatId: number, seatCount: number, requestCount: number): Uint32Array {
   const random = seededRandom(SEED);
   const seats = Uint32Array.from({ length: seatCount }, (_, index) => firstSeatId + index);

@@ -3,11 +3,14 @@ import { type Request, requestsOf } from "./requests.ts";
 import { Tally } from "./tally.ts";
 import type { GeneratorResult, GeneratorTask } from "./task.ts";
 
-/** Longer than any answer takes, so that a slow server is measured and not given up. */
+/** Longer than any response takes, so that a slow server is measured and not abandoned. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** The system's own timers are no finer; what a request waits for the tick counts as its latency. */
+/** The resolution of system timers; a request's wait for the tick counts as its latency. */
 const TICK_MS = 1;
-/** A request of an open loop is late if it begins this long after its time: the connections or the generator were busy. */
+/**
+ * A request of an open loop is late if it starts this long after its time: connections or the generator were
+ * busy.
+ */
 const LATE_MS = 10;
 
 /**
@@ -33,7 +36,7 @@ class Load {
   private readonly requests;
   private readonly tally = new Tally();
   private connections: Connection[] = [];
-  /** By connection: what it waits for, and when that was to begin. */
+  /** By connection: the pending request, and when it should have started. */
   private readonly sent: (Request | undefined)[] = [];
   private readonly intendedAt: Float64Array;
   private readonly free: Connection[] = [];
@@ -82,8 +85,8 @@ class Load {
   }
 
   /**
-   * Every request of the time is sent, those that found no free connection as soon as there is one: to leave
-   * them out would hide just those that a slow server made wait.
+   * Sends every request of the period; those without a free connection follow as soon as there is one.
+   * Leaving them out would hide exactly the requests that a slow server delayed.
    */
   private async sendAtRate(perSecond: number, startedAt: number): Promise<void> {
     const total = Math.floor(perSecond * this.task.seconds);
@@ -104,8 +107,9 @@ class Load {
   }
 
   /**
-   * Confirms or releases the holds that are left when the time is over. Otherwise a later load would be refused their seats,
-   * and they would expire as ledger rows that no answer accounts for. (171 of them once failed an hour's soak.)
+   * Confirms or releases the holds that are left at the end. Otherwise a later load would be refused their
+   * seats, and their expiry would write ledger rows that no response accounts for. (171 of them once failed
+   * an hour's soak.)
    */
   private async finish(): Promise<void> {
     const { rest } = this.requests;
@@ -156,7 +160,7 @@ class Load {
 
   private lost(connection: Connection): void {
     if (!connection.isBusy) {
-      // A server closes those that were idle for long: the ones lowest on the pile of a long load.
+      // A server closes connections that were idle for long: the lowest on the stack of a long load.
       const place = this.free.indexOf(connection);
       if (place >= 0) this.free.splice(place, 1);
       return;
@@ -169,7 +173,7 @@ class Load {
     if (--this.underWay === 0) this.whenSettled();
   }
 
-  /** Until nothing is under way; what has no answer in time is lost. */
+  /** Resolves when nothing is pending. Requests without a response in time are lost. */
   private async settled(): Promise<void> {
     if (this.underWay === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();

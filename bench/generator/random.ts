@@ -9,7 +9,7 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Puts them into a random order, in place (Fisher and Yates). */
+/** Shuffles the values in place (Fisher and Yates). */
 export function shuffle(values: Uint32Array, random: () => number): void {
   for (let last = values.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));

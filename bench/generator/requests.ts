@@ -3,16 +3,16 @@ import type { RequestPlan } from "./task.ts";
 
 export interface Request {
   text: string;
-  /** The seat whose sale the answer decides; 0 where it is none or several. */
+  /** The seat whose sale the response decides; 0 if it is none or several. */
   seatId: number;
 }
 
 export interface Requests {
-  /** The next one; undefined when there are no more. */
+  /** Returns the next request; undefined if there are no more. */
   next(): Request | undefined;
-  /** For plans that go by the answers. */
+  /** For plans that depend on the responses. */
   answered?(status: number, body: Buffer): void;
-  /** The next request that cleans up a hold which the load has left; undefined when there is none. */
+  /** Returns the next request that cleans up a hold of this load; undefined if there is none. */
   rest?(): Request | undefined;
 }
 
@@ -23,7 +23,7 @@ interface Hold {
 
 const RESERVATIONS = "/api/v1/reservations";
 
-/** The requests of a plan, as text that is ready to be sent. */
+/** Returns the requests of a plan, as text that is ready to be sent. */
 export function requestsOf(plan: RequestPlan, host: string): Requests {
   const post = (path: string, body: string, more = "") =>
     `POST ${path} HTTP/1.1\r\nHost: ${host}\r\n${body && "Content-Type: application/json\r\n"}${more}Content-Length: ${body.length}\r\n\r\n${body}`;
@@ -90,7 +90,7 @@ export function requestsOf(plan: RequestPlan, host: string): Requests {
   }
 }
 
-/** First to last, then from the first again. */
+/** Goes from the first to the last, then starts again. */
 function walk(firstSeatId: number, lastSeatId: number): () => number {
   let next = firstSeatId;
   return () => {
@@ -100,7 +100,7 @@ function walk(firstSeatId: number, lastSeatId: number): () => number {
   };
 }
 
-/** Holds single seats, and does with each hold what is to be done before it makes another. */
+/** Holds single seats, and confirms or releases each hold before it makes another. */
 function holdsThen(
   kind: "confirm" | "release",
   seatId: () => number,
@@ -110,7 +110,7 @@ function holdsThen(
   const waiting: Hold[] = [];
   return {
     next: () => {
-      // The oldest first, so that none stays held until the walk comes by again.
+      // The oldest first, so that none is still held when the walk returns to it.
       const held = waiting.shift();
       return held ? act(held, kind) : hold({ seatIds: [seatId()] });
     },

@@ -1,12 +1,12 @@
 import { build } from "hdr-histogram-js";
 import type { GeneratorResult, Latency, RateSample } from "./task.ts";
 
-/** The plots' grain. */
+/** The interval of the plots. */
 const SAMPLE_MS = 250;
 const HIGHEST_LATENCY_US = 60_000_000;
 const SIGNIFICANT_DIGITS = 3;
 
-/** Counts answers and their latencies, in all and by interval. */
+/** Counts responses and their latencies, in total and by interval. */
 export class Tally {
   private readonly histogram = build({
     lowestDiscernibleValue: 1,
@@ -30,9 +30,9 @@ export class Tally {
   }
 
   /**
-   * @param intendedAt when the request was to begin, whether or not it could: what a request waits for a free
-   *   connection is part of its latency.
-   * @param wonSeatId 0 when a 201 does not sell one seat.
+   * @param intendedAt when the request should have started; its wait for a free connection is part of its
+   * latency
+   * @param wonSeatId 0 if a 201 does not sell a single seat
    */
   answered(status: number, intendedAt: number, now: number, wonSeatId: number): void {
     while (now >= this.interval.endsAt) this.nextInterval();

@@ -1,11 +1,12 @@
-/** What is asked for, one request after the other. */
+/** The requests of a load, one after the other. */
 export type RequestPlan =
   /**
-   * One seat after the other, from the first again after the last. `reserve`: the contract's route; `hold`;
-   * `confirm`: holds and confirms each hold; `cycle`: holds and gives each back; `basket`: holds four at once.
+   * One seat after the other, starting again after the last. `reserve`: the contract's route; `hold`;
+   * `confirm`: holds and confirms each hold; `cycle`: holds and releases each seat; `basket`: holds four at
+   * once.
    */
   | { kind: "reserve" | "hold" | "confirm" | "cycle" | "basket"; firstSeatId: number; lastSeatId: number }
-  /** As many requests as a crowd makes for these seats, each seat asked for at least once. */
+  /** The requests of a crowd for these seats; each seat is requested at least once. */
   | { kind: "sale"; firstSeatId: number; seatCount: number; requestCount: number }
   /** The four best seats of "Block n"; the next block after `requestsPerBlock`. */
   | { kind: "best"; eventId: number; firstBlock: number; requestsPerBlock: number }
@@ -14,9 +15,9 @@ export type RequestPlan =
   | { kind: "map"; eventId: number };
 
 export type Pace =
-  /** Each connection sends its next request when it has its answer. */
+  /** Each connection sends its next request when it has its response. */
   | { kind: "closed" }
-  /** Requests begin at a constant rate, whatever the answers do. */
+  /** Requests start at a constant rate, independently of the responses. */
   | { kind: "open"; perSecond: number }
   /** All connections are opened first, then each sends one request, all at once. */
   | { kind: "burst" };
@@ -24,11 +25,11 @@ export type Pace =
 export interface GeneratorTask {
   url: string;
   connections: number;
-  /** How long requests begin; a plan that ends does so earlier, a burst at once. */
+  /** How long requests start. A plan that ends stops earlier, a burst at once. */
   seconds: number;
   plan: RequestPlan;
   pace: Pace;
-  /** Opened beforehand and silent until the end. */
+  /** Opened before the load and silent until its end. */
   idleConnections: number;
 }
 
@@ -39,27 +40,27 @@ export interface Latency {
   maxMs: number;
 }
 
-/** Answers in one interval of the load. */
+/** Responses in one interval of the load. */
 export interface RateSample {
-  /** From the load's begin to the interval's end. */
+  /** From the load's start to the interval's end. */
   atSeconds: number;
   acceptedPerSecond: number;
   refusedPerSecond: number;
 }
 
 export interface GeneratorResult {
-  /** From the first request to the last answer. */
+  /** From the first request to the last response. */
   durationMs: number;
-  /** Answers by status. */
+  /** Responses by status. */
   statuses: Record<string, number>;
-  /** Requests without an answer. */
+  /** Requests without a response. */
   lost: number;
-  /** In an open loop: requests that began more than 10 ms late, and requests that never began. */
+  /** In an open loop: requests that started more than 10 ms late, and requests that never started. */
   late: number;
   notSent: number;
   latency: Latency;
   samples: RateSample[];
-  /** Seats for which two requests or more were answered 201; for `reserve` and `sale`. */
+  /** Seats for which several requests got 201; for `reserve` and `sale`. */
   seatsWonTwice: number;
   seatsWon: number;
 }

@@ -11,7 +11,7 @@ const PART_NAMES: Record<keyof CpuByPart, string> = {
   load: "load generator",
 };
 
-/** Below it a connection is hardly ever busy, and what runs anyway weighs on few answers. */
+/** With fewer connections a connection is hardly ever busy, and background work weighs on few responses. */
 const BUSY_CONNECTIONS = 50;
 
 export const nameOf = ({ server, variant, connections, scenario }: Row) =>
@@ -26,11 +26,11 @@ export const nameOf = ({ server, variant, connections, scenario }: Row) =>
     .filter(Boolean)
     .join(", ");
 
-/** For an open loop, whether the load was sent as planned; if not, its rate and latencies say less. */
+/** Says for an open loop whether the load was sent as planned; if not, its rate and latencies mean less. */
 const pacing = ({ late, notSent }: Row) =>
   Number.isNaN(late) ? "" : ` · ${whole(late)} late, ${whole(notSent)} not sent`;
 
-/** The rates, with their share of what they are compared with. */
+/** Shows the rates, with their share of what they are compared with. */
 export function rateBars(rows: Row[], unit: string): string {
   const shown = rows.filter(({ perSecond }) => perSecond > 0);
   if (shown.length === 0) return "";
@@ -46,7 +46,7 @@ export function rateBars(rows: Row[], unit: string): string {
   return `<h3>${escapeHtml(unit)}</h3>\n<div class="bars">${bars.join("\n")}</div>`;
 }
 
-/** What an answer costs each process, one bar a row; scaled to the engine, what is beyond is cut. */
+/** Shows the cost of a response for each process, one bar per row, scaled to the engine; longer bars are cut. */
 export function cpuBars(rows: Row[]): string {
   const shown = rows.filter(({ cpuTotal }) => cpuTotal > 0);
   if (shown.length === 0) return "";
@@ -71,7 +71,7 @@ export function cpuBars(rows: Row[]): string {
 <div class="bars">${bars.join("\n")}</div>`;
 }
 
-/** p50, p99, p99.9 and the longest, on one logarithmic scale. */
+/** Shows p50, p99, p99.9 and the longest latency on one logarithmic scale. */
 export function latencyRanges(rows: Row[]): string {
   const shown = rows.filter(({ p50Ms, maxMs }) => p50Ms > 0 && maxMs > 0);
   if (shown.length === 0) return "";

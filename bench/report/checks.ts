@@ -1,19 +1,19 @@
 import type { Check, Measurement } from "../measure.ts";
 
-/** What a server sold in all rounds of a scenario, seen from three sides. */
+/** A server's sales in all rounds of a scenario, seen from three sides. */
 export interface Tally extends Check {
   scenario: Measurement["scenario"];
   server: Measurement["server"];
 }
 
-/** Whether nothing was lost and nothing was invented. */
+/** Returns whether nothing was lost and nothing was invented. */
 export const agrees = ({ accepted, uncountedLimit, ledgerRows, published, faults }: Check) =>
   ledgerRows >= accepted &&
   ledgerRows <= accepted + uncountedLimit &&
   (published === undefined || published === ledgerRows) &&
   faults.length === 0;
 
-/** The rounds of each scenario and server put together; what one round has too much never hides what another lacks. */
+/** Combines the rounds of each scenario and server. A surplus of one round never hides a lack in another. */
 export function checksOf(measurements: readonly Measurement[]): Tally[] {
   const groups = Map.groupBy(measurements, ({ scenario, server }) => `${scenario} ${server}`);
   return [...groups.values()].flatMap((group) => {

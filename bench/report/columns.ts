@@ -5,12 +5,12 @@ export interface Column {
   cell(row: Row): string;
 }
 
-/** Where a figure was not, or could not be, measured. */
+/** Stands for a value that could not be measured. */
 const NONE = "-";
 
 const column = (heading: string, cell: (row: Row) => string): Column => ({ heading, cell });
 
-/** The columns of a scenario's rows; those that no row has anything in are left out. */
+/** Returns the columns of a scenario's rows, without those that are empty in every row. */
 export function columnsFor(rows: Row[], unit: string): Column[] {
   const figures = [...new Set(rows.flatMap((row) => Object.keys(row.figures)))];
   const threads = [
@@ -59,7 +59,7 @@ export function columnsFor(rows: Row[], unit: string): Column[] {
 export const whole = (value: number) =>
   Number.isFinite(value) ? Math.round(value).toLocaleString("en-US") : NONE;
 
-/** Three digits that mean something. */
+/** Formats a value with three significant digits. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return NONE;
   const size = Math.abs(value);

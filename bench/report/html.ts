@@ -3,5 +3,5 @@ const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;
 export const escapeHtml = (text: string) =>
   text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character] ?? "");
 
-/** JSON inside a script element: nothing in it may end the element. */
+/** Returns JSON for a script element; nothing in it may end the element. */
 export const scriptJson = (value: unknown) => JSON.stringify(value).replaceAll("<", "\\u003c");

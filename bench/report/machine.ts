@@ -3,7 +3,7 @@ import { loadGenerator } from "../load.ts";
 import type { BenchOptions } from "../options.ts";
 import type { Parts } from "../parts.ts";
 
-/** Says which code was measured. */
+/** Returns which code was measured. */
 function describeCommit(): string {
   const git = (...args: string[]) => {
     const { exitCode, stdout } = Bun.spawnSync(["git", ...args], { cwd: import.meta.dir, stderr: "ignore" });

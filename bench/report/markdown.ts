@@ -3,7 +3,7 @@ import { columnsFor, whole } from "./columns.ts";
 import type { Report } from "./report.ts";
 import { NAMES, rowsOf } from "./rows.ts";
 
-/** The run as markdown: what it ran on, a table for each scenario, what was counted afterwards. */
+/** Returns the run as markdown: the machine, a table for each scenario, and what was counted afterwards. */
 export function printReport({ machine, scenarios, measurements, checks, failures }: Report): string {
   const sections = [machine.map((line) => `- ${line}`).join("\n")];
   for (const { name, title, unit } of scenarios) {

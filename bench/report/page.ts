@@ -9,7 +9,7 @@ import type { Report } from "./report.ts";
 import { type Row, rowsOf } from "./rows.ts";
 
 const UPLOT = join(dirname(Bun.resolveSync("uplot/package.json", import.meta.dir)), "dist");
-/** A line through fewer points says nothing. */
+/** A line through fewer points is meaningless. */
 const FEWEST_SAMPLES = 3;
 
 interface Plot {
@@ -18,7 +18,7 @@ interface Plot {
   series: { name: string; times: number[]; rates: number[] }[];
 }
 
-/** The run as one page that needs nothing from the network: plots, tables, and all that was measured. */
+/** Renders the run as one page that needs nothing from the network: plots, tables, and all measurements. */
 export async function renderPage(report: Report): Promise<string> {
   const read = (path: string) => readFile(path, "utf8");
   const [library, libraryStyle, style, script] = await Promise.all([
@@ -77,11 +77,11 @@ function scenarioBody(rows: Row[], unit: string, plot: Plot | undefined): string
   ].join("\n");
 }
 
-/** A table that may be wider than the page; only then a hint says that it goes on. */
+/** Wraps a table that may be wider than the page; only then a hint says so. */
 const scrolling = (content: string, what: string) =>
   `<p class="hint" hidden>Scroll sideways for ${what} \u2192</p><div class="scroll" tabindex="0">${content}</div>`;
 
-/** Of each row the round whose rate lies in the middle; what sells by what it sold, else what was answered. */
+/** Plots the round of each row with the median rate: sales for servers that sell, otherwise responses. */
 function plotOf(id: string, rows: Row[]): Plot | undefined {
   const series = rows.flatMap((row) => {
     const sorted = row.rounds.toSorted((one, other) => one.perSecond - other.perSecond);
@@ -94,7 +94,7 @@ function plotOf(id: string, rows: Row[]): Plot | undefined {
       ] as const
     ).filter(([, kind]) => samples.some((sample) => sample[kind] > 0));
     return lines.map(([suffix, kind]) => ({
-      // If a row has only one kind of answer, the scenario's title says which.
+      // If a row has only one kind of response, the scenario's title says which.
       name: nameOf(row) + (lines.length > 1 ? suffix : ""),
       times: samples.map(({ atSeconds }) => atSeconds),
       rates: samples.map((sample) => sample[kind]),

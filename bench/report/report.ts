@@ -5,12 +5,12 @@ import type { Tally } from "./checks.ts";
 
 /** A whole run, as it is kept in JSON. */
 export interface Report {
-  /** What it ran on, line by line. */
+  /** The machine and the parts, line by line. */
   machine: string[];
   scenarios: Pick<Scenario, "name" | "title" | "unit">[];
   options: BenchOptions;
   measurements: Measurement[];
   checks: Tally[];
-  /** Scenarios that could not be measured to their end, and why. */
+  /** Scenarios that could not be measured completely, and why. */
   failures: string[];
 }

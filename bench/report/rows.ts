@@ -10,7 +10,7 @@ export const NAMES: Record<ServerName, string> = {
   pgbench: "pgbench, the same statement",
 };
 
-/** The rounds of one subject, put together: medians, but for what says otherwise. */
+/** The combined rounds of one subject: medians, unless a name says otherwise. */
 export interface Row extends Omit<Measurement, "round" | "check"> {
   lowestPerSecond: number;
   highestPerSecond: number;
@@ -64,5 +64,5 @@ export function rowsOf(all: readonly Measurement[], scenario: Measurement["scena
   });
 }
 
-/** pgbench's batch differs from round to round, since the engine's does. */
+/** pgbench's batch differs from round to round, because the engine's does. */
 const rowVariant = ({ server, variant }: Measurement) => (server === "pgbench" ? "" : variant);

@@ -6,7 +6,7 @@ import type { Stage } from "../stage.ts";
 import type { Cell, Scenario } from "./scenario.ts";
 import { constantAt, PEAK_CONNECTIONS } from "./yardsticks.ts";
 
-/** One free seat after the other, each asked for by one buyer: what the engine can sell. */
+/** One free seat after the other, each requested by one buyer: what the engine can sell. */
 export const accepted: Scenario = {
   name: "accepted",
   title: "Accepted: one free seat after the other",
@@ -27,7 +27,7 @@ export const accepted: Scenario = {
   },
 };
 
-/** One load on seats that nobody has asked for before. */
+/** Puts one load on seats that nobody has requested before. */
 export async function sell(
   stage: Stage,
   server: SellingServer,

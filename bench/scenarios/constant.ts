@@ -2,7 +2,7 @@ import { refuse } from "./refused.ts";
 import type { Scenario } from "./scenario.ts";
 import { constantAt } from "./yardsticks.ts";
 
-/** The reserve route with a constant answer and nothing behind it: the ruler for accepted and refused. */
+/** The reserve route with a constant answer and nothing behind it: the yardstick for accepted and refused. */
 export const constant: Scenario = {
   name: "constant",
   title: "A constant answer on the same route",

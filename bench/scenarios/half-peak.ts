@@ -8,7 +8,7 @@ import { PEAK_CONNECTIONS } from "./yardsticks.ts";
 
 const SHARE_OF_PEAK = 0.5;
 
-/** Buyers come at half the rate that the engine can sell at, whether or not the former ones have their answers. */
+/** Buyers arrive at half the rate that the engine can sell at, whether or not earlier ones have their responses. */
 export const halfPeak: Scenario = {
   name: "half-peak",
   title: "Half of the peak: requests begin at a constant rate",
@@ -20,7 +20,7 @@ export const halfPeak: Scenario = {
   },
 };
 
-/** Of the rounds of `accepted` in this run; where it was left out, of one load now. */
+/** Returns the rate of `accepted` in this run or, if it was left out, of one load now. */
 async function peakOf(stage: Stage, engine: SellingServer): Promise<number> {
   const rates = stage.measurements
     .filter(({ scenario, server }) => scenario === "accepted" && server === "engine")

@@ -15,7 +15,7 @@ import { PEAK_CONNECTIONS } from "./yardsticks.ts";
 const SEATS_A_SECOND = 25_000;
 const PLACES_A_SECOND = 25_000;
 const SEATS_A_ROW = 1_000;
-/** Of its 20,000 seats a block gives 18,000 in fours; the search in the last of them would be another measurement. */
+/** A block gives 18,000 of its 20,000 seats in fours. The search in the last ones would be another measurement. */
 const BLOCK = { rows: 100, seatsPerRow: 200, requests: 4_500 };
 const BLOCKS_A_SECOND = 1.5;
 const WARM_UP_BLOCKS = 2;
@@ -26,11 +26,11 @@ const YARDSTICK = "the reserve route";
 
 interface Mode {
   name: string;
-  /** Seats (or maps) of a good answer. */
+  /** Seats (or maps) per good response. */
   seatsPerAnswer: number;
   ledgerRows(result: LoadResult): number;
   plan(house: House, seconds: number): RequestPlan;
-  /** Single seats that it has to be given for each second. */
+  /** Single seats that it needs per second. */
   seatsASecond?: number;
 }
 
@@ -44,7 +44,7 @@ interface House {
 
 const seats = ({ accepted }: LoadResult) => accepted;
 const fours = ({ accepted }: LoadResult) => 4 * accepted;
-/** On single seats, one after the other. */
+/** Modes on single seats, one after the other. */
 const singles = (
   kind: "reserve" | "hold" | "confirm" | "basket",
   seatsASecond: number,
@@ -97,7 +97,7 @@ export const holds: Scenario = {
   async open(stage) {
     const house = await openHouse(stage);
     for (const mode of MODES) await measureMode(stage, house, mode, 0, WARM_UP_SECONDS);
-    // Plans made while these tables were empty are made anew, as in a database in use.
+    // Replans statements whose plans were made while these tables were empty, as in a database in use.
     await house.engine.sale.database.settleOnDisk();
     return MODES.map((mode) => ({
       connections: PEAK_CONNECTIONS,
@@ -146,7 +146,7 @@ const draft: Omit<EventDraft, "name" | "sections"> = {
   ...{ focalX: null, focalY: null, priceTiers: [{ name: "Standard", amountMinor: 15_000 }] },
 };
 
-/** Events of their own for single seats, for blocks and a floor, and for a big map. */
+/** Creates separate events for single seats, for blocks and a floor, and for a big map. */
 async function openHouse(stage: Stage): Promise<House> {
   const { closes, parts, options } = stage;
   stage.say("making a house with blocks and a floor");
@@ -180,7 +180,10 @@ async function openHouse(stage: Stage): Promise<House> {
   };
 }
 
-/** As `createEvent` would make them, in a fraction of the time. @returns the first of them. */
+/**
+ * Creates them as `createEvent` would, in a fraction of the time.
+ * @returns the first seat
+ */
 async function makeSingles({ session }: SeatsDatabase, rowCount: number): Promise<number> {
   const { id } = await createEvent(session, { ...draft, name: "Singles", sections: [] });
   const { rows: found } = await session.execute<{ first: string }>(

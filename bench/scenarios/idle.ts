@@ -4,11 +4,11 @@ import { needDescriptors } from "../open-files.ts";
 import type { Stage } from "../stage.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Few enough to tell what the crowd costs and not what selling costs. */
+/** Few enough to show what the crowd costs and not what selling costs. */
 const REQUESTS_PER_SECOND = 100;
 const CONNECTIONS = 10;
 
-/** A crowd that is connected and waits: what its connections cost, and those few who ask meanwhile. */
+/** A crowd that is connected and waits: what its connections cost, and a few that send requests meanwhile. */
 export const idle: Scenario = {
   name: "idle",
   title: "Idle connections, and a few who ask meanwhile",

@@ -1,4 +1,4 @@
-/** In the order in which they run; a file of this folder each. */
+/** In the order in which they run, with one file each in this folder. */
 export const SCENARIO_NAMES = [
   "accepted",
   "refused",

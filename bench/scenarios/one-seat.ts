@@ -3,10 +3,10 @@ import { needDescriptors } from "../open-files.ts";
 import type { Stage } from "../stage.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** No request begins after a burst's first moment; this bounds the wait for answers only. */
+/** Limits only the wait for responses: no request starts after a burst's first moment. */
 const BURST_SECONDS = 10;
 
-/** Everybody wants the same seat at the same moment: one has it, all others hear so. */
+/** Everybody wants the same seat at the same moment: one gets it, and all others are told so. */
 export const oneSeat: Scenario = {
   name: "one-seat",
   title: "One seat: everybody at once",

@@ -10,15 +10,18 @@ import type { Cell, Scenario } from "./scenario.ts";
 import { PEAK_CONNECTIONS } from "./yardsticks.ts";
 
 const TIMES_OF_PEAK = 2;
-/** More than QUEUE_LIMIT_SEATS by default: fewer clients could never fill the queue. */
+/** More than QUEUE_LIMIT_SEATS by default; fewer clients could never fill the queue. */
 const CONNECTIONS = 12_500;
-/** Of what it can sell: it must sell at least so much while it refuses the rest. */
+/** The share of its peak that it must still sell while it refuses the rest. */
 const GOODPUT_SHARE = 0.8;
 const YARDSTICK = "what it can sell";
-/** The generator's share of the cores in both loads, so that its 12,500 connections take no CPU time from the servers. */
+/**
+ * The generator's share of the cores in both loads, so that its 12,500 connections take no CPU time from the
+ * servers.
+ */
 const GENERATOR_SHARE = 0.5;
 
-/** Twice as many buyers as it can sell to: those that it sells to must not become fewer for it. */
+/** Twice as many buyers as it can sell to: it must not sell less because of them. */
 export const overload: Scenario = {
   name: "overload",
   title: "Overload: requests begin at twice the rate that can be sold",
@@ -48,7 +51,7 @@ export const overload: Scenario = {
   },
 };
 
-/** @returns the generator's group; undefined if the machine cannot be divided, which the report then says. */
+/** @returns the generator's group; undefined if the machine cannot be divided, which the report then says */
 async function divideCpu(stage: Stage, engine: SellingServer): Promise<CpuGroup | undefined> {
   const { closes, parts } = stage;
   const quotas = await openCpuQuotas(closes, cpus().length * GENERATOR_SHARE);

@@ -5,7 +5,7 @@ import { SOLD } from "../warm-up.ts";
 import type { Scenario } from "./scenario.ts";
 import { constantAt } from "./yardsticks.ts";
 
-/** Seats sold long ago: what the crowd that comes too late costs. */
+/** Seats sold long ago: what a crowd that comes too late costs. */
 export const refused: Scenario = {
   name: "refused",
   title: "Refused: sold seats",

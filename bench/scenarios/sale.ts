@@ -9,7 +9,7 @@ const REQUESTS_PER_SEAT = 10;
 /** The requests end the sale, not the time. */
 const TIME_LIMIT_SECONDS = 300;
 
-/** A whole sale: ten requests a seat, most of them for the seats that everybody wants, until all are sold. */
+/** A whole sale: ten requests per seat, most of them for the most wanted seats, until all are sold. */
 export const sale: Scenario = {
   name: "sale",
   title: "The sale: until sold out",

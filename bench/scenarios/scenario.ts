@@ -2,7 +2,7 @@ import type { Measurement } from "../measure.ts";
 import type { Stage } from "../stage.ts";
 import type { ScenarioName } from "./names.ts";
 
-/** One row of the report; measured once a round, in turn with the others of its phase. */
+/** One row of the report, measured once per round in turn with the others of its phase. */
 export interface Cell {
   connections: number;
   measure(round: number): Promise<Measurement>;
@@ -14,6 +14,6 @@ export interface Scenario {
   title: string;
   /** What its rate counts. */
   unit: string;
-  /** Prepares what it needs and gives its rows; none, with a reason said, where this machine lacks something. */
+  /** Prepares the scenario and returns its rows; none, with a printed reason, if this machine lacks something. */
   open(stage: Stage): Promise<Cell[]>;
 }

@@ -5,7 +5,7 @@ import type { Stage } from "../stage.ts";
 import type { Cell, Scenario } from "./scenario.ts";
 import { PEAK_CONNECTIONS } from "./yardsticks.ts";
 
-/** Unmeasured, so that a process that has just started is warm. */
+/** Not measured, so that a process that has just started is warm. */
 const WARM_UP_SECONDS = 1;
 
 /** Whether a stadium and a whole year's programme sell at the same rate, and what a seat costs in memory. */

@@ -8,7 +8,7 @@ import type { Scenario } from "./scenario.ts";
 import { PEAK_CONNECTIONS } from "./yardsticks.ts";
 
 const SHARE_OF_PEAK = 0.7;
-/** Held and given back again and again, so that the database's ledger grows and its house does not. */
+/** Held and released repeatedly, so that the database's ledger grows and its house does not. */
 const SEATS = 100_000;
 const PEAK_SECONDS = 10;
 const PARTS = 10;
@@ -17,10 +17,10 @@ const PARTS = 10;
  * on a machine that does other work too (27 s seen): a hold that expires before its release is a row that no answer promised.
  */
 const HOLD_TTL_SECONDS = 120;
-/** What the last tenth may have more than the second: the first is still warming up. */
+/** How much the last tenth may exceed the second; the first is still warming up. */
 const GROWTH_LIMIT = 1.1;
 
-/** A long evening at 70 % of what it can do: its memory at the end is that of the beginning. */
+/** A long evening at 70 % of the peak: memory at the end must equal memory at the start. */
 export const soak: Scenario = {
   name: "soak",
   title: "Soak: holds and releases at 70 % of the peak, for long",

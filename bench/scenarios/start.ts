@@ -7,10 +7,10 @@ import type { Cell, Scenario } from "./scenario.ts";
 
 const POLL_MS = 5;
 const DEADLINE_MS = 120_000;
-/** Seats of the demo event that a first start makes. */
+/** Seats of the demo event that a first start creates. */
 const DEMO_SEATS = 1_000;
 
-/** From the process's start until it sells and until it is ready; everything outside of it is up already. */
+/** From the process's start until it sells and until it is ready; everything outside of it is already up. */
 export const start: Scenario = {
   name: "start",
   title: "Start",
@@ -69,7 +69,7 @@ async function startOnce(stage: Stage, database: SeatsDatabase, round: number): 
   };
 }
 
-/** Asks again and again; what fails or is refused counts as not yet. */
+/** Asks repeatedly; a failure or a refusal counts as not yet. */
 async function soon(isSo: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS;
   while (!(await isSo().catch(() => false))) {

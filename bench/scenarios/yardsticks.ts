@@ -1,4 +1,4 @@
-/** Where the engine sells most, the scenarios that are about something else are measured too. */
+/** The connections at which the engine sells most, also used by scenarios about something else. */
 export const PEAK_CONNECTIONS = 256;
 
 /** The rate that others at as many connections are compared with. */
