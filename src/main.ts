@@ -82,13 +82,13 @@ async function start(): Promise<void> {
   ending.heedSignals();
   try {
     const { webConcurrency, databaseUrl, dataDir } = config;
-    // An engine that uses DATA_DIR, and may be ending, is waited for when its database is opened, and named there.
+    // If an engine is using DATA_DIR, opening its database waits for it (it may be ending) and names it.
     if (databaseUrl !== undefined || (await findOwner(dataDir)) === undefined) await assertPortsFree(config);
     const engine =
       webConcurrency === 1
         ? await openEngine(config, version, log, lifecycle)
         : await openProcesses(config, log, lifecycle);
-    // The first of several processes answers requests before all are ready: it ends in order by now.
+    // The first of several processes serves requests before all are ready, so from here on it shuts down in order.
     ending.opened(engine);
     if ("ready" in engine) await engine.ready;
     announce(engine, config, log);
@@ -123,9 +123,9 @@ async function topicAndExit(args: string[]): Promise<void> {
   });
 }
 
-/** An engine process of several (WEB_CONCURRENCY): it says to its primary what one alone says to people. */
+/** Runs one engine process of several (WEB_CONCURRENCY). It reports to its primary what a single engine prints. */
 async function beOneOfSeveral(): Promise<void> {
-  // A terminal interrupts every process; how this one ends is for its primary to say.
+  // A terminal interrupts every process; the primary decides how this one ends.
   process.on("SIGINT", () => undefined);
   const { number, ports, parts, figuresOfAll, tell, onEnd } = await joinPrimary();
   try {
@@ -135,7 +135,7 @@ async function beOneOfSeveral(): Promise<void> {
     const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
     const ending = new Ending({ config, log, lifecycle });
     ending.opened(engine);
-    // systemd, for example, signals every process, and the primary then tells its own once more.
+    // A service manager such as systemd signals every process, and the primary then tells each of its own again.
     process.on("SIGTERM", (signal) => ending.begin(config.drainDelayMs, { signal }));
     onEnd((delayMs) => ending.begin(delayMs));
     tell({ kind: "ready" });
@@ -178,7 +178,7 @@ function announce(engine: Engine, { webConcurrency: processCount, ...config }: C
 `);
 }
 
-/** The state of a part that the engine does not start itself, unless it is up. */
+/** Describes the state of a part that the engine does not start itself; empty if it is up. */
 function stateToTell(state: PartState = "unknown"): string {
   switch (state) {
     case "unknown":
@@ -194,7 +194,7 @@ function configLine({ variable, fallback, meaning }: ReturnType<typeof describeC
   return `  ${variable.padEnd(27)} ${meaning} [${fallback}]`;
 }
 
-/** The table in `docs/configuration.md`. */
+/** Returns the table in `docs/configuration.md`. */
 function configTable(): string {
   const rows = describeConfig().map(
     ({ variable, fallback, meaning }) => `| \`${variable}\` | ${fallback} | ${meaning} |`,

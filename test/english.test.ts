@@ -15,7 +15,6 @@ const TO_DO = [
   "src/catalogue/",
   "src/engine/",
   "src/http/",
-  "src/main.ts",
   "src/live/openapi.ts",
   "src/live/routes.ts",
   "src/postgres/audit.ts",
