@@ -24,9 +24,8 @@ export const prepared = (name: string, statement: SQL): Prepared => ({
 const uses = new WeakMap<Client, Map<string, { count: number; replanAt: number }>>();
 
 /**
- * Runs a statement that is prepared once per connection and keeps one generic plan. Plans made after an empty
- * table was analysed read a whole index per batch: confirming 60 holds among 24,000 took 1 s, and 6 ms after
- * planning again. Postgres plans again only after analysing the table again, up to a minute later
+ * Runs a statement that is prepared once per connection and keeps one generic plan. It is planned again from
+ * time to time, because a plan made while a table was empty may read a whole index per batch
  * (docs/decisions/0012-generic-plans.md).
  */
 export async function executePrepared<Row extends pg.QueryResultRow>(

@@ -23,8 +23,7 @@ export interface MasterLock {
 
 /**
  * One of the independent masters that seats are locked on; it is in use while its link is up. Nobody waits
- * for a master that is out of use. Without this, one hung master of three cost every batch REDIS_TIMEOUT_MS
- * for as long as it hung.
+ * for a master that is out of use (docs/decisions/0004-redis-locks-are-hints.md).
  */
 export class LockMaster {
   private readonly link: RedisLink;

@@ -12,8 +12,8 @@ const CLOSE_DEADLINE_MS = 1000;
 /** Extra time for a round that is running when the flush ends. */
 const LAST_ROUND_MS = 3000;
 /**
- * Shortest pause between rounds under load, so that each carries many events in one read and one send. At 20
- * ms all processes together took a tenth more CPU time (185 instead of 162 µs per accepted seat).
+ * Shortest pause between rounds under load, so that each carries many events in one read and one send
+ * (docs/decisions/0009-one-connection-for-the-relay.md).
  */
 const GATHER_MS = 50;
 /** Pause after a failed round, so that an outage does not cause continuous retries. */

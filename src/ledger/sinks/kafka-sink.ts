@@ -31,11 +31,8 @@ const TOO_LARGE = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"]);
 
 /**
  * Connects to Kafka and creates the topic if it is missing. One request in flight at a time keeps the order.
- * Idempotence costs nothing here and saves consumers most duplicates.
- *
- * kafkajs is no longer maintained: only the rooms that own Kafka import it, and after any error the caller
- * opens a new sink. `patches/` reduces its cost from 20-27 to 6.5-15 µs of CPU per event: it allocates a
- * buffer per record instead of per header, and no longer copies all messages for each message.
+ * Idempotence costs nothing here and saves consumers most duplicates. After any error the caller opens a new
+ * sink (docs/decisions/0011-kafkajs-with-a-patch.md).
  * @param size events per send that the topic accepts; kept from one sink to the next
  * @throws if no broker responds
  */
