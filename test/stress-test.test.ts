@@ -1,14 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { bodyOf, reserve } from "./engine/buyers.ts";
-import { type Engine, openEngine } from "./engine/engines.ts";
-import { type Facts, openFacts } from "./engine/facts.ts";
 import { freePort } from "./fixtures/free-port.ts";
 import { findProgram, partOrSkip } from "./fixtures/parts.ts";
-import { createDatabase } from "./fixtures/postgres.ts";
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
+import { useEngine } from "./fixtures/use-engine.ts";
 
 const SCRIPT = resolve(import.meta.dir, "../stress-test.sh");
 const HANG_TIMEOUT_MS = 50_000;
@@ -19,19 +14,9 @@ const curl = await partOrSkip("curl", () => findProgram("curl"));
 const bash = await partOrSkip("curl", () => findProgram("bash"));
 
 describe.skipIf(!curl || !bash)("stress-test.sh", () => {
-  const stack = new AsyncDisposableStack();
-  let engine: Engine;
-  let facts: Facts;
+  const sale = useEngine();
 
-  beforeAll(async () => {
-    const database = await createDatabase("empty");
-    stack.defer(database.drop);
-    engine = await openEngine(stack, { DATABASE_URL: database.url });
-    facts = await openFacts(stack, database.url);
-  });
-  afterAll(() => stack.disposeAsync());
-
-  const run = async (args: string[], baseUrl = engine.url) => {
+  const run = async (args: string[], baseUrl = sale.url) => {
     const child = Bun.spawn([bash ?? "", SCRIPT, ...args], {
       ...{ env: { PATH, BASE_URL: baseUrl } },
       ...{ stdin: "ignore", stdout: "pipe", stderr: "pipe" },
@@ -57,19 +42,19 @@ describe.skipIf(!curl || !bash)("stress-test.sh", () => {
     expect(stdout).toMatch(/^ +201 +1$/m);
     expect(stdout).toMatch(/^ +409 +49$/m);
     expect(stdout).toContain("seat 2 is now reserved, version 0 -> 1");
-    expect(bodyOf(await reserve(engine.url, 2))).toMatchObject({ status: "TAKEN" });
-    expect((await facts.ledger()).filter(({ seatId }) => seatId === 2)).toHaveLength(1);
+    expect(bodyOf(await reserve(sale.url, 2))).toMatchObject({ status: "TAKEN" });
+    expect((await sale.facts.ledger()).filter(({ seatId }) => seatId === 2)).toHaveLength(1);
   });
 
   test("takes a free seat by itself where none is given", async () => {
     const { stdout, exitCode } = await run([]);
     expect(exitCode).toBe(0);
     const [, seatId] = /OK: exactly one of 50 buyers won seat (\d+)/.exec(stdout) ?? [];
-    expect((await facts.seats()).get(Number(seatId))).toMatchObject({ status: "reserved", version: 1 });
+    expect((await sale.facts.seats()).get(Number(seatId))).toMatchObject({ status: "reserved", version: 1 });
   });
 
   test("says that a seat is taken, and does not end with 0", async () => {
-    expect((await reserve(engine.url, 5)).status).toBe(201);
+    expect((await reserve(sale.url, 5)).status).toBe(201);
     expectRefused(await run(["5"]), /seat 5 is not free: it is reserved/);
   });
 
@@ -83,11 +68,11 @@ describe.skipIf(!curl || !bash)("stress-test.sh", () => {
     }
     for (const nonsense of ["0", "x", "1001"])
       expectRefused(await run(["3", nonsense]), /concurrency must be/);
-    expect((await facts.seats()).get(3)).toMatchObject({ status: "available" });
+    expect((await sale.facts.seats()).get(3)).toMatchObject({ status: "available" });
   });
 
   test("says that no engine is there", async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`;
-    expectRefused(await run(["6"], nowhere), /no engine answers/);
+    expectRefused(await run(["6"], nowhere), /no sale.engine answers/);
   });
 });

@@ -1,19 +1,18 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { Client } from "pg";
 import { scriptOf } from "../../bench/pgbench.ts";
 import { openSeatsDatabase, type SeatsDatabase } from "../../bench/seats-database.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { type Database, openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 
 let beside: Database;
 let database: SeatsDatabase;
-const closes = new AsyncDisposableStack();
+const closes = useStack();
 
 beforeAll(async () => {
-  beside = await createDatabase("empty");
-  closes.defer(beside.drop);
+  beside = await openDatabase(closes, "empty");
   database = await openSeatsDatabase(closes, beside.url, "bench_pgbench", 2_000);
 });
-afterAll(() => closes.disposeAsync());
 
 test("pgbench's script is the engine's statement: it sells a batch of seats, each once", async () => {
   const [, , , ...lines] = scriptOf(8, 101, 3).split("\n");

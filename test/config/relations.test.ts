@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, readConfig } from "../../src/config/config.ts";
 import { kafkaSecurityOf, redisTlsOf } from "../../src/config/credential-relations.ts";
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 
 const openssl = await partOrSkip("openssl", findOpenssl);
@@ -114,7 +115,7 @@ describe("the user of Kafka", () => {
 });
 
 describe.skipIf(!openssl).each(["REDIS_TLS", "KAFKA_SSL"])("the files of %s", (prefix) => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let authority: Authority;
   let own: Certificate;
   let folder: string;
@@ -125,7 +126,6 @@ describe.skipIf(!openssl).each(["REDIS_TLS", "KAFKA_SSL"])("the files of %s", (p
     stack.defer(dir.remove);
     folder = dir.path;
   });
-  afterAll(() => stack.disposeAsync());
 
   const used = { REDIS_URL: "rediss://host:6380", KAFKA_SECURITY_PROTOCOL: "SSL" };
   const settings = (ca = authority.caFile, { certFile, keyFile } = own) => ({

@@ -1,11 +1,8 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { findProgram, partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { reserve, reservePath } from "./buyers.ts";
-import { type Engine, openEngine } from "./engines.ts";
-
-setDefaultTimeout(60_000);
 
 const PAGE_DEADLINE_MS = 30_000;
 /** What a shop's page does: reads, listens, reserves seat 21, holds seat 22 and lets it go. */
@@ -48,26 +45,24 @@ const actsOfTheShop = (url: string) => `(async () => {
 const found = await partOrSkip("chromium", () => findProgram("chromium", "chromium-browser"));
 
 describe.skipIf(!found)("a browser", () => {
-  const stack = new AsyncDisposableStack();
-  let engine: Engine;
+  const sale = useEngine({
+    env: async () => {
+      shopUrl = openSite("localhost");
+      strangerUrl = openSite("127.0.0.2");
+      return { CORS_ORIGINS: new URL(shopUrl).origin };
+    },
+  });
   let browser: Browser;
   /** Pages of two sites that are neither the engine's nor each other's; the engine allows the first. */
   let shopUrl: string;
   let strangerUrl: string;
-
   beforeAll(async () => {
-    const database = await createDatabase("empty");
-    stack.defer(database.drop);
-    shopUrl = openSite("localhost");
-    strangerUrl = openSite("127.0.0.2");
-    engine = await openEngine(stack, { DATABASE_URL: database.url, CORS_ORIGINS: new URL(shopUrl).origin });
     browser = await chromium.launch({
       executablePath: found ?? "",
       args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
     });
-    stack.defer(() => browser.close());
+    sale.stack.defer(() => browser.close());
   });
-  afterAll(() => stack.disposeAsync());
 
   function openSite(hostname: string): string {
     const site = Bun.serve({
@@ -75,7 +70,7 @@ describe.skipIf(!found)("a browser", () => {
       hostname,
       fetch: () => new Response("<h1>A shop</h1>", { headers: { "content-type": "text/html" } }),
     });
-    stack.defer(() => site.stop(true));
+    sale.stack.defer(() => site.stop(true));
     return `http://${hostname}:${site.port}/`;
   }
 
@@ -91,31 +86,31 @@ describe.skipIf(!found)("a browser", () => {
   }
 
   const statusOf = async (seatId: number) =>
-    ((await (await fetch(`${engine.url}/api/v1/seats/${seatId}`)).json()) as { status: string }).status;
+    ((await (await fetch(`${sale.url}/api/v1/seats/${seatId}`)).json()) as { status: string }).status;
 
   test("on a page of another site sells nothing, by fetch or by form", async () => {
     await at(strangerUrl, async (page) => {
       await page.evaluate(
         (url) => fetch(url, { method: "POST", mode: "no-cors" }),
-        engine.url + reservePath(11),
+        sale.url + reservePath(11),
       );
       const answered = page.waitForResponse((response) => response.url().endsWith("/12"));
       await page.evaluate(`
         const form = Object.assign(document.createElement("form"), {
           method: "post",
-          action: ${JSON.stringify(engine.url + reservePath(12))},
+          action: ${JSON.stringify(sale.url + reservePath(12))},
         });
         document.body.append(form);
         form.submit();`);
       expect((await answered).status()).toBe(403);
     });
     expect([await statusOf(11), await statusOf(12)]).toEqual(["available", "available"]);
-    expect((await reserve(engine.url, 11)).status).toBe(201);
+    expect((await reserve(sale.url, 11)).status).toBe(201);
   });
 
   test("on a page of an allowed origin reads the map, an error and the stream, and acts", async () => {
     await at(shopUrl, async (page) => {
-      const read = (await page.evaluate(actsOfTheShop(engine.url))) as { data: string };
+      const read = (await page.evaluate(actsOfTheShop(sale.url))) as { data: string };
       expect(read).toMatchObject({
         statuses: [200, 404, 201, 201, 200],
         etag: expect.stringMatching(/"/),
@@ -128,7 +123,7 @@ describe.skipIf(!found)("a browser", () => {
   });
 
   test("is led from / to the docs, where the first operation can be tried as it stands", async () => {
-    await at(engine.url, async (page) => {
+    await at(sale.url, async (page) => {
       const failed: string[] = [];
       page.on("response", (response) => void (response.status() >= 400 && failed.push(response.url())));
       await page.getByRole("link", { name: "/docs" }).click();
@@ -149,12 +144,12 @@ describe.skipIf(!found)("a browser", () => {
       expect((await answered).status()).toBe(201);
       if (screenshots) await page.screenshot({ path: `${screenshots}/docs.png`, fullPage: true });
     });
-    const icon = await fetch(`${engine.url}/favicon.ico`);
+    const icon = await fetch(`${sale.url}/favicon.ico`);
     expect([icon.status, icon.headers.get("content-type")]).toEqual([200, "image/svg+xml"]);
   });
 
   test("is shown which operations need a key, an example for each path parameter and real problems", async () => {
-    const document = (await (await fetch(`${engine.url}/openapi.json`)).json()) as ApiDocument;
+    const document = (await (await fetch(`${sale.url}/openapi.json`)).json()) as ApiDocument;
     const operations = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]) => ({ name: `${method} ${path}`, ...operation })),
     );

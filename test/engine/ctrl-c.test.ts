@@ -1,48 +1,43 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { createDatabase } from "../fixtures/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { reserveAtOnce } from "./buyers.ts";
 import { engineEnvironment } from "./command.ts";
 import { type Facts, openFacts } from "./facts.ts";
 
-// Each start installs the packages first. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const ROOT = resolve(import.meta.dir, "../..");
-const WAIT = { deadlineMs: 30_000 };
 const CTRL_C = "\x03";
 /** A press must not wait for load balancers. */
 const DRAIN_DELAY_MS = "15000";
 
-const RUNNERS: [name: string, command: string[]][] = [
-  ["bun run", [process.execPath, "run", "start"]],
-  ["npx", ["npx", "-y", packageJson.packageManager, "start"]],
-  ["nothing", [process.execPath, "src/main.ts"]],
+const RUNNERS: [name: string, processes: string, command: string[]][] = [
+  ["bun run", "1", [process.execPath, "run", "start"]],
+  ["npx", "2", ["npx", "-y", packageJson.packageManager, "start"]],
+  ["nothing", "1", [process.execPath, "src/main.ts"]],
+  ["nothing", "2", [process.execPath, "src/main.ts"]],
 ];
 
 describe("Ctrl-C in a terminal", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let databaseUrl: string;
   let facts: Facts;
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     databaseUrl = database.url;
     facts = await openFacts(stack, databaseUrl);
     await facts.fill(1000);
   });
-  afterAll(() => stack.disposeAsync());
 
   /** The command in a terminal of its own, ready to sell. */
   const openTerminal = async (command: string[], env: Record<string, string> = {}) => {
-    const dataDir = await tempDir("terminal");
-    stack.defer(dataDir.remove);
+    const dataDir = await openFolder(stack, "terminal");
     const environment = await engineEnvironment({
-      ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir.path, DRAIN_DELAY_MS, ...env },
+      ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir, DRAIN_DELAY_MS, ...env },
     });
     let screen = "";
     const decoder = new TextDecoder();
@@ -62,30 +57,28 @@ describe("Ctrl-C in a terminal", () => {
       terminal.close();
       await child.exited;
     });
-    await until(() => screen.includes("Ctrl-C"), { ...WAIT, what: "its screen says how to end it" });
+    await until("its screen says how to end it", () => screen.includes("Ctrl-C"));
     const ends = async () => {
-      await until(() => child.exitCode !== null || child.signalCode !== null, { ...WAIT, what: "it ends" });
+      await until("it ends", () => child.exitCode !== null || child.signalCode !== null);
       return child.exitCode ?? child.signalCode;
     };
     return { url: `http://127.0.0.1:${environment.PORT}`, screen: () => screen, terminal, ends };
   };
 
-  for (const processes of ["1", "2"]) {
-    test.each(RUNNERS)(
-      `under %s ends ${processes} process(es) once, in order and at once`,
-      async (_name, command) => {
-        const { screen, terminal, ends, url } = await openTerminal(command, { WEB_CONCURRENCY: processes });
-        const pressedAt = performance.now();
-        terminal.write(CTRL_C);
-        expect(await ends()).toBe(0);
-        expect(performance.now() - pressedAt).toBeLessThan(Number(DRAIN_DELAY_MS));
-        expect(screen()).toContain("what was accepted is finished first");
-        expect(screen()).toMatch(/INFO.*: .*\bended\b/);
-        expect(screen()).not.toContain("exited with code");
-        await expect(fetch(`${url}/health/live`)).rejects.toThrow();
-      },
-    );
-  }
+  test.each(RUNNERS)(
+    "under %s ends %s process(es) once, in order and at once",
+    async (_, processes, command) => {
+      const { screen, terminal, ends, url } = await openTerminal(command, { WEB_CONCURRENCY: processes });
+      const pressedAt = performance.now();
+      terminal.write(CTRL_C);
+      expect(await ends()).toBe(0);
+      expect(performance.now() - pressedAt).toBeLessThan(Number(DRAIN_DELAY_MS));
+      expect(screen()).toContain("what was accepted is finished first");
+      expect(screen()).toMatch(/INFO.*: .*\bended\b/);
+      expect(screen()).not.toContain("exited with code");
+      await expect(fetch(`${url}/health/live`)).rejects.toThrow();
+    },
+  );
 
   test("pressed again a second later ends at once", async () => {
     const { terminal, url, ends } = await openTerminal([process.execPath, "src/main.ts"]);
@@ -96,7 +89,7 @@ describe("Ctrl-C in a terminal", () => {
       await crowd.sent;
       terminal.write(CTRL_C);
       const pressedAt = performance.now();
-      await until(() => performance.now() > pressedAt + 1000, { ...WAIT, what: "a second is over" });
+      await until("a second is over", () => performance.now() > pressedAt + 1000);
       terminal.write(CTRL_C);
       expect(await ends()).toBe(130);
       await crowd.answers;

@@ -1,5 +1,5 @@
 import { startEngine } from "../fixtures/engine.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 const END_DEADLINE_MS = 20_000;
 
@@ -26,7 +26,7 @@ export async function openEngine(
 
 /** Waits for an engine that was told to end. */
 export async function exitCodeOf(engine: Engine, deadlineMs = END_DEADLINE_MS): Promise<number> {
-  await until(() => engine.exitCode() !== undefined, { deadlineMs, what: "the engine ends" });
+  await untilWithin(deadlineMs, "the engine ends", () => engine.exitCode() !== undefined);
   return engine.exitCode() ?? -1;
 }
 

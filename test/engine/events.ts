@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import { readTopic } from "../fixtures/kafka.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import type { Facts } from "./facts.ts";
 
 export const TOPIC = "booking-events";
@@ -37,13 +37,10 @@ export async function readEvents(
       value: JSON.parse(value),
     }));
   }
-  const lines = await until(
-    async () => {
-      const complete = (await readFile(place.file, "utf8")).split("\n").slice(0, -1);
-      return complete.length >= atLeast && complete;
-    },
-    { deadlineMs, what: `${atLeast} events in ${place.file}` },
-  );
+  const lines = await untilWithin(deadlineMs, `${atLeast} events in ${place.file}`, async () => {
+    const complete = (await readFile(place.file, "utf8")).split("\n").slice(0, -1);
+    return complete.length >= atLeast && complete;
+  });
   return lines.map((line) => ({ partition: 0, ...JSON.parse(line) }));
 }
 

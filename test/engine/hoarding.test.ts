@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { verify } from "../../src/proof/verify/proof.ts";
 import { idOf } from "../access/keyed.ts";
-import { until } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import {
   expectProblem,
@@ -16,13 +17,10 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-setDefaultTimeout(60_000);
-
 const HOLDS = "/api/v1/admin/holds";
 const DENIALS = "/api/v1/admin/denials";
 /** Every process knows of a denial by then. */
 const KNOWN = { deadlineMs: 2000 };
-const WAIT = { deadlineMs: 10_000 };
 /** What a proxy in front says of the clients behind it. */
 const from = (address: string): Headed => ({ "x-forwarded-for": address });
 
@@ -42,7 +40,7 @@ interface Seen {
 }
 
 describe("an operator against a hoarder", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let house: OnSale;
   let engine: Engine;
@@ -61,7 +59,6 @@ describe("an operator against a hoarder", () => {
     other = await theatre.openTill(env);
     [admin, seller] = [await theatre.key("admin"), await theatre.key("seller")];
   });
-  afterAll(() => stack.disposeAsync());
 
   const seats = (count: number) => house.seats.splice(0, count);
   const held = async (count: number, headers: Headed, more = {}) => {
@@ -175,14 +172,11 @@ describe("an operator against a hoarder", () => {
     expect(await theatre.ledgerRowCount()).toBe(rowsBefore + 60);
     // Memory, also that of the other engine, and the map follow.
     for (const engineTill of [till, other]) {
-      await until(
-        async () => {
-          const map = await engineTill.map(house.eventId);
-          const released = theirs.flatMap(({ seats: own }) => own.map(({ seatId }) => map.get(seatId)));
-          return released.every((status) => status === "available");
-        },
-        { ...WAIT, what: "the map shows the released seats as free" },
-      );
+      await until("the map shows the released seats as free", async () => {
+        const map = await engineTill.map(house.eventId);
+        const released = theirs.flatMap(({ seats: own }) => own.map(({ seatId }) => map.get(seatId)));
+        return released.every((status) => status === "available");
+      });
     }
     expect((await till.show(bystander, tokenOf(bystander))).body.status).toBe("HELD");
     expect((await till.show(confirmed, tokenOf(confirmed))).body.status).toBe("CONFIRMED");
@@ -218,10 +212,11 @@ describe("an operator against a hoarder", () => {
     const refused = await till.hold({ seatIds: [free] }, bad);
     expectProblem(refused, 403, "caller-denied");
     expect(Number(refused.headers.get("retry-after"))).toBeWithin(590, 601);
-    await until(async () => (await other.send("GET", "/api/v1/events", { headers: bad })).status === 403, {
-      ...KNOWN,
-      what: "the other engine knows of the denial",
-    });
+    await untilWithin(
+      KNOWN.deadlineMs,
+      "the other engine knows of the denial",
+      async () => (await other.send("GET", "/api/v1/events", { headers: bad })).status === 403,
+    );
     expectProblem(await reserve(till, free, bad), 403, "caller-denied");
     expectProblem(await till.send("GET", "/api/v1/events", { headers: bad }), 403, "caller-denied");
     expect((await reserve(till, free, good)).status).toBe(201);
@@ -237,10 +232,11 @@ describe("an operator against a hoarder", () => {
 
     expect((await administer("DELETE", `${DENIALS}/${denied.seen.denialId}`)).status).toBe(204);
     expect((await till.send("GET", "/api/v1/events", { headers: bad })).status).toBe(200);
-    await until(async () => (await other.send("GET", "/api/v1/events", { headers: bad })).status === 200, {
-      ...KNOWN,
-      what: "the other engine knows that the denial is over",
-    });
+    await untilWithin(
+      KNOWN.deadlineMs,
+      "the other engine knows that the denial is over",
+      async () => (await other.send("GET", "/api/v1/events", { headers: bad })).status === 200,
+    );
     expect((await administer("DELETE", `${DENIALS}/999`)).status).toBe(404);
   });
 
@@ -294,10 +290,10 @@ describe("an operator against a hoarder", () => {
     const caller = await callerOf(await held(1, network));
     expect((await administer("POST", DENIALS, { caller, seconds: 1, reason: "hoards" })).status).toBe(201);
     expectProblem(await till.hold({ seatIds: seats(1) }, network), 403, "caller-denied");
-    await until(async () => (await till.send("GET", "/api/v1/events", { headers: network })).status === 200, {
-      ...WAIT,
-      what: "the denial ends by itself",
-    });
+    await until(
+      "the denial ends by itself",
+      async () => (await till.send("GET", "/api/v1/events", { headers: network })).status === 200,
+    );
     await proven();
   });
 

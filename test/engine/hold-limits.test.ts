@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import {
   type Answer,
   expectProblem,
@@ -10,8 +11,6 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-setDefaultTimeout(60_000);
-
 const ADDRESS_SEATS = 10;
 const KEY_SEATS = 40;
 /** Together within the limit of their key. */
@@ -22,7 +21,7 @@ const RACE_DEADLINE_MS = 20_000;
 const from = (address: string): Headed => ({ "x-forwarded-for": address });
 
 describe("the seats that one caller holds", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let house: OnSale;
   let tills: Till[];
@@ -42,7 +41,6 @@ describe("the seats that one caller holds", () => {
     seller = await theatre.key("seller");
     busy = await theatre.key("seller");
   });
-  afterAll(() => stack.disposeAsync());
 
   const seats = (count: number) => house.seats.splice(0, count);
   const heldBy = async (reservationIds: string[]) => {

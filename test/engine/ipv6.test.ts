@@ -1,11 +1,8 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { reserve } from "./buyers.ts";
 import { logLines, openEngine } from "./engines.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const hasIPv6 = Object.values(networkInterfaces()).some((addresses) =>
   addresses?.some(({ family }) => family === "IPv6"),
@@ -13,8 +10,7 @@ const hasIPv6 = Object.values(networkInterfaces()).some((addresses) =>
 
 test.skipIf(!hasIPv6)("without HOST an engine serves clients by IPv4 and by IPv6", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const engine = await openEngine(stack, { DATABASE_URL: database.url, HOST: "" });
   const { port } = new URL(engine.url);
   const overIPv6 = `http://[::1]:${port}`;
@@ -26,8 +22,7 @@ test.skipIf(!hasIPv6)("without HOST an engine serves clients by IPv4 and by IPv6
 
 test.skipIf(!hasIPv6)("HOST may be an IPv6 address, which stands in brackets in URLs", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const engine = await openEngine(stack, { DATABASE_URL: database.url, HOST: "::1" }, { host: "[::1]" });
   expect((await reserve(engine.url, 1)).status).toBe(201);
   expect(logLines(engine).find(({ msg }) => msg === "ready")?.url).toBe(engine.url);

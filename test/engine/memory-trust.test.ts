@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { type Database, openDatabase } from "../fixtures/postgres.ts";
+import { startProxy } from "../fixtures/proxy.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
-import { startWire } from "../fixtures/wire.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
@@ -14,15 +15,13 @@ import { readFigures } from "./figures.ts";
 import { UNLIMITED } from "./reservations.ts";
 
 // Whether memory may refuse a seat by itself, for engines on one database that do not hear each other.
-setDefaultTimeout(60_000);
 
-const WAIT = { deadlineMs: 20_000 };
 const SEATS_GIVEN_BACK = 40;
 /** Longer than any wait of an engine that cannot give back what is in doubt. */
 const OUTAGE_MS = 10_500;
 const redisFound = await partOrSkip("redis", findRedis);
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let database: Database;
 let facts: Facts;
 /** The first engine on its database, without a Redis that others have too. */
@@ -30,12 +29,10 @@ let first: Engine;
 let nextSeat = 1;
 
 beforeAll(async () => {
-  database = await createDatabase();
-  stack.defer(database.drop);
+  database = await openDatabase(stack);
   facts = await openFacts(stack, database.url);
   first = await openEngine(stack, { DATABASE_URL: database.url, ...UNLIMITED });
 });
-afterAll(() => stack.disposeAsync());
 
 const fromMemory = async ({ url }: Engine) => (await readFigures(url)).sum("sentinel_filter_hits_total");
 
@@ -73,25 +70,22 @@ describe("an engine that does not hear the others on its database", () => {
   test("refuses sold seats from memory while it is alone, and again once it is alone again", async () => {
     const { seatIds } = await sell(1);
     const [seatId = 0] = seatIds;
-    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+    await until("memory is trusted", () => refusesFromMemory(first, seatId));
     await using own = new AsyncDisposableStack();
     const second = await openEngine(own, { DATABASE_URL: database.url });
-    await until(async () => !(await refusesFromMemory(first, seatId)), {
-      ...WAIT,
-      what: "it sees the second",
-    });
+    await until("it sees the second", async () => !(await refusesFromMemory(first, seatId)));
     expect(await refusesFromMemory(second, seatId)).toBe(false);
     await second.stop();
-    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted again" });
+    await until("memory is trusted again", () => refusesFromMemory(first, seatId));
   });
 
   test("sells a seat again from the moment on that an engine which joined has given it back", async () => {
     const sold = await sell(SEATS_GIVEN_BACK);
-    await until(() => refusesFromMemory(first, sold.seatIds[0] ?? 0), { ...WAIT, what: "memory is trusted" });
+    await until("memory is trusted", () => refusesFromMemory(first, sold.seatIds[0] ?? 0));
     await using own = new AsyncDisposableStack();
     const [giver] = await Promise.all([
       openGiver(own, sold),
-      until(() => areFree(sold.seatIds), { ...WAIT, what: "the seats are given back" }),
+      until("the seats are given back", () => areFree(sold.seatIds)),
     ]);
     const again = await Promise.all(sold.seatIds.map((seatId) => reserve(first.url, seatId)));
     expect(again.map((answer) => [answer.status, bodyOf(answer).version])).toEqual(
@@ -103,12 +97,12 @@ describe("an engine that does not hear the others on its database", () => {
   test("believes nothing that it knew before it was stopped for a while", async () => {
     const sold = await sell(1);
     const [seatId = 0] = sold.seatIds;
-    await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+    await until("memory is trusted", () => refusesFromMemory(first, seatId));
     process.kill(first.pid, "SIGSTOP");
     try {
       await using own = new AsyncDisposableStack();
       await openGiver(own, sold);
-      await until(() => areFree(sold.seatIds), { ...WAIT, what: "the seat is given back" });
+      await until("the seat is given back", () => areFree(sold.seatIds));
     } finally {
       // The giver has ended: nobody is there whom the first look could find.
       process.kill(first.pid, "SIGCONT");
@@ -122,17 +116,17 @@ test("sells a seat again that is given back after an outage, by an engine whose 
   const sold = await sell(SEATS_GIVEN_BACK);
   const [seatId = 0] = sold.seatIds;
   await using own = new AsyncDisposableStack();
-  const link = await startWire(database.url);
+  const link = await startProxy(database.url);
   own.defer(link.stop);
   const looksAtDoubt = link.holdWhen("select seat_id, version from seat_events", "toServer");
   const giver = openGiver(own, sold, { DATABASE_URL: link.url });
   (await looksAtDoubt).cut();
   link.cut();
   const backAt = performance.now() + OUTAGE_MS;
-  await until(() => performance.now() > backAt, { ...WAIT, what: "the outage is long" });
-  await until(() => refusesFromMemory(first, seatId), { ...WAIT, what: "memory is trusted" });
+  await until("the outage is long", () => performance.now() > backAt);
+  await until("memory is trusted", () => refusesFromMemory(first, seatId));
   link.heal();
-  await until(() => areFree(sold.seatIds), { ...WAIT, what: "the seats are given back" });
+  await until("the seats are given back", () => areFree(sold.seatIds));
   const again = await Promise.all(sold.seatIds.map((each) => reserve(first.url, each)));
   expect(again.map(({ status }) => status)).toEqual(sold.seatIds.map(() => 201));
   await giver;
@@ -141,23 +135,18 @@ test("sells a seat again that is given back after an outage, by an engine whose 
 describe.skipIf(!redisFound)("engines with one Redis", () => {
   test("refuse sold seats from memory side by side, and no more when one comes that has another Redis", async () => {
     await using own = new AsyncDisposableStack();
-    const fresh = await createDatabase();
-    own.defer(fresh.drop);
+    const fresh = await openDatabase(own);
     const redis = await startRedis();
     own.defer(redis.stop);
     const env = { DATABASE_URL: fresh.url, REDIS_URL: redis.url };
     const pair = await Promise.all([openEngine(own, env), openEngine(own, env)]);
     const [seller] = pair;
     expect((await reserve(seller.url, 1)).status).toBe(201);
-    for (const engine of pair)
-      await until(() => refusesFromMemory(engine, 1), { ...WAIT, what: "memory is trusted" });
+    for (const engine of pair) await until("memory is trusted", () => refusesFromMemory(engine, 1));
     // One that starts a Redis of its own, or finds none.
     await openEngine(own, { DATABASE_URL: fresh.url });
     for (const engine of pair) {
-      await until(async () => !(await refusesFromMemory(engine, 1)), {
-        ...WAIT,
-        what: "the stranger is seen",
-      });
+      await until("the stranger is seen", async () => !(await refusesFromMemory(engine, 1)));
     }
   });
 });

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import {
   type Answer,
@@ -10,26 +11,22 @@ import {
   reservePath,
   seatsFrom,
 } from "./buyers.ts";
-import { type Engine, openEngine } from "./engines.ts";
+import { type Engine, logLines, openEngine } from "./engines.ts";
 import { openFacts } from "./facts.ts";
 import { type Figures, readFigures } from "./figures.ts";
+import { processesOf } from "./processes.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
-const WAIT = { deadlineMs: 20_000 };
 const SEATS = 2000;
 const THREADS = ["main", "publisher-1", "reservation-1"];
 
 describe("the metrics of an engine after a little load", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let engine: Engine;
   const answers: Answer[] = [];
   let figures: Figures;
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     const facts = await openFacts(stack, database.url);
     await facts.fill(SEATS);
     await facts.query(
@@ -38,14 +35,11 @@ describe("the metrics of an engine after a little load", () => {
     );
     engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
     // Memory refuses by itself only while the changes of other processes are heard.
-    await until(
-      async () => {
-        const read = await readFigures(engine.url);
-        const hasRedis = read.value("sentinel_component_up", { component: "redis" }) !== undefined;
-        return !hasRedis || read.value("sentinel_feed_up") === 1;
-      },
-      { ...WAIT, what: "the change feed is heard" },
-    );
+    await until("the change feed is heard", async () => {
+      const read = await readFigures(engine.url);
+      const hasRedis = read.value("sentinel_component_up", { component: "redis" }) !== undefined;
+      return !hasRedis || read.value("sentinel_feed_up") === 1;
+    });
     answers.push(...(await openSale(engine.url, seatsFrom(1, 300), 16).end()));
     for (const seatId of [...seatsFrom(1, 40), SEATS, SEATS + 1, 0, -1]) {
       answers.push(await reserve(engine.url, seatId));
@@ -53,18 +47,14 @@ describe("the metrics of an engine after a little load", () => {
     const crowd = await reserveAtOnce(Array.from({ length: 60 }, () => ({ url: engine.url, seatId: 400 })));
     answers.push(...(await crowd.answers));
     // What threads and the publisher count reaches the main thread once a second.
-    figures = await until(
-      async () => {
-        const read = await readFigures(engine.url);
-        const reported = THREADS.every(
-          (thread) => read.value("sentinel_event_loop_lag_seconds", { thread }) !== undefined,
-        );
-        return reported && read.sum("sentinel_published_events_total") === won() && read;
-      },
-      { ...WAIT, what: "every thread has reported and every sale is published" },
-    );
+    figures = await until("every thread has reported and every sale is published", async () => {
+      const read = await readFigures(engine.url);
+      const reported = THREADS.every(
+        (thread) => read.value("sentinel_event_loop_lag_seconds", { thread }) !== undefined,
+      );
+      return reported && read.sum("sentinel_published_events_total") === won() && read;
+    });
   });
-  afterAll(() => stack.disposeAsync());
 
   const won = () => histogram(answers)[201] ?? 0;
 
@@ -105,10 +95,10 @@ describe("the metrics of an engine after a little load", () => {
   test("say that every sale was published and nothing waits", async () => {
     expect(figures.value("sentinel_published_events_total")).toBe(won());
     expect(figures.value("sentinel_publisher_active")).toBe(1);
-    await until(async () => (await readFigures(engine.url)).value("sentinel_ledger_backlog_rows") === 0, {
-      ...WAIT,
-      what: "the backlog is empty",
-    });
+    await until(
+      "the backlog is empty",
+      async () => (await readFigures(engine.url)).value("sentinel_ledger_backlog_rows") === 0,
+    );
   });
 
   test("tell of each thread: main, reservation-1 and publisher-1", () => {
@@ -121,6 +111,15 @@ describe("the metrics of an engine after a little load", () => {
     ).toBeGreaterThan(0);
     expect(figures.sum("sentinel_worker_threads", { pool: "reservation", state: "running" })).toBe(1);
     expect(figures.sum("sentinel_worker_restarts_total")).toBe(0);
+  });
+
+  test("count one process, without a primary", async () => {
+    expect([...(await processesOf(engine))]).toEqual([]);
+    expect(figures.value("sentinel_processes")).toBe(1);
+    expect(figures.value("sentinel_processes_answering")).toBe(1);
+    expect(figures.value("sentinel_process_restarts_total")).toBe(0);
+    expect(figures.series.filter((each) => each.includes("process="))).toEqual([]);
+    expect(logLines(engine).find(({ msg }) => msg === "ready")).not.toHaveProperty("processes");
   });
 
   test("have no series for a seat: 500 more seats, and there are as many series as before", async () => {

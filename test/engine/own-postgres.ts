@@ -6,8 +6,6 @@ import { startEmbeddedPostgres } from "../../src/parts/postgres.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 
-const START_DEADLINE_MS = 20_000;
-
 /** A Postgres of one test file, which may be stopped and started; the shared one serves other files. */
 export interface OwnPostgres {
   url: string;
@@ -44,18 +42,15 @@ export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnP
         ([, quoted, plain]) => quoted ?? plain ?? "",
       );
       // The processes of a postmaster that was killed hold its memory for a moment longer.
-      await until(
-        async () => {
-          const child = spawnGuarded(
-            [program, ...options],
-            process.getuid?.() === 0 ? { identity: { uid, gid } } : {},
-          );
-          running = child;
-          if (await child.saw("ready to accept connections")) return true;
-          throw new Error(child.output());
-        },
-        { deadlineMs: START_DEADLINE_MS, what: "Postgres starts again" },
-      );
+      await until("Postgres starts again", async () => {
+        const child = spawnGuarded(
+          [program, ...options],
+          process.getuid?.() === 0 ? { identity: { uid, gid } } : {},
+        );
+        running = child;
+        if (await child.saw("ready to accept connections")) return true;
+        throw new Error(child.output());
+      });
     },
     kill: async () => {
       const [pid = ""] = (await readFile(join(first.folder, "postmaster.pid"), "utf8")).split("\n");
@@ -69,10 +64,7 @@ export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnP
       const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
       process.kill(rows[0]?.pid ?? Number.NaN, "SIGKILL");
       await client.end().catch(() => undefined);
-      await until(() => answers(first.url), {
-        deadlineMs: START_DEADLINE_MS,
-        what: "Postgres has recovered from its crash",
-      });
+      await until("Postgres has recovered from its crash", () => answers(first.url));
     },
   };
 }

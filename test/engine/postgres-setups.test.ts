@@ -1,16 +1,14 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findPgBouncer, startPgBouncer } from "../fixtures/pgbouncer.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { createDatabase, type Database, openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
-import { until } from "../fixtures/until.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { runEngine } from "./command.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { tillAt, tokenOf } from "./reservations.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const pgbouncer = await partOrSkip("pgbouncer", findPgBouncer);
 
@@ -38,7 +36,7 @@ const HOSTILE_SETTINGS = {
   synchronous_commit: "off",
 };
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let database: Database;
 let facts: Facts;
 let dataDir: string;
@@ -46,20 +44,17 @@ const roles: string[] = [];
 
 beforeAll(async () => {
   // Roles belong to the whole cluster: they go after the databases in which they own something.
-  const cluster = await createDatabase("empty");
-  stack.defer(cluster.drop);
+  const cluster = await openDatabase(stack, "empty");
   const admin = await openFacts(stack, cluster.url);
   stack.defer(async () => {
     for (const role of roles) await admin.query(`drop role ${role}`);
   });
-  database = await createDatabase("empty");
-  stack.defer(database.drop);
+  database = await openDatabase(stack, "empty");
   const dir = await tempDir("setups");
   stack.defer(dir.remove);
   dataDir = dir.path;
   facts = await openFacts(stack, database.url);
 });
-afterAll(() => stack.disposeAsync());
 
 async function createRole(name: string): Promise<void> {
   await facts.query(`create role ${name} login password '${PASSWORD}'`);
@@ -176,10 +171,10 @@ describe("an engine whose role owns nothing and has settings of its own", () => 
   test("is not ready while a privilege is missing, says which, and is ready again with it", async () => {
     const status = async () => (await fetch(`${engine.url}/health/ready`)).status;
     await facts.query("revoke insert on public.reservations from shop_role");
-    await until(async () => (await status()) === 503, { deadlineMs: 5000, what: "it is not ready" });
+    await untilWithin(5000, "it is not ready", async () => (await status()) === 503);
     expect(engine.output()).toContain("lost privileges: insert on reservations");
     await facts.query("grant insert on public.reservations to shop_role");
-    await until(async () => (await status()) === 200, { deadlineMs: 5000, what: "it is ready again" });
+    await untilWithin(5000, "it is ready again", async () => (await status()) === 200);
   });
 });
 
@@ -206,7 +201,7 @@ describe("a start ends with one line that says what to do where", () => {
       other.drop,
     );
     expect(ofDatabase).toMatch(
-      /Postgres gives 6: .*raise the limit of the database \(alter database "test_\d+"/,
+      /Postgres gives 6: .*raise the limit of the database \(alter database "test_\w+"/,
     );
   });
 
@@ -222,8 +217,7 @@ describe("a start ends with one line that says what to do where", () => {
 
   test("a newer version has migrated the database, unless that says that this one may go on", async () => {
     await using own = new AsyncDisposableStack();
-    const newer = await createDatabase();
-    own.defer(newer.drop);
+    const newer = await openDatabase(own);
     const inside = await openFacts(own, newer.url);
     const madeMs = 4_000_000_000_000;
     await inside.query(
@@ -265,20 +259,16 @@ describe("a start ends with one line that says what to do where", () => {
     // Somebody switches it while the engine runs: one line says what is wrong, once.
     await bouncer.usePoolMode("transaction");
     const told = () => logLines(engine).filter(({ msg }) => msg.includes("set pool_mode = session"));
-    await until(
-      async () => {
-        await fetch(`${engine.url}/api/v1/seats?limit=1`);
-        return told().length > 0;
-      },
-      { deadlineMs: PUBLISHED_DEADLINE_MS, what: "the log names the pooler's mode" },
-    );
+    await until("the log names the pooler's mode", async () => {
+      await fetch(`${engine.url}/api/v1/seats?limit=1`);
+      return told().length > 0;
+    });
     expect(told()).toHaveLength(1);
   });
 
   test("it is read-only and has nothing in it yet; once it has, the engine starts and is not ready", async () => {
     await using own = new AsyncDisposableStack();
-    const other = await createDatabase("empty");
-    own.defer(other.drop);
+    const other = await openDatabase(own, "empty");
     const setReadOnly = (value: string) =>
       facts.query(`alter database ${nameOf(other)} set default_transaction_read_only = ${value}`);
     await setReadOnly("on");

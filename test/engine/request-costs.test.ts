@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import type { Engine } from "./engines.ts";
 import {
   expectProblem,
@@ -10,9 +11,6 @@ import {
   tillAt,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(120_000);
-
 /** 20 blocks of 50 rows of 50; each first seat of a row is accessible. */
 const SECTIONS = 20;
 const ROWS = 50;
@@ -20,7 +18,7 @@ const SEATS_PER_ROW = 50;
 const ATTACKERS = 16;
 const ATTACK_MS = 2000;
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let theatre: Theatre;
 let engine: Engine;
 let till: Till;
@@ -58,7 +56,6 @@ beforeAll(async () => {
   });
   till = tillAt(engine.url);
 });
-afterAll(() => stack.disposeAsync());
 
 const names = Array.from({ length: SECTIONS }, (_, place) => `Block ${place + 1}`);
 

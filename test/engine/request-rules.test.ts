@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { connect } from "node:net";
 import { makeKey } from "../access/keyed.ts";
 import { freePort } from "../fixtures/free-port.ts";
+import { findNginx, startNginxWith } from "../fixtures/load-balancers.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { createDatabase } from "../fixtures/postgres.ts";
-import { findNginx, startNginxWith } from "../fixtures/proxies.ts";
 import { reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import type { Engine } from "./engines.ts";
 import {
   expectProblem,
@@ -10,15 +11,12 @@ import {
   tillAt,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 /** Requests that cannot be met, at the same time. */
 const NUISANCES = 8;
 const HOT_SEATS = 10;
 const MISSING_SEAT = 999_999_999;
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let theatre: Theatre;
 let engine: Engine;
 let till: Till;
@@ -33,7 +31,6 @@ beforeAll(async () => {
   engine = await theatre.openEngine();
   till = tillAt(engine.url);
 });
-afterAll(() => stack.disposeAsync());
 
 interface Attack {
   /** Seats that nobody has and that each buyer wants one of. */

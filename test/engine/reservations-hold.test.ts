@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../fixtures/until.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import {
   type Answer,
@@ -14,16 +15,13 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** HMAC-SHA256 in base64url. */
 const TOKEN = /^[\w-]{43}$/;
 const TTL_SECONDS = 600;
 
 describe("a request to hold seats", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let engine: Engine;
   let till: Till;
@@ -39,7 +37,6 @@ describe("a request to hold seats", () => {
     till = tillAt(engine.url);
     [seller, reader] = [await theatre.key("seller"), await theatre.key("reader")];
   });
-  afterAll(() => stack.disposeAsync());
 
   const seatsAt = (...indexes: number[]) => indexes.map((index) => house.seats[index] ?? 0);
   const idsOf = ({ body }: Answer) => body.seats.map(({ seatId }) => seatId);
@@ -108,14 +105,11 @@ describe("a request to hold seats", () => {
       ],
     });
     expect([answer.status, idsOf(answer)]).toEqual([201, seatsAt(43, 44)]);
-    const seen = await until(
-      async () => {
-        const map = await till.map(house.eventId);
-        return map.get(seatsAt(43)[0] ?? 0) === "held" && map;
-      },
-      // It is made anew 20 times a second at most.
-      { deadlineMs: 1000, what: "the map knows of the hold" },
-    );
+    // It is made anew 20 times a second at most.
+    const seen = await untilWithin(1000, "the map knows of the hold", async () => {
+      const map = await till.map(house.eventId);
+      return map.get(seatsAt(43)[0] ?? 0) === "held" && map;
+    });
     expect(seatsAt(42, 43, 44).map((id) => seen.get(id))).toEqual(["available", "held", "held"]);
   });
 
@@ -225,7 +219,7 @@ describe("a request to hold seats", () => {
   });
 
   test("leaves a database whose seats, reservations and ledger agree", async () => {
-    await until(async () => (await theatre.ledgerRowCount()) > 0, { deadlineMs: 1000, what: "rows" });
+    await untilWithin(1000, "rows", async () => (await theatre.ledgerRowCount()) > 0);
     await theatre.expectSound();
   });
 });

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import {
   type Answer,
@@ -13,17 +14,13 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const redisFound = await partOrSkip("redis", findRedis);
 
 const AT_ONCE = 50;
 const ROUNDS = 8;
-const WAIT = { deadlineMs: 10_000 };
 
 describe("an Idempotency-Key at two engines on one database", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let here: Till;
   let there: Till;
@@ -40,7 +37,6 @@ describe("an Idempotency-Key at two engines on one database", () => {
     here = await theatre.openTill(env);
     there = await theatre.openTill(env);
   });
-  afterAll(() => stack.disposeAsync());
 
   const newKey = (): Headed => ({ "idempotency-key": crypto.randomUUID() });
   const seats = (count: number) => Array.from({ length: count }, () => house.seats.at(nextSeat--));
@@ -112,8 +108,8 @@ describe("an Idempotency-Key at two engines on one database", () => {
     );
     const isKnown = (till: Till) => async () =>
       (await till.hold({ seatIds: own.slice(4, 8), buyerId: "Bob" })).status === 400;
-    await until(isKnown(here), { ...WAIT, what: "the change of the event is known here" });
-    await until(isKnown(there), { ...WAIT, what: "the change of the event is known there" });
+    await until("the change of the event is known here", isKnown(here));
+    await until("the change of the event is known there", isKnown(there));
     expectReplay(await here.hold(body, key), first);
     expectReplay(await there.hold(body, key), first);
   });
@@ -195,8 +191,8 @@ describe("an Idempotency-Key at two engines on one database", () => {
     const extended = await here.act("extend", held, headers);
     expect(extended.status).toBe(200);
     await until(
+      "a later end",
       async () => (await here.act("extend", held, tokenOf(held))).body.expiresAt > extended.body.expiresAt,
-      { ...WAIT, what: "a later end" },
     );
     expectReplay(await there.act("extend", held, headers), extended);
     expectProblem(await there.act("confirm", held, headers), 422, "idempotency-key-reused");

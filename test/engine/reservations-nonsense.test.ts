@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import {
   expectProblem,
   type OnSale,
@@ -9,13 +10,10 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const MAX_ID = Number.MAX_SAFE_INTEGER;
 
 describe("nonsense sent to /api/v1/reservations", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let till: Till;
   let house: OnSale;
@@ -30,7 +28,6 @@ describe("nonsense sent to /api/v1/reservations", () => {
     till = await theatre.openTill();
     held = (await till.hold({ seatIds: [house.seats[39]] })).body;
   });
-  afterAll(() => stack.disposeAsync());
 
   /** All that there is in the database about seats, to be the same afterwards. */
   const everything = async () => [

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import {
   type Action,
@@ -12,15 +13,11 @@ import {
   tokenOf,
 } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const ACTIONS: Action[] = ["confirm", "extend", "release", "cancel"];
-const WAIT = { deadlineMs: 10_000 };
 type Held = Answer["body"];
 
 describe("a reservation's owner", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let till: Till;
   let house: OnSale;
@@ -40,7 +37,6 @@ describe("a reservation's owner", () => {
     till = await theatre.openTill();
     [seller, reader] = [await theatre.key("seller"), await theatre.key("reader")];
   });
-  afterAll(() => stack.disposeAsync());
 
   const hold = async (seatIds = [house.seats[nextSeat++], house.seats[nextSeat++]]): Promise<Held> => {
     const answer = await till.hold({ seatIds });
@@ -57,16 +53,13 @@ describe("a reservation's owner", () => {
     return rows.map(({ status }) => status);
   };
   const isOver = (held: Held) =>
-    until(
-      async () => {
-        const [row] = await theatre.facts.query<{ over: boolean }>(
-          "select expires_at <= now() as over from reservations where id = $1",
-          [held.reservationId],
-        );
-        return row?.over;
-      },
-      { ...WAIT, what: "the hold is over" },
-    );
+    until("the hold is over", async () => {
+      const [row] = await theatre.facts.query<{ over: boolean }>(
+        "select expires_at <= now() as over from reservations where id = $1",
+        [held.reservationId],
+      );
+      return row?.over;
+    });
   /** What the hold's answer said, without what only it says. */
   const asTold = ({ token: _, expiresAt: __, ...told }: Held, status: string) => ({ ...told, status });
 

@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { randomFrom, seedOf } from "./random.ts";
 import { type Answer, expectProblem, openTheatre, type Theatre, type Till, tokenOf } from "./reservations.ts";
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -16,7 +14,7 @@ const SEEN_WITHIN_MS = 1000;
 const AT_ONCE = 60;
 
 describe("two engines that sell the same events", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let tills: [Till, Till];
 
@@ -27,7 +25,6 @@ describe("two engines that sell the same events", () => {
     const env = redis && { REDIS_URL: redis.url };
     tills = [await theatre.openTill(env), await theatre.openTill(env)];
   });
-  afterAll(() => stack.disposeAsync());
 
   const tillOf = (number: number) => tills[number % 2 === 0 ? 0 : 1];
   const idsOf = ({ body }: Answer) => body.seats.map(({ seatId }) => seatId);
@@ -41,13 +38,10 @@ describe("two engines that sell the same events", () => {
       // Both know the event by now.
       await Promise.all([here.map(eventId), there.map(eventId)]);
       const sees = (till: Till, status: string) =>
-        until(
-          async () => {
-            const map = await till.map(eventId);
-            return seats.slice(0, 3).every((id) => map.get(id) === status);
-          },
-          { deadlineMs: SEEN_WITHIN_MS, what: `the other's map says ${status}` },
-        );
+        untilWithin(SEEN_WITHIN_MS, `the other's map says ${status}`, async () => {
+          const map = await till.map(eventId);
+          return seats.slice(0, 3).every((id) => map.get(id) === status);
+        });
       const seatIds = seats.slice(0, 3);
       const held = (await here.hold({ seatIds })).body;
       await sees(there, "held");
@@ -62,10 +56,10 @@ describe("two engines that sell the same events", () => {
       // One of them sweeps: both know.
       const last = (await here.hold({ seatIds })).body;
       await until(
+        "the hold is swept",
         async () =>
           (await theatre.facts.query("select from seats where reservation_id = $1", [last.reservationId]))
             .length === 0,
-        { deadlineMs: 10_000, what: "the hold is swept" },
       );
       await Promise.all([sees(here, "available"), sees(there, "available")]);
     },

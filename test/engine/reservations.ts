@@ -6,7 +6,7 @@ import { eventDescription } from "../../src/catalogue/description.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
 import type { EventDraft } from "../../src/venue/catalogue.ts";
 import { createDatabase } from "../fixtures/postgres.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 
@@ -234,13 +234,10 @@ export async function blockCommits(
   );
   return {
     areBlocked: async (count) => {
-      await until(
-        async () => {
-          const waiting = await query("select from pg_stat_activity where wait_event = 'advisory'");
-          return waiting.length === count;
-        },
-        { deadlineMs: COMMIT_DEADLINE_MS, what: `${count} transactions stand in their commits` },
-      );
+      await untilWithin(COMMIT_DEADLINE_MS, `${count} transactions stand in their commits`, async () => {
+        const waiting = await query("select from pg_stat_activity where wait_event = 'advisory'");
+        return waiting.length === count;
+      });
     },
     letGo: async () => {
       await query("select pg_advisory_unlock_all()");

@@ -1,18 +1,16 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Child, startChild } from "../fixtures/child.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { findPreviousVersion, openPreviousVersion } from "../fixtures/previous-version.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { engineCommand, engineEnvironment, runEngine } from "./command.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { tillAt, tokenOf } from "./reservations.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(120_000);
 
 const previous = await partOrSkip("previous-version", findPreviousVersion);
 const redisFound = await partOrSkip("redis", findRedis);
@@ -24,7 +22,7 @@ const LARGE_PRICE = 9_000_000_000_000;
 
 /** The steps of a rolling upgrade, one test each: they build on one another. */
 describe.skipIf(!previous)("during a rolling upgrade from the previous version", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let database: Database;
   let facts: Facts;
   let folder: string;
@@ -33,8 +31,7 @@ describe.skipIf(!previous)("during a rolling upgrade from the previous version",
   let engine: Engine;
 
   beforeAll(async () => {
-    database = await createDatabase("empty");
-    stack.defer(database.drop);
+    database = await openDatabase(stack, "empty");
     facts = await openFacts(stack, database.url);
     folder = await openPreviousVersion(stack, previous ?? "");
     const redis = redisFound ? await startRedis() : undefined;
@@ -44,17 +41,16 @@ describe.skipIf(!previous)("during a rolling upgrade from the previous version",
     env = { DATABASE_URL: database.url, DATA_DIR: dir.path, ...(redis && { REDIS_URL: redis.url }) };
     old = await startOld();
   });
-  afterAll(() => stack.disposeAsync());
 
   async function startOld() {
     const environment = await engineEnvironment(env);
     const child = startChild("the previous version", engineCommand, { cwd: folder, env: environment });
     stack.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));
     const url = `http://127.0.0.1:${environment.PORT}`;
-    await until(async () => (await fetch(`${url}/health/ready`)).status === 200, {
-      ...WAIT,
-      what: "the previous version is ready",
-    }).catch((error: unknown) => {
+    await until(
+      "the previous version is ready",
+      async () => (await fetch(`${url}/health/ready`)).status === 200,
+    ).catch((error: unknown) => {
       throw new Error(`${error}\n${child.output()}`);
     });
     return { child, url };
@@ -91,13 +87,10 @@ describe.skipIf(!previous)("during a rolling upgrade from the previous version",
     const migrating = runEngine(env, { args: ["migrate"] });
     const waiting =
       "select from pg_stat_activity where datname = current_database() and wait_event = 'relation'";
-    await until(async () => (await facts.query(waiting)).length > 0, {
-      ...WAIT,
-      what: "the migration waits",
-    });
+    await until("the migration waits", async () => (await facts.query(waiting)).length > 0);
     // A migration that waited on for the reader would have every sale wait behind it.
     const before = answers.length;
-    await until(() => answers.length > before + 20, { ...WAIT, what: "20 more seats are asked for" });
+    await until("20 more seats are asked for", () => answers.length > before + 20);
     await reader.query("commit");
     expect((await migrating).exitCode).toBe(0);
     isOver = true;

@@ -1,21 +1,18 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { readFigures } from "./figures.ts";
 import { newKey, type OnSale, openTheatre, type Theatre, type Till, tillAt } from "./reservations.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
-const WAIT = { deadlineMs: 30_000 };
 const SWEEPER_LOCK = 7_310_005;
 /** As many seats as one round of the sweeper takes. */
 const ROUND_SEATS = 2000;
 const SEATS_OF_EACH = 20;
 const OTHERS = 5;
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let theatre: Theatre;
 let engine: Engine;
 let till: Till;
@@ -33,7 +30,6 @@ beforeAll(async () => {
   engine = await theatre.openEngine();
   till = tillAt(engine.url);
 });
-afterAll(() => stack.disposeAsync());
 
 async function holdInTurn(seatIds: number[]): Promise<string> {
   const { status, body } = await till.hold({ seatIds }, newKey());
@@ -60,7 +56,7 @@ const statusesOf = async (reservationIds: string[]) =>
   ).map(({ status }) => status);
 
 const areSwept = (reservationIds: string[], what: string) =>
-  until(async () => Bun.deepEquals(await statusesOf(reservationIds), ["expired"]), { ...WAIT, what });
+  until(what, async () => Bun.deepEquals(await statusesOf(reservationIds), ["expired"]));
 
 test("holds whose rows somebody has locked keep no others from being swept, and are counted as overdue", async () => {
   const locked: string[] = [];
@@ -79,21 +75,18 @@ test("holds whose rows somebody has locked keep no others from being swept, and 
 
   await areSwept(others, "the holds that nobody has locked are swept");
   expect(await statusesOf(locked)).toEqual(["held"]);
-  const figures = await until(
-    async () => {
-      const read = await readFigures(engine.url);
-      return read.value("sentinel_overdue_holds") === locked.length && read;
-    },
-    { ...WAIT, what: "the metrics tell how many holds are overdue" },
-  );
+  const figures = await until("the metrics tell how many holds are overdue", async () => {
+    const read = await readFigures(engine.url);
+    return read.value("sentinel_overdue_holds") === locked.length && read;
+  });
   expect(figures.value("sentinel_overdue_hold_seconds")).toBeWithin(60, 120);
 
   await locker.query("rollback");
   await areSwept(locked, "those are swept too once they are not locked any more");
-  await until(async () => (await readFigures(engine.url)).value("sentinel_overdue_holds") === 0, {
-    ...WAIT,
-    what: "none is overdue",
-  });
+  await until(
+    "none is overdue",
+    async () => (await readFigures(engine.url)).value("sentinel_overdue_holds") === 0,
+  );
   await theatre.expectSound();
 });
 

@@ -1,14 +1,10 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
-import { logLines, openEngine } from "./engines.ts";
+import { reserve } from "./buyers.ts";
+import { logLines, openEngine, strayLines } from "./engines.ts";
 import { readFigures } from "./figures.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
-const WAIT = { deadlineMs: 30_000 };
 
 /** A port that takes connections and never says a word. */
 async function startSilence(stack: AsyncDisposableStack): Promise<number> {
@@ -19,10 +15,9 @@ async function startSilence(stack: AsyncDisposableStack): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-test("a part that has not answered yet is UNKNOWN, then DOWN, and never UP", async () => {
+test("parts that take connections and never answer are UNKNOWN, then DOWN, and the engine sells", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const port = await startSilence(stack);
   const engine = await openEngine(stack, {
     ...{ DATABASE_URL: database.url, KAFKA_BROKERS: `127.0.0.1:${port}` },
@@ -43,14 +38,14 @@ test("a part that has not answered yet is UNKNOWN, then DOWN, and never UP", asy
   expect(ready?.kafka).toContain(": UNKNOWN");
 
   const seen = { redis: new Set<unknown>(), kafka: new Set<unknown>() };
-  await until(
-    async () => {
-      for (const component of ["redis", "kafka"] as const) seen[component].add((await look(component))[1]);
-      return seen.redis.has("DOWN") && seen.kafka.has("DOWN");
-    },
-    { ...WAIT, what: "both are known to be down" },
-  );
+  await until("both are known to be down", async () => {
+    for (const component of ["redis", "kafka"] as const) seen[component].add((await look(component))[1]);
+    return seen.redis.has("DOWN") && seen.kafka.has("DOWN");
+  });
   expect(seen.redis.has("UP")).toBe(false);
   expect([...seen.kafka]).toEqual(["UNKNOWN", "DOWN"]);
   expect((await look("kafka"))[2]).toBe(0);
+  expect((await reserve(engine.url, 3)).status).toBe(201);
+  expect(await engine.stop()).toBe(0);
+  expect(strayLines(engine)).toEqual([]);
 });

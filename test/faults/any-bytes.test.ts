@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { bearer, makeKey } from "../access/keyed.ts";
-import { type Engine, logLines, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import { logLines } from "../engine/engines.ts";
 import { seedOf } from "../engine/random.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { anyRequest, exchange } from "./any-bytes.ts";
 import { figuresOf, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
@@ -29,27 +28,19 @@ const INSIDE =
   /\n\s+at .+:\d+|\.(?:ts|js|mjs):\d+|node_modules|\/src\/|select .+ from |insert into|violates|SystemError|TypeError|<!doctype/i;
 
 describe("an HTTP port that is sent anything", () => {
-  const stack = new AsyncDisposableStack();
-  let engine: Engine;
-  let facts: Facts;
-  let key: string;
-
-  beforeAll(async () => {
-    const database = await createDatabase("empty");
-    stack.defer(database.drop);
-    const limits = { RATE_LIMIT_ADDRESS_REQUESTS: "10000000", RATE_LIMIT_KEY_REQUESTS: "0" };
-    const env = { DATABASE_URL: database.url, TRUSTED_PROXY_COUNT: "1", ...limits };
-    engine = await openEngine(stack, env);
-    facts = await openFacts(stack, database.url);
-    key = await makeKey(env, "admin");
+  const sale = useEngine({
+    env: { TRUSTED_PROXY_COUNT: "1", RATE_LIMIT_ADDRESS_REQUESTS: "10000000", RATE_LIMIT_KEY_REQUESTS: "0" },
   });
-  afterAll(() => stack.disposeAsync());
+  let key: string;
+  beforeAll(async () => {
+    key = await makeKey(sale.env, "admin");
+  });
 
   test("stays alive, tells nothing of its inside, keeps its memory, and serves a normal client", async () => {
     const seed = seedOf("any-bytes.test.ts");
     const headers = Object.entries(bearer(key)).map(([name, value]) => `${name}: ${value}`);
     const requests = fc.sample(anyRequest(headers), { seed, numRuns: REQUESTS });
-    const port = Number(new URL(engine.url).port);
+    const port = Number(new URL(sale.url).port);
     const statuses: Record<string, number> = {};
     let before = 0;
     const sendAll = async (from: number, to: number) => {
@@ -70,8 +61,8 @@ describe("an HTTP port that is sent anything", () => {
       });
       await Promise.all(sending);
     };
-    const rss = async () => (await figuresOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
-    const served = await servedDuring(engine.url, async () => {
+    const rss = async () => (await figuresOf(sale.url)).value("process_resident_memory_bytes") ?? 0;
+    const served = await servedDuring(sale.url, async () => {
       await sendAll(0, WARM_UP);
       before = await rss();
       await sendAll(WARM_UP, REQUESTS);
@@ -85,8 +76,8 @@ describe("an HTTP port that is sent anything", () => {
   });
 
   test("has sold soundly, and logged no fault", async () => {
-    expect(engine.exitCode()).toBeUndefined();
-    await facts.expectSound();
-    expect(logLines(engine).filter(({ level }) => level >= ERROR_LEVEL)).toEqual([]);
+    expect(sale.engine.exitCode()).toBeUndefined();
+    await sale.facts.expectSound();
+    expect(logLines(sale.engine).filter(({ level }) => level >= ERROR_LEVEL)).toEqual([]);
   });
 });

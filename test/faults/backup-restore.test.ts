@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { bodyOf, openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { runEngine } from "../engine/command.ts";
@@ -16,15 +16,14 @@ import {
   runTool,
   startPostgresCluster,
 } from "../fixtures/postgres-cluster.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";
 
-// The drill of README.md, "Backup and restore": its steps, with its commands. Parts take seconds to start on a busy
-// machine; what must be quick is measured.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// The drill of README.md, "Backup and restore": its steps, with its commands.
 
 const tools = await partOrSkip("postgres-tools", findPostgresTools);
 const kafkaFound = await partOrSkip("kafka", findKafka);
@@ -37,7 +36,7 @@ const SALES = sized(200, 5000);
 const ORDERS = sized(10, 500);
 
 describe.skipIf(!tools)("a backup", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let env: Record<string, string>;
   let place: EventPlace;
   let dumps: string;
@@ -66,7 +65,6 @@ describe.skipIf(!tools)("a backup", () => {
     await open(cluster.url);
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const open = async (databaseUrl: string) => {
     engine = await openEngine(stack, { ...env, DATABASE_URL: databaseUrl });
@@ -85,10 +83,10 @@ describe.skipIf(!tools)("a backup", () => {
     const orders = openOrders(till, nextSeat, SHOPS);
     const sellOn = async () => {
       const [won, confirmed] = [sale.won() + SALES, orders.confirmedCount() + ORDERS];
-      await until(() => sale.won() >= won && orders.confirmedCount() >= confirmed, {
-        ...WAIT,
-        what: `${SALES} more seats and ${ORDERS} more orders are sold`,
-      });
+      await until(
+        `${SALES} more seats and ${ORDERS} more orders are sold`,
+        () => sale.won() >= won && orders.confirmedCount() >= confirmed,
+      );
     };
     const stop = () => Promise.all([sale.stop(), orders.stop()]);
     return { sale, orders, sellOn, stop };

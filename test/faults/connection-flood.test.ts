@@ -1,21 +1,18 @@
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { figuresIn } from "../engine/figures.ts";
 import { findLinux, findProgram, partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: the limit of connections, and the engine at the end of its descriptors.
-
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const LIMIT = sized(1000, 4000);
 const FLOOD = LIMIT * 3;
 const WORST_ANSWER_MS = 3000;
-const SOON = { deadlineMs: 20_000 };
 /** As many a second as the limit: whoever asks then has a second for an answer before newer ones push it out. */
 const WAVE = LIMIT / 10;
 const WAVE_EVERY_MS = 100;
@@ -27,8 +24,7 @@ afterEach(async () => {
 });
 
 async function openSelling(env: Record<string, string> = {}) {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   return openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", ...env });
 }
 
@@ -55,14 +51,11 @@ describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
       const attackers = new Attackers(stack, engine.url);
       const served = await servedDuring(engine.url, async () => {
         await flood(attackers, first);
-        const figures = await until(
-          async () => {
-            const seen = await figuresOf(engine.url);
-            const counted = seen.value("sentinel_http_connections") ?? 0;
-            return attackers.opened - attackers.closed <= LIMIT && counted <= LIMIT && seen;
-          },
-          { ...SOON, what: "there are no more connections than the limit" },
-        );
+        const figures = await until("there are no more connections than the limit", async () => {
+          const seen = await figuresOf(engine.url);
+          const counted = seen.value("sentinel_http_connections") ?? 0;
+          return attackers.opened - attackers.closed <= LIMIT && counted <= LIMIT && seen;
+        });
         expect(figures.value("sentinel_http_connection_limit")).toBe(LIMIT);
         expect(figures.value("sentinel_http_connections_closed_total", { reason })).toBeGreaterThan(0);
       });
@@ -94,25 +87,19 @@ describe.skipIf(!prlimit)("an engine whose last descriptor is taken", () => {
     const connected = await connectedTo(engine);
     const attackers = new Attackers(stack, engine.url);
     await attackers.open(DESCRIPTORS * 2);
-    await until(async () => (await openDescriptors(engine)) >= DESCRIPTORS - 1, {
-      ...SOON,
-      what: "its descriptors are all taken",
-    });
-    const usedBefore = await mainThreadSeconds(engine);
     await until(
-      async () => {
-        if (engine.exitCode() !== undefined) return true;
-        const counted = (await connected.figures()).value("sentinel_http_connections") ?? 0;
-        return counted > DESCRIPTORS / 2 && (await mainThreadSeconds(engine)) - usedBefore > USED_SECONDS;
-      },
-      { deadlineMs: 60_000, what: "its timers have run without a descriptor" },
+      "its descriptors are all taken",
+      async () => (await openDescriptors(engine)) >= DESCRIPTORS - 1,
     );
+    const usedBefore = await mainThreadSeconds(engine);
+    await until("its timers have run without a descriptor", async () => {
+      if (engine.exitCode() !== undefined) return true;
+      const counted = (await connected.figures()).value("sentinel_http_connections") ?? 0;
+      return counted > DESCRIPTORS / 2 && (await mainThreadSeconds(engine)) - usedBefore > USED_SECONDS;
+    });
     expect(engine.exitCode()).toBeUndefined();
     attackers.end();
-    await until(async () => (await fetch(`${engine.url}/health/ready`)).status === 200, {
-      ...SOON,
-      what: "it serves again",
-    });
+    await until("it serves again", async () => (await fetch(`${engine.url}/health/ready`)).status === 200);
     expect(engine.exitCode()).toBeUndefined();
   });
 });
@@ -134,7 +121,7 @@ async function connectedTo({ url }: Engine) {
   const figures = async () => {
     answer = "";
     socket.write(get("/metrics"));
-    const body = await until(() => wholeBodyOf(answer), { ...SOON, what: "a client who stays is answered" });
+    const body = await until("a client who stays is answered", () => wholeBodyOf(answer));
     return figuresIn(body);
   };
   await figures();

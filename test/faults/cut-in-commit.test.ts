@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { openSale, reserve, type Sale } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import {
@@ -12,17 +12,16 @@ import {
   UNLIMITED,
 } from "../engine/reservations.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import type { Direction } from "../fixtures/proxy.ts";
+import type { Direction, Held, Network } from "../fixtures/proxy.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { findToxiproxy, startToxiproxy } from "../fixtures/toxiproxy.ts";
 import { until } from "../fixtures/until.ts";
-import type { Held, Wire } from "../fixtures/wire.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { expectTruth } from "./truth.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 5 of README.md, and of DESIGN.md section 4: a socket cut in mid statement.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const WAIT = { deadlineMs: 20_000 };
 const LOAD_BUYERS = 8;
@@ -35,7 +34,7 @@ const CUTS: [where: string, direction: Direction, how: "cut" | "lose", isCommitt
 ];
 
 describe("a connection cut in the commit, under load", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let house: WiredHouse;
   let engine: Engine;
   let load: Sale;
@@ -46,7 +45,6 @@ describe("a connection cut in the commit, under load", () => {
     engine = await openEngine(stack, { ...house.env, STATEMENT_TIMEOUT_MS: "1000" });
     load = openSale(engine.url, house.load.seats, LOAD_BUYERS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const query: WiredHouse["theatre"]["facts"]["query"] = (...asked) => house.theatre.facts.query(...asked);
   const sessions = async () => {
@@ -77,19 +75,16 @@ describe("a connection cut in the commit, under load", () => {
     const answer = await sent;
     if (how === "cut") return answer;
     held.release();
-    await until(
-      async () => {
-        const now = await sessions();
-        return before.some((pid) => !now.includes(pid));
-      },
-      { ...WAIT, what: "the session that was lost has had the message and ended" },
-    );
+    await until("the session that was lost has had the message and ended", async () => {
+      const now = await sessions();
+      return before.some((pid) => !now.includes(pid));
+    });
     return answer;
   }
 
   describe.each(CUTS)("%s", (_, direction, how, isCommitted) => {
     /** The statement that has `text` commits by itself, or another one commits for it. */
-    const commitWith = async (wire: Wire, text: string, isGuarded: boolean): Promise<Held> => {
+    const commitWith = async (wire: Network, text: string, isGuarded: boolean): Promise<Held> => {
       if (!isGuarded) return wire.holdWhen(text, direction);
       const decided = await wire.holdWhen(text, "toClient");
       return decided.releaseUntil("commit\0", direction);
@@ -177,7 +172,7 @@ test.skipIf(!toxiproxyFound)(
       await link.add("limit_data", { bytes: 20_000 + 3_333 * round }, { stream: "upstream" });
       await link.add("limit_data", { bytes: 9_000 + 777 * round });
       const before = orders.confirmedCount();
-      await until(() => orders.confirmedCount() >= before + 50, { ...WAIT, what: "orders come through" });
+      await until("orders come through", () => orders.confirmedCount() >= before + 50);
       await link.heal();
     }
     const sent = await orders.stop();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { histogram, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents, TOPIC } from "../engine/events.ts";
@@ -6,14 +6,13 @@ import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
+import { sized } from "./sizes.ts";
+import { giveBack } from "./truth.ts";
 
 // Rows 7 and 13 of README.md: Kafka dead, hung, restarted, its topic deleted; an end while it hangs.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("kafka", findKafka);
 
@@ -31,7 +30,7 @@ const READY_POLL_MS = 100;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 describe.skipIf(!found)("an engine whose Kafka is away", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let kafka: KafkaBroker;
   let engine: Engine;
   let facts: Facts;
@@ -39,8 +38,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
   const seats = seatsFrom(RESOLD_SEATS + 1, SEATS);
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     databaseUrl = database.url;
     facts = await openFacts(stack, database.url);
     await facts.fill(SEATS, { cancellable: true });
@@ -49,37 +47,22 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     await kafka.kill();
     engine = await openEngine(stack, { DATABASE_URL: databaseUrl, KAFKA_BROKERS: kafka.brokers });
   });
-  afterAll(() => stack.disposeAsync());
 
   const figures = () => readFigures(engine.url);
   const backlogOver = (rows: number, { deadlineMs } = WAIT) =>
-    until(async () => ((await figures()).value("sentinel_ledger_backlog_rows") ?? 0) > rows, {
+    untilWithin(
       deadlineMs,
-      what: `the backlog is over ${rows} rows`,
-    });
+      `the backlog is over ${rows} rows`,
+      async () => ((await figures()).value("sentinel_ledger_backlog_rows") ?? 0) > rows,
+    );
   const sellsOn = async (sale: Sale, count = 200) => {
     const before = sale.won();
-    await until(() => sale.won() >= before + count, { ...WAIT, what: `${count} more seats are sold` });
+    await until(`${count} more seats are sold`, () => sale.won() >= before + count);
   };
   const expectAllSold = async (sale: Sale) => {
     const answers = await sale.stop();
     expect(histogram(answers)).toEqual({ 201: answers.length });
   };
-  /** What an operator's tool would do: one change, one version, one row, in the shape that every writer has. */
-  const giveBack = (seatId: number) =>
-    facts.query(
-      `with freed as (
-         update seats s set status = 'available', version = s.version + 1, reservation_id = null,
-                last_epoch = (select max(epoch) from ledger_epochs), last_txid = pg_current_xact_id()
-         from seats old where s.id = $1 and old.id = s.id
-         returning s.id, s.version, s.event_id, s.last_epoch, old.reservation_id
-       ), gone as (
-         update reservations r set status = 'cancelled' from freed where r.id = freed.reservation_id
-       )
-       insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
-       select last_epoch, id, version, event_id, 'CANCELLED', reservation_id from freed`,
-      [seatId],
-    );
   const expectEverythingPublished = async () => {
     await facts.allPublished(WAIT.deadlineMs);
     await facts.expectSound();
@@ -102,10 +85,10 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     const ends = await topicEnds(kafka.brokers, TOPIC);
     expect([...ends.keys()].sort()).toEqual([0, 1, 2]);
     for (const end of ends.values()) expect(end).toBeGreaterThan(0);
-    await until(async () => (await figures()).value("sentinel_component_up", { component: "kafka" }) === 1, {
-      ...WAIT,
-      what: "the metrics say that Kafka is up",
-    });
+    await until(
+      "the metrics say that Kafka is up",
+      async () => (await figures()).value("sentinel_component_up", { component: "kafka" }) === 1,
+    );
   });
 
   test("killed in the middle of a sale: no buyer notices, the backlog grows, all is published when it is back, and the log has a line for each", async () => {
@@ -119,7 +102,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     for (let round = 1; round <= ROUNDS; round++) {
       for (let seatId = 1; seatId <= RESOLD_SEATS; seatId++) {
         expect((await reserve(engine.url, seatId)).status).toBe(201);
-        if (round < ROUNDS) await giveBack(seatId);
+        if (round < ROUNDS) await giveBack(facts, [seatId]);
       }
     }
     await sellsOn(sale);
@@ -140,10 +123,10 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
         "RESERVED,CANCELLED,RESERVED,CANCELLED,RESERVED,CANCELLED,RESERVED",
       );
     }
-    await until(async () => (await figures()).value("sentinel_ledger_backlog_rows") === 0, {
-      ...WAIT,
-      what: "the backlog is gone",
-    });
+    await until(
+      "the backlog is gone",
+      async () => (await figures()).value("sentinel_ledger_backlog_rows") === 0,
+    );
     // However often it was tried meanwhile, and it was.
     expect(await failures()).toBeGreaterThan(failuresBefore + 2);
     expect(
@@ -190,10 +173,10 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
       const beganAt = performance.now();
       try {
         // Told before a send to a silent broker fails (5 s): a gauge that stands still tells nothing.
-        await until(() => performance.now() - beganAt > TOLD_AFTER_MS, { ...WAIT, what: "the gauges rise" });
+        await until("the gauges rise", () => performance.now() - beganAt > TOLD_AFTER_MS);
         await backlogOver((sale.won() - before) * 0.9, { deadlineMs: TOLD_AFTER_MS });
         expect((await figures()).value("sentinel_ledger_backlog_seconds")).toBeGreaterThan(1);
-        await until(() => performance.now() - beganAt > OUTAGE_MS, { ...WAIT, what: "the outage" });
+        await until("the outage", () => performance.now() - beganAt > OUTAGE_MS);
         await sellsOn(sale);
       } finally {
         await end();
@@ -202,17 +185,14 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
       await expectAllSold(sale);
       expect(await stopWatching()).toEqual([200]);
       await expectEverythingPublished();
-      await until(
-        async () => {
-          const { value } = await figures();
-          return (
-            value("sentinel_ledger_backlog_rows") === 0 &&
-            value("sentinel_ledger_backlog_seconds") === 0 &&
-            value("sentinel_component_up", { component: "kafka" }) === 1
-          );
-        },
-        { ...WAIT, what: "the gauges tell that nothing waits" },
-      );
+      await until("the gauges tell that nothing waits", async () => {
+        const { value } = await figures();
+        return (
+          value("sentinel_ledger_backlog_rows") === 0 &&
+          value("sentinel_ledger_backlog_seconds") === 0 &&
+          value("sentinel_component_up", { component: "kafka" }) === 1
+        );
+      });
     });
   }
 

@@ -1,11 +1,11 @@
 import { expect } from "bun:test";
+import { THINK_MS } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
 import { type Answer, newKey, type Till, tokenOf } from "../engine/reservations.ts";
 import { until } from "../fixtures/until.ts";
 
 /** A shop that was told 503 asks on after this long, for other seats. */
 const BUSY_PAUSE_MS = 50;
-const RETRY_DEADLINE_MS = 30_000;
 
 /** Two seats, held and then confirmed, each with an `Idempotency-Key` of its own. */
 interface Order {
@@ -40,7 +40,7 @@ export function openOrders(till: Till, nextSeat: () => number, shopCount: number
         : undefined;
       orders.push({ ...order, held, confirmed: answer });
       if (answer?.status === 200) confirmed++;
-      else await Bun.sleep(BUSY_PAUSE_MS);
+      await Bun.sleep(answer?.status === 200 ? THINK_MS : BUSY_PAUSE_MS);
     }
   };
   const ended = Promise.all(Array.from({ length: shopCount }, shop)).then(() => orders);
@@ -64,14 +64,11 @@ export async function expectOneEffect(till: Till, facts: Facts, orders: Order[])
   const others = told.filter(({ status }) => ![200, 201, 503].includes(status));
   expect(others.map(({ status, text }) => `${status} ${text}`)).toEqual([]);
   const untilDone = (send: () => Promise<Answer>, status: number) =>
-    until(
-      async () => {
-        const answer = await send();
-        if (answer.status === status) return answer;
-        throw new Error(`${answer.status} ${answer.text}`);
-      },
-      { deadlineMs: RETRY_DEADLINE_MS, what: `a retry with the same key is answered ${status}` },
-    );
+    until(`a retry with the same key is answered ${status}`, async () => {
+      const answer = await send();
+      if (answer.status === status) return answer;
+      throw new Error(`${answer.status} ${answer.text}`);
+    });
   for (const { seatIds, holdKey, confirmKey, held, confirmed } of orders) {
     const again = await untilDone(() => till.hold({ seatIds }, holdKey), 201);
     if (held.status === 201) expect(again.text).toBe(held.text);

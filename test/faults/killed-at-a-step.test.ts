@@ -1,15 +1,16 @@
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { bodyOf, openSale, reserve, type Sale } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Answer, tillAt, tokenOf } from "../engine/reservations.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { STEPS } from "./steps.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
-// Row 4 of README.md: SIGKILL at each named step, under load. At random moments: crash.test.ts, reservations-crash.test.ts.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 4 of README.md: SIGKILL at each named step, under load. At random moments: crash.test.ts,
+// reservations-crash.test.ts.
 
 const WAIT = { deadlineMs: 20_000 };
 const LOAD_BUYERS = 8;
@@ -20,7 +21,7 @@ const ROUNDS = sized(1, 10);
 describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
   "an engine that is killed (%i)",
   () => {
-    const stack = new AsyncDisposableStack();
+    const stack = useStack();
     let house: WiredHouse;
     let engine: Engine;
     let load: Sale;
@@ -31,7 +32,6 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
       loadSeats = house.load.seats.values();
       await restart();
     });
-    afterAll(() => stack.disposeAsync());
     /** Nobody who was told 201 has lost anything, and the ledger has a row where there is a change, and only there. */
     afterEach(async () => {
       const answers = await load.stop();
@@ -54,7 +54,7 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
     };
     const openLoad = async () => {
       load = openSale(engine.url, loadSeats, LOAD_BUYERS);
-      await until(() => load.won() >= LOAD_FIRST, { ...WAIT, what: "the load sells" });
+      await until("the load sells", () => load.won() >= LOAD_FIRST);
     };
     const storyOf = async (seatId: number) => {
       const rows = await house.theatre.facts.query<{ status: string; ids: number }>(
@@ -65,13 +65,10 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
     };
     /** Also a ghost's lock and a transaction that nobody ends make "ask again" true for a moment. */
     const untilTold = (send: () => Promise<Answer>) =>
-      until(
-        async () => {
-          const answer = await send();
-          return answer.status !== 409 && answer;
-        },
-        { ...WAIT, what: "a retry with the same key is answered" },
-      );
+      until("a retry with the same key is answered", async () => {
+        const answer = await send();
+        return answer.status !== 409 && answer;
+      });
     const allPublished = async () => {
       await house.theatre.facts.allPublished(WAIT.deadlineMs);
       const atLeast = (await house.theatre.facts.ledger()).length;
@@ -105,10 +102,7 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
         ...[await storyOf(seatId), await storyOf(basket[0] ?? 0), await storyOf(own[0] ?? 0)],
       ];
       if (isChanged) {
-        await until(async () => Bun.deepEquals(await stories(), changed), {
-          ...WAIT,
-          what: "it is committed",
-        });
+        await until("it is committed", async () => Bun.deepEquals(await stories(), changed));
       } else expect(await stories()).toEqual(["", "", "HELD"]);
 
       await restart();
@@ -116,13 +110,10 @@ describe.each(Array.from({ length: ROUNDS }, (_, index) => index + 1))(
       expect(again.map(({ status }) => status)).toEqual([201, 200]);
       const replayed = isChanged ? "true" : null;
       expect(again.map(({ headers }) => headers.get("idempotent-replayed"))).toEqual([replayed, replayed]);
-      const sold = await until(
-        async () => {
-          const answer = await reserve(engine.url, seatId);
-          return bodyOf(answer).reason !== "contended" && answer;
-        },
-        { ...WAIT, what: "the seat is free or sold" },
-      );
+      const sold = await until("the seat is free or sold", async () => {
+        const answer = await reserve(engine.url, seatId);
+        return bodyOf(answer).reason !== "contended" && answer;
+      });
       expect(sold.status).toBe(isChanged ? 409 : 201);
       expect(await stories()).toEqual(changed);
       for (const id of basket) expect(await storyOf(id)).toBe("HELD");

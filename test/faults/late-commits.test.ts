@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import pg from "pg";
 import { histogram, openSale, type Sale, seatsFrom } from "../engine/buyers.ts";
@@ -7,16 +7,14 @@ import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { reserveOne } from "../postgres/sale.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats } from "./truth.ts";
 
 // Row 8 of README.md: commits that are late with lower ids; long writers, elsewhere too, and prepared ones.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const SEATS = sized(60_000, 500_000);
 const BUYERS = 8;
@@ -28,7 +26,7 @@ const NAMED_AFTER_SECONDS = 10;
 const LATE_COMMITS = sized(20, 500);
 
 describe("two engines beside writers that take their time", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   const seats = seatsFrom(1001, SEATS);
   const nextSeat = () => seats.next().value ?? 0;
   let databaseUrl: string;
@@ -44,15 +42,13 @@ describe("two engines beside writers that take their time", () => {
     await settings.query("create database reports");
     await postgres.stop();
     await postgres.start();
-    const dataDir = await tempDir("late");
-    stack.defer(dataDir.remove);
-    eventsFile = join(dataDir.path, "booking-events.jsonl");
-    const env = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir.path };
+    const dataDir = await openFolder(stack, "late");
+    eventsFile = join(dataDir, "booking-events.jsonl");
+    const env = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir };
     engines = [await openEngine(stack, env), await openEngine(stack, env)];
     facts = await openFacts(stack, databaseUrl);
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
 
   /** A session of an operator or of another program. */
   async function sessionOf(url: string, name = "a test") {
@@ -70,7 +66,7 @@ describe("two engines beside writers that take their time", () => {
     const goOn = async () => {
       const before = sales.map((sale) => sale.won());
       const haveMore = (sale: Sale, index: number) => sale.won() >= (before[index] ?? 0) + SOLD_IN_A_PHASE;
-      await until(() => sales.every(haveMore), { ...WAIT, what: "both engines sell on" });
+      await until("both engines sell on", () => sales.every(haveMore));
     };
     const stop = async () => {
       const answers = (await Promise.all(sales.map((sale) => sale.stop()))).flat();
@@ -84,7 +80,7 @@ describe("two engines beside writers that take their time", () => {
     return Math.max(...all.map(({ value }) => value(name) ?? 0));
   };
   const gaugeIs = (name: string, holds: (value: number) => boolean, what: string) =>
-    until(async () => holds(await gauge(name)), { ...WAIT, what });
+    until(what, async () => holds(await gauge(name)));
   const expectEverythingPublished = async () => {
     await facts.allPublished(WAIT.deadlineMs);
     await facts.expectSound();
@@ -102,13 +98,10 @@ describe("two engines beside writers that take their time", () => {
       const [{ id } = { id: 0 }] = await facts.query<{ id: number }>(
         "select max(id)::int as id from seat_events",
       );
-      await until(
-        async () => {
-          const [newest] = await facts.query<{ id: number }>("select max(id)::int as id from seat_events");
-          return (newest?.id ?? 0) > id + 20;
-        },
-        { ...WAIT, what: "later rows are committed before it" },
-      );
+      await until("later rows are committed before it", async () => {
+        const [newest] = await facts.query<{ id: number }>("select max(id)::int as id from seat_events");
+        return (newest?.id ?? 0) > id + 20;
+      });
       await session.query("commit");
     }
     await sales.goOn();
@@ -150,7 +143,7 @@ describe("two engines beside writers that take their time", () => {
         engines
           .flatMap(logLines)
           .some(({ msg, culprit }) => msg.includes("delays publishing") && isNamed.test(culprit ?? ""));
-      await until(named, { ...WAIT, what: `the log has ${isNamed}` });
+      await until(`the log has ${isNamed}`, named);
       await end();
     }
     await sales.goOn();

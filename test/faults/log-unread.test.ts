@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { reserve } from "../engine/buyers.ts";
@@ -8,61 +8,52 @@ import { readFigures } from "../engine/figures.ts";
 import { processesOf, scrape } from "../engine/processes.ts";
 import { type Child, startChild } from "../fixtures/child.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 
 // Nobody reads the log, or its disk is full. Selling does not depend on a log line.
 
-setDefaultTimeout(60_000);
-
 const disksFound = await partOrSkip("small-disks", findSmallDisks);
 
 const ROOT = resolve(import.meta.dir, "../..");
-const WAIT = { deadlineMs: 20_000 };
 const STOP_TIMEOUT_MS = 15_000;
 const DROPPED = "sentinel_log_lines_dropped_total";
 
 describe("an engine whose log nobody takes", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let database: Network;
   let facts: Facts;
   let seatId = 0;
 
   beforeAll(async () => {
-    const own = await createDatabase();
-    stack.defer(own.drop);
+    const own = await openDatabase(stack);
     facts = await openFacts(stack, own.url);
     await facts.fill(1000);
     database = await startProxy(own.url);
     stack.defer(database.stop);
   });
-  afterAll(() => stack.disposeAsync());
 
   /** Ready, with its standard output in `path`. */
   const openInto = async (path: string, env: Record<string, string> = {}, inside: string[] = []) => {
-    const dataDir = await tempDir("log");
-    stack.defer(dataDir.remove);
+    const dataDir = await openFolder(stack, "log");
     const environment = await engineEnvironment({
-      ...{ DATABASE_URL: database.url, DATA_DIR: dataDir.path, ...env },
+      ...{ DATABASE_URL: database.url, DATA_DIR: dataDir, ...env },
     });
     const script = 'cd "$1" && exec "$0" src/main.ts >>"$2"';
     const command = ["sh", "-c", script, process.execPath, ROOT, path];
     const child = startChild("the engine", [...inside, ...command], { env: environment });
     stack.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));
     const url = `http://127.0.0.1:${environment.PORT}`;
-    await until(async () => (await fetch(`${url}/health/ready`)).status === 200, {
-      ...WAIT,
-      what: "the engine is ready",
-    });
+    await until("the engine is ready", async () => (await fetch(`${url}/health/ready`)).status === 200);
     return { url, child };
   };
   const pipe = async () => {
-    const folder = await tempDir("pipe");
-    stack.defer(folder.remove);
-    const path = join(folder.path, "log");
+    const folder = await openFolder(stack, "pipe");
+    const path = join(folder, "log");
     expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
     return path;
   };
@@ -71,13 +62,12 @@ describe("an engine whose log nobody takes", () => {
     stack.defer(child.kill);
     return child;
   };
-  const sells = (url: string) =>
-    until(async () => (await reserve(url, ++seatId)).status === 201, { ...WAIT, what: "it sells" });
+  const sells = (url: string) => until("it sells", async () => (await reserve(url, ++seatId)).status === 201);
   const becomes = (url: string, up: number) =>
-    until(async () => (await scrape(url)).value("sentinel_component_up", { component: "db" }) === up, {
-      ...WAIT,
-      what: `the database is ${up ? "up" : "down"} by the metrics`,
-    });
+    until(
+      `the database is ${up ? "up" : "down"} by the metrics`,
+      async () => (await scrape(url)).value("sentinel_component_up", { component: "db" }) === up,
+    );
   /** Two lines: the database goes and is back. */
   const haveItLog = async (url: string) => {
     database.cut();
@@ -91,32 +81,25 @@ describe("an engine whose log nobody takes", () => {
     const path = await pipe();
     const first = reader(path);
     const { url, child } = await openInto(path);
-    await until(() => first.output().includes('"ready"'), { ...WAIT, what: "the log is read" });
+    await until("the log is read", () => first.output().includes('"ready"'));
 
     first.pause();
     fill(path);
     await haveItLog(url);
     first.resume();
-    await until(() => first.output().includes("the database is available again"), {
-      ...WAIT,
-      what: "the lines that waited are read",
-    });
+    await until("the lines that waited are read", () =>
+      first.output().includes("the database is available again"),
+    );
     expect(first.output()).not.toContain("were dropped");
     expect((await readFigures(url)).value(DROPPED)).toBe(0);
 
     await first.kill();
     await haveItLog(url);
-    await until(async () => ((await readFigures(url)).value(DROPPED) ?? 0) >= 2, {
-      ...WAIT,
-      what: "lost lines are counted",
-    });
+    await until("lost lines are counted", async () => ((await readFigures(url)).value(DROPPED) ?? 0) >= 2);
     const second = reader(path);
-    await until(() => hasReader(path), { ...WAIT, what: "the log is read again" });
+    await until("the log is read again", () => hasReader(path));
     await haveItLog(url);
-    await until(() => second.output().includes("log lines were dropped"), {
-      ...WAIT,
-      what: "the log tells of them",
-    });
+    await until("the log tells of them", () => second.output().includes("log lines were dropped"));
     expect(second.output()).toMatch(/"lines":[1-9]\d*,"msg":"log lines were dropped/);
     expect(second.output().match(/were dropped/g)).toHaveLength(1);
     expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
@@ -126,19 +109,16 @@ describe("an engine whose log nobody takes", () => {
     const path = await pipe();
     const only = reader(path);
     const { url, child } = await openInto(path, { WEB_CONCURRENCY: "2" });
-    await until(() => only.output().includes('"ready"'), { ...WAIT, what: "the log is read" });
+    await until("the log is read", () => only.output().includes('"ready"'));
     const before = await processesOf(child);
     await only.kill();
     process.kill(before.get(1) ?? 0, "SIGKILL");
-    await until(async () => (await scrape(url)).value("sentinel_process_restarts_total") === 1, {
-      ...WAIT,
-      what: "the primary replaces it and logs that",
-    });
+    await until(
+      "the primary replaces it and logs that",
+      async () => (await scrape(url)).value("sentinel_process_restarts_total") === 1,
+    );
     await haveItLog(url);
-    await until(async () => (await scrape(url)).value("sentinel_processes_answering") === 2, {
-      ...WAIT,
-      what: "both answer",
-    });
+    await until("both answer", async () => (await scrape(url)).value("sentinel_processes_answering") === 2);
     expect((await processesOf(child)).get(2)).toBe(before.get(2));
     expect((await scrape(url)).sum(DROPPED)).toBeGreaterThan(0);
     expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
@@ -156,10 +136,9 @@ describe("an engine whose log nobody takes", () => {
       await haveItLog(url);
       await haveItLog(url);
       await disk.free();
-      await until(() => readLog().includes("the database is available again"), {
-        ...WAIT,
-        what: "the lines that waited are in the file",
-      });
+      await until("the lines that waited are in the file", () =>
+        readLog().includes("the database is available again"),
+      );
       expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0);
     },
   );

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import {
   type Action,
@@ -8,20 +8,18 @@ import {
   tillAt,
   tokenOf,
 } from "../engine/reservations.ts";
+import type { Held } from "../fixtures/proxy.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
-import type { Held } from "../fixtures/wire.ts";
-import { FAULT_TIMEOUT_MS } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
-// Row 5 of README.md: the answer to a change is lost, and somebody else changes the same reservation before the engine
-// has looked. Two engines: the answers of the one are cut, the other one's are not.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 5 of README.md: the answer to a change is lost, and somebody else changes the same reservation before
+// the engine has looked. Two engines: the answers of the one are cut, the other one's are not.
 
-const WAIT = { deadlineMs: 20_000 };
 /** In the statement that looks up a lost change, and in no other message. */
 const LOOK_UP = "fenced_change_ids = (l.change_ids";
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let house: WiredHouse;
 let engine: Engine;
 let peer: Engine;
@@ -31,7 +29,6 @@ beforeAll(async () => {
   engine = await openEngine(stack, { ...house.env, STATEMENT_TIMEOUT_MS: "1000" });
   peer = await openEngine(stack, { ...house.env, DATABASE_URL: house.theatre.databaseUrl });
 });
-afterAll(() => stack.disposeAsync());
 
 const query: WiredHouse["theatre"]["facts"]["query"] = (...asked) => house.theatre.facts.query(...asked);
 const storyOf = async (seatId: number | undefined) => {
@@ -70,10 +67,7 @@ async function doAt(url: string, step: Step, body: ReservationBody): Promise<Ans
      update seats set hold_expires_at = now() from r where reservation_id = r.id`,
     [body.reservationId],
   );
-  await until(async () => (await storyOf(body.seats[0]?.seatId)).at(-1) === "EXPIRED", {
-    ...WAIT,
-    what: "the hold is swept",
-  });
+  await until("the hold is swept", async () => (await storyOf(body.seats[0]?.seatId)).at(-1) === "EXPIRED");
   return undefined;
 }
 
@@ -150,13 +144,10 @@ test("an extension whose message arrives after it was asked for again is done on
   const answer = await asked;
   expect([answer.status, answer.body.status]).toEqual([200, "HELD"]);
   held.release();
-  await until(
-    async () => {
-      const now = await sessions();
-      return before.some((pid) => !now.includes(pid));
-    },
-    { ...WAIT, what: "the session that was lost has had the message and ended" },
-  );
+  await until("the session that was lost has had the message and ended", async () => {
+    const now = await sessions();
+    return before.some((pid) => !now.includes(pid));
+  });
   for (const { seatId } of body.seats) expect(await storyOf(seatId)).toEqual(["HELD", "EXTENDED"]);
   expect((await till.show(body, tokenOf(body))).body.expiresAt).toBe(answer.body.expiresAt);
 });

@@ -1,13 +1,12 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { sized } from "./sizes.ts";
 
-// Row 15 of README.md, as far as it has no clock: that the rate does not fall and memory stays flat is measured by
-// the scenarios `overload` and `soak` of bench/.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 15 of README.md, as far as it has no clock: that the rate does not fall and memory stays flat is
+// measured by the scenarios `overload` and `soak` of bench/.
 
 const QUEUE_LIMIT = 50;
 const BUYERS = sized(1000, 4000);
@@ -15,8 +14,7 @@ const ROUNDS = 3;
 
 test("more buyers than the queue may hold: every answer is a seat or a Retry-After, and whoever comes again gets one", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const facts = await openFacts(stack, database.url);
   await facts.fill(BUYERS * ROUNDS);
   const { url } = await openEngine(stack, {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type Answer, bodyOf, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
@@ -8,16 +8,15 @@ import { randomFrom, seedOf } from "../engine/random.ts";
 import { tillAt, UNLIMITED } from "../engine/reservations.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
-// Row 10 of README.md: Postgres stopped, killed, hanging, its sessions ended, the link to it cut. Parts take seconds
-// to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 10 of README.md: Postgres stopped, killed, hanging, its sessions ended, the link to it cut.
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -31,7 +30,7 @@ const ENDINGS = sized(8, 80);
 const SHOPS = 3;
 
 describe("an engine whose Postgres is away", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let postgres: OwnPostgres;
   let proxy: Network;
   let redis: Redis | undefined;
@@ -51,7 +50,6 @@ describe("an engine whose Postgres is away", () => {
     // Seats beyond the demo's, so that the engine learns of them only when they are asked for.
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
   // Whatever a failed test has left behind is not the next one's trouble.
   beforeEach(async () => {
     await postgres.start();
@@ -66,17 +64,17 @@ describe("an engine whose Postgres is away", () => {
     });
   const status = async (path: string) => (await fetch(engine.url + path)).status;
   const sellsAgain = () =>
-    until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
-      ...WAIT,
-      what: "the engine sells again, without a restart",
-    });
+    until(
+      "the engine sells again, without a restart",
+      async () => (await reserve(engine.url, nextSeat())).status === 201,
+    );
   const sellsOn = async (sale: Sale) => {
     const before = sale.won();
-    await until(() => sale.won() >= before + 200, { ...WAIT, what: "200 more seats are sold" });
+    await until("200 more seats are sold", () => sale.won() >= before + 200);
   };
 
   const expectReadyAgain = async () => {
-    await until(async () => (await status("/health/ready")) === 200, { ...WAIT, what: "it is ready again" });
+    await until("it is ready again", async () => (await status("/health/ready")) === 200);
     expect((await reserve(engine.url, nextSeat())).status).toBe(201);
     expect(await status("/actuator/health")).toBe(200);
   };
@@ -109,7 +107,7 @@ describe("an engine whose Postgres is away", () => {
     const orders = openOrders(till, nextSeat, SHOPS);
     for (let ending = 1; ending <= ENDINGS; ending++) {
       const won = sale.won() + 30;
-      await until(() => sale.won() >= won, { ...WAIT, what: "30 more seats are sold" });
+      await until("30 more seats are sold", () => sale.won() >= won);
       if (ending % 4 === 0) {
         await postgres.kill();
         await postgres.start();
@@ -145,7 +143,7 @@ describe("an engine whose Postgres is away", () => {
     const sale = openSale(engine.url, seats, BUYERS);
     for (let cut = 1; cut <= LINK_CUTS; cut++) {
       const wins = sale.won() + 50 + Math.floor(random() * 400);
-      await until(() => sale.won() >= wins, { ...WAIT, what: `${wins} seats are sold` });
+      await until(`${wins} seats are sold`, () => sale.won() >= wins);
       proxy.cut();
       proxy.heal();
     }
@@ -176,50 +174,41 @@ describe("an engine whose Postgres is away", () => {
       await facts.query("drop trigger if exists wait_for_test on seat_events");
     };
     const salesWaiting = (count: number, deadlineMs: number) =>
-      until(
-        async () => {
-          const waiting = await facts.query("select from pg_stat_activity where wait_event = 'advisory'");
-          return waiting.length === count;
-        },
-        { deadlineMs, what: `${count} sales wait in their transactions` },
-      );
+      untilWithin(deadlineMs, `${count} sales wait in their transactions`, async () => {
+        const waiting = await facts.query("select from pg_stat_activity where wait_event = 'advisory'");
+        return waiting.length === count;
+      });
     const areNow = (status: string, seatIds: number[], deadlineMs = WAIT.deadlineMs) =>
-      until(
-        async () => {
-          const rows = await facts.seats();
-          return seatIds.every((seatId) => rows.get(seatId)?.status === status);
-        },
-        { deadlineMs, what: `the seats are ${status}` },
-      );
+      untilWithin(deadlineMs, `the seats are ${status}`, async () => {
+        const rows = await facts.seats();
+        return seatIds.every((seatId) => rows.get(seatId)?.status === status);
+      });
 
     /**
      * Seats that are committed while their engine's link hangs, so that it does not hear of it. A statement has
      * 1.5 s at most: on a machine too busy for that, it is tried again with other seats.
      */
     const commitUnheard = (count: number) =>
-      until(
-        async () => {
-          const seatIds = Array.from({ length: count }, nextSeat);
-          const answers: Promise<Answer>[] = [];
-          await holdCommits();
-          try {
-            for (const seatId of seatIds) {
-              answers.push(reserve(engine.url, seatId));
-              await salesWaiting(answers.length, 1000);
-            }
-            proxy.hang();
-            await letCommit();
-            await areNow("reserved", seatIds, 1500);
-            return { seatIds, answers };
-          } catch (error) {
-            proxy.heal();
-            throw error;
-          } finally {
-            await release();
+      untilWithin(2 * WAIT.deadlineMs, `${count} commits that are not heard of`, async () => {
+        const seatIds = Array.from({ length: count }, nextSeat);
+        const answers: Promise<Answer>[] = [];
+        await holdCommits();
+        try {
+          for (const seatId of seatIds) {
+            answers.push(reserve(engine.url, seatId));
+            await salesWaiting(answers.length, 1000);
           }
-        },
-        { deadlineMs: 2 * WAIT.deadlineMs, what: `${count} commits that are not heard of` },
-      );
+          proxy.hang();
+          await letCommit();
+          await areNow("reserved", seatIds, 1500);
+          return { seatIds, answers };
+        } catch (error) {
+          proxy.heal();
+          throw error;
+        } finally {
+          await release();
+        }
+      });
 
     test("a buyer whose commit was not heard of is told 201 when the link is back in time", async () => {
       const { seatIds, answers } = await commitUnheard(1);

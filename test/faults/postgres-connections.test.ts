@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, test } from "bun:test";
 import { Client } from "pg";
 import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
@@ -10,14 +10,13 @@ import {
   type PostgresCluster,
   startPostgresCluster,
 } from "../fixtures/postgres-cluster.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats, expectAway, expectTruth } from "./truth.ts";
 
-// Row 10 of README.md: Postgres has no connection left for the engine. Parts take seconds to start on a busy
-// machine; what must be quick is measured.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 10 of README.md: Postgres has no connection left for the engine.
 
 const found = await partOrSkip("postgres-tools", findPostgresTools);
 
@@ -25,14 +24,13 @@ const SEATS = 50_000;
 const BUYERS = 12;
 const SHOPS = 3;
 const BUSY_PAUSE_MS = 20;
-const WAIT = { deadlineMs: 30_000 };
 const SALES = sized(200, 5000);
 const MAX_CONNECTIONS = 40;
 /** The engine is an ordinary user, for whom limits hold. */
 const SELLER = "seller";
 
 describe.skipIf(!found)("an engine that Postgres refuses connections", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let postgres: PostgresCluster;
   let engine: Engine;
   let facts: Facts;
@@ -51,7 +49,6 @@ describe.skipIf(!found)("an engine that Postgres refuses connections", () => {
     till = tillAt(engine.url);
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const endSessions = () =>
     facts.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", [SELLER]);
@@ -60,19 +57,19 @@ describe.skipIf(!found)("an engine that Postgres refuses connections", () => {
   const expectKept = async (take: () => Promise<void>, giveBack: () => Promise<void>) => {
     const sale = openSale(engine.url, seats, BUYERS, BUSY_PAUSE_MS);
     const orders = openOrders(till, nextSeat, SHOPS);
-    await until(() => sale.won() >= SALES, { ...WAIT, what: `${SALES} seats are sold` });
+    await until(`${SALES} seats are sold`, () => sale.won() >= SALES);
     await take();
     try {
       await expectAway(engine.url, nextSeat);
     } finally {
       await giveBack();
     }
-    await until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
-      ...WAIT,
-      what: "the engine sells again, without a restart",
-    });
+    await until(
+      "the engine sells again, without a restart",
+      async () => (await reserve(engine.url, nextSeat())).status === 201,
+    );
     const wonAway = sale.won();
-    await until(() => sale.won() >= wonAway + SALES, { ...WAIT, what: `${SALES} more seats are sold` });
+    await until(`${SALES} more seats are sold`, () => sale.won() >= wonAway + SALES);
     const [answers, sent] = await Promise.all([sale.stop(), orders.stop()]);
     await expectTruth(facts, answers);
     await expectOneEffect(till, facts, sent);
@@ -83,26 +80,23 @@ describe.skipIf(!found)("an engine that Postgres refuses connections", () => {
     await expectKept(
       async () => {
         // Whoever is refused asks again, until the engine has none.
-        await until(
-          async () => {
-            await endSessions();
-            while (others.length < MAX_CONNECTIONS) {
-              const other = new Client({ connectionString: postgres.url });
-              other.on("error", () => undefined);
-              if (
-                !(await other.connect().then(
-                  () => true,
-                  () => false,
-                ))
-              )
-                break;
-              others.push(other);
-            }
-            const left = await facts.query("select from pg_stat_activity where usename = $1", [SELLER]);
-            return left.length === 0;
-          },
-          { ...WAIT, what: "others have every connection" },
-        );
+        await until("others have every connection", async () => {
+          await endSessions();
+          while (others.length < MAX_CONNECTIONS) {
+            const other = new Client({ connectionString: postgres.url });
+            other.on("error", () => undefined);
+            if (
+              !(await other.connect().then(
+                () => true,
+                () => false,
+              ))
+            )
+              break;
+            others.push(other);
+          }
+          const left = await facts.query("select from pg_stat_activity where usename = $1", [SELLER]);
+          return left.length === 0;
+        });
       },
       async () => {
         await Promise.all(others.map((other) => other.end()));

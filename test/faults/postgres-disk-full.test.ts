@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
@@ -11,14 +11,13 @@ import {
   startPostgresCluster,
 } from "../fixtures/postgres-cluster.ts";
 import { findSmallDisks, openSmallDisks, type SmallDisk } from "../fixtures/small-disk.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
-// Row 10 of README.md: Postgres has no byte left, for its tables or for its write-ahead log. Parts take seconds to
-// start on a busy machine; what must be quick is measured.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Row 10 of README.md: Postgres has no byte left, for its tables or for its write-ahead log.
 
 const tools = await partOrSkip("postgres-tools", findPostgresTools);
 const disksFound = await partOrSkip("small-disks", findSmallDisks);
@@ -27,7 +26,6 @@ const SEATS = 20_000;
 const BUYERS = 12;
 const SHOPS = 3;
 const BUSY_PAUSE_MS = 20;
-const WAIT = { deadlineMs: 30_000 };
 const SALES = sized(200, 2000);
 const DATA_DISK_MB = 192;
 const WAL_DISK_MB = 64;
@@ -35,7 +33,7 @@ const WAL_DISK_MB = 64;
 const REFUSED_IN_A_ROW = 20;
 
 describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let dataDisk: SmallDisk;
   let walDisk: SmallDisk;
   let postgres: PostgresCluster;
@@ -60,14 +58,13 @@ describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk
     facts = await openFacts(stack, postgres.url);
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const load = () => {
     const sale = openSale(engine.url, seats, BUYERS, BUSY_PAUSE_MS);
     const orders = openOrders(till, nextSeat, SHOPS);
     const sellOn = async () => {
       const won = sale.won() + SALES;
-      await until(() => sale.won() >= won, { ...WAIT, what: `${SALES} more seats are sold` });
+      await until(`${SALES} more seats are sold`, () => sale.won() >= won);
     };
     const expectKept = async () => {
       const [answers, sent] = await Promise.all([sale.stop(), orders.stop()]);
@@ -82,15 +79,12 @@ describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk
     await sellOn();
     await dataDisk.fill();
     let refused = 0;
-    await until(
-      async () => {
-        const answer = await reserve(engine.url, nextSeat());
-        if (answer.status !== 201) expectBusy(answer);
-        refused = answer.status === 201 ? 0 : refused + 1;
-        return refused === REFUSED_IN_A_ROW;
-      },
-      { ...WAIT, what: "nothing more can be sold" },
-    );
+    await until("nothing more can be sold", async () => {
+      const answer = await reserve(engine.url, nextSeat());
+      if (answer.status !== 201) expectBusy(answer);
+      refused = answer.status === 201 ? 0 : refused + 1;
+      return refused === REFUSED_IN_A_ROW;
+    });
     await dataDisk.free();
     await sellOn();
     await expectKept();
@@ -100,7 +94,7 @@ describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk
     const { sellOn, expectKept } = load();
     await sellOn();
     await walDisk.fill();
-    await until(() => !postgres.isRunning(), { ...WAIT, what: "Postgres gives up" });
+    await until("Postgres gives up", () => !postgres.isRunning());
     expect(postgres.output()).toContain("No space left on device");
     await expectAway(engine.url, nextSeat);
     await walDisk.free();

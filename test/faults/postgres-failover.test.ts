@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { bodyOf, openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
@@ -12,16 +12,16 @@ import {
   query,
   startPostgresCluster,
 } from "../fixtures/postgres-cluster.ts";
-import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
-import { until } from "../fixtures/until.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { expectOneEffect, openOrders } from "./keyed-orders.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 // Row 10 of README.md: failover to a promoted standby with synchronous replication, and standbys that hang or
-// are gone. Parts take seconds to start on a busy machine; what must be quick is measured.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// are gone.
 
 const found = await partOrSkip("postgres-tools", findPostgresTools);
 
@@ -35,7 +35,7 @@ const ORDERS = sized(10, 500);
 const STANDBY = "standby";
 
 describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   /** The address that the engine knows; it moves with a failover. */
   let address: Network;
   let primary: PostgresCluster;
@@ -53,23 +53,21 @@ describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", ()
     await query(primary.url, "alter database sentinel set client_min_messages = error");
     address = await startProxy(primary.url);
     stack.defer(address.stop);
-    const dataDir = await tempDir("failover");
-    stack.defer(dataDir.remove);
-    eventsFile = join(dataDir.path, "booking-events.jsonl");
+    const dataDir = await openFolder(stack, "failover");
+    eventsFile = join(dataDir, "booking-events.jsonl");
     engine = await openEngine(stack, {
-      ...{ DATABASE_URL: address.url, DATA_DIR: dataDir.path, RESERVATION_WORKERS: "1", ...UNLIMITED },
+      ...{ DATABASE_URL: address.url, DATA_DIR: dataDir, RESERVATION_WORKERS: "1", ...UNLIMITED },
     });
     till = tillAt(engine.url);
     facts = await openFacts(stack, primary.url);
     await addSeats(facts, SEATS);
   });
-  afterAll(() => stack.disposeAsync());
   // Each test has a standby of its own: some of them are gone afterwards.
   beforeEach(async () => {
     if (standby !== primary) await standby?.stop();
     standby = await primary.addStandby(STANDBY);
     await primary.set({ synchronous_standby_names: STANDBY });
-    await until(async () => (await standbys()).includes("sync"), { ...WAIT, what: "the standby follows" });
+    await until("the standby follows", async () => (await standbys()).includes("sync"));
     await sellsAgain();
   });
 
@@ -87,19 +85,15 @@ describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", ()
   };
   const loseStandby = async () => {
     await standby.kill();
-    await until(async () => (await standbys()).length === 0, {
-      ...WAIT,
-      what: "the primary knows that its standby is gone",
-    });
+    await until("the primary knows that its standby is gone", async () => (await standbys()).length === 0);
   };
   const status = async (path: string) => (await fetch(engine.url + path)).status;
   const sellsAgain = () =>
-    until(async () => (await reserve(engine.url, nextSeat())).status === 201, {
-      ...WAIT,
-      what: "the engine sells again, without a restart",
-    });
-  const isNotReady = () =>
-    until(async () => (await status("/health/ready")) === 503, { ...WAIT, what: "it is not ready" });
+    until(
+      "the engine sells again, without a restart",
+      async () => (await reserve(engine.url, nextSeat())).status === 201,
+    );
+  const isNotReady = () => until("it is not ready", async () => (await status("/health/ready")) === 503);
   const newestEpoch = async () =>
     (await facts.query<{ epoch: number }>("select max(epoch) as epoch from ledger_epochs"))[0]?.epoch ?? 0;
   const expectEverythingPublished = async () => {
@@ -119,47 +113,40 @@ describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", ()
    * its own. Soon the engine sells no more: on a machine too busy for that moment, it is tried again.
    */
   const sellUnheard = () =>
-    until(
-      async () => {
-        const held = await till.hold({ seatIds: [nextSeat()] });
-        expect(held.status).toBe(201);
-        await loseStandby();
-        const pids: number[] = [];
-        const sent = async <Sent>(answer: Promise<Sent>) => {
-          const pid = await until(async () => (await waiting()).find((each) => !pids.includes(each)), {
-            deadlineMs: 1000,
-            what: "a change waits for the standby",
-          });
-          pids.push(pid);
-          return { pid, answer };
-        };
-        const [cancelledId, endedId] = [nextSeat(), nextSeat()];
-        try {
-          const cancelled = await sent(reserve(engine.url, cancelledId));
-          const ended = await sent(reserve(engine.url, endedId));
-          const confirmed = await sent(till.act("confirm", held.body, tokenOf(held.body)));
-          return { cancelled, ended, confirmed, held: held.body, seatIds: [cancelledId, endedId] };
-        } catch (error) {
-          await standby.start();
-          await sellsAgain();
-          throw error;
-        }
-      },
-      { deadlineMs: 2 * WAIT.deadlineMs, what: "changes wait for a standby that is gone" },
-    );
+    untilWithin(2 * WAIT.deadlineMs, "changes wait for a standby that is gone", async () => {
+      const held = await till.hold({ seatIds: [nextSeat()] });
+      expect(held.status).toBe(201);
+      await loseStandby();
+      const pids: number[] = [];
+      const sent = async <Sent>(answer: Promise<Sent>) => {
+        const pid = await untilWithin(1000, "a change waits for the standby", async () =>
+          (await waiting()).find((each) => !pids.includes(each)),
+        );
+        pids.push(pid);
+        return { pid, answer };
+      };
+      const [cancelledId, endedId] = [nextSeat(), nextSeat()];
+      try {
+        const cancelled = await sent(reserve(engine.url, cancelledId));
+        const ended = await sent(reserve(engine.url, endedId));
+        const confirmed = await sent(till.act("confirm", held.body, tokenOf(held.body)));
+        return { cancelled, ended, confirmed, held: held.body, seatIds: [cancelledId, endedId] };
+      } catch (error) {
+        await standby.start();
+        await sellsAgain();
+        throw error;
+      }
+    });
   const areReserved = (seatIds: number[]) =>
-    until(
-      async () => {
-        const rows = await facts.seats();
-        return seatIds.every((id) => rows.get(id)?.status === "reserved");
-      },
-      { ...WAIT, what: "everybody sees the seats as reserved" },
-    );
+    until("everybody sees the seats as reserved", async () => {
+      const rows = await facts.seats();
+      return seatIds.every((id) => rows.get(id)?.status === "reserved");
+    });
 
   test("that hangs: 503 within a bound and then at once, not ready, then it sells on and kept all", async () => {
     const sale = openSale(engine.url, seats, BUYERS, BUSY_PAUSE_MS);
     const orders = openOrders(till, nextSeat, SHOPS);
-    await until(() => sale.won() >= SALES, { ...WAIT, what: `${SALES} seats are sold` });
+    await until(`${SALES} seats are sold`, () => sale.won() >= SALES);
     await standby.pause();
     await expectAway(engine.url, nextSeat);
     standby.resume();
@@ -201,13 +188,10 @@ describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", ()
     await sellsAgain();
     // The engine may be settling what it doubted for a moment longer.
     for (const seatId of seatIds) {
-      const sold = await until(
-        async () => {
-          const again = await reserve(engine.url, seatId);
-          return again.status === 201 && again;
-        },
-        { ...WAIT, what: "a seat that was lost in the failover is sold" },
-      );
+      const sold = await until("a seat that was lost in the failover is sold", async () => {
+        const again = await reserve(engine.url, seatId);
+        return again.status === 201 && again;
+      });
       expect(bodyOf(sold).version).toBe(1);
     }
     expect((await till.act("confirm", held, tokenOf(held))).status).toBe(200);
@@ -222,10 +206,10 @@ describe.skipIf(!found)("an engine whose Postgres has a synchronous standby", ()
     const orders = openOrders(till, nextSeat, SHOPS);
     const sellOn = async () => {
       const [won, confirmed] = [sale.won() + SALES, orders.confirmedCount() + ORDERS];
-      await until(() => sale.won() >= won && orders.confirmedCount() >= confirmed, {
-        ...WAIT,
-        what: `${SALES} more seats and ${ORDERS} more orders are sold`,
-      });
+      await until(
+        `${SALES} more seats and ${ORDERS} more orders are sold`,
+        () => sale.won() >= won && orders.confirmedCount() >= confirmed,
+      );
     };
     await sellOn();
     await old.kill();

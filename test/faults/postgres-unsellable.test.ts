@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { engineCommand, engineEnvironment } from "../engine/command.ts";
-import { type Engine, logLines, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import { logLines } from "../engine/engines.ts";
 import { startChild } from "../fixtures/child.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS } from "./sizes.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 
-// Postgres runs and answers, and yet nothing can be sold; or it is only slow. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
+// Postgres runs and answers, and yet nothing can be sold; or it is only slow.
 
 const ROOT = resolve(import.meta.dir, "../..");
 const STOP_TIMEOUT_MS = 15_000;
-const WAIT = { deadlineMs: 20_000 };
 /** What the engine promises, with what a busy machine adds. */
 const KNOWN_AT_MOST_MS = 2000 + 1000;
 const REFUSED_AT_MOST_MS = 250;
@@ -24,37 +19,20 @@ const STOPPED_PROBE_MS = 4500;
 const ASKED = 20;
 
 describe("an engine whose Postgres answers", () => {
-  const stack = new AsyncDisposableStack();
-  let database: Database;
-  let engine: Engine;
-  let facts: Facts;
-  let name: string;
-  let dataDir: string;
+  const sale = useEngine({ env: { RESERVATION_WORKERS: "1" } });
   const seats = seatsFrom(1, 1000);
   const nextSeat = () => seats.next().value ?? 0;
 
-  beforeAll(async () => {
-    database = await createDatabase("empty");
-    stack.defer(database.drop);
-    const dir = await tempDir("unsellable");
-    stack.defer(dir.remove);
-    dataDir = dir.path;
-    name = new URL(database.url).pathname.slice(1);
-    facts = await openFacts(stack, database.url);
-    engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
-  });
-  afterAll(() => stack.disposeAsync());
-
-  const status = async (path: string) => (await fetch(engine.url + path)).status;
+  const status = async (path: string) => (await fetch(sale.url + path)).status;
   const isReady = async () => (await status("/health/ready")) === 200;
   const notReady = async () => {
     const beganAt = performance.now();
-    await until(async () => !(await isReady()), { ...WAIT, what: "it is not ready" });
+    await until("it is not ready", async () => !(await isReady()));
     return performance.now() - beganAt;
   };
   const sellsAgain = async () => {
-    await until(isReady, { ...WAIT, what: "it is ready again" });
-    expect((await reserve(engine.url, nextSeat())).status).toBe(201);
+    await until("it is ready again", isReady);
+    expect((await reserve(sale.url, nextSeat())).status).toBe(201);
   };
   /** One after the other: each alone is quick. */
   const expectRefusedAtOnce = async (ask: () => Promise<number>) => {
@@ -64,25 +42,25 @@ describe("an engine whose Postgres answers", () => {
       expect(performance.now() - beganAt).toBeLessThan(REFUSED_AT_MOST_MS);
     }
   };
-  const reserveOne = async () => (await reserve(engine.url, nextSeat())).status;
+  const reserveOne = async () => (await reserve(sale.url, nextSeat())).status;
   const endSessions = (of: string) =>
-    facts.query(
+    sale.facts.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name ${of}`,
     );
 
   test("while somebody keeps its seats locked: it knows within 2 s, then 503 at once, for readers too", async () => {
-    const before = logLines(engine).length;
-    await facts.query("begin");
-    await facts.query("lock table seats in access exclusive mode");
+    const before = logLines(sale.engine).length;
+    await sale.facts.query("begin");
+    await sale.facts.query("lock table seats in access exclusive mode");
     try {
       expect(await notReady()).toBeLessThan(KNOWN_AT_MOST_MS);
       await expectRefusedAtOnce(reserveOne);
       await expectRefusedAtOnce(() => status("/api/v1/seats/1"));
     } finally {
-      await facts.query("rollback");
+      await sale.facts.query("rollback");
     }
     await sellsAgain();
-    expect(logLines(engine).slice(before)).toContainEqual(
+    expect(logLines(sale.engine).slice(before)).toContainEqual(
       expect.objectContaining({
         msg: expect.stringContaining("the database is unavailable"),
         reason: "another session locks a table of the sale even for readers (pg_locks)",
@@ -91,51 +69,47 @@ describe("an engine whose Postgres answers", () => {
   });
 
   test("while a lock lets it read but not sell: it reads, and sells again afterwards", async () => {
-    await facts.query("begin");
-    await facts.query("lock table reservations in share mode");
+    await sale.facts.query("begin");
+    await sale.facts.query("lock table reservations in share mode");
     try {
       expect(await notReady()).toBeLessThan(KNOWN_AT_MOST_MS);
       await expectRefusedAtOnce(reserveOne);
       expect(await status("/api/v1/seats/1")).toBe(200);
     } finally {
-      await facts.query("rollback");
+      await sale.facts.query("rollback");
     }
     await sellsAgain();
   });
 
   test("but is read-only for new sessions, which only those that sell are: not ready, and it reads", async () => {
-    await facts.query(`alter database ${name} set default_transaction_read_only = on`);
+    await sale.facts.query(`alter database ${sale.databaseName} set default_transaction_read_only = on`);
     try {
       // The probe keeps its session, to which the database is as before.
       await endSessions("= 'sentinel-reservation'");
-      await until(async () => (await reserveOne()) === 503 && !(await isReady()), {
-        ...WAIT,
-        what: "it is not ready",
-      });
+      await until("it is not ready", async () => (await reserveOne()) === 503 && !(await isReady()));
       await expectRefusedAtOnce(reserveOne);
       expect(await status("/api/v1/seats/1")).toBe(200);
       // A new start finds the same.
-      const env = await engineEnvironment({ DATABASE_URL: database.url, DATA_DIR: dataDir });
+      const env = await engineEnvironment({ DATABASE_URL: sale.databaseUrl, DATA_DIR: sale.dataDir });
       const other = startChild("another engine", engineCommand, { cwd: ROOT, env });
-      await until(() => other.output().includes("the database is read-only"), {
-        ...WAIT,
-        what: "a new start says why it does not sell",
-      }).finally(() => other.end("SIGTERM", STOP_TIMEOUT_MS));
+      await until("a new start says why it does not sell", () =>
+        other.output().includes("the database is read-only"),
+      ).finally(() => other.end("SIGTERM", STOP_TIMEOUT_MS));
     } finally {
-      await facts.query(`alter database ${name} reset default_transaction_read_only`);
+      await sale.facts.query(`alter database ${sale.databaseName} reset default_transaction_read_only`);
     }
     await sellsAgain();
   });
 
   test("though the probe's session hangs: nobody is refused, since sales are answered meanwhile", async () => {
     const pid = await until(
+      "the probe has a session",
       async () =>
         (
-          await facts.query<{ pid: number }>(
+          await sale.facts.query<{ pid: number }>(
             `select pid from pg_stat_activity where datname = current_database() and application_name = 'sentinel-probe'`,
           )
         )[0]?.pid,
-      { ...WAIT, what: "the probe has a session" },
     );
     process.kill(pid, "SIGSTOP");
     try {
@@ -153,17 +127,17 @@ describe("an engine whose Postgres answers", () => {
 
   test("whose sessions somebody ended one by one: that alone is no reason to refuse anybody", async () => {
     await endSessions("= 'sentinel-probe'");
-    const refused = engine.output().includes("the database is unavailable");
+    const refused = sale.engine.output().includes("the database is unavailable");
     await until(
+      "the probe has a session again",
       async () =>
         (
-          await facts.query(
+          await sale.facts.query(
             "select from pg_stat_activity where datname = current_database() and application_name = 'sentinel-probe'",
           )
         ).length === 1,
-      { ...WAIT, what: "the probe has a session again" },
     );
-    expect(engine.output().includes("the database is unavailable")).toBe(refused);
+    expect(sale.engine.output().includes("the database is unavailable")).toBe(refused);
     expect(await isReady()).toBe(true);
   });
 });

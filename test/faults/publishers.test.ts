@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { readFigures } from "../engine/figures.ts";
@@ -12,14 +12,12 @@ import {
 } from "../engine/reservations.ts";
 import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
-import { startWire, type Wire } from "../fixtures/wire.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Row 6 of README.md: a publisher killed between ack and cursor, two publishers, a zombie that wakes; on Kafka.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("kafka", findKafka);
 
@@ -31,11 +29,11 @@ const CURSOR_MOVES = "update ledger_cursors";
 
 /** An engine with a stop on its way to Postgres. */
 interface WiredEngine extends Engine {
-  wire: Wire;
+  wire: Network;
 }
 
 describe.skipIf(!found)("engines that publish to one Kafka", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let kafka: KafkaBroker;
   let theatre: Theatre;
   let house: OnSale;
@@ -47,17 +45,16 @@ describe.skipIf(!found)("engines that publish to one Kafka", () => {
     theatre = await openTheatre(stack);
     house = await theatre.addEvent({ rows: 100, seatsPerRow: 200 });
   });
-  afterAll(() => stack.disposeAsync());
 
   const open = async (): Promise<WiredEngine> => {
-    const wire = await startWire(theatre.databaseUrl);
+    const wire = await startProxy(theatre.databaseUrl);
     stack.defer(wire.stop);
     const env = { DATABASE_URL: wire.url, KAFKA_BROKERS: kafka.brokers, ...UNLIMITED };
     return { ...(await openEngine(stack, env)), wire };
   };
   const isLeader = async ({ url }: Engine) =>
     (await readFigures(url)).value("sentinel_publisher_active") === 1;
-  const leads = (engine: Engine) => until(() => isLeader(engine), { ...WAIT, what: "the engine publishes" });
+  const leads = (engine: Engine) => until("the engine publishes", () => isLeader(engine));
 
   /** Shops that change each seat four times, one seat after the other, so that the order of its events can be seen. */
   const openTrade = (url: string) => {
@@ -79,10 +76,10 @@ describe.skipIf(!found)("engines that publish to one Kafka", () => {
     return {
       goesOn: async () => {
         const before = statuses.length;
-        await until(() => statuses.length >= before + CHANGES_OF_A_PHASE, {
-          ...WAIT,
-          what: `${CHANGES_OF_A_PHASE} more changes`,
-        });
+        await until(
+          `${CHANGES_OF_A_PHASE} more changes`,
+          () => statuses.length >= before + CHANGES_OF_A_PHASE,
+        );
       },
       /** Resolves when all have their answers, each of which must be a success. */
       stop: async () => {
@@ -138,7 +135,7 @@ describe.skipIf(!found)("engines that publish to one Kafka", () => {
       process.kill(sleeper.pid, "SIGCONT");
     }
     held.release();
-    await until(async () => !(await isLeader(sleeper)), { ...WAIT, what: "the zombie follows" });
+    await until("the zombie follows", async () => !(await isLeader(sleeper)));
     await trade.goesOn();
     await trade.stop();
     expect(await isLeader(successor)).toBe(true);

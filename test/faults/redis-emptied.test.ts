@@ -1,18 +1,17 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { seatsFrom } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
 import { expectTrueRefusals, openRivalry } from "./rivals.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Row 2 of README.md.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -29,25 +28,21 @@ test.skipIf(!redisFound)(
     await using stack = new AsyncDisposableStack();
     let redis = await startRedis();
     stack.defer(() => redis.stop());
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     const facts = await openFacts(stack, database.url);
     await facts.fill(SEATS);
     const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, RATE_LIMIT_ADDRESS_REQUESTS: "0" };
     const engines = [await openEngine(stack, env), await openEngine(stack, env)];
     const urls = engines.map(({ url }) => url);
     const locksInUse = () =>
-      until(
-        async () => {
-          const all = await Promise.all(urls.map((url) => readFigures(url)));
-          return all.every(({ value }) => value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0);
-        },
-        { ...WAIT, what: "the locks of both are in use" },
-      );
+      until("the locks of both are in use", async () => {
+        const all = await Promise.all(urls.map((url) => readFigures(url)));
+        return all.every(({ value }) => value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0);
+      });
     const rivalry = openRivalry(urls, seatsFrom(1, SEATS), PAIRS);
     const goesOn = async () => {
       const before = rivalry.decided();
-      await until(() => rivalry.decided() >= before + SEATS_OF_A_PHASE, { ...WAIT, what: "more is sold" });
+      await until("more is sold", () => rivalry.decided() >= before + SEATS_OF_A_PHASE);
     };
 
     /** Locks that somebody has believed in are gone, many times in each of his batches. */

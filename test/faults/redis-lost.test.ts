@@ -1,20 +1,18 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { findToxiproxy, startToxiproxy, type ToxicLink } from "../fixtures/toxiproxy.ts";
 import { until } from "../fixtures/until.ts";
 import { expectTrueRefusals, openRivalry, type Rivalry } from "./rivals.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Row 9 of README.md: Redis hung, dead, slow, reset; one and two of three masters lost.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 const toxiproxyFound = await partOrSkip("toxiproxy", findToxiproxy);
@@ -24,12 +22,10 @@ const PAIRS = 8;
 /** Seats that are fought for before, during and after each fault. */
 const SEATS_OF_A_PHASE = sized(100, 5000);
 const REDIS_TIMEOUT_MS = 100;
-const WAIT = { deadlineMs: sized(30_000, 120_000) };
 
 /** Two engine processes on one database and on these masters, whose locks are in use. */
 async function openHouse(stack: AsyncDisposableStack, redisUrls: string[]) {
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const facts = await openFacts(stack, database.url);
   await facts.fill(SEATS);
   const seats = seatsFrom(1, SEATS);
@@ -49,33 +45,27 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
   const figures = () => readFigures(engine.url);
   const nextSeat = () => seats.next().value ?? 0;
   const degradedIs = (value: 0 | 1) =>
-    until(
-      async () => {
-        const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
-        return all.every(
-          ({ value: figure }) =>
-            figure("sentinel_lock_degraded", { thread: "reservation-1" }) === value &&
-            figure("sentinel_component_up", { component: "redis" }) === 1 - value,
-        );
-      },
-      { ...WAIT, what: `the metrics say ${value ? "degraded" : "locks in use"}` },
-    );
+    until(`the metrics say ${value ? "degraded" : "locks in use"}`, async () => {
+      const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+      return all.every(
+        ({ value: figure }) =>
+          figure("sentinel_lock_degraded", { thread: "reservation-1" }) === value &&
+          figure("sentinel_component_up", { component: "redis" }) === 1 - value,
+      );
+    });
   const mastersUp = () =>
-    until(
-      async () => {
-        const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
-        return ["1", "2", "3"].every((master) =>
-          all.every(({ value: figure }) => figure("sentinel_lock_master_up", { master }) === 1),
-        );
-      },
-      { ...WAIT, what: "every thread uses all three masters" },
-    );
+    until("every thread uses all three masters", async () => {
+      const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+      return ["1", "2", "3"].every((master) =>
+        all.every(({ value: figure }) => figure("sentinel_lock_master_up", { master }) === 1),
+      );
+    });
   const goesOn = async (rivalry: Rivalry) => {
     const before = rivalry.decided();
-    await until(() => rivalry.decided() >= before + SEATS_OF_A_PHASE, {
-      ...WAIT,
-      what: `${SEATS_OF_A_PHASE} more seats are decided`,
-    });
+    await until(
+      `${SEATS_OF_A_PHASE} more seats are decided`,
+      () => rivalry.decided() >= before + SEATS_OF_A_PHASE,
+    );
   };
   /** Batches that went without a lock while these seats were sold, one by one. */
   const unguardedOf = async (count: number) => {
@@ -86,7 +76,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
   };
   const locksAgain = async (after: string) => {
     const beganAt = performance.now();
-    await until(async () => (await unguardedOf(1)) === 0, { ...WAIT, what: "a seat is locked again" });
+    await until("a seat is locked again", async () => (await unguardedOf(1)) === 0);
     console.info(`${after}: locks in use again after ${Math.round(performance.now() - beganAt)} ms`);
   };
   return {
@@ -123,7 +113,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
 }
 
 describe.skipIf(!redisFound)("two engines whose one Redis", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let redis: Redis;
   let link: ToxicLink | undefined;
   let house: Awaited<ReturnType<typeof openHouse>>;
@@ -137,11 +127,6 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
       link = await toxiproxy.link(redis.url);
     }
     house = await openHouse(stack, [link?.url ?? redis.url]);
-  });
-  afterAll(() => stack.disposeAsync());
-
-  test("is there lock every seat with it", async () => {
-    expect(await house.unguardedOf(20)).toBe(0);
   });
 
   test("hangs sell on without a false answer, say so, and lock again when it answers", async () => {
@@ -164,33 +149,10 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
       isOn: () => house.degradedIs(1),
       end: start,
     });
-    await until(async () => (await house.figures()).value("sentinel_feed_up") === 1, {
-      ...WAIT,
-      what: "the change feed is heard again",
-    });
-  });
-
-  test("hangs for a moment again and again sell on without a false answer", async () => {
-    let flapping = true;
-    let flaps = Promise.resolve();
-    const flap = async () => {
-      while (flapping) {
-        redis.pause();
-        await Bun.sleep(1.5 * REDIS_TIMEOUT_MS);
-        redis.resume();
-        await Bun.sleep(3 * REDIS_TIMEOUT_MS);
-      }
-    };
-    await house.survives({
-      name: "a Redis that hung now and then",
-      begin: () => {
-        flaps = flap();
-      },
-      end: () => {
-        flapping = false;
-        return flaps;
-      },
-    });
+    await until(
+      "the change feed is heard again",
+      async () => (await house.figures()).value("sentinel_feed_up") === 1,
+    );
   });
 
   test("hangs make nobody wait, once it is noticed, and stay ready", async () => {
@@ -255,7 +217,7 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
 });
 
 describe.skipIf(!redisFound)("two engines with a quorum of three masters", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let masters: [Redis, Redis, Redis];
   let house: Awaited<ReturnType<typeof openHouse>>;
 
@@ -267,7 +229,6 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
       masters.map(({ url }) => url),
     );
   });
-  afterAll(() => stack.disposeAsync());
 
   /** Nobody is told of an outage, and each batch has its lock: those that wait for one master too many say so. */
   const isGuarded = async () => {

@@ -1,12 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { describe, expect, test } from "bun:test";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { exchange } from "./any-bytes.ts";
 import { get, servedDuring } from "./attackers.ts";
 
 // Attackers, of README.md: limits on headers and URL, and requests that a proxy in front could read in another way (smuggling).
-
-setDefaultTimeout(60_000);
 
 const reserve = (...headers: string[]) =>
   `${["POST /api/v1/bookings/reserve/0 HTTP/1.1", "host: engine", ...headers].join("\r\n")}\r\n\r\n`;
@@ -42,18 +39,10 @@ const REFUSED: Record<string, [request: string, status: number]> = {
 };
 
 describe("a request that is too large, or that can be read in two ways", () => {
-  const stack = new AsyncDisposableStack();
-  let engine: Engine;
-
-  beforeAll(async () => {
-    const database = await createDatabase("empty");
-    stack.defer(database.drop);
-    engine = await openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0" });
-  });
-  afterAll(() => stack.disposeAsync());
+  const sale = useEngine({ env: { RATE_LIMIT_ADDRESS_REQUESTS: "0" } });
 
   const answersTo = async (request: string) => {
-    const port = Number(new URL(engine.url).port);
+    const port = Number(new URL(sale.url).port);
     const answer = await exchange(port, [Buffer.from(request, "latin1")]);
     return [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
   };
@@ -65,7 +54,7 @@ describe("a request that is too large, or that can be read in two ways", () => {
   }
 
   test("costs a normal client nothing, however many come", async () => {
-    const served = await servedDuring(engine.url, async () => {
+    const served = await servedDuring(sale.url, async () => {
       for (let round = 0; round < 20; round++)
         await Promise.all(Object.values(REFUSED).map(([request]) => answersTo(request)));
     });

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { type Answer, bodyOf, histogram, reserve } from "../engine/buyers.ts";
+import { type Answer, bodyOf, histogram, reserve, THINK_MS } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
 
 /** An answer with the time of its request and of itself, by `performance.now`. */
@@ -16,7 +16,7 @@ export interface Rivalry {
   stop(): Promise<TimedAnswer[]>;
 }
 
-/** `pairCount` groups of rivals, each going on to the next seat as soon as all of them have their answers. */
+/** `pairCount` groups of rivals, each going on to the next seat soon after all of them have their answers. */
 export function openRivalry(urls: string[], seatIds: Iterable<number>, pairCount: number): Rivalry {
   const answers: TimedAnswer[] = [];
   const rest = seatIds[Symbol.iterator]();
@@ -33,6 +33,7 @@ export function openRivalry(urls: string[], seatIds: Iterable<number>, pairCount
       if (next.done) return;
       await Promise.all(urls.map((url) => ask(url, next.value)));
       decided++;
+      await Bun.sleep(THINK_MS);
     }
   };
   const ended = Promise.all(Array.from({ length: pairCount }, group)).then(() => answers);

@@ -1,19 +1,18 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Agent, request } from "node:http";
 import { reservePath } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { freePort } from "../fixtures/free-port.ts";
+import { findHaproxy, findNginx, startHaproxy, startNginx } from "../fixtures/load-balancers.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { findHaproxy, findNginx, startHaproxy, startNginx } from "../fixtures/proxies.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import { listen } from "../live/listener.ts";
 
 // Row 13 of README.md: one engine after the other is restarted behind the proxies of docs/operations/restarts.md.
-
-setDefaultTimeout(120_000);
 
 const haproxy = await partOrSkip("haproxy", findHaproxy);
 const nginx = await partOrSkip("nginx", findNginx);
@@ -21,12 +20,11 @@ const nginx = await partOrSkip("nginx", findNginx);
 const SEATS = 100_000;
 const CLIENTS_OF_A_PROXY = 12;
 const THINK_MS = 4;
-const WAIT = { deadlineMs: 30_000 };
 /** Longer than haproxy's three checks, as the page says how to choose it. */
 const DRAIN_DELAY_MS = 2500;
 
 describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   const ports = { one: 0, two: 0 };
   const engines: Partial<Record<keyof typeof ports, Engine>> = {};
   let facts: Facts;
@@ -43,21 +41,19 @@ describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () =
   };
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     databaseUrl = database.url;
     facts = await openFacts(stack, databaseUrl);
     await facts.fill(SEATS);
     Object.assign(ports, { one: await freePort(), two: await freePort() });
     await Promise.all([open("one"), open("two")]);
   });
-  afterAll(() => stack.disposeAsync());
 
   test("give no 502 to an nginx with its default protocol version and a pool of connections", async () => {
     const port = await freePort();
     await startNginx(stack, nginx ?? "", { ...ports, listen: port }, "default");
     const crowd = openCrowd(port, () => ++seatId);
-    await until(() => (crowd.counts["POST 201"] ?? 0) >= 300, { ...WAIT, what: "300 seats are sold" });
+    await until("300 seats are sold", () => (crowd.counts["POST 201"] ?? 0) >= 300);
     expect(Object.keys(await crowd.stop()).sort()).toEqual(["GET 200", "POST 201"]);
   });
 
@@ -72,10 +68,10 @@ describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () =
       const upAt = performance.now();
       // nginx asks it again a second after it was refused.
       await until(
+        "both proxies send it buyers",
         async () =>
           performance.now() > upAt + 1500 &&
           (await readFigures(url)).sum("sentinel_reservations_total", { outcome: "won" }) > 50,
-        { ...WAIT, what: "both proxies send it buyers" },
       );
     };
     for (const name of ["one", "two"] as const) {

@@ -1,19 +1,19 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Answer, expectProblem, newKey, tillAt, tokenOf } from "../engine/reservations.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 11 of README.md. What a key means otherwise is in test/engine/reservations-idempotency.test.ts.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const AT_ONCE = 50;
 const ROUNDS = sized(6, 60);
 const WAIT = { deadlineMs: 20_000 };
 
 describe("one Idempotency-Key, many times", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let house: WiredHouse;
   /** By way of the wires. */
   let here: Engine;
@@ -28,7 +28,6 @@ describe("one Idempotency-Key, many times", () => {
       ...(house.redisUrl && { REDIS_URL: house.redisUrl }),
     });
   });
-  afterAll(() => stack.disposeAsync());
 
   const isReplay = ({ headers }: Answer) => headers.get("idempotent-replayed") === "true";
   /** Of seats that were held for a key: one reservation, one row each, and the same text for everybody. */
@@ -122,13 +121,10 @@ describe("one Idempotency-Key, many times", () => {
 
     here = await openEngine(stack, house.env);
     const untilTold = (send: () => Promise<Answer>) =>
-      until(
-        async () => {
-          const answer = await send();
-          return answer.status !== 409 && answer;
-        },
-        { ...WAIT, what: "the lost transaction is over" },
-      );
+      until("the lost transaction is over", async () => {
+        const answer = await send();
+        return answer.status !== 409 && answer;
+      });
     const answers = { hold: new Set<string>(), confirm: new Set<string>() };
     for (const { status, text } of told) {
       if (status === 201) answers.hold.add(text);

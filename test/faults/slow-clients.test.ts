@@ -1,13 +1,11 @@
-import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { until } from "../fixtures/until.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: slow clients (slowloris), slow bodies, slow readers, idle connections.
-
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const OF_EACH = sized(60, 1000);
 /**
@@ -44,8 +42,7 @@ afterEach(async () => {
 });
 
 async function openSelling(env: Record<string, string>) {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   return openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", ...env });
 }
 
@@ -98,17 +95,15 @@ test("clients who are slow in every way at once are all disconnected in time, an
     await Promise.all(Object.values(SLOW).map((attack) => attack(attackers)));
     expect(attackers.opened).toBe(Object.keys(SLOW).length * OF_EACH);
     let most = 0;
-    await until(
+    await untilWithin(
+      (FIRST_REQUEST_SECONDS + IDLE_TIMEOUT_SECONDS + SLACK_SECONDS) * 1000,
+      "every slow client is disconnected",
       async () => {
         const figures = await figuresOf(engine.url);
         peak = Math.max(peak, figures.value("process_resident_memory_bytes") ?? 0);
         const connections = figures.value("sentinel_http_connections") ?? 0;
         most = Math.max(most, connections);
         return most > OF_EACH && connections < FEW_CONNECTIONS;
-      },
-      {
-        deadlineMs: (FIRST_REQUEST_SECONDS + IDLE_TIMEOUT_SECONDS + SLACK_SECONDS) * 1000,
-        what: "every slow client is disconnected",
       },
     );
   });
@@ -136,10 +131,11 @@ test("who goes on sending a body larger than BODY_LIMIT_BYTES is disconnected in
     ] as const) {
       await attackers.drip(OF_EACH, first, drop, 20);
     }
-    await until(() => attackers.closed === attackers.opened, {
-      deadlineMs: (FIRST_REQUEST_SECONDS + SLACK_SECONDS) * 1000,
-      what: "all who send too much are disconnected",
-    });
+    await untilWithin(
+      (FIRST_REQUEST_SECONDS + SLACK_SECONDS) * 1000,
+      "all who send too much are disconnected",
+      () => attackers.closed === attackers.opened,
+    );
   });
   expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
   expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Redis } from "ioredis";
 import { bodyOf, openSale, reserve, type Sale, type Answer as Sold } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
@@ -6,12 +6,12 @@ import { readFigures } from "../engine/figures.ts";
 import { tillAt, tokenOf } from "../engine/reservations.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import { expectTruth } from "./truth.ts";
 import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 // Row 3 of README.md, and of DESIGN.md section 4: a ghost lock of a killed process.
-setDefaultTimeout(60_000);
 
 const WAIT = { deadlineMs: 20_000 };
 const RIVALS = 10;
@@ -20,7 +20,7 @@ const LOAD_BUYERS = 8;
 const redisFound = await partOrSkip("redis", findRedis);
 
 describe.skipIf(!redisFound)("a writer that stands still with the lock of its seats, and rivals", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let house: WiredHouse;
   let redis: Redis;
   let slow: Engine;
@@ -36,7 +36,6 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
     rival = await openRival();
     load = openSale(rival.url, house.load.seats, LOAD_BUYERS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const openRival = () =>
     openEngine(stack, {
@@ -57,13 +56,10 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
     const heard: Sold[] = [];
     const isOver = () => heard.some(({ status }) => status === 201);
     const one = () =>
-      until(
-        async () => {
-          if (!isOver()) heard.push(await reserve(rival.url, seatId));
-          return isOver();
-        },
-        { ...WAIT, what: "a rival has the seat" },
-      );
+      until("a rival has the seat", async () => {
+        if (!isOver()) heard.push(await reserve(rival.url, seatId));
+        return isOver();
+      });
     await Promise.all(Array.from({ length: RIVALS }, one));
     return heard;
   };
@@ -97,7 +93,7 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
         pause();
         const won = await rivals();
         if (lockedSeat !== undefined)
-          await until(async () => !(await isLocked(lockedSeat)), { ...WAIT, what: "the lock is over" });
+          await until("the lock is over", async () => !(await isLocked(lockedSeat)));
         held.release();
         resume();
         return [await sent, won];
@@ -162,7 +158,7 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
     const victim = await openEngine(stack, house.env);
     const isLocking = async () =>
       (await readFigures(victim.url)).value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0;
-    await until(isLocking, { ...WAIT, what: "it has reached Redis" });
+    await until("it has reached Redis", isLocking);
     const reached = house.postgres.holdWhen(String(seatId), "toServer");
     const sent = reserve(victim.url, seatId);
     const held = await reached;

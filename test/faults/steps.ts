@@ -1,5 +1,5 @@
 import { blockCommits } from "../engine/reservations.ts";
-import type { Held } from "../fixtures/wire.ts";
+import type { Held } from "../fixtures/proxy.ts";
 import type { WiredHouse } from "./wired-house.ts";
 
 /** Requests that a shop sends, one after the other: a seat, a basket to hold and a basket to confirm, both with keys. */

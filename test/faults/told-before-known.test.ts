@@ -1,30 +1,27 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { bodyOf, reserve } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { blockCommits } from "../engine/reservations.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 
 // Rows 4 and 5 of README.md, both at once: the database falls silent in mid statement for longer than a buyer
 // can be kept waiting, and the engine is killed before it answers again.
-setDefaultTimeout(60_000);
 
 const WAIT = { deadlineMs: 30_000 };
 const SEAT = 7;
 
 test("a buyer who was told 503 because nobody knew does not own the seat, even if the engine dies before it is known", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const facts = await openFacts(stack, database.url);
   const proxy = await startProxy(database.url);
   stack.defer(proxy.stop);
-  const dataDir = await tempDir("told-before-known");
-  stack.defer(dataDir.remove);
-  const env = { DATABASE_URL: proxy.url, DATA_DIR: dataDir.path };
+  const dataDir = await openFolder(stack, "told-before-known");
+  const env = { DATABASE_URL: proxy.url, DATA_DIR: dataDir };
 
   const engine = await openEngine(stack, env);
   // The statement stands in its commit while the network falls silent; then it goes through.
@@ -33,10 +30,7 @@ test("a buyer who was told 503 because nobody knew does not own the seat, even i
   await commits.areBlocked(1);
   proxy.hang();
   await commits.letGo();
-  await until(async () => (await facts.seats()).get(SEAT)?.status === "reserved", {
-    ...WAIT,
-    what: "the seat is reserved",
-  });
+  await until("the seat is reserved", async () => (await facts.seats()).get(SEAT)?.status === "reserved");
   const answer = await asked;
   expect(answer.status).toBe(503);
   expect(bodyOf(answer)).toMatchObject({ status: "RETRY", reason: "unavailable" });
@@ -45,10 +39,7 @@ test("a buyer who was told 503 because nobody knew does not own the seat, even i
 
   proxy.heal();
   const survivor = await openEngine(stack, env);
-  await until(async () => (await facts.seats()).get(SEAT)?.status === "available", {
-    ...WAIT,
-    what: "the seat is given back",
-  });
+  await until("the seat is given back", async () => (await facts.seats()).get(SEAT)?.status === "available");
   expect((await facts.ledger()).map(({ version, status }) => [version, status])).toEqual([
     [1, "RESERVED"],
     [2, "CANCELLED"],

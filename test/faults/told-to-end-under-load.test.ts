@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { histogram, openSale } from "../engine/buyers.ts";
 import { exitCodeOf, openEngine } from "../engine/engines.ts";
@@ -13,16 +13,14 @@ import {
 } from "../engine/reservations.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { listen } from "../live/listener.ts";
 import { openPipelines } from "./pipelined-buyers.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { sized } from "./sizes.ts";
 
 // Row 13 of README.md: SIGTERM under load of every kind, with each part in trouble (Kafka: kafka-away.test.ts).
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -33,14 +31,13 @@ const CONTESTED_SEATS = 400;
 const SHOPS = 4;
 const LISTENERS = 5;
 const TIMES = sized(1, 15);
-const WAIT = { deadlineMs: 20_000 };
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 /** Statuses, each once. */
 const kindsOf = (statuses: number[]) => [...new Set(statuses)].sort();
 
 describe("an engine that is told to end under load", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let theatre: Theatre;
   let house: OnSale;
   let redis: Redis | undefined;
@@ -53,7 +50,6 @@ describe("an engine that is told to end under load", () => {
     redis = redisFound ? await startRedis() : undefined;
     stack.defer(async () => redis?.stop());
   });
-  afterAll(() => stack.disposeAsync());
 
   /** Baskets of two, held and confirmed. */
   const openShops = (url: string) => {
@@ -102,10 +98,9 @@ describe("an engine that is told to end under load", () => {
   }
 
   async function endOnce(begin: () => unknown, end: () => unknown) {
-    const dataDir = await tempDir("told-to-end");
-    stack.defer(dataDir.remove);
+    const dataDir = await openFolder(stack, "told-to-end");
     const engine = await openEngine(stack, {
-      ...{ DATABASE_URL: theatre.databaseUrl, DATA_DIR: dataDir.path, ...UNLIMITED },
+      ...{ DATABASE_URL: theatre.databaseUrl, DATA_DIR: dataDir, ...UNLIMITED },
       ...(redis && { REDIS_URL: redis.url }),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
     });
@@ -128,7 +123,7 @@ describe("an engine that is told to end under load", () => {
         [sale.won(), pipelines.answered(), shops.answered()].every(
           (count, index) => count > (before[index] ?? 0),
         );
-      await until(haveMore, { ...WAIT, what: "all kinds of buyers are answered" });
+      await until("all kinds of buyers are answered", haveMore);
     };
     await goesOn();
     await begin();
@@ -153,7 +148,7 @@ describe("an engine that is told to end under load", () => {
       await end();
     }
     await theatre.expectSound();
-    const events = { file: join(dataDir.path, "booking-events.jsonl") };
+    const events = { file: join(dataDir, "booking-events.jsonl") };
     // Nothing is waited for: what is not in the file at the exit was left behind.
     const { length } = await theatre.facts.ledger();
     await expectPublished(theatre.facts, await readEvents(events, { deadlineMs: 1000, atLeast: length }));

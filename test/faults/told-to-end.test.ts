@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -9,15 +9,13 @@ import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 
 // Row 13 of README.md: SIGTERM, step by step (under load of every kind: told-to-end-under-load.test.ts).
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -27,20 +25,18 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 const CROWD = 150;
 
 describe("an engine that is told to end", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let databaseUrl: string;
   let facts: Facts;
   const seats = seatsFrom(1, SEATS);
   const take = (count: number) => Array.from({ length: count }, () => seats.next().value ?? 0);
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     databaseUrl = database.url;
     facts = await openFacts(stack, databaseUrl);
     await facts.fill(SEATS);
   });
-  afterAll(() => stack.disposeAsync());
 
   const open = async (env: Record<string, string> = {}) => {
     const dataDir = await tempDir("shutdown");
@@ -50,38 +46,33 @@ describe("an engine that is told to end", () => {
   };
   const ready = async ({ url }: Engine) => (await fetch(`${url}/health/ready`)).status;
 
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    test(`by ${signal} turns unready, answers what it has accepted, publishes all and ends with 0 in time`, async () => {
-      // Batches of 10, one at a time and slow, and an even slower publisher: at the signal most of the crowd
-      // still waits, and when the last of it is answered most of the events do. The delay is over long before
-      // that, so nothing hides an answer that is cut off.
-      const { engine, events } = await open({
-        ...{ RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "1", BATCH_LIMIT_SEATS: "10" },
-        ...{ DRAIN_DELAY_MS: "300", SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS) },
-      });
-      await slowDown();
-      let signalledAt: number;
-      try {
-        const crowd = await reserveAtOnce(take(CROWD).map((seatId) => ({ url: engine.url, seatId })));
-        await until(async () => (await acceptedBy(engine)) >= CROWD - 10, {
-          ...WAIT,
-          what: "all are accepted",
-        });
-        signalledAt = performance.now();
-        process.kill(engine.pid, signal);
-        await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
-        expect(histogram(await crowd.answers)).toEqual({ 201: CROWD });
-        expect(await exitCodeOf(engine)).toBe(0);
-      } finally {
-        await speedUp();
-      }
-      expect(performance.now() - signalledAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS);
-      // Nothing is waited for: what is not in the file at the exit was left behind.
-      const { length } = (await readFile(events.file, "utf8")).split("\n").slice(0, -1);
-      expect(length).toBe((await facts.ledger()).length);
-      await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: length }));
+  test("turns unready, answers what it has accepted, publishes all and ends with 0 in time", async () => {
+    // Batches of 10, one at a time and slow, and an even slower publisher: at the signal most of the crowd
+    // still waits, and when the last of it is answered most of the events do. The delay is over long before
+    // that, so nothing hides an answer that is cut off.
+    const { engine, events } = await open({
+      ...{ RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "1", BATCH_LIMIT_SEATS: "10" },
+      ...{ DRAIN_DELAY_MS: "300", SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS) },
     });
-  }
+    await slowDown();
+    let signalledAt: number;
+    try {
+      const crowd = await reserveAtOnce(take(CROWD).map((seatId) => ({ url: engine.url, seatId })));
+      await until("all are accepted", async () => (await acceptedBy(engine)) >= CROWD - 10);
+      signalledAt = performance.now();
+      process.kill(engine.pid, "SIGTERM");
+      await until("it is not ready", async () => (await ready(engine)) === 503);
+      expect(histogram(await crowd.answers)).toEqual({ 201: CROWD });
+      expect(await exitCodeOf(engine)).toBe(0);
+    } finally {
+      await speedUp();
+    }
+    expect(performance.now() - signalledAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS);
+    // Nothing is waited for: what is not in the file at the exit was left behind.
+    const { length } = (await readFile(events.file, "utf8")).split("\n").slice(0, -1);
+    expect(length).toBe((await facts.ledger()).length);
+    await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: length }));
+  });
 
   /** Seats that wait, and those that were sold: with a batch of 10 under way, all that were accepted but these 10. */
   const acceptedBy = async ({ url }: Engine) => {
@@ -105,9 +96,9 @@ describe("an engine that is told to end", () => {
   test("in full flow breaks no connection whose request was sent before, and stays live to the end", async () => {
     const { engine, events } = await open({ DRAIN_DELAY_MS: "1500" });
     const sale = openSale(engine.url, seats, 48);
-    await until(() => sale.won() >= 300, { ...WAIT, what: "300 seats are sold" });
+    await until("300 seats are sold", () => sale.won() >= 300);
     process.kill(engine.pid, "SIGTERM");
-    await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
+    await until("it is not ready", async () => (await ready(engine)) === 503);
     const answers = await sale.stop();
     expect((await fetch(`${engine.url}/health/live`)).status).toBe(200);
     const { 201: won = 0 } = histogram(answers);
@@ -131,7 +122,7 @@ describe("an engine that is told to end", () => {
       }));
       signalledAt = performance.now();
       process.kill(engine.pid, "SIGTERM");
-      await until(async () => (await ready(engine)) === 503, { ...WAIT, what: "it is not ready" });
+      await until("it is not ready", async () => (await ready(engine)) === 503);
     });
 
     test("sells on, and says with every response on every port that it closes the connection", async () => {
@@ -154,7 +145,7 @@ describe("an engine that is told to end", () => {
         expect([address, response.split(" ")[1], /^connection: close\r$/im.test(response)]).toEqual([
           ...[address, String(status), true],
         ]);
-        await until(() => socket.destroyed, { ...WAIT, what: `the connection for ${address} is closed` });
+        await until(`the connection for ${address} is closed`, () => socket.destroyed);
       }
     });
 
@@ -166,7 +157,7 @@ describe("an engine that is told to end", () => {
     });
 
     test("ends at once when it is told again a second later, with a code that says so", async () => {
-      await until(() => performance.now() > signalledAt + 1000, { ...WAIT, what: "a second is over" });
+      await until("a second is over", () => performance.now() > signalledAt + 1000);
       process.kill(engine.pid, "SIGTERM");
       expect(await exitCodeOf(engine, 5000)).toBe(130);
     });
@@ -190,7 +181,7 @@ describe("an engine that is told to end", () => {
 });
 
 describe("the Postgres and Redis that an engine has embedded", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let dataDir: string;
 
   beforeAll(async () => {
@@ -198,7 +189,6 @@ describe("the Postgres and Redis that an engine has embedded", () => {
     stack.defer(dir.remove);
     dataDir = dir.path;
   });
-  afterAll(() => stack.disposeAsync());
 
   const ends: [string, (engine: Engine) => unknown][] = [
     ["told to end", (engine) => process.kill(engine.pid, "SIGTERM")],
@@ -212,7 +202,7 @@ describe("the Postgres and Redis that an engine has embedded", () => {
       for (const pid of embedded) expect([pid, isAlive(pid)]).toEqual([pid, true]);
       await end(engine);
       await exitCodeOf(engine);
-      await until(() => !embedded.some(isAlive), { ...WAIT, what: "the embedded processes are gone" });
+      await until("the embedded processes are gone", () => !embedded.some(isAlive));
     });
   }
 
@@ -234,7 +224,7 @@ async function rawRequest(address: string, method: string) {
     response += bytes.toString();
   });
   socket.write(`${method} ${pathname} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
-  await until(() => response.includes("\r\n\r\n"), { ...WAIT, what: `a response to ${address}` });
+  await until(`a response to ${address}`, () => response.includes("\r\n\r\n"));
   return { socket, response };
 }
 

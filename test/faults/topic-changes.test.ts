@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { runEngine } from "../engine/command.ts";
-import { type Engine, logLines, openEngine } from "../engine/engines.ts";
+import { logLines } from "../engine/engines.ts";
 import { expectPublished, readEvents, type SeatEvent, TOPIC } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
+import { findKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS } from "./sizes.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
+import { giveBack } from "./truth.ts";
 
 // The topic changes under the engine.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const found = await partOrSkip("kafka", findKafka);
 
@@ -26,85 +22,53 @@ const SEATS_AGAIN = Array.from({ length: 24 }, (_, index) => index + 1);
 const GROUP = "tickets";
 
 describe.skipIf(!found)("a topic", () => {
-  const stack = new AsyncDisposableStack();
+  const sale = useEngine({ needs: ["kafka"], seats: SEATS, cancellable: true });
   const seats = seatsFrom(SEATS_AGAIN.length + 1, SEATS);
-  let kafka: KafkaBroker;
   let admin: Admin;
-  let engine: Engine;
-  let facts: Facts;
-  let env: Record<string, string>;
+  const broker = () => sale.kafka ?? expect.unreachable("skipped without Kafka");
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS, { cancellable: true });
-    kafka = await startKafka();
-    stack.defer(() => kafka.stop());
-    admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    admin = new Kafka({ brokers: [broker().brokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-    stack.defer(() => admin.disconnect());
-    env = { DATABASE_URL: database.url, KAFKA_BROKERS: kafka.brokers };
-    engine = await openEngine(stack, env);
+    sale.stack.defer(() => admin.disconnect());
     await acknowledged();
   });
-  afterAll(() => stack.disposeAsync());
 
   const sell = async (seatIds: Iterable<number>) => {
-    for (const seatId of seatIds) expect((await reserve(engine.url, seatId)).status).toBe(201);
+    for (const seatId of seatIds) expect((await reserve(sale.url, seatId)).status).toBe(201);
   };
   const sellNew = async (count: number) => {
     for (let sold = 0; sold < count; sold++) await sell([seats.next().value ?? 0]);
   };
-  /** As an operator's tool would: one change, one version, one row, in the shape that every writer has. */
-  const giveBack = (seatIds: number[]) =>
-    facts.query(
-      `with freed as (
-         update seats s set status = 'available', version = s.version + 1, reservation_id = null,
-                last_epoch = (select max(epoch) from ledger_epochs), last_txid = pg_current_xact_id()
-         from seats old where s.id = any($1) and old.id = s.id
-         returning s.id, s.version, s.event_id, s.last_epoch, old.reservation_id
-       ), gone as (
-         update reservations r set status = 'cancelled' from freed where r.id = freed.reservation_id
-       )
-       insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id)
-       select last_epoch, id, version, event_id, 'CANCELLED', reservation_id from freed`,
-      [seatIds],
-    );
   const sellAgain = async () => {
-    await giveBack(SEATS_AGAIN);
-    await until(() => sell(SEATS_AGAIN).then(() => true), { ...WAIT, what: "they are sold again" });
+    await giveBack(sale.facts, SEATS_AGAIN);
+    await until("they are sold again", () => sell(SEATS_AGAIN).then(() => true));
   };
   const waiting = async () => {
-    const rows = await facts.query<{ count: string }>(
+    const rows = await sale.facts.query<{ count: string }>(
       `select count(*) from seat_events where (epoch, txid, id) >
          (select epoch, txid, id from ledger_cursors order by updated_at desc limit 1)`,
     );
     return Number(rows[0]?.count);
   };
-  const acknowledged = () =>
-    until(async () => (await waiting()) === 0, { ...WAIT, what: "nothing waits to be published" });
+  const acknowledged = () => until("nothing waits to be published", async () => (await waiting()) === 0);
   const figuresAre = (wanted: Record<string, number>) =>
-    until(
-      async () => {
-        const { value } = await readFigures(engine.url);
-        return Object.entries(wanted).every(([name, number]) => value(`sentinel_${name}`) === number);
-      },
-      { ...WAIT, what: JSON.stringify(wanted) },
-    );
+    until(JSON.stringify(wanted), async () => {
+      const { value } = await readFigures(sale.url);
+      return Object.entries(wanted).every(([name, number]) => value(`sentinel_${name}`) === number);
+    });
   const kafkaIs = (up: 0 | 1) =>
     until(
-      async () =>
-        (await readFigures(engine.url)).value("sentinel_component_up", { component: "kafka" }) === up,
-      { ...WAIT, what: `Kafka is ${up}` },
+      `Kafka is ${up}`,
+      async () => (await readFigures(sale.url)).value("sentinel_component_up", { component: "kafka" }) === up,
     );
   const count = async () => {
-    const rows = await facts.query<{ count: string }>("select count(*) from seat_events");
+    const rows = await sale.facts.query<{ count: string }>("select count(*) from seat_events");
     return Number(rows[0]?.count);
   };
-  const read = async () => readEvents({ brokers: kafka.brokers }, { atLeast: await count(), ...WAIT });
-  const linesWith = (text: string) => logLines(engine).filter(({ msg }) => msg.includes(text));
-  const topic = (...args: string[]) => runEngine(env, { args: ["topic", ...args] });
+  const read = async () => readEvents({ brokers: broker().brokers }, { atLeast: await count(), ...WAIT });
+  const linesWith = (text: string) => logLines(sale.engine).filter(({ msg }) => msg.includes(text));
+  const topic = (...args: string[]) => runEngine(sale.env, { args: ["topic", ...args] });
   const setTopic = (name: string, value: string) =>
     admin.alterConfigs({
       validateOnly: false,
@@ -122,28 +86,27 @@ describe.skipIf(!found)("a topic", () => {
     await sellNew(50);
     await acknowledged();
     const events = await read();
-    await expectPublished(facts, events);
+    await expectPublished(sale.facts, events);
     expect([...partitionsOf(events)].sort()).toEqual([0, 1, 2]);
-    expect(linesWith("another number of partitions")).toHaveLength(1);
+    expect(linesWith("topic's number of partitions differs")).toHaveLength(1);
     expect(await topic()).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("6 partitions") });
   });
 
   test("is spread over all its partitions once they are confirmed and every group has read everything", async () => {
     const ends = await admin.fetchTopicOffsets(TOPIC);
     const commit = (places: { partition: number; offset: string }[]) =>
-      until(() => admin.setOffsets({ groupId: GROUP, topic: TOPIC, partitions: places }).then(() => true), {
-        ...WAIT,
-        what: "the group's place is kept",
-      });
+      until("the group's place is kept", () =>
+        admin.setOffsets({ groupId: GROUP, topic: TOPIC, partitions: places }).then(() => true),
+      );
     await commit(ends.map(({ partition }) => ({ partition, offset: "0" })));
     const before = await read();
     const confirmed = await topic("confirm-partitions");
     expect([confirmed.exitCode, confirmed.stdout]).toEqual([0, expect.stringContaining(GROUP)]);
-    await until(() => linesWith("publishing waits").length > 0, { ...WAIT, what: "publishing waits" });
+    await until("publishing waits", () => linesWith("publishing is paused").length > 0);
     await sellAgain();
     await sellNew(50);
     expect(await waiting()).toBeGreaterThan(50);
-    expect((await readEvents({ brokers: kafka.brokers }, { atLeast: 0, ...WAIT })).length).toBe(
+    expect((await readEvents({ brokers: broker().brokers }, { atLeast: 0, ...WAIT })).length).toBe(
       before.length,
     );
 
@@ -159,7 +122,7 @@ describe.skipIf(!found)("a topic", () => {
       stdout: expect.stringContaining("nothing"),
     });
     expect((await topic("confirm-partitions")).exitCode).toBe(0);
-    await until(() => linesWith("publishing waits").length > 1, { ...WAIT, what: "publishing waits again" });
+    await until("publishing waits again", () => linesWith("publishing is paused").length > 1);
     await sellAgain();
     await sellNew(50);
 
@@ -181,21 +144,21 @@ describe.skipIf(!found)("a topic", () => {
       );
       expect(partitionsOf(late).size).toBe(1);
     }
-    expect(linesWith("publishing waits")).toHaveLength(2);
+    expect(linesWith("publishing is paused")).toHaveLength(2);
     expect((await topic()).exitCode).toBe(0);
   });
 
   test("that takes only small messages gets smaller sends, and none is left out", async () => {
     await setTopic("max.message.bytes", "5000");
-    kafka.pause();
+    broker().pause();
     await sellNew(400);
-    kafka.resume();
+    broker().resume();
     await acknowledged();
     await expectPublishedInOrder();
   });
 
   test("that cannot take one event is told of by seat and version, and goes on when it can", async () => {
-    const before = logLines(engine).length;
+    const before = logLines(sale.engine).length;
     await setTopic("max.message.bytes", "100");
     const seatId = seats.next().value ?? 0;
     await sell([seatId]);
@@ -203,16 +166,15 @@ describe.skipIf(!found)("a topic", () => {
     await sellNew(5);
     const ends = async () => (await admin.fetchTopicOffsets(TOPIC)).map(({ high }) => high);
     const stuck = await ends();
-    const failures = async () =>
-      (await readFigures(engine.url)).value("sentinel_publish_failures_total") ?? 0;
+    const failures = async () => (await readFigures(sale.url)).value("sentinel_publish_failures_total") ?? 0;
     const failed = await failures();
-    await until(async () => (await failures()) > failed + 3, { ...WAIT, what: "it is tried again" });
+    await until("it is tried again", async () => (await failures()) > failed + 3);
     expect(await ends()).toEqual(stuck);
     await setTopic("max.message.bytes", "1048588");
     await acknowledged();
     await kafkaIs(1);
     expect(
-      logLines(engine)
+      logLines(sale.engine)
         .slice(before)
         .map(({ msg, error }) => [msg.split(":")[0], error]),
     ).toEqual([
@@ -224,26 +186,23 @@ describe.skipIf(!found)("a topic", () => {
 
   test("made anew with fewer partitions gets nothing in a wrong one, and everything once confirmed", async () => {
     await admin.deleteTopics({ topics: [TOPIC] });
-    await until(async () => !(await admin.listTopics()).includes(TOPIC), { ...WAIT, what: "it is gone" });
+    await until("it is gone", async () => !(await admin.listTopics()).includes(TOPIC));
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: false });
     const described = () => admin.fetchTopicMetadata({ topics: [TOPIC] });
-    await until(async () => (await described()).topics[0]?.partitions.length === 2, {
-      ...WAIT,
-      what: "it is there",
-    });
+    await until("it is there", async () => (await described()).topics[0]?.partitions.length === 2);
     await sellNew(20);
     await kafkaIs(0);
     await figuresAre({ topic_partitions: 2, topic_partitions_used: 6 });
-    expect(linesWith("another number of partitions")).toHaveLength(2);
+    expect(linesWith("topic's number of partitions differs")).toHaveLength(2);
     expect((await topic("confirm-partitions", "--now")).exitCode).toBe(0);
     await kafkaIs(1);
     await acknowledged();
     await figuresAre({ topic_partitions: 2, topic_partitions_used: 2 });
-    const republish = (...args: string[]) => runEngine(env, { args: ["republish", ...args] });
+    const republish = (...args: string[]) => runEngine(sale.env, { args: ["republish", ...args] });
     expect((await republish()).exitCode).toBe(1);
     expect((await republish("--apply")).exitCode).toBe(0);
-    await until(async () => (await republish()).exitCode === 0, { ...WAIT, what: "nothing is missing" });
-    const { stdout } = await runEngine(env, { args: ["verify", "--json"] });
+    await until("nothing is missing", async () => (await republish()).exitCode === 0);
+    const { stdout } = await runEngine(sale.env, { args: ["verify", "--json"] });
     const { proofs }: { proofs: { name: string; verdict: string }[] } = JSON.parse(stdout);
     expect(proofs.find(({ name }) => name === "events")).toMatchObject({ verdict: "proven" });
   });

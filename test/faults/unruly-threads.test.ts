@@ -1,21 +1,14 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
+import { describe, expect, test } from "bun:test";
 import { bodyOf, histogram, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
-import { FAULT_TIMEOUT_MS, sized } from "./sizes.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
+import { sized } from "./sizes.ts";
 import { expectTruth } from "./truth.ts";
 import { DEEDS, type Deed, POISONED_SEATS_OF_EACH_DEED } from "./unruly-deeds.ts";
 
 // Row 12 of README.md: a worker thread of a whole engine exits, throws, spins, under load.
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(FAULT_TIMEOUT_MS);
 
 const SEATS = sized(100_000, 500_000);
 const FIRST_POISONED_SEAT = SEATS + 1;
@@ -26,45 +19,33 @@ const TIMES = sized({ quick: 2, spins: 1 }, { quick: 50, spins: 6 });
 const WAIT = { deadlineMs: sized(40_000, 300_000) };
 
 describe("an engine whose reservation threads misbehave", () => {
-  const stack = new AsyncDisposableStack();
-  const seats = seatsFrom(1, SEATS);
-  let engine: Engine;
-  let facts: Facts;
-  let eventsFile: string;
-
-  beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
-    const dataDir = await tempDir("unruly");
-    stack.defer(dataDir.remove);
-    eventsFile = join(dataDir.path, "booking-events.jsonl");
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS + DEEDS.length * POISONED_SEATS_OF_EACH_DEED);
-    engine = await openEngine(stack, {
-      ...{ DATABASE_URL: database.url, DATA_DIR: dataDir.path, RESERVATION_WORKERS: String(THREADS) },
+  const house = useEngine({
+    seats: SEATS + DEEDS.length * POISONED_SEATS_OF_EACH_DEED,
+    env: {
+      RESERVATION_WORKERS: String(THREADS),
       BUN_OPTIONS: "--preload=./test/faults/unruly-engine.ts",
       FIRST_POISONED_SEAT: String(FIRST_POISONED_SEAT),
-    });
+    },
   });
-  afterAll(() => stack.disposeAsync());
+  const seats = seatsFrom(1, SEATS);
 
   const poisoned = (deed: Deed, count: number) => {
     const first = FIRST_POISONED_SEAT + DEEDS.indexOf(deed) * POISONED_SEATS_OF_EACH_DEED;
     return seatsFrom(first, first + count - 1);
   };
   const restarts = async () =>
-    (await readFigures(engine.url)).value("sentinel_worker_restarts_total", { pool: "reservation" }) ?? 0;
+    (await readFigures(house.url)).value("sentinel_worker_restarts_total", { pool: "reservation" }) ?? 0;
   const sellsOn = async (sale: Sale) => {
     const before = sale.won();
-    await until(() => sale.won() >= before + 300, { ...WAIT, what: "300 more seats are sold" });
+    await until("300 more seats are sold", () => sale.won() >= before + 300);
   };
   const isWhole = () =>
     until(
+      "all threads are there again",
       async () =>
-        (await readFigures(engine.url)).value("sentinel_worker_threads", {
+        (await readFigures(house.url)).value("sentinel_worker_threads", {
           ...{ pool: "reservation", state: "running" },
         }) === THREADS,
-      { ...WAIT, what: "all threads are there again" },
     );
 
   const fates = [
@@ -77,10 +58,10 @@ describe("an engine whose reservation threads misbehave", () => {
     test(`one that ${deed} fails its own tasks only, which are settled; the others sell on, and the pool heals`, async () => {
       const times = deed === "spins" ? TIMES.spins : TIMES.quick;
       const restartsBefore = await restarts();
-      const sale = openSale(engine.url, seats, BUYERS);
+      const sale = openSale(house.url, seats, BUYERS);
       for (const seatId of poisoned(deed, times)) {
         await sellsOn(sale);
-        const answer = reserve(engine.url, seatId);
+        const answer = reserve(house.url, seatId);
         // Beside it, while it is not answered: where it spins, for long.
         if (deed === "spins") await sellsOn(sale);
         const { status: told, body } = await answer;
@@ -94,17 +75,20 @@ describe("an engine whose reservation threads misbehave", () => {
       const { 201: won = 0, 503: failed = 0 } = histogram(answers);
       expect(failed).toBeLessThanOrEqual(times * BUYERS);
       expect(won).toBeGreaterThan(failed);
-      await expectTruth(facts, answers);
-      await until(async () => (await restarts()) === restartsBefore + times * deaths, {
-        ...WAIT,
-        what: "each death has been counted, once",
-      });
+      await expectTruth(house.facts, answers);
+      await until(
+        "each death has been counted, once",
+        async () => (await restarts()) === restartsBefore + times * deaths,
+      );
     });
   }
 
   test("has published all that was sold meanwhile", async () => {
-    await facts.allPublished(WAIT.deadlineMs);
-    const { length } = await facts.ledger();
-    await expectPublished(facts, await readEvents({ file: eventsFile }, { ...WAIT, atLeast: length }));
+    await house.facts.allPublished(WAIT.deadlineMs);
+    const { length } = await house.facts.ledger();
+    await expectPublished(
+      house.facts,
+      await readEvents({ file: house.eventsFile }, { ...WAIT, atLeast: length }),
+    );
   });
 });

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { bodyOf, reserve } from "../engine/buyers.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { findProgram, partOrSkip } from "../fixtures/parts.ts";
-import { until, within } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { untilWithin, within } from "../fixtures/until.ts";
 import { type BareMachine, openBareMachine, openTerminal } from "./bare-machine.ts";
 
 // Bun and the packages are fetched. Bun keeps this for one file only.
@@ -17,12 +18,11 @@ const END_DEADLINE_MS = 20_000;
 const LINES_BEFORE_LIMIT = 12;
 const npm = await partOrSkip("npm", () => findProgram("npm"));
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let machine: BareMachine;
 beforeAll(async () => {
   if (npm) machine = await openBareMachine(stack);
 });
-afterAll(() => stack.disposeAsync());
 
 describe.skipIf(!npm)("on a machine with only Node and npm, in root's home", () => {
   test.each([["npx", "-y", packageJson.packageManager, "start"].join(" "), "npm start"])(
@@ -32,10 +32,9 @@ describe.skipIf(!npm)("on a machine with only Node and npm, in root's home", () 
       const terminal = openTerminal(command.split(" "), machine, { PORT: String(port) });
       try {
         const url = `http://localhost:${port}`;
-        await until(() => terminal.output().includes("Ctrl-C"), {
-          deadlineMs: FETCH_DEADLINE_MS,
-          what: "the screen is shown",
-        });
+        await untilWithin(FETCH_DEADLINE_MS, "the screen is shown", () =>
+          terminal.output().includes("Ctrl-C"),
+        );
         const [before = ""] = terminal.output().split("is selling at");
         expect(before.split("\n").length).toBeLessThanOrEqual(LINES_BEFORE_LIMIT);
         expect(terminal.output()).toContain(`is selling at ${url}`);

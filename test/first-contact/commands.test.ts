@@ -1,20 +1,17 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { describeConfig } from "../../src/config/config.ts";
 import { KEY } from "../access/keyed.ts";
 import { runEngine } from "../engine/command.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
-
-// A script installs the packages first. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const ROOT = resolve(import.meta.dir, "../..");
 const START = `npx -y ${packageJson.packageManager} start`;
-const stack = new AsyncDisposableStack();
-afterAll(() => stack.disposeAsync());
+const stack = useStack();
 
 async function folder(purpose: string): Promise<string> {
   const dir = await tempDir(purpose);
@@ -99,8 +96,7 @@ describe("what a command prints is its own", () => {
   });
 
   test("the key of `start keys create`", async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     const command = [process.execPath, "run", "start", "keys", "create", "--role", "reader"];
     const { stdout, stderr } = await run(command, { env: { DATABASE_URL: database.url } });
     expect(stdout.trimEnd()).toMatch(KEY);

@@ -172,13 +172,10 @@ describe("the chain", () => {
     await ledger.sell(4);
     const relay = ledger.openRelay("relay", { batchLimitRows: 3 });
     // Postgres's own autovacuum may be writing, and the newest rows wait for it.
-    await until(
-      async () => {
-        await relay.round();
-        return (await windows()).reduce((sum, count) => sum + count, 0) === 4;
-      },
-      { deadlineMs: 10_000, what: "all rows are sealed" },
-    );
+    await until("all rows are sealed", async () => {
+      await relay.round();
+      return (await windows()).reduce((sum, count) => sum + count, 0) === 4;
+    });
     await relay.close();
     const before = await checkpoints();
     await ledger.sale.rows("delete from ledger_checkpoints");

@@ -100,14 +100,11 @@ describe.skipIf(!found)("the Kafka sink", () => {
       expect([failed, refused]).toEqual(["failed", "refused"]);
 
       await broker.restart();
-      const again = await until(
-        async () => {
-          const next = await open();
-          await next.publish([eventOf(7, 1), eventOf(7, 2)]);
-          return next;
-        },
-        { deadlineMs: DEADLINE_MS, what: "a new sink publishes" },
-      );
+      const again = await until("a new sink publishes", async () => {
+        const next = await open();
+        await next.publish([eventOf(7, 1), eventOf(7, 2)]);
+        return next;
+      });
       expect(again.name).toBe(sink.name);
       const ofSeat = (await read(before + 2)).filter(({ key }) => key === "7");
       const identities = ofSeat.map(({ headers: { ce_id } }) => ce_id);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 
 const DEADLINE_MS = 8000;
@@ -33,7 +33,7 @@ describe("of several relays", () => {
     const second = await ledger.sell(2);
     await ledger.terminateLeader();
     const taken = async () => (await other.round()).active;
-    await until(taken, { deadlineMs: DEADLINE_MS, what: "the other leads" });
+    await untilWithin(DEADLINE_MS, "the other leads", taken);
     expect(ledger.sink.arrivals()).toEqual(identities([...first, ...second]));
     expect((await one.round()).active).toBe(false);
     expect((await ledger.leaders()).map(({ name }) => name)).toEqual(["other"]);
@@ -48,12 +48,12 @@ describe("of several relays", () => {
       open = () => resolve();
     });
     const stuck = one.round();
-    await until(() => sink.events.length === 1, { deadlineMs: DEADLINE_MS, what: "the send has begun" });
+    await untilWithin(DEADLINE_MS, "the send has begun", () => sink.events.length === 1);
     await ledger.terminateLeader();
     sink.gate = undefined;
     await ledger.cancelOne(seatId, 1);
     const taken = async () => (await other.round()).publishedCount > 0;
-    await until(taken, { deadlineMs: DEADLINE_MS, what: "the other publishes" });
+    await untilWithin(DEADLINE_MS, "the other publishes", taken);
     const reached = await cursor();
 
     open();
@@ -97,7 +97,7 @@ describe("of several relays", () => {
     const seatIds = await ledger.sell(1);
     await ledger.terminateLeader();
     const back = async () => (await relay.round()).publishedCount === 1;
-    await until(back, { deadlineMs: DEADLINE_MS, what: "it publishes again" });
+    await untilWithin(DEADLINE_MS, "it publishes again", back);
     expect(ledger.sink.arrivals()).toEqual(identities(seatIds));
   });
 });

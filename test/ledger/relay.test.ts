@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { writeAtRandom } from "../postgres/writers.ts";
 import { identities, type Ledger, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
@@ -101,10 +101,7 @@ describe("the relay", () => {
     });
     const second = await ledger.sell(3);
     const backlog = async () => (await relay.round()).backlogRows;
-    await until(async () => (await backlog()) === 5, {
-      deadlineMs: DEADLINE_MS,
-      what: "the backlog has grown",
-    });
+    await untilWithin(DEADLINE_MS, "the backlog has grown", async () => (await backlog()) === 5);
     open();
     expect(await relay.round()).toMatchObject({ publishedCount: 2, failureCount: 0, sinkUp: true });
     expect(await relay.round()).toMatchObject({ publishedCount: 3 });
@@ -140,7 +137,7 @@ describe("the relay", () => {
     await relay.round();
     await relay.close();
     open();
-    await until(() => sink.closed === 1, { deadlineMs: DEADLINE_MS, what: "the sink is closed" });
+    await untilWithin(DEADLINE_MS, "the sink is closed", () => sink.closed === 1);
     expect(sink.opened).toBe(1);
   });
 
@@ -223,7 +220,7 @@ test("whatever writers and the sink do, every row arrives and each seat's versio
         await written;
         sink.failNext = undefined;
         const through = async () => (await relay.round()).publishedCount === 0;
-        await until(through, { deadlineMs: DEADLINE_MS, what: "nothing is left to publish" });
+        await untilWithin(DEADLINE_MS, "nothing is left to publish", through);
         await relay.close();
         await sale.endSessions();
         for (const seatId of seatIds) {

@@ -1,74 +1,60 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { type LedgerWriter, openLedgerWriter } from "./ledger-writer.ts";
 import { type Heard, type Listener, listen } from "./listener.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const SEATS = 2000;
-const WAIT = { deadlineMs: 20_000 };
 /** Of the test with random cuts. */
 const WRITERS = 3;
 const TRANSACTIONS_EACH = 150;
 
 describe("the stream of an event's seat changes", () => {
-  const stack = new AsyncDisposableStack();
-  let engine: Engine;
-  let facts: Facts;
+  const sale = useEngine({
+    seats: SEATS,
+    env: { RESERVATION_WORKERS: "1" },
+    prepare: async ({ stack, databaseUrl, facts }) => {
+      await facts.query("insert into events (name, currency) values ('another', 'EUR')");
+      writer = await openLedgerWriter(stack, databaseUrl);
+    },
+  });
   let writer: LedgerWriter;
-  let databaseUrl: string;
   let nextSeat = 1;
   const sell = async () => {
     const seatId = nextSeat++;
-    expect((await reserve(engine.url, seatId)).status).toBe(201);
+    expect((await reserve(sale.url, seatId)).status).toBe(201);
     return seatId;
   };
-
-  beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
-    databaseUrl = database.url;
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS);
-    await facts.query("insert into events (name, currency) values ('another', 'EUR')");
-    writer = await openLedgerWriter(stack, database.url);
-    engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
-  });
-  afterAll(() => stack.disposeAsync());
 
   /** Ids in the order of the ledger. */
   const ledgerIds = async (eventId = 1) =>
     (
-      await facts.query<{ id: string }>(
+      await sale.facts.query<{ id: string }>(
         "select epoch || '-' || txid || '-' || id as id from seat_events where event_id = $1 order by epoch, seat_events.txid, seat_events.id",
         [eventId],
       )
     ).map(({ id }) => id);
-  const streamCount = async () => (await readFigures(engine.url)).value("sentinel_change_streams");
+  const streamCount = async () => (await readFigures(sale.url)).value("sentinel_change_streams");
   /** A read of the ledger that began after this moment has ended. */
   const tailToRead = async () => {
-    const [now] = await facts.query<{ at: string }>("select clock_timestamp()::text as at");
+    const [now] = await sale.facts.query<{ at: string }>("select clock_timestamp()::text as at");
     await until(
+      "the ledger is read again",
       async () =>
         (
-          await facts.query(
+          await sale.facts.query(
             "select from pg_stat_activity where application_name = 'sentinel-live' and query_start > $1::timestamptz and state = 'idle'",
             [now?.at],
           )
         ).length === 1,
-      { ...WAIT, what: "the ledger is read again" },
     );
   };
 
   test("begins with ready, an id to come back with, and a time to come back after", async () => {
-    const listener = await listen(engine.url);
+    const listener = await listen(sale.url);
     expect(listener.status).toBe(200);
     expect(listener.headers.get("content-type")).toBe("text/event-stream");
     expect(listener.headers.get("cache-control")).toBe("no-store");
@@ -80,11 +66,11 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("tells of a sale when it is committed, and names no reservation", async () => {
-    const listener = await listen(engine.url);
+    const listener = await listen(sale.url);
     await listener.hears(1, "ready");
     const seatId = await sell();
     const [change] = await listener.hears(1);
-    const [row] = await facts.query<{ at: Date }>(
+    const [row] = await sale.facts.query<{ at: Date }>(
       "select occurred_at as at from seat_events where seat_id = $1",
       [seatId],
     );
@@ -97,7 +83,7 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("does so at once, not when the ledger would be looked at anyway", async () => {
-    const listener = await listen(engine.url);
+    const listener = await listen(sale.url);
     await listener.hears(1, "ready");
     const startedAt = performance.now();
     for (let count = 1; count <= 6; count++) {
@@ -110,7 +96,7 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("tells of what other processes commit without a word", async () => {
-    const listener = await listen(engine.url);
+    const listener = await listen(sale.url);
     await listener.hears(1, "ready");
     await writer.write([700]);
     expect((await listener.hears(1))[0]?.data).toMatchObject({ seatId: 700, version: 1, status: "HELD" });
@@ -118,7 +104,7 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("tells of its own event only", async () => {
-    const [ours, theirs] = [await listen(engine.url), await listen(engine.url, { eventId: 2 })];
+    const [ours, theirs] = [await listen(sale.url), await listen(sale.url, { eventId: 2 })];
     for (const listener of [ours, theirs]) await listener.hears(1, "ready");
     await writer.write([701, 702], 2);
     await writer.write([703], 1);
@@ -128,9 +114,9 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("never steps over a transaction that commits late: it comes first, and then what overtook it", async () => {
-    const listener = await listen(engine.url);
+    const listener = await listen(sale.url);
     await listener.hears(1, "ready");
-    const late = await openLedgerWriter(stack, databaseUrl);
+    const late = await openLedgerWriter(sale.stack, sale.databaseUrl);
     await late.client.query("begin");
     await late.write([710]);
     await writer.write([711]);
@@ -143,13 +129,13 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("whoever comes back with its last id hears what it missed, and nothing twice", async () => {
-    const first = await listen(engine.url);
+    const first = await listen(sale.url);
     await first.hears(1, "ready");
     const heardSeat = await sell();
     await first.hears(1);
     await first.cut();
     const missed = [await sell(), await sell()];
-    const again = await listen(engine.url, { lastEventId: first.lastId() });
+    const again = await listen(sale.url, { lastEventId: first.lastId() });
     const live = await sell();
     const heard = await again.hears(3);
     expect(heard.map(({ data }) => data.seatId)).toEqual([...missed, live]);
@@ -160,9 +146,9 @@ describe("the stream of an event's seat changes", () => {
 
   test("takes the last id from the address too, and rather from the header", async () => {
     const [begin = "", middle = "", last = ""] = (await ledgerIds()).slice(-3);
-    const byAddress = await listen(engine.url, { queryId: begin });
+    const byAddress = await listen(sale.url, { queryId: begin });
     expect((await byAddress.hears(2)).map(({ id }) => id)).toEqual([middle, last]);
-    const byBoth = await listen(engine.url, { queryId: begin, lastEventId: middle });
+    const byBoth = await listen(sale.url, { queryId: begin, lastEventId: middle });
     await byBoth.hears(1);
     const seatId = await sell();
     expect((await byBoth.hears(2)).map(({ id }) => id)[0]).toBe(last);
@@ -172,7 +158,7 @@ describe("the stream of an event's seat changes", () => {
 
   test("whoever is cut off at random moments of a busy sale hears every change once, in the ledger's order", async () => {
     const random = randomFrom(seedOf("changes.test.ts"));
-    const begin = await listen(engine.url);
+    const begin = await listen(sale.url);
     await begin.hears(1, "ready");
     let lastEventId = begin.lastId();
     await begin.cut();
@@ -181,7 +167,7 @@ describe("the stream of an event's seat changes", () => {
     let writing = true;
     const writes = Promise.all(
       Array.from({ length: WRITERS }, async (_, number) => {
-        const own = await openLedgerWriter(stack, databaseUrl);
+        const own = await openLedgerWriter(sale.stack, sale.databaseUrl);
         for (let count = 0; count < TRANSACTIONS_EACH; count++) {
           await own.client.query("begin");
           for (let statement = 0; statement <= random() * 3; statement++) {
@@ -200,16 +186,13 @@ describe("the stream of an event's seat changes", () => {
     let cuts = 0;
     for (let isLast = false; !isLast; cuts++) {
       isLast = !writing;
-      const listener = await listen(engine.url, { lastEventId });
+      const listener = await listen(sale.url, { lastEventId });
       if (isLast) {
         const rest = (await ledgerIds()).length - before - heard.length;
         await listener.hears(rest);
       } else {
         const enough = Math.floor(random() * 30);
-        await until(() => !writing || seatsIn(listener).length >= enough, {
-          ...WAIT,
-          what: `${enough} more changes`,
-        });
+        await until(`${enough} more changes`, () => !writing || seatsIn(listener).length >= enough);
       }
       await listener.cut();
       expect(listener.heard.filter(({ event }) => event !== "seat")).toEqual([]);
@@ -236,47 +219,47 @@ describe("the stream of an event's seat changes", () => {
       `${epoch}-${Number(txid) + 10_000}-1`,
     ];
     for (const lastEventId of [...ids, "1-99999999999999999999-1", "-1-2-3", "01-2-3"]) {
-      const { status, problem } = await listen(engine.url, { lastEventId });
+      const { status, problem } = await listen(sale.url, { lastEventId });
       const { type, detail } = await problem();
       expect([lastEventId, status, type]).toEqual([lastEventId, 400, "urn:sentinel:problem:invalid-request"]);
       expect(detail).toStartWith(`Last-Event-ID: ${JSON.stringify(lastEventId)}`);
     }
-    const byAddress = await listen(engine.url, { queryId: "nonsense" });
+    const byAddress = await listen(sale.url, { queryId: "nonsense" });
     expect((await byAddress.problem()).detail).toStartWith("lastEventId: ");
   });
 
   test("knows no events but those that there are", async () => {
-    const unknown = await listen(engine.url, { eventId: 999_999 });
+    const unknown = await listen(sale.url, { eventId: 999_999 });
     expect([unknown.status, (await unknown.problem()).type]).toEqual([
       404,
       "urn:sentinel:problem:event-not-found",
     ]);
     for (const eventId of ["0", "-1", "x", "1.5", "99999999999999999999"]) {
-      const invalid = await listen(engine.url, { eventId });
+      const invalid = await listen(sale.url, { eventId });
       expect([eventId, invalid.status]).toEqual([eventId, 400]);
       expect((await invalid.problem()).detail).toStartWith("eventId: ");
     }
   });
 
   test("forgets clients that went, even those that did not wait for the answer", async () => {
-    await until(async () => (await streamCount()) === 0, { ...WAIT, what: "nobody listens" });
-    const staying = await listen(engine.url);
-    const leaving = await Promise.all(Array.from({ length: 20 }, () => listen(engine.url)));
+    await until("nobody listens", async () => (await streamCount()) === 0);
+    const staying = await listen(sale.url);
+    const leaving = await Promise.all(Array.from({ length: 20 }, () => listen(sale.url)));
     expect(await streamCount()).toBe(21);
     for (const listener of leaving) await listener.cut();
     for (let count = 0; count < 20; count++) {
       const gone = new AbortController();
-      const asked = fetch(`${engine.url}/api/v1/events/1/changes`, { signal: gone.signal });
+      const asked = fetch(`${sale.url}/api/v1/events/1/changes`, { signal: gone.signal });
       setTimeout(() => gone.abort(), count % 5);
       await asked.then((answer) => answer.body?.cancel()).catch(() => undefined);
     }
-    await until(async () => (await streamCount()) === 1, { ...WAIT, what: "one listens" });
+    await until("one listens", async () => (await streamCount()) === 1);
     await staying.cut();
-    await until(async () => (await streamCount()) === 0, { ...WAIT, what: "nobody listens" });
+    await until("nobody listens", async () => (await streamCount()) === 0);
   });
 
   test("is in the API's document, with an example", async () => {
-    const { paths } = (await (await fetch(`${engine.url}/openapi.json`)).json()) as {
+    const { paths } = (await (await fetch(`${sale.url}/openapi.json`)).json()) as {
       paths: Record<string, { get: { responses: Record<string, { content: Record<string, unknown> }> } }>;
     };
     const responses = paths["/api/v1/events/{eventId}/changes"]?.get.responses ?? {};
@@ -287,11 +270,11 @@ describe("the stream of an event's seat changes", () => {
   });
 
   test("whoever missed a great deal is given all of it, in the ledger's order, and then what is new", async () => {
-    const first = await listen(engine.url);
+    const first = await listen(sale.url);
     await first.hears(1, "ready");
     await first.cut();
     for (let written = 0; written < 40_000; written += 10_000) await writer.flood(10_000);
-    const again = await listen(engine.url, { lastEventId: first.lastId() });
+    const again = await listen(sale.url, { lastEventId: first.lastId() });
     await sell();
     const heard = await again.hears(40_001);
     expect(heard.map(({ id }) => id)).toEqual((await ledgerIds()).slice(-40_001));
@@ -301,17 +284,17 @@ describe("the stream of an event's seat changes", () => {
 
   // The last one: it fills the ledger.
   test("whoever was away for too long is told to begin anew, and hears what comes then", async () => {
-    const first = await listen(engine.url);
+    const first = await listen(sale.url);
     await first.hears(1, "ready");
     await first.cut();
     await writer.flood(100_001, 2);
-    const again = await listen(engine.url, { lastEventId: first.lastId() });
+    const again = await listen(sale.url, { lastEventId: first.lastId() });
     const [reset] = await again.hears(1, "reset");
     expect(reset?.data).toEqual({ reason: "too-old" });
     const seatId = await sell();
     expect((await again.hears(1)).map(({ data }) => data.seatId)).toEqual([seatId]);
     await again.cut();
-    const third = await listen(engine.url, { lastEventId: reset?.id ?? "" });
+    const third = await listen(sale.url, { lastEventId: reset?.id ?? "" });
     expect((await third.hears(1)).map(({ data }) => data.seatId)).toEqual([seatId]);
     await third.cut();
   });

@@ -5,8 +5,6 @@ import { positionText } from "../../src/live/position.ts";
 import type { Round } from "../../src/live/recent-changes.ts";
 import { until } from "../fixtures/until.ts";
 
-const WAIT = { deadlineMs: 10_000 };
-
 const present = [{ epoch: 1, txid: "0", id: "0" }];
 const page = (number: number | undefined, isMoreComing = false) => [
   {
@@ -38,7 +36,7 @@ function openTail(script: (object[] | undefined)[]) {
 }
 
 const heard = (ends: () => string[], count: number) =>
-  until(() => ends().length === count, { ...WAIT, what: `${count} rounds` });
+  until(`${count} rounds`, () => ends().length === count);
 
 test("nothing is read while nobody listens, and nothing more when the last one has left", async () => {
   const { tail, ends, asked } = openTail([present, page(1)]);

@@ -1,8 +1,6 @@
 import { connect } from "node:net";
 import { until } from "../fixtures/until.ts";
 
-const DEADLINE_MS = 20_000;
-
 /** One server-sent event, with the id that the client had after it. */
 export interface Heard {
   event: string;
@@ -96,13 +94,10 @@ export async function listen(
     hasEnded: () => ended,
     problem: async () => (await answer.json()) as { type: string; detail: string },
     hears: (count, event = "seat") =>
-      until(
-        () => {
-          const found = heard.filter((each) => each.event === event);
-          return found.length >= count && found;
-        },
-        { deadlineMs: DEADLINE_MS, what: `${count} of the event ${event}` },
-      ),
+      until(`${count} of the event ${event}`, () => {
+        const found = heard.filter((each) => each.event === event);
+        return found.length >= count && found;
+      }),
     cut: async () => {
       gone.abort();
       await reading;

@@ -1,18 +1,14 @@
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
 import { exitCodeOf, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { until } from "../fixtures/until.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { openLedgerWriter } from "./ledger-writer.ts";
 import { listen, listenAsleep } from "./listener.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(90_000);
-
-const WAIT = { deadlineMs: 30_000 };
 const MEBIBYTE = 1024 * 1024;
 
 let stack = new AsyncDisposableStack();
@@ -22,8 +18,7 @@ afterEach(async () => {
 });
 
 async function openSelling(env: Record<string, string> = {}) {
-  const database = await createDatabase();
-  stack.defer(database.drop);
+  const database = await openDatabase(stack);
   const facts = await openFacts(stack, database.url);
   await facts.fill(100);
   const writer = await openLedgerWriter(stack, database.url);
@@ -38,7 +33,7 @@ test("a client more than CHANGE_STREAM_LIMIT is told when to come back, and may 
   expect([third.status, (await third.problem()).type]).toEqual([503, "urn:sentinel:problem:unavailable"]);
   expect(third.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
   await first.cut();
-  await until(async () => (await listen(engine.url)).status === 200, { ...WAIT, what: "there is room" });
+  await until("there is room", async () => (await listen(engine.url)).status === 200);
 });
 
 describe("clients that stop reading", () => {
@@ -58,13 +53,10 @@ describe("clients that stop reading", () => {
       const heard = await listener.hears(CHANGES);
       expect(new Set(heard.map(({ id }) => id)).size).toBe(CHANGES);
     }
-    const after = await until(
-      async () => {
-        const figures = await readFigures(engine.url);
-        return figures.value("sentinel_change_streams") === awake.length && figures;
-      },
-      { deadlineMs: SOON_MS, what: "the sleepers are dropped" },
-    );
+    const after = await untilWithin(SOON_MS, "the sleepers are dropped", async () => {
+      const figures = await readFigures(engine.url);
+      return figures.value("sentinel_change_streams") === awake.length && figures;
+    });
     expect(after.value("sentinel_change_stream_drops_total", { reason: "slow-consumer" })).toBe(SLEEPERS);
     const grown = (after.value("process_resident_memory_bytes") ?? 0) - before;
     console.log(`pressure.test.ts: ${Math.round(grown / MEBIBYTE)} MiB more`);
@@ -82,7 +74,7 @@ test("a silent stream outlives IDLE_TIMEOUT_SECONDS, and its id moves on with wh
   const listener = await listen(engine.url);
   const [ready] = await listener.hears(1, "ready");
   await writer.write([5], 2);
-  await until(() => listener.comments() > 0, { ...WAIT, what: "a sign of life" });
+  await until("a sign of life", () => listener.comments() > 0);
   expect(listener.hasEnded()).toBe(false);
   expect(listener.lastId()).not.toBe(ready?.id ?? "");
   expect(listener.heard.length).toBe(1);
@@ -103,7 +95,7 @@ test("an engine that ends says so to everybody and is not held up by them, not e
   for (const listener of listeners) {
     const [closing] = await listener.hears(1, "closing");
     expect(closing?.data).toEqual({ reason: "shutdown" });
-    await until(() => listener.hasEnded(), { ...WAIT, what: "the stream ends" });
+    await until("the stream ends", () => listener.hasEnded());
   }
   expect(await exitCodeOf(engine)).toBe(0);
   expect(performance.now() - startedAt).toBeLessThan(5000);
@@ -115,12 +107,12 @@ test("while Postgres is away streams stay open, and when it is back nothing is m
   const engine = await openEngine(stack, { DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1" });
   const facts = await openFacts(stack, postgres.url);
   const sells = (seatId: number) =>
-    until(async () => (await reserve(engine.url, seatId)).status === 201, { ...WAIT, what: "it sells" });
+    until("it sells", async () => (await reserve(engine.url, seatId)).status === 201);
   const leaving = await listen(engine.url);
   await leaving.hears(1, "ready");
   await leaving.cut();
   const noneListens = async () => (await readFigures(engine.url)).value("sentinel_change_streams") === 0;
-  await until(noneListens, { ...WAIT, what: "nobody listens" });
+  await until("nobody listens", noneListens);
   await sells(1);
   const [row] = await facts.query<{ id: string }>(
     "select epoch || '-' || txid || '-' || id as id from seat_events",
@@ -130,10 +122,7 @@ test("while Postgres is away streams stay open, and when it is back nothing is m
   await staying.hears(1);
 
   await postgres.stop();
-  await until(async () => (await fetch(`${engine.url}/health/ready`)).status === 503, {
-    ...WAIT,
-    what: "the engine knows",
-  });
+  await until("the engine knows", async () => (await fetch(`${engine.url}/health/ready`)).status === 503);
   // What this one missed is not in memory: reading it waits, and is no reason to send it away.
   const returning = await listen(engine.url, { lastEventId: leaving.lastId() });
   expect(returning.status).toBe(200);
@@ -161,13 +150,10 @@ test("who comes first while Postgres is away is told when to come back, and hear
     expect(headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
   }
   await postgres.start();
-  const listener = await until(
-    async () => {
-      const asked = await listen(engine.url);
-      return asked.status === 200 && asked;
-    },
-    { ...WAIT, what: "it may listen" },
-  );
+  const listener = await until("it may listen", async () => {
+    const asked = await listen(engine.url);
+    return asked.status === 200 && asked;
+  });
   await listener.hears(1, "ready");
   await listener.cut();
 });

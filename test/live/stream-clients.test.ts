@@ -1,22 +1,19 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { idOf } from "../access/keyed.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
 import { openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
-import { until } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { type Listener, listen } from "./listener.ts";
 
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
-const WAIT = { deadlineMs: 20_000 };
 /** The promise, and what a busy machine may add to what is seen from outside. */
 const ENDS_WITHIN_MS = 2000 + 1000;
 const LIMIT_STREAMS = 30;
 /** The default: a tenth. */
 const SHARE_STREAMS = 3;
 
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let theatre: Theatre;
 let engine: Engine;
 /** A second engine on the same database. */
@@ -33,7 +30,6 @@ beforeAll(async () => {
   engine = await openEngine(stack, env);
   other = await openEngine(stack, env);
 });
-afterAll(() => stack.disposeAsync());
 
 const from = (network: string) => ({ "x-forwarded-for": network });
 
@@ -52,7 +48,7 @@ test("a stream ends within 2 s after its key was revoked, by whichever process; 
 
   const keyId = idOf(key["authorization"]?.replace("Bearer ", "") ?? "");
   await theatre.facts.query("update api_keys set revoked_at = now() where id = $1", [keyId]);
-  await until(() => revoked.hasEnded(), { deadlineMs: ENDS_WITHIN_MS, what: "the stream has ended" });
+  await untilWithin(ENDS_WITHIN_MS, "the stream has ended", () => revoked.hasEnded());
   expect(revoked.heard.at(-1)).toMatchObject({ event: "closing", data: { reason: "key-revoked" } });
   expect((await listenWith(key)).status).toBe(401);
 
@@ -92,10 +88,9 @@ test("streams end within 2 s after their caller is denied, a key or a network, b
     });
     expect(made.status).toBe(201);
   }
-  await until(() => denied.every((listener) => listener.hasEnded()), {
-    deadlineMs: ENDS_WITHIN_MS,
-    what: "the streams of denied callers have ended",
-  });
+  await untilWithin(ENDS_WITHIN_MS, "the streams of denied callers have ended", () =>
+    denied.every((listener) => listener.hasEnded()),
+  );
   for (const { heard } of denied)
     expect(heard.at(-1)).toMatchObject({ event: "closing", data: { reason: "caller-denied" } });
   expect((await listenWith(shop)).status).toBe(403);
@@ -120,9 +115,6 @@ test("one network or key has a share of all streams, and others still get in whe
   expect((await listenWith({ ...greedy, ...(await theatre.key("reader")) })).status).toBe(200);
 
   await streams[0]?.cut();
-  await until(async () => (await listenWith(greedy)).status === 200, {
-    ...WAIT,
-    what: "there is room again",
-  });
+  await until("there is room again", async () => (await listenWith(greedy)).status === 200);
   expect((await readFigures(engine.url)).value("sentinel_change_streams")).toBeLessThan(LIMIT_STREAMS);
 });

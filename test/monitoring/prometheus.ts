@@ -9,7 +9,6 @@ import { until } from "../fixtures/until.ts";
 import { MONITORING } from "./queries.ts";
 import { findPrometheus } from "./tools.ts";
 
-const START_DEADLINE_MS = 20_000;
 const STOP_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 5_000;
 
@@ -71,10 +70,7 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
     await dir.remove();
   };
   try {
-    await until(() => child.exitCode() !== undefined || isReady(url), {
-      deadlineMs: START_DEADLINE_MS,
-      what: `Prometheus is ready at ${url}`,
-    });
+    await until(`Prometheus is ready at ${url}`, () => child.exitCode() !== undefined || isReady(url));
     if (child.exitCode() !== undefined) throw new Error("it ended at its start");
   } catch (error) {
     await stop();

@@ -4,7 +4,7 @@ import { openPool, openSession, type PoolOptions } from "../../src/postgres/conn
 import { faultOf } from "../../src/postgres/faults.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { createDatabase, type Database } from "../fixtures/postgres.ts";
-import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { until, within } from "../fixtures/until.ts";
 import { only } from "./sale.ts";
 

@@ -3,7 +3,7 @@ import { type Asked, FiguresRound } from "../../src/engine/processes/figures-rou
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { createPrimaryMetrics } from "../../src/telemetry/primary-metrics.ts";
 import { figuresIn } from "../engine/figures.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 const ANSWER_TIMEOUT_MS = 50;
 
@@ -123,7 +123,7 @@ describe("the figures of several processes", () => {
     two.hangs = true;
     const asked = two.askedCount;
     const reading = read();
-    await until(() => two.askedCount > asked, { deadlineMs: 1000, what: "it is asked" });
+    await untilWithin(1000, "it is asked", () => two.askedCount > asked);
     round.heard(two, null);
     const { value } = await reading;
     expect(value("sentinel_processes_answering")).toBe(1);

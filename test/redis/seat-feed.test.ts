@@ -4,7 +4,7 @@ import { type SeatChange, SeatFeed } from "../../src/redis/seat-feed.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { startProxy } from "../fixtures/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
@@ -50,8 +50,8 @@ describe.skipIf(!found)("the change feed", () => {
         }),
     });
     closes.push(() => feed.close());
-    const untilLive = () => until(() => feed.isLive, { deadlineMs: SOON_MS, what: `${processId} is live` });
-    const untilLost = () => until(() => !feed.isLive, { deadlineMs: SOON_MS, what: `${processId} is lost` });
+    const untilLive = () => untilWithin(SOON_MS, `${processId} is live`, () => feed.isLive);
+    const untilLost = () => untilWithin(SOON_MS, `${processId} is lost`, () => !feed.isLive);
     return { feed, heard, states, catchUps, held, untilLive, untilLost };
   }
 
@@ -62,19 +62,20 @@ describe.skipIf(!found)("the change feed", () => {
   /** The peer's next messages, without a hole and so that it never falls silent, until it is lost and live again. */
   async function talkOn(channel: string, sequence: number, isDone: () => boolean): Promise<void> {
     let next = sequence;
-    await until(async () => isDone() || void (await say(channel, "peer", next++)), {
-      deadlineMs: SOON_MS,
-      what: "it is lost and live again",
-    });
+    await untilWithin(
+      SOON_MS,
+      "it is lost and live again",
+      async () => isDone() || void (await say(channel, "peer", next++)),
+    );
   }
 
   const heardAll = (heard: SeatChange[], changes: SeatChange[]) =>
-    until(() => Bun.deepEquals(heard, changes), { deadlineMs: SOON_MS, what: "the changes are heard" });
+    untilWithin(SOON_MS, "the changes are heard", () => Bun.deepEquals(heard, changes));
 
   test.concurrent("is lost until a catch-up read is through, then live", async () => {
     const { feed, held, catchUps, states, untilLive } = openFeed(newChannel(), "one");
     held.back = true;
-    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    await untilWithin(SOON_MS, "it catches up", () => catchUps.length === 1);
     expect([feed.isLive, states]).toEqual([false, []]);
     catchUps[0]?.succeeds();
     await untilLive();
@@ -84,9 +85,9 @@ describe.skipIf(!found)("the change feed", () => {
   test.concurrent("catches up again when the read failed, and is not live before", async () => {
     const { feed, held, catchUps, untilLive } = openFeed(newChannel(), "one");
     held.back = true;
-    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    await untilWithin(SOON_MS, "it catches up", () => catchUps.length === 1);
     catchUps[0]?.fails();
-    await until(() => catchUps.length === 2, { deadlineMs: SOON_MS, what: "it catches up again" });
+    await untilWithin(SOON_MS, "it catches up again", () => catchUps.length === 2);
     expect(feed.isLive).toBe(false);
     catchUps[1]?.succeeds();
     await untilLive();
@@ -97,10 +98,11 @@ describe.skipIf(!found)("the change feed", () => {
     const [one, two] = [openFeed(channel, "one"), openFeed(channel, "two")];
     await Promise.all([one.untilLive(), two.untilLive()]);
     const changes = Array.from({ length: 1300 }, (_, index): SeatChange => [index + 1, 1, "held", false]);
-    await until(() => one.feed.publish(changes) ?? two.heard.length >= changes.length, {
-      deadlineMs: SOON_MS,
-      what: "the other hears all of them",
-    });
+    await untilWithin(
+      SOON_MS,
+      "the other hears all of them",
+      () => one.feed.publish(changes) ?? two.heard.length >= changes.length,
+    );
     expect(two.heard.slice(0, changes.length)).toEqual(changes);
     expect(two.feed.isLive).toBe(true);
   });
@@ -115,7 +117,7 @@ describe.skipIf(!found)("the change feed", () => {
       one.feed.publish([CHANGE, [8, 3, "available", false]]);
       return two.heard.length > 0 && three.heard.length > 0;
     };
-    await until(arrived, { deadlineMs: SOON_MS, what: "both others hear it" });
+    await untilWithin(SOON_MS, "both others hear it", arrived);
     for (const { heard } of [two, three])
       expect(heard.slice(0, 2)).toEqual([CHANGE, [8, 3, "available", false]]);
     expect(one.heard).toEqual([]);
@@ -129,9 +131,9 @@ describe.skipIf(!found)("the change feed", () => {
     listener.on("message", (_channel, text: string) => sequences.push(JSON.parse(text).sequence));
     await listener.subscribe(channel);
     const { feed } = openFeed(channel, "alone");
-    await until(() => sequences.length === 1, { deadlineMs: SOON_MS, what: "a heartbeat" });
+    await untilWithin(SOON_MS, "a heartbeat", () => sequences.length === 1);
     feed.publish([CHANGE]);
-    await until(() => sequences.length === 2, { deadlineMs: SOON_MS, what: "the next heartbeat" });
+    await untilWithin(SOON_MS, "the next heartbeat", () => sequences.length === 2);
     expect(sequences).toEqual([1, 3]);
   });
 
@@ -189,7 +191,7 @@ describe.skipIf(!found)("the change feed", () => {
     await untilLive();
     await say(channel, "peer", 1, [CHANGE]);
     await heardAll(heard, [CHANGE]);
-    await until(() => states.length === 3, { deadlineMs: SOON_MS, what: "it is lost and live again" });
+    await untilWithin(SOON_MS, "it is lost and live again", () => states.length === 3);
     expect(states).toEqual([true, false, true]);
   });
 
@@ -227,9 +229,9 @@ describe.skipIf(!found)("the change feed", () => {
     const channel = newChannel();
     const { feed, held, catchUps, untilLive } = openFeed(channel, "one");
     held.back = true;
-    await until(() => catchUps.length === 1, { deadlineMs: SOON_MS, what: "it catches up" });
+    await untilWithin(SOON_MS, "it catches up", () => catchUps.length === 1);
     await say(channel, "peer", 5);
-    await until(() => catchUps.length === 2, { deadlineMs: SOON_MS, what: "it begins to catch up anew" });
+    await untilWithin(SOON_MS, "it begins to catch up anew", () => catchUps.length === 2);
     catchUps[0]?.succeeds();
     await new Promise((resolve) => setImmediate(resolve));
     expect(feed.isLive).toBe(false);

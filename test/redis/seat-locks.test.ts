@@ -3,7 +3,7 @@ import { Redis as Client } from "ioredis";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
@@ -51,7 +51,7 @@ describe.skipIf(!found)("seat locks", () => {
       onDegraded: (degraded) => changes.push(degraded),
     });
     closes.push(() => locks.close());
-    await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use" });
+    await untilWithin(BACK_WITHIN_MS, "the locks are in use", () => !locks.degraded);
     return { locks, changes, keyPrefix, keyOf: (seatId: number) => `${keyPrefix}:seat:${seatId}` };
   }
 
@@ -142,10 +142,7 @@ describe.skipIf(!found)("seat locks", () => {
     test.concurrent("of a crashed holder expire by themselves", async () => {
       const { locks, keyPrefix } = await openLocks({ ttlMs: 200 });
       await locks.guard([1]);
-      await until(async () => (await keysOf(keyPrefix)).length === 0, {
-        deadlineMs: 2000,
-        what: "the lock is gone",
-      });
+      await untilWithin(2000, "the lock is gone", async () => (await keysOf(keyPrefix)).length === 0);
     });
   });
 
@@ -170,14 +167,11 @@ describe.skipIf(!found)("seat locks", () => {
     }
 
     const expectBack = async (locks: SeatLocks) => {
-      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use again" });
-      const guard = await until(
-        async () => {
-          const tried = await locks.guard([7]);
-          return tried.guarded && tried;
-        },
-        { deadlineMs: BACK_WITHIN_MS, what: "a seat is locked again" },
-      );
+      await untilWithin(BACK_WITHIN_MS, "the locks are in use again", () => !locks.degraded);
+      const guard = await untilWithin(BACK_WITHIN_MS, "a seat is locked again", async () => {
+        const tried = await locks.guard([7]);
+        return tried.guarded && tried;
+      });
       await guard.release();
     };
 
@@ -218,7 +212,7 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks, keyPrefix } = await openLocks();
       redises[0]?.pause();
       await locks.guard([1]).finally(() => redises[0]?.resume());
-      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "the locks are in use again" });
+      await untilWithin(BACK_WITHIN_MS, "the locks are in use again", () => !locks.degraded);
       expect(await keysOf(keyPrefix)).toEqual([]);
     });
   });
@@ -235,15 +229,12 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks, keyPrefix } = await openLocks({ masters: 3 });
       const onEach = () => Promise.all([0, 1, 2].map((master) => keysOf(keyPrefix, master)));
       // They are in use from a majority on: the third may be reached a moment later.
-      const guard = await until(
-        async () => {
-          const tried = await locks.guard([1]);
-          if ((await onEach()).every((keys) => keys.length === 1)) return tried;
-          await tried.release();
-          return undefined;
-        },
-        { deadlineMs: BACK_WITHIN_MS, what: "the lock is on all of them" },
-      );
+      const guard = await untilWithin(BACK_WITHIN_MS, "the lock is on all of them", async () => {
+        const tried = await locks.guard([1]);
+        if ((await onEach()).every((keys) => keys.length === 1)) return tried;
+        await tried.release();
+        return undefined;
+      });
       await guard.release();
       expect(await onEach()).toEqual([[], [], []]);
     });
@@ -343,7 +334,7 @@ describe.skipIf(!found)("seat locks", () => {
         await guard.release();
         return held.every(([seatId]) => seatId === 42);
       };
-      await until(lockedOnAll, { deadlineMs: BACK_WITHIN_MS, what: "a seat is locked on all three" });
+      await untilWithin(BACK_WITHIN_MS, "a seat is locked on all three", lockedOnAll);
       expect(changes).toEqual([true, false, true, false]);
     });
 
@@ -368,10 +359,10 @@ describe.skipIf(!found)("seat locks", () => {
       redises[0]?.resume();
       const before = await pings();
       const asked = async () => (await locks.guard([1])).guarded || (await pings()) > before;
-      await until(asked, { deadlineMs: BACK_WITHIN_MS, what: "the one that answers has been asked" });
+      await untilWithin(BACK_WITHIN_MS, "the one that answers has been asked", asked);
       expect([(await locks.guard([1])).guarded, locks.degraded]).toEqual([false, true]);
       redises[1]?.resume();
-      await until(() => !locks.degraded, { deadlineMs: BACK_WITHIN_MS, what: "a majority is back" });
+      await untilWithin(BACK_WITHIN_MS, "a majority is back", () => !locks.degraded);
       redises[2]?.resume();
     });
   });

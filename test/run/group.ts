@@ -1,13 +1,15 @@
+import { TIMEOUT_MS } from "../fixtures/until.ts";
 import { collectOutcomes, type Outcomes } from "./outcomes.ts";
 
 /** A test that hangs despite its own timeout is killed with its process. Faults at full size take hours. */
 const GROUP_TIMEOUT_MS = process.env["FAULTS"] === "full" ? 4 * 3_600_000 : 20 * 60_000;
-const TEST_TIMEOUT_MS = 60_000;
 
 export interface GroupOptions {
   group: string[];
   /** From 0; decides which ports the tests may take. */
   lane: number;
+  /** The lane's Postgres; without one each group that needs it starts its own. */
+  postgresUrl?: string;
   root: string;
   /** The file in which tests note why they are skipped. */
   skipsFile: string;
@@ -20,13 +22,20 @@ export interface GroupResult extends Outcomes {
 }
 
 /** Runs some test files in one `bun test` process, to its end. */
-export async function runGroup({ group, lane, root, skipsFile, signal }: GroupOptions): Promise<GroupResult> {
+export async function runGroup(options: GroupOptions): Promise<GroupResult> {
+  const { group, lane, postgresUrl, root, skipsFile, signal } = options;
   const startedAt = performance.now();
   const child = Bun.spawn(
-    [process.execPath, "test", "--timeout", String(TEST_TIMEOUT_MS), ...group.map((file) => `./${file}`)],
+    [process.execPath, "test", "--timeout", String(TIMEOUT_MS), ...group.map((file) => `./${file}`)],
     {
       cwd: root,
-      env: { ...process.env, NO_COLOR: "1", SENTINEL_SKIPS: skipsFile, SENTINEL_TEST_LANE: String(lane) },
+      env: {
+        ...process.env,
+        NO_COLOR: "1",
+        SENTINEL_SKIPS: skipsFile,
+        SENTINEL_TEST_LANE: String(lane),
+        ...(postgresUrl !== undefined && { SENTINEL_TEST_POSTGRES: postgresUrl }),
+      },
       stdio: ["ignore", "pipe", "pipe"],
     },
   );

@@ -3,13 +3,14 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { RUN } from "../../src/config/command-line.ts";
 import { readOptions } from "../../src/config/command-options.ts";
+import { startSharedPostgres } from "../fixtures/postgres.ts";
 import { runGroup } from "./group.ts";
 import { closingBlock, readSkips, Tally } from "./tally.ts";
-import { filesOf, groupsOf, isTier, TIERS } from "./tiers.ts";
+import { filesOf, groupsOf, isTier, TIERS, type TierName } from "./tiers.ts";
 
 /**
  * Runs one tier of the tests and ends with one block: what passed, what failed, and each reason for a skip once.
- * Files run in a few `bun test` processes side by side, each with a Postgres and a range of ports of its own.
+ * Files run in a few `bun test` processes side by side. Each lane has one Postgres and a range of ports for its processes.
  * Everything that the tests print is kept in `.cache/test/<tier>.log`; failures are shown as they happen.
  */
 
@@ -18,9 +19,9 @@ const ROOT = resolve(import.meta.dir, "../..");
 const LANE_LIMIT = 4;
 const INTERRUPTED = 130;
 
-const USAGE = `Usage: ${RUN} run test [FILTER...]          everything but the two tiers below
-       ${RUN} run test:engine [FILTER...]   engine processes on real parts
-       ${RUN} run test:faults [FILTER...]   faults under load; FAULTS=full for the full sizes
+const USAGE = `Usage: ${RUN} run test [FILTER...]          ${TIERS.test.what}
+       ${RUN} run test:engine [FILTER...]   ${TIERS.engine.what}
+       ${RUN} run test:faults [FILTER...]   ${TIERS.faults.what}; FAULTS=full for the full sizes
        --lanes N   test processes side by side, 1 to ${LANE_LIMIT}
 
 FILTER keeps the files whose path contains it. For one file: ${RUN} test test/http/port.test.ts`;
@@ -63,9 +64,14 @@ console.log(
   `${files.length} test files in ${laneCount} ${laneCount === 1 ? "lane" : "lanes"}; everything they print is in ${logFile}`,
 );
 await Promise.all(
-  Array.from({ length: laneCount }, async (_, lane) => {
+  Array.from({ length: Math.min(laneCount, waiting.length) }, async (_, lane) => {
+    await using stack = new AsyncDisposableStack();
+    const postgres = await startSharedPostgres();
+    stack.defer(postgres.stop);
     for (let group = waiting.shift(); group && !abort.signal.aborted; group = waiting.shift()) {
-      const result = await runGroup({ group, lane, root: ROOT, skipsFile, signal: abort.signal });
+      const result = await runGroup({
+        ...{ group, lane, postgresUrl: postgres.url, root: ROOT, skipsFile, signal: abort.signal },
+      });
       log.write(result.output);
       if (abort.signal.aborted) continue;
       for (const shown of result.failures) console.log(shown);
@@ -76,9 +82,15 @@ await Promise.all(
 await log.end();
 if (abort.signal.aborted) process.exit(INTERRUPTED);
 
-const block = closingBlock(tally, readSkips(skipsFile, ROOT), performance.now() - startedAt);
+const leftOut =
+  tier === "test" && filters.length === 0 ? (["engine", "faults"] as const).map(describeLeftOut) : [];
+const block = closingBlock(tally, readSkips(skipsFile, ROOT), performance.now() - startedAt, leftOut);
 console.log(block.text);
 process.exit(block.isGreen ? 0 : 1);
+
+function describeLeftOut(other: TierName): string {
+  return `${filesOf(other, ROOT).length} files with ${TIERS[other].what}: ${RUN} run test:${other}`;
+}
 
 function readCommandLine() {
   try {

@@ -33,13 +33,14 @@ export function readSkips(path: string, root: string): Map<string, Set<string>> 
 }
 
 /**
- * The last lines of a run: each reason for a skip once, with its count, then the line that CI reads.
+ * The last lines of a run: each reason for a skip once, with its count, what was left out, then the line that CI reads.
  * A test that is skipped without a reason counts as a failure.
  */
 export function closingBlock(
   { passed, failed, skipped }: Pick<Tally, "passed" | "failed" | "skipped">,
   reasons: Map<string, Set<string>>,
   ms: number,
+  leftOut: string[] = [],
 ): { text: string; isGreen: boolean } {
   const counts = new Map<string, number>();
   let unexplained = 0;
@@ -57,5 +58,6 @@ export function closingBlock(
     .map(([reason, count]) => `${String(count).padStart(6)} skipped: ${reason}`);
   const total = `${passed} passed, ${failures} failed${skips > 0 ? `, ${skips} skipped` : ""}`;
   const took = `       took ${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
-  return { text: ["", ...rows, took, total].join("\n"), isGreen: failures === 0 };
+  const others = leftOut.map((what) => `       left out: ${what}`);
+  return { text: ["", ...rows, ...others, took, total].join("\n"), isGreen: failures === 0 };
 }

@@ -1,46 +1,75 @@
-import { statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 interface Tier {
-  /** The folders of `test/` in the tier; undefined for all that no other tier names. */
-  rooms: readonly string[] | undefined;
+  /** What its tests are, in words for the end of the `test` tier. */
+  what: string;
   /** Test processes side by side, if the machine has that many cores. */
   lanes: number;
-  /** How many files share one `bun test` process and its Postgres. With more, lanes would be idle at the end. */
+  /** How many files share one `bun test` process. With more, lanes would be idle at the end. */
   groupLimitFiles: number;
 }
 
 export const TIERS = {
-  test: { rooms: undefined, lanes: 4, groupLimitFiles: 8 },
-  engine: { rooms: ["engine", "security", "monitoring", "first-contact"], lanes: 2, groupLimitFiles: 6 },
-  faults: { rooms: ["faults"], lanes: 2, groupLimitFiles: 4 },
+  test: { what: "units, SQL and the main job of an engine", lanes: 4, groupLimitFiles: 8 },
+  engine: { what: "engine processes on Redis, Kafka, proxies and browsers", lanes: 2, groupLimitFiles: 4 },
+  faults: { what: "engines whose parts break under load", lanes: 2, groupLimitFiles: 3 },
 } as const satisfies Record<string, Tier>;
 
 export type TierName = keyof typeof TIERS;
 
 export const isTier = (name: string): name is TierName => name in TIERS;
 
+/** A file that imports one of these, directly or not, starts engines or needs a part that a machine may lack. */
+const MARKS = ["test/fixtures/engine.ts", "test/fixtures/parts.ts"];
+/** Whole-engine tests that a newcomer runs all the same; they need nothing but the embedded Postgres. */
+export const MAIN_JOB = [
+  "test/stress-test.test.ts",
+  "test/engine/quick-start.test.ts",
+  "test/engine/reservations-hold.test.ts",
+];
+
 /** The test files of a tier, relative to the root, the largest first. */
 export function filesOf(tier: TierName, root: string): string[] {
-  const named = Object.values(TIERS).flatMap(({ rooms }) => rooms ?? []);
-  const rooms: readonly string[] | undefined = TIERS[tier].rooms;
+  const importsOf = importReader(root);
   return [...new Bun.Glob("test/**/*.test.ts").scanSync(root)]
-    .filter((file) => {
-      const room = file.split("/")[1] ?? "";
-      return rooms ? rooms.includes(room) : !named.some((name) => name === room);
-    })
+    .filter((file) => tierOf(file, importsOf) === tier)
     .sort((one, other) => sizeOf(root, other) - sizeOf(root, one));
+}
+
+function tierOf(file: string, importsOf: (file: string) => string[]): TierName {
+  if (file.startsWith("test/faults/")) return "faults";
+  if (MAIN_JOB.includes(file)) return "test";
+  const reached = new Set([file]);
+  for (const each of reached) for (const imported of importsOf(each)) reached.add(imported);
+  return MARKS.some((mark) => reached.has(mark)) ? "engine" : "test";
+}
+
+/** Reads which files of `test/` a file imports. Imports of types alone do not count. */
+function importReader(root: string): (file: string) => string[] {
+  const transpiler = new Bun.Transpiler({ loader: "ts" });
+  const known = new Map<string, string[]>();
+  return (file) => {
+    const found =
+      known.get(file) ??
+      transpiler
+        .scanImports(readFileSync(join(root, file), "utf8"))
+        .map(({ path }) => join(dirname(file), path))
+        .filter((path) => path.startsWith("test/") && path.endsWith(".ts") && existsSync(join(root, path)));
+    known.set(file, found);
+    return found;
+  };
 }
 
 /** Groups of files of one folder, the largest first, so that slow groups do not start last. */
 export function groupsOf(tier: TierName, files: string[]): string[][] {
   const limit = TIERS[tier].groupLimitFiles;
   const rooms = Map.groupBy(files, dirname);
-  const groups = [...rooms.values()].flatMap((room) =>
-    Array.from({ length: Math.ceil(room.length / limit) }, (_, index) =>
-      room.slice(index * limit, (index + 1) * limit),
-    ),
-  );
+  const groups = [...rooms.values()].flatMap((room) => {
+    const count = Math.ceil(room.length / limit);
+    // Dealt out like cards: no group has all the large files.
+    return Array.from({ length: count }, (_, hand) => room.filter((__, index) => index % count === hand));
+  });
   return groups.sort((one, other) => other.length - one.length);
 }
 

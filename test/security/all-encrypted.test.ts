@@ -1,4 +1,4 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { histogram, reserve } from "../engine/buyers.ts";
@@ -15,9 +15,6 @@ import { until } from "../fixtures/until.ts";
 import { PASSWORD as KAFKA_PASSWORD, openDemandingKafka, USER } from "./demanding-kafka.ts";
 import { BY_PASSWORD, openDemandingPostgres, PASSWORD as POSTGRES_PASSWORD } from "./demanding-postgres.ts";
 import { openDemandingRedis, PASSWORD as REDIS_PASSWORD } from "./demanding-redis.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const parts = [
   await partOrSkip("redis", findRedis),
@@ -61,16 +58,13 @@ test.skipIf(parts.includes(undefined))(
       ...{ DATA_DIR: dir.path, WEB_CONCURRENCY: "2", LOG_LEVEL: "trace" },
     };
     const engine = await openEngine(stack, env);
-    await until(
-      async () => {
-        const { sum, value } = await readFigures(engine.url);
-        return (
-          sum("sentinel_lock_degraded") === 0 &&
-          ["db", "redis", "kafka"].every((component) => value("sentinel_component_up", { component }) === 1)
-        );
-      },
-      { ...WAIT, what: "Postgres, Redis and Kafka are used" },
-    );
+    await until("Postgres, Redis and Kafka are used", async () => {
+      const { sum, value } = await readFigures(engine.url);
+      return (
+        sum("sentinel_lock_degraded") === 0 &&
+        ["db", "redis", "kafka"].every((component) => value("sentinel_component_up", { component }) === 1)
+      );
+    });
     const answers = await Promise.all(
       Array.from({ length: 2 * SEATS }, (_, index) => reserve(engine.url, 1 + (index % SEATS))),
     );

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
 import type { Authority, Certificate } from "../fixtures/certificates.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 export const PASSWORD = "p0stgres-s3cret";
 /** Owns the database and comes with a password; the other one comes with a certificate alone. */
@@ -46,10 +46,11 @@ export async function openDemandingPostgres(
   const reload = async () => {
     const before = await admin.query("select pg_conf_load_time() as at");
     await admin.query("select pg_reload_conf()");
-    await until(
+    await untilWithin(
+      5000,
+      "Postgres has read its settings again",
       async () =>
         (await admin.query("select pg_conf_load_time() > $1 as done", [before.rows[0]?.at])).rows[0]?.done,
-      { deadlineMs: 5000, what: "Postgres has read its settings again" },
     );
   };
   const show = async ({ certFile, keyFile }: Certificate) => {

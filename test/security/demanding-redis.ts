@@ -11,7 +11,6 @@ import { until } from "../fixtures/until.ts";
 
 const USER = "sentinel";
 export const PASSWORD = "r3dis-s3cret";
-const START_DEADLINE_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 
 /** What `docs/operations/redis.md` gives an engine's user, and nothing else: its own keys and channels, these commands. */
@@ -48,10 +47,7 @@ export async function openDemandingRedis(
   let child = start(authority.issue());
   stack.defer(async () => void (await child.end("SIGTERM", STOP_TIMEOUT_MS)));
   const listens = async () => {
-    await until(() => child.exitCode() !== undefined || accepts(port), {
-      deadlineMs: START_DEADLINE_MS,
-      what: `Redis listens on port ${port}`,
-    });
+    await until(`Redis listens on port ${port}`, () => child.exitCode() !== undefined || accepts(port));
     if (child.exitCode() !== undefined) throw new Error(`Redis did not start:\n${child.output()}`);
   };
   await listens();

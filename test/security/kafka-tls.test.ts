@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readConfig } from "../../src/config/config.ts";
 import { kafkaSecurityOf } from "../../src/config/credential-relations.ts";
 import { openKafkaSink } from "../../src/ledger/sinks/kafka-sink.ts";
@@ -7,16 +7,14 @@ import { messageOf } from "../../src/telemetry/log.ts";
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { findKafka, readTopic } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { type DemandingKafka, openDemandingKafka, PASSWORD, USER } from "./demanding-kafka.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const kafkaFound = await partOrSkip("kafka", findKafka);
 const openssl = await partOrSkip("openssl", findOpenssl);
 
 describe.skipIf(!kafkaFound || !openssl)("a Kafka that demands TLS and a user or a certificate", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let authority: Authority;
   let stranger: Authority;
   let client: Certificate;
@@ -29,7 +27,6 @@ describe.skipIf(!kafkaFound || !openssl)("a Kafka that demands TLS and a user or
     client = authority.issue({ user: USER });
     kafka = await openDemandingKafka(stack, authority);
   });
-  afterAll(() => stack.disposeAsync());
 
   const sasl = (mechanism = "SCRAM-SHA-512", password = PASSWORD) => ({
     ...{ KAFKA_SECURITY_PROTOCOL: "SASL_SSL", KAFKA_SSL_CA_FILE: authority.caFile },

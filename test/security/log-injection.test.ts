@@ -1,9 +1,6 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { logLines, openEngine, strayLines } from "../engine/engines.ts";
-
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const ROOT = resolve(import.meta.dir, "../..");
 /** What a forged line, a terminal's escape and a flood begin with. */

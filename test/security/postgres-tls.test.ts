@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readConfig } from "../../src/config/config.ts";
 import { openPool } from "../../src/postgres/connect.ts";
 import { messageOf } from "../../src/telemetry/log.ts";
@@ -7,6 +7,7 @@ import { runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
+import { useStack } from "../fixtures/stack.ts";
 import {
   BY_CERTIFICATE,
   BY_PASSWORD,
@@ -15,13 +16,10 @@ import {
   PASSWORD,
 } from "./demanding-postgres.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const openssl = await partOrSkip("openssl", findOpenssl);
 
 describe.skipIf(!openssl)("a Postgres that demands TLS", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let authority: Authority;
   let stranger: Authority;
   let client: Certificate;
@@ -39,7 +37,6 @@ describe.skipIf(!openssl)("a Postgres that demands TLS", () => {
     expect((await reserve(first.url, 1)).status).toBe(201);
     await first.stop();
   });
-  afterAll(() => stack.disposeAsync());
 
   /** How the server sees a connection by that URL, after the configuration has read it; or why there is none. */
   async function connect(url: string): Promise<string> {

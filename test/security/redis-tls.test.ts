@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Redis as Client } from "ioredis";
@@ -7,22 +7,19 @@ import { type Engine, logLines, openEngine, strayLines } from "../engine/engines
 import { readFigures } from "../engine/figures.ts";
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import { type DemandingRedis, openDemandingRedis, PASSWORD, RIGHTS } from "./demanding-redis.ts";
 
-// Parts take seconds to start on a busy machine. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
-
 const redisFound = await partOrSkip("redis", findRedis);
 const openssl = await partOrSkip("openssl", findOpenssl);
-const WAIT = { deadlineMs: 20_000 };
 const NOT_USED =
   "Engines do not hear of each other through Redis: correct REDIS_URL, REDIS_TLS_... or its users";
 
 describe.skipIf(!redisFound || !openssl)("a Redis that demands TLS, a certificate and a user", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let authority: Authority;
   let stranger: Authority;
   let client: Certificate;
@@ -35,10 +32,8 @@ describe.skipIf(!redisFound || !openssl)("a Redis that demands TLS, a certificat
     stranger = await openAuthority(stack);
     client = authority.issue({ user: "sentinel" });
     redis = await openDemandingRedis(stack, authority);
-    database = await createDatabase("empty");
-    stack.defer(database.drop);
+    database = await openDatabase(stack, "empty");
   });
-  afterAll(() => stack.disposeAsync());
 
   const files = (own: Certificate = client, ca = authority.caFile) => ({
     ...{ REDIS_TLS_CA_FILE: ca, REDIS_TLS_CERT_FILE: own.certFile, REDIS_TLS_KEY_FILE: own.keyFile },
@@ -46,21 +41,18 @@ describe.skipIf(!redisFound || !openssl)("a Redis that demands TLS, a certificat
   const open = (own: AsyncDisposableStack, env: Record<string, string>) =>
     openEngine(own, { DATABASE_URL: database.url, LOG_LEVEL: "trace", ...env });
   const isUsed = async ({ url }: Engine, used: boolean) =>
-    until(
-      async () => {
-        const { value } = await readFigures(url);
-        return (
-          value("sentinel_component_up", { component: "redis" }) === (used ? 1 : 0) &&
-          value("sentinel_feed_up") === (used ? 1 : 0)
-        );
-      },
-      { ...WAIT, what: `Redis is ${used ? "" : "not "}used` },
-    );
-  const refusalOf = (engine: Engine) =>
-    until(() => logLines(engine).find(({ msg }) => msg === NOT_USED) as { error?: string } | undefined, {
-      ...WAIT,
-      what: "the log says why Redis is not used",
+    until(`Redis is ${used ? "" : "not "}used`, async () => {
+      const { value } = await readFigures(url);
+      return (
+        value("sentinel_component_up", { component: "redis" }) === (used ? 1 : 0) &&
+        value("sentinel_feed_up") === (used ? 1 : 0)
+      );
     });
+  const refusalOf = (engine: Engine) =>
+    until(
+      "the log says why Redis is not used",
+      () => logLines(engine).find(({ msg }) => msg === NOT_USED) as { error?: string } | undefined,
+    );
   const keys = async () => {
     const [ca, cert, key] = [authority.caFile, client.certFile, client.keyFile].map((path) =>
       readFileSync(path, "utf8"),
@@ -139,13 +131,10 @@ test.skipIf(!redisFound)(
     stack.defer(redis.stop);
     const engine = await openEngine(stack, { REDIS_URL: redis.url.replace("redis:", "rediss:") });
     expect((await reserve(engine.url, 1)).status).toBe(201);
-    await until(
-      async () => {
-        const { value } = await readFigures(engine.url);
-        return value("sentinel_component_up", { component: "redis" }) === 0;
-      },
-      { ...WAIT, what: "Redis is not used" },
-    );
+    await until("Redis is not used", async () => {
+      const { value } = await readFigures(engine.url);
+      return value("sentinel_component_up", { component: "redis" }) === 0;
+    });
   },
 );
 

@@ -5,7 +5,7 @@ import { ThreadPool } from "../../src/threads/thread-pool.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
 import { expectSound } from "../fixtures/sound.ts";
-import { until } from "../fixtures/until.ts";
+import { until, untilWithin } from "../fixtures/until.ts";
 import { openSale, type Sale } from "../postgres/sale.ts";
 
 const found = await partOrSkip("redis", findRedis);
@@ -55,10 +55,7 @@ describe.skipIf(!found)("a batch beside Redis", () => {
   });
 
   const untilDegraded = (wanted: boolean) =>
-    until(() => degraded === wanted, {
-      deadlineMs: DEADLINE_MS,
-      what: `the thread's locks: degraded ${wanted}`,
-    });
+    until(`the thread's locks: degraded ${wanted}`, () => degraded === wanted);
 
   const lockOf = (seatId: number) => `test:seat:${seatId}`;
 
@@ -82,10 +79,11 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     const seatIds = await sale.addSeats(3);
     const { verdicts, guarded } = await decide(seatIds);
     expect([...verdicts, guarded]).toEqual(["won", "won", "won", true]);
-    await until(async () => (await client.keys("test:*")).length === 0, {
-      deadlineMs: LOCK_TTL_MS / 2,
-      what: "the locks are given back, long before they expire",
-    });
+    await untilWithin(
+      LOCK_TTL_MS / 2,
+      "the locks are given back, long before they expire",
+      async () => (await client.keys("test:*")).length === 0,
+    );
   });
 
   test("spares the database the seats that a living rival is deciding on, and wins the rest", async () => {
@@ -120,10 +118,7 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     redis.pause();
     const { verdicts, guarded } = await decide([during]).finally(() => redis.resume());
     expect([verdicts, guarded]).toEqual([["won"], false]);
-    await until(async () => (await decide([await sale.addSeat()])).guarded, {
-      deadlineMs: DEADLINE_MS,
-      what: "batches are guarded again",
-    });
+    await until("batches are guarded again", async () => (await decide([await sale.addSeat()])).guarded);
     expect((await decide([after])).verdicts).toEqual(["won"]);
   });
 

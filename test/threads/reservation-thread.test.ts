@@ -8,7 +8,7 @@ import type {
   TakeResult,
 } from "../../src/threads/messages.ts";
 import { ThreadPool } from "../../src/threads/thread-pool.ts";
-import { type Proxy as Network, startProxy } from "../fixtures/proxy.ts";
+import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
@@ -52,10 +52,7 @@ beforeEach(async () => {
   const idle = `select from pg_stat_activity
     where application_name = 'sentinel-reservation' and state = 'idle' and query like '%q(id, action, change_id, act_id, position)%'
       and datname = current_database() and backend_start > $1`;
-  await until(async () => (await sale.rows(idle, [now])).length === CONNECTIONS, {
-    deadlineMs: DEADLINE_MS,
-    what: "the thread has warmed up",
-  });
+  await until("the thread has warmed up", async () => (await sale.rows(idle, [now])).length === CONNECTIONS);
 });
 afterEach(async () => {
   network.heal();
@@ -93,15 +90,12 @@ async function holdStatementsUp() {
   await session.query("begin");
   await session.query("lock table seats in access exclusive mode");
   const waiting = () =>
-    until(
-      async () => {
-        const backends = await sale.rows<{ pid: number }>(
-          "select pid from pg_stat_activity where application_name = 'sentinel-reservation' and wait_event_type = 'Lock' and datname = current_database()",
-        );
-        return backends.length > 0 && backends.map(({ pid }) => pid);
-      },
-      { deadlineMs: DEADLINE_MS, what: "a statement of the engine waits" },
-    );
+    until("a statement of the engine waits", async () => {
+      const backends = await sale.rows<{ pid: number }>(
+        "select pid from pg_stat_activity where application_name = 'sentinel-reservation' and wait_event_type = 'Lock' and datname = current_database()",
+      );
+      return backends.length > 0 && backends.map(({ pid }) => pid);
+    });
   return { waiting, letGo: () => session.query("commit") };
 }
 
@@ -132,7 +126,7 @@ describe("a reservation thread", () => {
       const answer = await send(batchOf([seatId]));
       return answer !== "doubtful" && answer;
     };
-    const answer = await until(away, { deadlineMs: DEADLINE_MS, what: "the database is known to be away" });
+    const answer = await until("the database is known to be away", away);
     expect([answer.databaseAway, ...verdicts(answer)]).toEqual([true, "undecided"]);
     network.heal();
     expect(verdicts(await decide(batchOf([seatId])))).toEqual(["won"]);
@@ -314,13 +308,10 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     const batch = batchOf([seatId]);
     await decide(batch);
     // Not before every engine has seen the thread's session.
-    const settled = await until(
-      async () => {
-        const result = await settle(batch, true);
-        return result !== "away" && result;
-      },
-      { deadlineMs: DEADLINE_MS, what: "the seat is given back" },
-    );
+    const settled = await until("the seat is given back", async () => {
+      const result = await settle(batch, true);
+      return result !== "away" && result;
+    });
     expect(settled).toEqual({ versions: [1] });
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
   });

@@ -45,13 +45,10 @@ const failure = (task: Promise<unknown>): Promise<string> =>
 
 /** The threads that serve, as soon as there are two. */
 const twoThreads = (run: (task: UnrulyTask) => Promise<number>): Promise<number[]> =>
-  until(
-    async () => {
-      const threads = await Promise.all([run("wait"), run("wait")]);
-      return new Set(threads).size === 2 && threads;
-    },
-    { deadlineMs: PATIENCE_MS, what: "two threads serve" },
-  );
+  until("two threads serve", async () => {
+    const threads = await Promise.all([run("wait"), run("wait")]);
+    return new Set(threads).size === 2 && threads;
+  });
 
 const outcomes = async (tasks: Promise<unknown>[]) =>
   (await Promise.allSettled(tasks)).map(({ status }) => status);
@@ -106,7 +103,7 @@ describe("a pool of threads", () => {
         if (count !== last.count) last = { count, seenAt: performance.now() };
         return performance.now() - last.seenAt > STANDS_AFTER_MS;
       };
-      await until(stands, { deadlineMs: PATIENCE_MS, what: "nobody spins any more" });
+      await until("nobody spins any more", stands);
     },
   );
 

@@ -5,12 +5,11 @@ import { type Engine, startEngine } from "../../fixtures/engine.ts";
 import { freePort } from "../../fixtures/free-port.ts";
 import { type KafkaBroker, startKafka } from "../../fixtures/kafka.ts";
 import { type Redis, startRedis } from "../../fixtures/redis.ts";
-import { tempDir } from "../../fixtures/temp-dir.ts";
+import { openFolder } from "../../fixtures/temp-dir.ts";
 import type { ToxicLink, ToxiproxyServer } from "../../fixtures/toxiproxy.ts";
 import { until } from "../../fixtures/until.ts";
 import { ENGINES, SEATS } from "./plan.ts";
 
-const READY_DEADLINE_MS = 20_000;
 export const HOLD_TTL_SECONDS = 1;
 
 /** Short, so that what hangs is given up within a seed. */
@@ -58,15 +57,14 @@ export async function openLane(
   const open = await theatre.addEvent({ ...house, more: { ...more, cancellable: true } });
   const final = await theatre.addEvent({ ...house, more: { ...more, cancellable: false } });
   const headers = await theatre.key("seller");
-  const dataDir = await tempDir("lane");
-  stack.defer(dataDir.remove);
+  const dataDir = await openFolder(stack, "lane");
   let redis = await startRedis();
   let replaced = Promise.resolve();
   stack.defer(() => redis.stop());
   const kafka = withKafka ? await openKafka(stack, toxiproxy) : undefined;
 
   const env = {
-    ...{ DATA_DIR: dataDir.path, RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "2", LOG_LEVEL: "warn" },
+    ...{ DATA_DIR: dataDir, RESERVATION_WORKERS: "1", BATCHES_PER_WORKER: "2", LOG_LEVEL: "warn" },
     ...{ ...LIMITS, ...UNLIMITED, ...(kafka && { KAFKA_BROKERS: kafka.brokers }) },
   };
   const servers = { databaseUrl: theatre.databaseUrl, redisUrl: redis.url };
@@ -87,7 +85,7 @@ export async function openLane(
       });
       return replaced;
     },
-    events: kafka ? { brokers: kafka.brokers } : { file: join(dataDir.path, "booking-events.jsonl") },
+    events: kafka ? { brokers: kafka.brokers } : { file: join(dataDir, "booking-events.jsonl") },
     freshSeats: (isFinal) => {
       const seats = [...(isFinal ? fresh.final : fresh.open).take(SEATS)];
       if (seats.length < SEATS) throw new Error("the lane has no seats left");
@@ -117,10 +115,7 @@ async function openMachine(
     kill: () => engine.kill(),
     back: async () => {
       if (engine.exitCode() !== undefined) engine = await startEngine(env);
-      await until(() => isReady(engine), {
-        deadlineMs: READY_DEADLINE_MS,
-        what: "the engine is ready again",
-      });
+      await until("the engine is ready again", () => isReady(engine));
     },
   };
 }

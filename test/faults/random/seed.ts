@@ -1,4 +1,4 @@
-import { until } from "../../fixtures/until.ts";
+import { until, untilWithin } from "../../fixtures/until.ts";
 import { check, shortestRefused } from "../../spec/check.ts";
 import type { History, Operation } from "../../spec/history.ts";
 import type { LedgerRow } from "../../spec/house.ts";
@@ -9,7 +9,6 @@ import { strike } from "./strike.ts";
 
 /** Between the end of the first holds and the clients who come after it. */
 const OUTLASTED_MS = 30;
-const HEALTHY_DEADLINE_MS = 20_000;
 /** The engine is in doubt for 5 s at most before it tells the client 503, and then finds out; a look may take 20 s. */
 const SETTLED_DEADLINE_MS = 30_000;
 /** Before the engine is looked at again: it asks the database itself four times a second what is in doubt. */
@@ -81,11 +80,9 @@ async function judge(lane: Lane, plan: Plan, seatIds: number[], clients: Clients
     played = { plan, history, rows, fault, isUndecided };
     return isFine;
   };
-  await until(settled, { deadlineMs: SETTLED_DEADLINE_MS, what: "all is settled and explained" }).catch(
-    (error) => {
-      if (!played) throw error;
-    },
-  );
+  await untilWithin(SETTLED_DEADLINE_MS, "all is settled and explained", settled).catch((error) => {
+    if (!played) throw error;
+  });
   if (!played) throw new Error("nothing was judged");
   return played;
 }
@@ -98,13 +95,10 @@ const keepsLocks = (fault: Fault): boolean =>
 
 /** At a moment when nothing is wrong: it must be answered. */
 async function look(clients: Clients, seatId: number, engine: number): Promise<Operation> {
-  return until(
-    async () => {
-      const operation = await clients.ask({ do: "look", seatId }, engine, PATIENCE_MS);
-      return operation.answer.kind === "seat" && operation;
-    },
-    { deadlineMs: HEALTHY_DEADLINE_MS, what: `seat ${seatId} can be looked at` },
-  );
+  return until(`seat ${seatId} can be looked at`, async () => {
+    const operation = await clients.ask({ do: "look", seatId }, engine, PATIENCE_MS);
+    return operation.answer.kind === "seat" && operation;
+  });
 }
 
 /** `!`: an answer that fits nowhere in the order that explains the most. */
