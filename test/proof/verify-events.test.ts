@@ -80,6 +80,18 @@ describe("the events", () => {
     }
   }, 30_000);
 
+  test("of which one has a header more or less than its ledger row gives it are found out", async () => {
+    const line = lines[20] ?? "";
+    for (const changed of [
+      line.replace('"ce_id":', '"added":"1","ce_id":'),
+      line.replace(/,"ce_type":"[^"]*"/, ""),
+    ]) {
+      expect(changed).not.toBe(line);
+      const proof = await proofOf(lines.with(20, changed));
+      expect(named(proof)).toEqual([finding("an event does not say what its ledger row says", line)]);
+    }
+  });
+
   test("of which two came in the wrong order are found out", async () => {
     const [first, second] = neighbours();
     const swapped = lines.with(first, lines[second] ?? "").with(second, lines[first] ?? "");

@@ -26,6 +26,32 @@ const version = fc.oneof(
 );
 
 describe("the memory of seats", () => {
+  test("forgets all seats, those of the page that was looked at last too", () => {
+    for (const seatId of [1, PAGE_SEATS + 1, 3 * PAGE_SEATS]) {
+      const memory = new SeatMemory();
+      memory.learn(seatId, 3, "reserved", true);
+      expect(memory.isGone(seatId)).toBe(true);
+      memory.clear();
+      expect([memory.isGone(seatId), memory.statusOf(seatId), memory.size]).toEqual([false, undefined, 0]);
+    }
+  });
+
+  test("knows a range only if it knows each of its seats, from the first to the last", () => {
+    const memory = new SeatMemory();
+    const first = PAGE_SEATS - 2;
+    const end = 3 * PAGE_SEATS + 2;
+    for (let seatId = first; seatId < end; seatId++) memory.learn(seatId, 0, "available", false);
+    expect(memory.knowsAll(first, end - first)).toBe(true);
+    expect([memory.knowsAll(first - 1, 2), memory.knowsAll(end - 1, 2)]).toEqual([false, false]);
+    for (const hole of [first, PAGE_SEATS, 2 * PAGE_SEATS + 9, end - 1]) {
+      memory.forget(hole);
+      expect([hole, memory.knowsAll(first, end - first)]).toEqual([hole, false]);
+      expect(memory.knowsAll(first, hole - first)).toBe(true);
+      expect(memory.knowsAll(hole + 1, end - hole - 1)).toBe(true);
+      memory.learn(hole, 0, "available", false);
+    }
+  });
+
   test("forgets one seat and no other", () => {
     const memory = new SeatMemory();
     memory.learn(1, 3, "reserved", true);
