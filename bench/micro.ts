@@ -105,8 +105,8 @@ const bench = new Bench({ time: 500, warmupTime: 200 })
   .add("parse a seat id", () => parseSeatId("123456"))
   .add("filter: is the seat gone?", () => memory.isGone(seatId()))
   .add("memory: learn a change", () => memory.learn(seatId(), 2, "reserved", true))
-  .add("answer 409", () => answerOf(taken, "request-1"))
-  .add("answer 201", () => answerOf(won, "request-1"))
+  .add("answer 409", () => answerOf(taken, "request-1", () => undefined))
+  .add("answer 201", () => answerOf(won, "request-1", () => undefined))
   .add("encode an event", () => toEvent(row))
   .add(`batcher: ${BATCH_SEATS} requests in, ${BATCH_SEATS} outcomes out`, async () => {
     await Promise.all(Array.from({ length: BATCH_SEATS }, () => batcher.reserve(++fresh as SeatId)));

@@ -1,12 +1,5 @@
 import crypto from "node:crypto";
 
-/**
- * The roles; each may do all that those before it may. Readers look, sellers also take seats, admins also
- * change the catalogue and the keys.
- */
-export const ROLES = ["reader", "seller", "admin"] as const;
-export type Role = (typeof ROLES)[number];
-
 /** Longest name that says what a key is for. */
 export const NAME_LIMIT_CHARACTERS = 200;
 
@@ -32,10 +25,6 @@ export function idOfApiKey(key: string): string | undefined {
 export function isApiKey(key: string, keyHash: Buffer): boolean {
   const presented = hashOf(key);
   return presented.length === keyHash.length && crypto.timingSafeEqual(presented, keyHash);
-}
-
-export function mayAct(role: Role, needed: Role): boolean {
-  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
 
 const hashOf = (key: string) => crypto.createHash("sha256").update(key).digest();

@@ -1,6 +1,7 @@
+import type { Role } from "../http/caller.ts";
 import type { StoredKey } from "../postgres/api-keys.ts";
 import { Breaker } from "../runtime/breaker.ts";
-import { idOfApiKey, isApiKey, type Role } from "./api-key.ts";
+import { idOfApiKey, isApiKey } from "./api-key.ts";
 
 /** A checked key is trusted for this long. Later requests still use it while it is looked up again. */
 const REFRESH_INTERVAL_MS = 1000;

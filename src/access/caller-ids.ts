@@ -1,9 +1,9 @@
 import { createHmac } from "node:crypto";
 import { z } from "zod";
-import type { Caller } from "./guard.ts";
+import type { Caller } from "../http/caller.ts";
 
 /** `key:` with a key's UUID, or `net:` with a hash of 16 bytes in base64url, whose last character holds two bits. */
-export const CALLER_PATTERN = "^(key:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|net:[A-Za-z0-9_-]{21}[AQgw])$";
+const CALLER_PATTERN = "^(key:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|net:[A-Za-z0-9_-]{21}[AQgw])$";
 
 /** A caller as the administration names it. */
 export const callerText = z

@@ -5,6 +5,7 @@ import { START } from "../config/command-line.ts";
 import { readOptions } from "../config/command-options.ts";
 import { type Config, ConfigError } from "../config/config.ts";
 import { meantBy } from "../config/spelling.ts";
+import { ROLES } from "../http/caller.ts";
 import { plainText } from "../http/plain-text.ts";
 import { findRunningPostgres, openPostgres } from "../parts/parts.ts";
 import type { ActOrigin } from "../postgres/admin-log.ts";
@@ -13,8 +14,8 @@ import { openPool } from "../postgres/connect.ts";
 import { never } from "../runtime/assert.ts";
 import { Lifecycle } from "../runtime/lifecycle.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
-import { makeApiKey, NAME_LIMIT_CHARACTERS, ROLES } from "./api-key.ts";
-import { PAGE_LIMIT } from "./openapi.ts";
+import { makeApiKey, NAME_LIMIT_CHARACTERS } from "./api-key.ts";
+import { PAGE_LIMIT } from "./contract.ts";
 
 export const KEYS_USAGE = `${START} keys create --role <${ROLES.join("|")}> [--name <what it is for>]
        ${START} keys list

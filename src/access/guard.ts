@@ -1,19 +1,15 @@
+import { ANONYMOUS, type Caller, mayAct, type Role } from "../http/caller.ts";
 import { requestIdOf } from "../http/request-id.ts";
 import { BEARER } from "../http/request-rules.ts";
 import { never } from "../runtime/assert.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { idOfApiKey, mayAct, type Role } from "./api-key.ts";
+import { idOfApiKey } from "./api-key.ts";
 import type { ApiKeys, FoundKey } from "./api-keys.ts";
 import type { CallerIds } from "./caller-ids.ts";
 import { clientAddress, networkOf } from "./client-address.ts";
 import type { Denials } from "./denials.ts";
 import { type Count, type PolicyName, type RateLimits, rateLimitHeaders } from "./rate-limits.ts";
 import { Refusals } from "./refusals.ts";
-
-export type Caller = { kind: "anonymous" } | { kind: "key"; keyId: string; role: Role };
-
-/** Whether the caller may act for any buyer. */
-export const isSeller = (caller: Caller): boolean => caller.kind === "key" && mayAct(caller.role, "seller");
 
 export interface GuardOptions {
   keys: ApiKeys;
@@ -40,8 +36,6 @@ interface Admitted {
   /** Whose limit the units beyond the first count against. */
   charged: { policy: PolicyName; subject: () => string };
 }
-
-const ANONYMOUS: Caller = { kind: "anonymous" };
 
 /** The checks before a route: whose key it is, whether its role is enough, and whether it comes too often. */
 export class Guard {

@@ -1,6 +1,7 @@
-import { problem } from "../http/problem.ts";
+import type { Role } from "../http/caller.ts";
+import { invalidValue, problem } from "../http/problem.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { Role } from "./api-key.ts";
+
 import type { Count } from "./rate-limits.ts";
 
 /** Why a request was refused before its route. */
@@ -26,7 +27,7 @@ export class Refusals {
 
   /** A key contains no comma; a header sent twice arrives joined with one. */
   keyTwice(): Response {
-    return this.counted("unauthorized", problem("invalid-request", "X-API-Key: must be sent once."));
+    return this.counted("unauthorized", invalidValue("header", "X-API-Key", "must be sent once"));
   }
 
   roleTooLow(role: Role, needed: Role): Response {

@@ -1,23 +1,20 @@
-import { Elysia } from "elysia";
-import type { z } from "zod";
 import { actOriginOf } from "../access/act-origin.ts";
-import type { Caller } from "../access/guard.ts";
+import type { Caller } from "../http/caller.ts";
+
 import { claimIn, keyReused } from "../http/idempotency-key.ts";
-import { readJson } from "../http/json-body.ts";
-import { observed } from "../http/observed.ts";
-import { problem } from "../http/problem.ts";
+import { REPLAYED } from "../http/parameters.ts";
+import { invalid, problem } from "../http/problem.ts";
 import { pathOf } from "../http/request-path.ts";
+import type { Route } from "../http/route.ts";
 import { type ActKind, recordAct } from "../postgres/admin-log.ts";
 import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "../postgres/event-writes.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
 import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
-import { changeDetail, closeDetail, createDetail, openDetail } from "./admin-openapi.ts";
-import { eventNotFound, readEventId } from "./asking.ts";
-import { closing, contradictionIn, eventChange, eventDescription } from "./description.ts";
+import { changeEvent, closeEvent, createEvent, openEvent } from "./admin-contract.ts";
+import { eventNotFound } from "./asking.ts";
+import { contradictionIn } from "./description.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";
-
-const EVENTS = "/api/v1/admin/events";
 
 /** What of a change cannot be done; leaving the transaction undoes it. */
 class Refused extends Error {
@@ -27,15 +24,7 @@ class Refused extends Error {
 }
 
 /** Administrators make events and change them; what is answered is in the database and in this process's catalogue. */
-export function adminRoutes({
-  ask,
-  keeper,
-  maps,
-  runAsAdmin,
-  guard,
-  bodyLimitBytes,
-  metrics,
-}: CatalogueNeighbours) {
+export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: CatalogueNeighbours): Route[] {
   /** One transaction under the catalogue's lock; with a key it is done once, and its answer kept in it. */
   const inTransaction = (
     key: KeyClaim | null,
@@ -59,15 +48,13 @@ export function adminRoutes({
       return sent(done.result);
     });
 
-  const create = async ({ request }: { request: Request }, caller: Caller) => {
-    const body = await readJson(request, eventDescription, bodyLimitBytes);
-    if (body.problem) return body.problem;
+  const create = serve(createEvent, ({ request, body }, caller) => {
     const origin = actOriginOf(request, caller);
     if (origin instanceof Response) return origin;
-    const key = claimIn(request, () => guard.identityOf(request, caller), EVENTS, body.value);
+    const key = claimIn(request, () => guard.identityOf(request, caller), createEvent.path, body);
     if (key instanceof Response) return key;
     return inTransaction(key, async (tx) => {
-      const event = await insertEvent(tx, body.value);
+      const event = await insertEvent(tx, body);
       const seatCount = event.sections.reduce((sum, section) => sum + section.seatCount, 0);
       await recordAct(tx, origin, "event.created", { eventId: event.id, name: event.name, seatCount });
       const free = event.sections.map(({ seatCount }) => ({
@@ -75,16 +62,14 @@ export function adminRoutes({
       }));
       return { status: 201, body: JSON.stringify(eventView(event, free)) };
     });
-  };
+  });
 
   const change = async (
-    { request, params }: { request: Request; params: { eventId?: string } },
+    { request, params: { eventId } }: { request: Request; params: { eventId: number } },
     caller: Caller,
     kind: Extract<ActKind, `event.${string}`>,
     wanted: EventChange,
   ) => {
-    const eventId = readEventId(params.eventId);
-    if ("problem" in eventId) return eventId.problem;
     const key =
       request.method === "POST"
         ? claimIn(request, () => guard.identityOf(request, caller), pathOf(request), wanted)
@@ -93,74 +78,38 @@ export function adminRoutes({
     const origin = actOriginOf(request, caller);
     if (origin instanceof Response) return origin;
     // It may have been made by another process a moment ago.
-    await keeper.find(eventId.value).catch(() => undefined);
+    await keeper.find(eventId).catch(() => undefined);
     return inTransaction(key, async (tx) => {
-      const changed = await updateEvent(tx, eventId.value, { change: wanted, refuse: contradictionIn });
-      if (!changed) throw new Refused(eventNotFound(eventId.value));
-      if ("refusal" in changed) {
-        const { path, message } = changed.refusal;
-        throw new Refused(problem("invalid-request", `${path.join(".")}: ${message}.`));
-      }
-      if (Object.keys(wanted).length > 0)
-        await recordAct(tx, origin, kind, { eventId: eventId.value, change: wanted });
-      const sections = keeper.catalogue.event(eventId.value)?.sections ?? [];
+      const changed = await updateEvent(tx, eventId, { change: wanted, refuse: contradictionIn });
+      if (!changed) throw new Refused(eventNotFound(eventId));
+      if ("refusal" in changed) throw new Refused(invalid("body", [changed.refusal]));
+      if (Object.keys(wanted).length > 0) await recordAct(tx, origin, kind, { eventId, change: wanted });
+      const sections = keeper.catalogue.event(eventId)?.sections ?? [];
       const event = { ...changed.event, sections };
       return { status: 200, body: JSON.stringify(eventView(event, maps.mapOf(event).availability)) };
     });
   };
 
-  return new Elysia({ name: "admin events" })
-    .post(...observed(metrics, EVENTS, guard.guarded("admin", create)), {
-      parse: "none",
-      detail: createDetail,
-    })
-    .patch(
-      ...observed(
-        metrics,
-        `${EVENTS}/:eventId`,
-        guard.guarded("admin", async (context, caller) => {
-          const body = await readJson(context.request, eventChange, bodyLimitBytes);
-          return body.problem ?? change(context, caller, "event.changed", body.value);
-        }),
-      ),
-      { parse: "none", detail: changeDetail },
-    )
-    .post(
-      ...observed(
-        metrics,
-        `${EVENTS}/:eventId/open`,
-        guard.guarded("admin", (context, caller) =>
-          change(context, caller, "event.opened", { status: "open" }),
-        ),
-      ),
-      { parse: "none", detail: openDetail },
-    )
-    .post(
-      ...observed(
-        metrics,
-        `${EVENTS}/:eventId/close`,
-        guard.guarded("admin", async (context, caller) => {
-          const { request } = context;
-          const body =
-            request.body === null ? { value: {} } : await readJson(request, closing, bodyLimitBytes);
-          if (body.problem) return body.problem;
-          const { stopExtensions = false, stopConfirmations = false }: z.output<typeof closing> = body.value;
-          return change(context, caller, "event.closed", {
-            status: "closed",
-            stopsExtensions: stopExtensions,
-            stopsConfirmations: stopConfirmations,
-          });
-        }),
-      ),
-      { parse: "none", detail: closeDetail },
-    );
+  return [
+    create,
+    serve(changeEvent, (asked, caller) => change(asked, caller, "event.changed", asked.body)),
+    serve(openEvent, (asked, caller) => change(asked, caller, "event.opened", { status: "open" })),
+    serve(closeEvent, (asked, caller) => {
+      const { stopExtensions = false, stopConfirmations = false } = asked.body ?? {};
+      return change(asked, caller, "event.closed", {
+        status: "closed",
+        stopsExtensions: stopExtensions,
+        stopsConfirmations: stopConfirmations,
+      });
+    }),
+  ];
 }
 
 function sent({ status, body, isReplay }: KeptAnswer & { isReplay: boolean }): Response {
   const headers = {
     "content-type": "application/json",
     ...(status === 201 && { location: `/api/v1/events/${JSON.parse(body).eventId}` }),
-    ...(isReplay && { "idempotent-replayed": "true" }),
+    ...(isReplay && REPLAYED),
   };
   return new Response(body, { status, headers });
 }

@@ -10,6 +10,7 @@ import {
   point,
   SEAT_LIMIT,
   sectionDescription,
+  shownSection,
   tierName,
 } from "./section-description.ts";
 
@@ -25,6 +26,9 @@ const BUYER_LIMIT_MOST_SEATS = 100_000;
 /** The largest integer that a JSON number carries exactly. */
 const AMOUNT_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
+/** Sections are laid out no further once this much is wrong. */
+const CONTRADICTION_LIMIT = 50;
+
 const DEFAULTS = { holdTtlSeconds: 600, holdLimitSeconds: 1800 };
 
 const changeable = {
@@ -39,6 +43,10 @@ const changeable = {
   focalPoint: point.nullable(),
 };
 
+const newPriceTier = z
+  .strictObject({ name: tierName, amountMinor: z.int().min(0).max(AMOUNT_LIMIT_MINOR) })
+  .meta({ id: "NewPriceTier" });
+
 const described = z.strictObject({
   name: changeable.name,
   currency: z.string().refine(isCurrency, "must be the ISO 4217 code of a currency, such as EUR"),
@@ -51,12 +59,14 @@ const described = z.strictObject({
   reservationLimitSeats: changeable.reservationLimitSeats.default(RESERVATION_LIMIT_SEATS),
   buyerLimitSeats: changeable.buyerLimitSeats.default(null),
   focalPoint: changeable.focalPoint.default(null),
-  priceTiers: z
-    .array(z.strictObject({ name: tierName, amountMinor: z.int().min(0).max(AMOUNT_LIMIT_MINOR) }))
-    .min(1)
-    .max(PRICE_TIER_LIMIT),
+  priceTiers: z.array(newPriceTier).min(1).max(PRICE_TIER_LIMIT),
   sections: z.array(sectionDescription).min(1).max(SECTION_LIMIT),
 });
+
+/** The same as the document shows it, with each shape of a section by its name. */
+export const shownDescription = described
+  .extend({ sections: z.array(shownSection).min(1).max(SECTION_LIMIT) })
+  .meta({ id: "NewEvent" });
 
 /** A whole event as an admin describes it; what comes out can be made as it is. */
 export const eventDescription = described.transform((description, context): EventDraft => {
@@ -70,31 +80,36 @@ export const eventDescription = described.transform((description, context): Even
     holdLimitSeconds: holdLimitSeconds ?? Math.max(DEFAULTS.holdLimitSeconds, same.holdTtlSeconds),
     sections: [],
   };
-  const refuse = ({ path, message }: Contradiction) => {
-    context.addIssue({ code: "custom", path, message });
-    return z.NEVER;
-  };
-  const contradiction =
-    contradictionIn(draft) ??
-    twiceNamed("priceTiers", description.priceTiers) ??
-    twiceNamed("sections", sections);
-  if (contradiction) return refuse(contradiction);
+  const found: Contradiction[] = [
+    contradictionIn(draft) ?? [],
+    twiceNamed("priceTiers", description.priceTiers) ?? [],
+    twiceNamed("sections", sections) ?? [],
+  ].flat();
   const tierNames = draft.priceTiers.map(({ name }) => name);
   let total = 0;
   for (const [index, section] of sections.entries()) {
     const laidOut = layoutOf(section, tierNames);
-    if ("contradiction" in laidOut) {
-      const { path, message } = laidOut.contradiction;
-      return refuse({ path: ["sections", index, ...path], message });
+    if ("contradictions" in laidOut) {
+      found.push(
+        ...laidOut.contradictions.map(({ path, message }) => ({
+          path: ["sections", index, ...path],
+          message,
+        })),
+      );
+      if (found.length >= CONTRADICTION_LIMIT) break;
+      continue;
     }
     const { layout } = laidOut;
     total +=
       layout.kind === "general" ? layout.capacity : layout.rows.reduce((sum, row) => sum + row.seatCount, 0);
-    if (total > SEAT_LIMIT)
-      return refuse({ path: ["sections"], message: `must have at most ${SEAT_LIMIT} seats in all` });
+    if (total > SEAT_LIMIT) {
+      found.push({ path: ["sections"], message: `must have at most ${SEAT_LIMIT} seats in all` });
+      break;
+    }
     draft.sections.push({ name: section.name, layout });
   }
-  return draft;
+  for (const { path, message } of found) context.addIssue({ code: "custom", path, message });
+  return found.length > 0 ? z.NEVER : draft;
 });
 
 const fixed = (why: string) => z.never({ error: `cannot be changed: ${why}` }).optional();
@@ -117,13 +132,16 @@ export const eventChange = z
       ...(offSaleAt !== undefined && { offSaleAtMs: offSaleAt }),
       ...(focalPoint !== undefined && { focalX: focalPoint?.x ?? null, focalY: focalPoint?.y ?? null }),
     };
-  });
+  })
+  .meta({ id: "EventChange" });
 
 /** What closing an event stops besides its sale. */
-export const closing = z.strictObject({
-  stopExtensions: z.boolean().optional(),
-  stopConfirmations: z.boolean().optional(),
-});
+export const closing = z
+  .strictObject({
+    stopExtensions: z.boolean().optional(),
+    stopConfirmations: z.boolean().optional(),
+  })
+  .meta({ id: "EventClosing" });
 
 type Related = Pick<EventFacts, "onSaleAtMs" | "offSaleAtMs" | "holdTtlSeconds" | "holdLimitSeconds">;
 

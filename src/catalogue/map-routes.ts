@@ -1,13 +1,12 @@
-import { Elysia } from "elysia";
-import { z } from "zod";
-import { type Caller, isSeller } from "../access/guard.ts";
-import { observedWithQuery } from "../http/observed.ts";
-import { problem } from "../http/problem.ts";
-import { timeOf } from "../http/time.ts";
+import { type Caller, isSeller } from "../http/caller.ts";
+
+import { acceptsGzip, matches } from "../http/conditional.ts";
+import { invalidValue, problem } from "../http/problem.ts";
+import type { Route } from "../http/route.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
-import { eventNotFound, readEventId, readQuery } from "./asking.ts";
-import { mapDetail } from "./map-openapi.ts";
+import { eventNotFound } from "./asking.ts";
+import { getEventMap } from "./contract.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { countPastRows, PAST_LIMIT_ROWS, PAST_TOO_COSTLY, pastMap } from "./past-map.ts";
 import type { SeatMap } from "./seat-map.ts";
@@ -27,26 +26,26 @@ const PAST_ROWS_PER_UNIT = 600;
 /** Requests for the past at once, the running one included. */
 const PAST_REQUESTS_LIMIT = 10;
 
-const mapQuery = z.strictObject({
-  at: timeOf(
-    "must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)",
-  ).optional(),
-});
-
 /** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
-export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, metrics }: CatalogueNeighbours) {
+export function mapRoutes({
+  serve,
+  database,
+  ask,
+  askDatabase,
+  keeper,
+  maps,
+  guard,
+}: CatalogueNeighbours): Route[] {
   const inTurn = oneAtATime(PAST_REQUESTS_LIMIT);
   const showPast = async (event: CatalogueEvent, atMs: number, request: Request, caller: Caller) => {
     const nowMs = await readDatabaseTimeMs(database);
     if (atMs > nowMs) {
-      return problem(
-        "invalid-request",
-        `at: must not be in the future, it is ${new Date(nowMs).toISOString()}.`,
-      );
+      const now = new Date(nowMs).toISOString();
+      return invalidValue("query", "at", `must not be in the future, it is ${now}`);
     }
     if (atMs < event.createdAtMs) {
       const madeAt = new Date(event.createdAtMs).toISOString();
-      return problem("invalid-request", `at: must not be before ${madeAt}, when the event was made.`);
+      return invalidValue("query", "at", `must not be before ${madeAt}, when the event was made`);
     }
     const rows = await countPastRows(database, event, PAST_LIMIT_ROWS + 1);
     if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) return problem("request-too-costly", PAST_TOO_COSTLY);
@@ -57,29 +56,19 @@ export function mapRoutes({ database, ask, askDatabase, keeper, maps, guard, met
     return answerOf(map, request, nowMs - atMs > SETTLED_AFTER_MS ? FOR_GOOD : OF_JUST_NOW);
   };
 
-  return new Elysia({ name: "maps" }).get(
-    ...observedWithQuery(
-      metrics,
-      "/api/v1/events/:eventId/map",
-      guard.guarded("reader", ({ params, query, request }, caller) => {
-        const eventId = readEventId(params.eventId);
-        if ("problem" in eventId) return eventId.problem;
-        const read = readQuery(query, mapQuery);
-        if ("problem" in read) return read.problem;
-        const { at } = read.value;
-        const known = keeper.catalogue.event(eventId.value);
-        if (known && at === undefined) return answerOf(maps.mapOf(known), request, OF_NOW);
-        return (at === undefined ? ask : askDatabase)(async () => {
-          const event = await keeper.find(eventId.value);
-          if (!event) return eventNotFound(eventId.value);
-          return at === undefined
-            ? answerOf(maps.mapOf(event), request, OF_NOW)
-            : showPast(event, at, request, caller);
-        });
-      }),
-    ),
-    { detail: mapDetail },
-  );
+  return [
+    serve(getEventMap, ({ params: { eventId }, query: { at }, request }, caller) => {
+      const known = keeper.catalogue.event(eventId);
+      if (known && at === undefined) return answerOf(maps.mapOf(known), request, OF_NOW);
+      return (at === undefined ? ask : askDatabase)(async () => {
+        const event = await keeper.find(eventId);
+        if (!event) return eventNotFound(eventId);
+        return at === undefined
+          ? answerOf(maps.mapOf(event), request, OF_NOW)
+          : showPast(event, at, request, caller);
+      });
+    }),
+  ];
 }
 
 /** Runs work one after the other. The result is undefined if `limit` pieces are waiting or running already. */
@@ -100,12 +89,10 @@ function oneAtATime(limit: number) {
 /** The map in the form that the request accepts; 304 where it has it. */
 function answerOf(map: SeatMap, { headers }: Request, cacheControl: string): Response {
   const form = headers.get("accept")?.includes(BINARY) ? "binary" : "json";
-  const isGzipped = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:\s*,|\s*$))/i.test(
-    headers.get("accept-encoding") ?? "",
-  );
+  const isGzipped = acceptsGzip(headers);
   const etag = map.etag(form, isGzipped);
   const shared = { etag, "cache-control": cacheControl, vary: "Accept, Accept-Encoding" };
-  if (has(headers.get("if-none-match"), etag)) return new Response(null, { status: 304, headers: shared });
+  if (matches(headers, etag)) return new Response(null, { status: 304, headers: shared });
   return new Response(map.body(form, isGzipped), {
     headers: {
       ...shared,
@@ -114,7 +101,3 @@ function answerOf(map: SeatMap, { headers }: Request, cacheControl: string): Res
     },
   });
 }
-
-/** RFC 9110, section 13.1.2: any of a list, weak or strong, or anything. */
-const has = (ifNoneMatch: string | null, etag: string) =>
-  ifNoneMatch?.split(",").some((each) => ["*", etag, `W/${etag}`].includes(each.trim()));

@@ -1,9 +1,9 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Guard } from "../access/guard.ts";
 import type { FromDatabase } from "../http/from-database.ts";
+import type { Serve } from "../http/route.ts";
 import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { CatalogueKeeper } from "./keeper.ts";
 import type { MapCache } from "./map-cache.ts";
@@ -17,9 +17,8 @@ export interface CatalogueOptions {
   keeper: CatalogueKeeper;
   memory: SeatMemory;
   runAsAdmin: RunAsAdmin;
-  guard: Pick<Guard, "guarded" | "identityOf" | "charge">;
-  bodyLimitBytes: number;
-  metrics: Metrics;
+  guard: Pick<Guard, "identityOf" | "charge">;
+  serve: Serve;
   log: Logger;
 }
 

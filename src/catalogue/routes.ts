@@ -1,4 +1,3 @@
-import { Elysia } from "elysia";
 import { fromDatabase } from "../http/from-database.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
@@ -16,9 +15,8 @@ export function catalogueRoutes({ isBusy, answers, memory, log, ...same }: Catal
     askDatabase: fromDatabase({ log, what, isBusy, answers }),
     maps: new MapCache(memory),
   };
-  const looking = new Elysia({ name: "catalogue" })
-    .use(eventRoutes(neighbours))
-    .use(mapRoutes(neighbours))
-    .use(seatRoutes(neighbours));
-  return { looking, administration: adminRoutes(neighbours) };
+  return {
+    looking: [...eventRoutes(neighbours), ...mapRoutes(neighbours), ...seatRoutes(neighbours)],
+    administration: adminRoutes(neighbours),
+  };
 }

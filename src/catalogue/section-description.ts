@@ -27,23 +27,27 @@ const coordinate = z
 const spacing = z.number().positive().max(COORDINATE_LIMIT).default(1);
 const seatCount = z.int().min(1).max(SEAT_LIMIT);
 
-export const point = z.strictObject({ x: coordinate, y: coordinate });
+export const point = z.strictObject({ x: coordinate, y: coordinate }).meta({ id: "NewPoint" });
 export const tierName = plainText(NAME_LIMIT_CHARACTERS);
 const sectionName = plainText(NAME_LIMIT_CHARACTERS);
 const label = plainText(LABEL_LIMIT_CHARACTERS);
 
-const area = z.strictObject({
-  rows: z.tuple([label, label], "must be the labels of the first and the last row"),
-  seats: z.tuple([seatCount, seatCount], "must be the first and the last seat, counted from 1").optional(),
-  priceTier: tierName.optional(),
-  accessible: z.boolean().optional(),
-  restrictedView: z.boolean().optional(),
-});
+const area = z
+  .strictObject({
+    rows: z.tuple([label, label], "must be the labels of the first and the last row"),
+    seats: z.tuple([seatCount, seatCount], "must be the first and the last seat, counted from 1").optional(),
+    priceTier: tierName.optional(),
+    accessible: z.boolean().optional(),
+    restrictedView: z.boolean().optional(),
+  })
+  .meta({ id: "NewArea" });
+
+const newRow = z.strictObject({ label, seats: seatCount }).meta({ id: "NewRow" });
 
 const assigned = z.strictObject({
   name: sectionName,
   kind: z.literal("assigned"),
-  rows: z.union([z.int().min(1).max(ROW_LIMIT), z.array(rowDescription()).min(1).max(ROW_LIMIT)], {
+  rows: z.union([z.int().min(1).max(ROW_LIMIT), z.array(newRow).min(1).max(ROW_LIMIT)], {
     error: "must be how many rows there are, or a list of rows with label and seats",
   }),
   seatsPerRow: seatCount.optional(),
@@ -55,6 +59,7 @@ const assigned = z.strictObject({
       step: z.int().min(1).max(STEP_LIMIT).default(1),
       prefix: plainTextOrNone(LABEL_LIMIT_CHARACTERS).default(""),
     })
+    .meta({ id: "NewNumbering" })
     .prefault({}),
   priceTier: tierName.optional(),
   areas: z.array(area).max(AREA_LIMIT).default([]),
@@ -70,14 +75,24 @@ const general = z.strictObject({
   priceTier: tierName.optional(),
 });
 
-function rowDescription() {
-  return z.strictObject({ label, seats: seatCount });
-}
-
 /** A section as an admin describes it, compactly. */
 export const sectionDescription = z.discriminatedUnion("kind", [assigned, general], {
   error: (issue) => (issue.code === "invalid_union" ? 'must be "assigned" or "general"' : undefined),
 });
+
+/**
+ * The same as shapes with names. Generators of code do not know what to make of rows that are a number or a list.
+ */
+export const shownSection = z.union([
+  assigned
+    .extend({ rows: z.int().min(1).max(ROW_LIMIT), seatsPerRow: seatCount })
+    .meta({ id: "NewSectionOfEqualRows" }),
+  assigned
+    .omit({ seatsPerRow: true, rowLabels: true })
+    .extend({ rows: z.array(newRow).min(1).max(ROW_LIMIT) })
+    .meta({ id: "NewSectionOfListedRows" }),
+  general.extend({}).meta({ id: "NewGeneralSection" }),
+]);
 export type SectionDescription = z.output<typeof sectionDescription>;
 type AssignedDescription = z.output<typeof assigned>;
 
@@ -92,12 +107,12 @@ type Complain = (path: Contradiction["path"], message: string) => void;
 
 /**
  * The layout that a section's description means. `tierNames`: the event's price tiers, in order.
- * @returns the layout, or what is wrong and where, the path beginning inside the section.
+ * @returns the layout, or everything that is wrong; paths begin inside the section.
  */
 export function layoutOf(
   description: SectionDescription,
   tierNames: string[],
-): { layout: SectionLayout } | { contradiction: Contradiction } {
+): { layout: SectionLayout } | { contradictions: Contradiction[] } {
   const found: Contradiction[] = [];
   const complain: Complain = (path, message) => found.push({ path, message });
   const priceTier = tierOf(description.priceTier, { tierNames, path: ["priceTier"], complain });
@@ -105,8 +120,7 @@ export function layoutOf(
     description.kind === "general"
       ? { kind: "general", capacity: description.capacity, priceTier }
       : assignedLayout(description, { priceTier, tierNames, complain });
-  const [contradiction] = found;
-  return contradiction ? { contradiction } : { layout };
+  return found.length > 0 ? { contradictions: found } : { layout };
 }
 
 function assignedLayout(

@@ -1,21 +1,24 @@
 import type { SeatView } from "../postgres/seat-views.ts";
 import type { CatalogueEvent, EventFacts, Section } from "../venue/catalogue.ts";
 import { formatAmount } from "../venue/money.ts";
+import type { WireEvent, WireEventSummary, WireSeat, WireSection } from "./contract.ts";
 import type { Availability } from "./seat-map.ts";
 
 /** The catalogue's things as they stand on the wire. */
 
 const timeOf = (timeMs: number | null) => (timeMs === null ? null : new Date(timeMs).toISOString());
 
+const NOTHING_KNOWN: Availability = { unknown: 0, available: 0, held: 0, reserved: 0 };
+
 /** An event in a list. */
-export function eventSummary(event: EventFacts) {
+export function eventSummary(event: EventFacts): WireEventSummary {
   return {
     eventId: event.id,
     name: event.name,
     currency: event.currency,
     status: event.status,
-    ...(event.status === "closed" && event.stopsExtensions && { stopExtensions: true }),
-    ...(event.status === "closed" && event.stopsConfirmations && { stopConfirmations: true }),
+    ...(event.status === "closed" && event.stopsExtensions && { stopExtensions: true as const }),
+    ...(event.status === "closed" && event.stopsConfirmations && { stopConfirmations: true as const }),
     onSaleAt: timeOf(event.onSaleAtMs),
     offSaleAt: timeOf(event.offSaleAtMs),
     cancellable: event.cancellable,
@@ -29,18 +32,18 @@ export function eventSummary(event: EventFacts) {
       price: formatAmount(amountMinor, event.currency),
       amountMinor,
     })),
-    createdAt: timeOf(event.createdAtMs),
+    createdAt: new Date(event.createdAtMs).toISOString(),
   };
 }
 
 /** `availability` of each section, in their order. */
-export function eventView(event: CatalogueEvent, availability: Availability[]) {
+export function eventView(event: CatalogueEvent, availability: Availability[]): WireEvent {
   return {
     ...eventSummary(event),
     seatCount: event.sections.reduce((sum, { seatCount }) => sum + seatCount, 0),
     sections: event.sections.map((section, index) => ({
       ...sectionSummary(section, event),
-      availability: availability[index],
+      availability: availability[index] ?? NOTHING_KNOWN,
     })),
   };
 }
@@ -57,7 +60,7 @@ function sectionSummary({ id, name, firstSeatId, seatCount, layout }: Section, e
 }
 
 /** A section with its rows, from which every seat follows. */
-export function sectionView(section: Section, event: CatalogueEvent) {
+export function sectionView(section: Section, event: CatalogueEvent): WireSection {
   const { layout, firstSeatId, seating } = section;
   const summary = sectionSummary(section, event);
   if (layout.kind === "general") return summary;
@@ -77,7 +80,7 @@ export function sectionView(section: Section, event: CatalogueEvent) {
 }
 
 /** A seat; the event and the section are those it lies in, where they are known. */
-export function seatView(seat: SeatView, event: CatalogueEvent | undefined) {
+export function seatView(seat: SeatView, event: CatalogueEvent | undefined): WireSeat {
   const { priceMinor, priceTier, row, seatId, ...same } = seat;
   const section = event?.sections.find(
     ({ firstSeatId, seatCount }) => seatId >= firstSeatId && seatId < firstSeatId + seatCount,

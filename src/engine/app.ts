@@ -1,51 +1,15 @@
-import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
-import { securitySchemes } from "../access/openapi.ts";
-import { START } from "../config/command-line.ts";
 import type { Config } from "../config/config.ts";
 import { CrossOrigin } from "../http/cross-origin.ts";
-import { documentedPaths } from "../http/document.ts";
 import type { LastResponses } from "../http/last-responses.ts";
 import { noRoute } from "../http/no-route.ts";
-import { problem } from "../http/problem.ts";
+import { invalidValue, problem } from "../http/problem.ts";
 import { requestIdOf } from "../http/request-id.ts";
 import { type Handler, RequestRules } from "../http/request-rules.ts";
+import type { Route, RouteContext, Serve } from "../http/route.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { DOCS_PATH, pageRoutes } from "./pages.ts";
-
-const SPEC_PATH = "/openapi.json";
-/** Routes without a `detail`, which the plugin would describe anyway. */
-const UNDOCUMENTED = [DOCS_PATH, `${DOCS_PATH}/*`, SPEC_PATH, /^\/favicon\./];
-/** The links of the first page, if the port has these routes. */
-const PLACES = { events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" };
-const TAGS = [
-  { name: "Bookings", description: "Taking seats." },
-  { name: "Reservations", description: "Seats held for a while, then confirmed or let go." },
-  { name: "Events", description: "What is on sale, and what is left of it." },
-  { name: "Seats", description: "Looking at seats." },
-  { name: "Administration", description: "Making events and changing them." },
-  { name: "API keys", description: "Who may do what." },
-  { name: "Operations", description: "Probes and metrics." },
-];
-
-/** The first words of the document, and of its page. */
-const description = (
-  requireApiKey: boolean,
-) => `Sells seats when everybody wants the same ones at the same moment.
-
-**API keys.** ${
-  requireApiKey
-    ? "This engine asks for a key everywhere but at the probes, metrics and these pages."
-    : "This engine needs no key, except where an operation says so."
-} The first key is made in the engine's folder, with \`${START} keys create --role admin\`, which
-prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
-under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which is open until
-you have given a key here and closed from then on.
-
-**Addresses** are exact and do not end with a slash (308 leads to the address without it). An operation accepts only the
-query parameters that it lists, each once; probes, metrics and these pages accept any. A page of another origin can change
-something only if the engine allows its origin.`;
+import { pageRoutes } from "./pages.ts";
 
 /** A path whose handlers get the request as it comes, without Elysia's context. */
 export interface DirectRoute {
@@ -56,8 +20,9 @@ export interface DirectRoute {
 
 export interface AppOptions {
   version: string;
-  /** Each controller is an Elysia instance of its own. */
-  controllers: AnyElysia[];
+  /** Operations of the API; those of the pages come with every app. */
+  routes: readonly Route[];
+  serve: Serve;
   lastResponses: LastResponses;
   direct: readonly DirectRoute[];
   config: Pick<Config, "bodyLimitBytes" | "corsOrigins" | "requireApiKey">;
@@ -65,16 +30,20 @@ export interface AppOptions {
   metrics: Metrics;
 }
 
-/** All of HTTP put together: the controllers, the API's document, and one answer for what goes wrong. */
-export function createApp({ version, controllers, direct, lastResponses, config, log, metrics }: AppOptions) {
-  const paths: ReturnType<typeof documentedPaths> = {};
-  const routes = controllers.flatMap((controller) => controller.routes);
-  const usedTags = new Set(["Operations", ...routes.flatMap(({ hooks }) => hooks?.detail?.tags ?? [])]);
-  const places = Object.entries(PLACES).filter(([, place]) => routes.some(({ path }) => path === place));
-  const links = {
-    ...{ docs: DOCS_PATH, openapi: SPEC_PATH },
-    ...Object.fromEntries(places),
-  };
+/** All of HTTP put together: the routes, the pages with the API's document, and one answer for what goes wrong. */
+export function createApp({
+  version,
+  routes: operations,
+  serve,
+  direct,
+  lastResponses,
+  config,
+  log,
+  metrics,
+}: AppOptions) {
+  const contracts = operations.map(({ contract }) => contract);
+  const { requireApiKey } = config;
+  const routes = [...operations, ...pageRoutes(serve, { version, contracts, requireApiKey })];
   const crossOrigin = new CrossOrigin(config.corsOrigins);
   const rules = new RequestRules({
     crossOrigin,
@@ -113,69 +82,46 @@ export function createApp({ version, controllers, direct, lastResponses, config,
     .onError(({ code, error, request, route }) => {
       const requestId = requestIdOf(request);
       const headers = { "x-request-id": requestId };
-      const answer = problemOf(code, headers);
+      const answer = responseTo(code, headers);
       if (answer.status >= 500) {
         log.error({ requestId, route, error: messageOf(error) }, "a request failed");
       }
       metrics.httpRequests.inc({ route: route || "none", method: request.method, status: answer.status });
       return answer;
-    })
-    .use(
-      openapi({
-        // The page is in pages.ts.
-        provider: null,
-        specPath: SPEC_PATH,
-        openapiVersion: "3.1.1",
-        exclude: { paths: UNDOCUMENTED },
-        documentation: {
-          info: {
-            title: "Sentinel",
-            version,
-            description: description(config.requireApiKey),
-            license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
-          },
-          components: { securitySchemes },
-          paths,
-          tags: TAGS.filter(({ name }) => usedTags.has(name)),
-        },
-      }),
-    )
-    .use(pageRoutes(links, version, metrics));
-  for (const controller of controllers) app.use(controller);
-  Object.assign(paths, documentedPaths(app.routes, config));
+    });
+  for (const { contract, handler } of routes) {
+    // Elysia infers from the written parameters what to prepare for a handler.
+    const serve = ({ request, params, server }: RouteContext) => handler({ request, params, server });
+    app.route(contract.method, contract.path, serve as never, { parse: "none" } as never);
+  }
   return app;
 }
 
-type DirectHandler = (context: {
-  request: Request;
-  params: Record<string, string>;
-}) => Response | Promise<Response>;
-
 function directRoutes(
-  routes: AnyElysia["routes"],
+  routes: readonly Route[],
   direct: readonly DirectRoute[],
   underRules: (handler: Handler) => Handler,
   before: (route: DirectRoute, handler: Handler) => Handler,
 ): Record<string, Record<string, Handler>> {
   const found = direct.flatMap((each) =>
-    routes.filter(({ path }) => path === each.path).map((route) => ({ ...route, each })),
+    routes.filter(({ contract }) => contract.path === each.path).map((route) => ({ ...route, each })),
   );
   return Object.fromEntries(
-    found.map(({ path, method, handler, each }) => {
+    found.map(({ contract, handler, each }) => {
       const ruled = underRules((request) =>
-        (handler as DirectHandler)({ request, params: (request as Bun.BunRequest<string>).params }),
+        handler({ request, params: (request as Bun.BunRequest<string>).params, server: null }),
       );
-      return [path, { [method]: before(each, ruled) }];
+      return [contract.path, { [contract.method]: before(each, ruled) }];
     }),
   );
 }
 
-function problemOf(code: string | number, headers: Record<string, string>): Response {
+function responseTo(code: string | number, headers: Record<string, string>): Response {
   switch (code) {
     case "PARSE":
     case "VALIDATION":
     case "INVALID_FILE_TYPE":
-      return problem("invalid-request", "The request body or a parameter could not be read.", headers);
+      return invalidValue("body", "", "could not be read", headers);
     default:
       return problem("internal-error", "The fault is logged under this X-Request-Id.", headers);
   }

@@ -1,13 +1,12 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { KEY_CONNECTIONS, openAccess } from "../access/access.ts";
-import { denialRoutes } from "../access/denial-routes.ts";
-import { logRoutes } from "../access/log-routes.ts";
 import { accessRoutes } from "../access/routes.ts";
 import { CatalogueKeeper } from "../catalogue/keeper.ts";
 import { catalogueRoutes } from "../catalogue/routes.ts";
 import { type Config, ConfigError } from "../config/config.ts";
 import { kafkaSecurityOf } from "../config/credential-relations.ts";
+import { routesWith } from "../http/route.ts";
 import { LIVE_CONNECTIONS, openLive } from "../live/open.ts";
 import type { Opening } from "../parts/context.ts";
 import { openParts, type Parts } from "../parts/parts.ts";
@@ -24,7 +23,7 @@ import {
   RESERVATION_READ_CONNECTIONS,
   SEARCH_CONNECTIONS,
 } from "../reservations/opening.ts";
-import { RESERVE_PATH, reservationRoutes, soldAtOnce } from "../reservations/routes.ts";
+import { RESERVE_PATH, reserveRoute, soldAtOnce } from "../reservations/reserve-route.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
@@ -35,7 +34,7 @@ import { PublisherLoop } from "../threads/publisher-loop.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
 import { sampleThread } from "../threads/thread-sampler.ts";
 import { SeatMemory } from "../venue/seat-memory.ts";
-import { healthRoutes, probeRoutes } from "./health-routes.ts";
+import { healthRoute, probeRoutes } from "./health-routes.ts";
 import { type FiguresOfAll, metricsRoutes } from "./metrics-routes.ts";
 import { CHANGE_BATCHES_PER_WORKER, openSale, type Sale, SWEEPER_CONNECTIONS } from "./sale.ts";
 import { keyPrefixOf } from "./sale-memory.ts";
@@ -123,7 +122,7 @@ export async function openEngine(
       (apps.app.server?.requestIP(request) ?? apps.management?.server?.requestIP(request))?.address,
   });
   const { beforeReserving } = access.guard;
-  const administration = { ...access, bodyLimitBytes: config.bodyLimitBytes, metrics, log };
+  const serveRoute = routesWith({ guard: access.guard, metrics, bodyLimitBytes: config.bodyLimitBytes });
   const runAsAdmin = adminSessions({
     databaseUrl: parts.databaseUrl,
     connectTimeoutMs: config.connectTimeoutMs,
@@ -136,24 +135,28 @@ export async function openEngine(
     memory,
     runAsAdmin,
     guard: access.guard,
-    bodyLimitBytes: config.bodyLimitBytes,
-    metrics,
+    serve: serveRoute,
     log,
   });
+  const eventOf = (seatId: number) => {
+    const section = catalogue.catalogue.sectionOf(seatId);
+    return section && catalogue.catalogue.event(section.eventId);
+  };
   const sold = soldAtOnce(sale.batcher, reservationFigures);
   const soldUnlessDenied: typeof sold = (request) => (access.guard.hasDenials ? undefined : sold(request));
   const apps = createApps(opening, version, {
     selling: [
-      reservationRoutes(sale.batcher, reservationFigures, beforeReserving, (path, request) =>
+      reserveRoute(sale.batcher, reservationFigures, eventOf, beforeReserving, (path, request) =>
         beforeReserving ? undefined : access.guard.deniedReserving(path, request),
       ),
-      openReservations(opening, {
-        ...{ batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
+      ...openReservations(opening, {
+        ...{ serve: serveRoute, batcher: sale.batcher, changes: sale.changes, memory, keeper: catalogue },
         completeSince: sale.completeSince,
         guard: access.guard,
       }),
-      events.looking,
-      live.routes({
+      ...events.looking,
+      ...live.routes({
+        serve: serveRoute,
         knowsEvent: async (eventId) => (await catalogue.find(eventId)) !== undefined,
         guard: access.guard,
         findRevoked: (keyIds) => access.keys.findRevoked(keyIds),
@@ -162,18 +165,17 @@ export async function openEngine(
     ],
     direct: [{ path: RESERVE_PATH, ...(!beforeReserving && { atOnce: soldUnlessDenied }) }],
     managing: [
-      accessRoutes(administration),
-      logRoutes(administration),
-      denialRoutes(administration),
-      events.administration,
-      holdAdminRoutes({
-        ...{ runAsAdmin, release: new HoldRelease({ runAsAdmin, changes: sale.changes }) },
-        ...{ ...administration, keeper: catalogue },
+      ...accessRoutes({ ...access, serve: serveRoute, log }),
+      ...events.administration,
+      ...holdAdminRoutes({
+        ...{ serve: serveRoute, runAsAdmin, keeper: catalogue, log },
+        release: new HoldRelease({ runAsAdmin, changes: sale.changes }),
       }),
-      healthRoutes({ components }, metrics),
-      metricsRoutes(metrics, refresh, several?.figuresOfAll),
+      healthRoute(serveRoute, { components }),
+      ...metricsRoutes(serveRoute, metrics, refresh, several?.figuresOfAll),
     ],
-    probes: () => probeRoutes({ ready: sale.ready }, metrics),
+    probes: probeRoutes(serveRoute, { ready: sale.ready }),
+    serve: serveRoute,
   });
   const serving = serve(opening, apps);
   // Before it, which waits for every answer to end.

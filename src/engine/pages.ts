@@ -1,10 +1,17 @@
 import { dirname } from "node:path";
-import { Elysia } from "elysia";
-import { observedWithAnyQuery } from "../http/observed.ts";
-import { jsonResponse } from "../http/openapi.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import { START } from "../config/command-line.ts";
+import { CompressedText } from "../http/compressed-text.ts";
+import { type Contract, reply } from "../http/contract.ts";
+import { documentOf } from "../http/document.ts";
+import { errorCatalogue } from "../http/error-catalogue.ts";
+import { ERRORS_PATH } from "../http/problems.ts";
+import type { Route, Serve } from "../http/route.ts";
+import { start } from "./operations-contract.ts";
 
-export const DOCS_PATH = "/docs";
+const DOCS_PATH = "/docs";
+const SPEC_PATH = "/openapi.json";
+/** The links of the first page, if the port has these routes. */
+const PLACES = { events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" };
 /** The assets come from this process, so that the docs work without the internet. */
 const SWAGGER_FOLDER = dirname(Bun.resolveSync("swagger-ui-dist/package.json", import.meta.dir));
 
@@ -13,6 +20,7 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect 
 const TEXTS: Record<string, string> = {
   docs: "API documentation, with a form to try each operation",
   openapi: "the same as OpenAPI 3.1, for tools",
+  errors: "every error, and what to do about it",
   events: "events on sale",
   health: "which parts answer",
   metrics: "metrics for Prometheus",
@@ -22,13 +30,13 @@ const STYLE =
   "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em}@media(prefers-color-scheme:dark){body{background:#222;color:#eee}a{color:#8ab4f8}code{background:#333}}";
 
 /** Every link is relative, so that a proxy may serve the engine under a prefix. */
-const htmlPage = (title: string, head: string, body: string) => `<!doctype html>
+const htmlPage = (title: string, head: string, body: string, root = "") => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
-<link rel="icon" href="favicon.svg" type="image/svg+xml">
+<link rel="icon" href="${root}favicon.svg" type="image/svg+xml">
 ${head}
 </head>
 <body>
@@ -36,6 +44,26 @@ ${body}
 </body>
 </html>
 `;
+
+/** The first words of the document, and of its page. */
+const description = (
+  requireApiKey: boolean,
+) => `Sells seats when everybody wants the same ones at the same moment.
+
+**API keys.** ${
+  requireApiKey
+    ? "This engine asks for a key everywhere but at the probes, metrics and these pages."
+    : "This engine needs no key, except where an operation says so."
+} Make the first key in the engine's folder with \`${START} keys create --role admin\`, which
+prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
+under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which is open until
+you have given a key here and closed from then on.
+
+**Errors** are problems (RFC 9457), told apart by \`type\`; [all of them](docs/errors) say what to do.
+
+**Addresses** are exact and do not end with a slash (308 leads to the address without it). An operation accepts only the
+query parameters that it lists, each once; probes, metrics and these pages accept any. A page of another origin can change
+something only if the engine allows its origin.`;
 
 const swagger = JSON.stringify({
   url: "openapi.json",
@@ -89,36 +117,72 @@ const asset = (name: string) => () => new Response(Bun.file(`${SWAGGER_FOLDER}/$
 const icon = () =>
   new Response(ICON, { headers: { "content-type": "image/svg+xml", "cache-control": "max-age=86400" } });
 
-const linksDetail = (example: object) => ({
-  operationId: "links",
-  tags: ["Operations"],
-  summary: "Where to look",
-  responses: {
-    200: jsonResponse(
-      "Addresses on this server; to a browser (`Accept: text/html`) a page with the same.",
-      { type: "object", additionalProperties: { type: "string" } },
-      { ...example, version: "0.1.0" },
-    ),
-  },
+/** The pages and their assets take no part in the API's document. */
+const pageContract = (path: string): Contract => ({
+  ...{ method: "GET", path, operationId: path, tag: "Operations", summary: path, description: path },
+  ...{ query: "any", responses: {}, problems: [], isHidden: true },
 });
 
-/** The pages for a person who has nothing but the address: the first page, the docs, their assets and the icon. */
-export function pageRoutes(links: Links, version: string, metrics: Metrics) {
-  const page = startPage(links, version);
-  const start = ({ request }: { request: Request }) => {
-    const vary = { vary: "Accept" };
-    const isBrowser = request.headers.get("accept")?.includes("text/html") ?? false;
-    return isBrowser
-      ? html(page, vary)
-      : Response.json({ name: "Sentinel", ...links, version }, { headers: vary });
-  };
-  return new Elysia({ name: "pages" })
-    .get(...observedWithAnyQuery(metrics, "/", start), {
-      detail: linksDetail({ name: "Sentinel", ...links }),
-    })
-    .get(...observedWithAnyQuery(metrics, DOCS_PATH, () => html(DOCS_PAGE)))
-    .get(...observedWithAnyQuery(metrics, `${DOCS_PATH}/swagger-ui.css`, asset("swagger-ui.css")))
-    .get(...observedWithAnyQuery(metrics, `${DOCS_PATH}/swagger-ui-bundle.js`, asset("swagger-ui-bundle.js")))
-    .get(...observedWithAnyQuery(metrics, "/favicon.svg", icon))
-    .get(...observedWithAnyQuery(metrics, "/favicon.ico", icon));
+export interface PageOptions {
+  version: string;
+  /** The contracts of the port, which the document describes. */
+  contracts: readonly Contract[];
+  requireApiKey: boolean;
 }
+
+/** What a person or a tool needs who has nothing but the address: the first page, the docs and the document. */
+export function pageRoutes(serve: Serve, { version, contracts, requireApiKey }: PageOptions): Route[] {
+  const places = Object.entries(PLACES).filter(([, place]) => contracts.some(({ path }) => path === place));
+  const links = { docs: DOCS_PATH, openapi: SPEC_PATH, errors: ERRORS_PATH, ...Object.fromEntries(places) };
+  const page = startPage(links, version);
+  const spec = new CompressedText(() =>
+    JSON.stringify(
+      documentOf([...contracts, start], { version, requireApiKey, description: description(requireApiKey) }),
+    ),
+  );
+  const serveAt = (path: string, answer: (request: Request) => Response) =>
+    serve(pageContract(path), ({ request }) => answer(request));
+  return [
+    serve(start, ({ request }) => {
+      const vary = { vary: "Accept" };
+      return asksForHtml(request)
+        ? html(page, vary)
+        : reply(start, 200, { name: "Sentinel", ...links, version }, vary);
+    }),
+    serveAt(SPEC_PATH, (request) => spec.answer(request, "application/json")),
+    serveAt(DOCS_PATH, () => html(DOCS_PAGE)),
+    serveAt(ERRORS_PATH, (request) =>
+      asksForHtml(request)
+        ? html(errorsPage(), { vary: "Accept" })
+        : Response.json(errorCatalogue(), { headers: { vary: "Accept" } }),
+    ),
+    serveAt(`${DOCS_PATH}/swagger-ui.css`, asset("swagger-ui.css")),
+    serveAt(`${DOCS_PATH}/swagger-ui-bundle.js`, asset("swagger-ui-bundle.js")),
+    serveAt("/favicon.svg", icon),
+    serveAt("/favicon.ico", icon),
+  ];
+}
+
+const asksForHtml = ({ headers }: Request) => headers.get("accept")?.includes("text/html") ?? false;
+
+/** Every problem on a page; the link to its part is the `help` of a problem. */
+const errorsPage = () =>
+  htmlPage(
+    "Sentinel: errors",
+    `<style>${STYLE}</style>`,
+    [
+      "<h1>Errors</h1>",
+      `<p>Errors are <code>application/problem+json</code> (RFC 9457). Tell them apart by <code>type</code>.</p>`,
+      ...errorCatalogue().errors.map(
+        ({ slug, type, status, title, members, when, action }) => `<h2 id="${slug}">${status}: ${title}</h2>
+<p><code>${type}</code></p>
+<p>${marked(when)}</p>
+<p>What to do: ${marked(action)}</p>
+${members.length > 0 ? `<p>Members: ${members.map((name) => `<code>${name}</code>`).join(", ")}</p>` : ""}`,
+      ),
+    ].join("\n"),
+    "../",
+  );
+
+/** Text with `code` in it as HTML. */
+const marked = (text: string) => Bun.escapeHTML(text).replace(/`([^`]+)`/g, "<code>$1</code>");

@@ -1,22 +1,23 @@
-import type { AnyElysia } from "elysia";
 import { LastResponses } from "../http/last-responses.ts";
 import { ConnectionLimit, connectionLimitOf } from "../http/limits/connection-limit.ts";
 import { openServerSockets } from "../http/limits/server-sockets.ts";
 import { type HttpServer, listen } from "../http/listen.ts";
 import { managementAddress } from "../http/port.ts";
+import type { Route, Serve } from "../http/route.ts";
 import type { Opening } from "../parts/context.ts";
 import { FaultLog, messageOf } from "../telemetry/log.ts";
 import { createApp, type DirectRoute } from "./app.ts";
 
-export interface Controllers {
+export interface Routes {
+  serve: Serve;
   /** For everybody. */
-  selling: AnyElysia[];
+  selling: readonly Route[];
   /** Those among the routes whose handlers get the request without Elysia's context. */
   direct: readonly DirectRoute[];
   /** For those who run the engine: with a MANAGEMENT_PORT only there. */
-  managing: AnyElysia[];
-  /** On every port; made anew for each. */
-  probes(): AnyElysia;
+  managing: readonly Route[];
+  /** On every port. */
+  probes: readonly Route[];
 }
 
 export interface Serving {
@@ -29,17 +30,17 @@ export interface Serving {
 }
 
 /** The apps of the ports, before they listen: routes ask them where a request comes from. */
-export function createApps({ config, log, metrics }: Opening, version: string, controllers: Controllers) {
-  const { selling, managing, probes } = controllers;
+export function createApps({ config, log, metrics }: Opening, version: string, routes: Routes) {
+  const { serve, selling, managing, probes, direct } = routes;
   const lastResponses = new LastResponses();
-  const appOf = (list: AnyElysia[]) =>
+  const appOf = (list: Route[]) =>
     createApp({
       ...{ version, config, log, metrics, lastResponses },
-      ...{ controllers: list, direct: controllers.direct },
+      ...{ serve, routes: list, direct },
     });
   const hasPort = config.managementPort !== undefined;
-  const app = appOf([...selling, probes(), ...(hasPort ? [] : managing)]);
-  return { app, management: hasPort ? appOf([probes(), ...managing]) : undefined, lastResponses };
+  const app = appOf([...selling, ...probes, ...(hasPort ? [] : managing)]);
+  return { app, management: hasPort ? appOf([...probes, ...managing]) : undefined, lastResponses };
 }
 
 /**

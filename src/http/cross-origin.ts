@@ -14,7 +14,16 @@ const REQUEST_HEADERS = [
 
 /** What a page may read of a response besides its status and body. */
 const RESPONSE_HEADERS = [
-  ...["Allow", "ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"],
+  ...[
+    "Allow",
+    "ETag",
+    "Idempotency-Replayed",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+  ],
   ...["WWW-Authenticate", "X-Request-Id"],
 ].join(", ");
 

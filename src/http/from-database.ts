@@ -1,11 +1,13 @@
 import { faultOf, isFaultOfData } from "../postgres/faults.ts";
 import { FaultLog, type Logger } from "../telemetry/log.ts";
-import { problem } from "./problem.ts";
+import { invalidValue, type ProblemResponse, problem } from "./problem.ts";
 
 const RETRY_AFTER = { "retry-after": "1" };
 
 /** Asks the database for an answer, or answers 503. */
-export type FromDatabase = <Answer>(ask: () => Promise<Answer>) => Promise<Answer | Response>;
+export type FromDatabase = <Answer>(
+  ask: () => Promise<Answer>,
+) => Promise<Answer | ProblemResponse<"unavailable" | "invalid-request">>;
 
 export interface FromDatabaseOptions {
   log: Logger;
@@ -39,10 +41,7 @@ export function fromDatabase({
     } catch (error) {
       if (faultOf(error) !== "doubtful") refusals.met(error);
       if (isFaultOfData(error))
-        return problem(
-          "invalid-request",
-          "A value of this request is not one that can be stored or searched for.",
-        );
+        return invalidValue("body", "", "has a value that can be neither stored nor searched for");
       return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
     }
   };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { KeyClaim } from "../postgres/guards.ts";
-import { problem } from "./problem.ts";
+import { invalidValue, type ProblemResponse, problem } from "./problem.ts";
 
 const HEADER = "idempotency-key";
 const KEY_LIMIT_CHARACTERS = 255;
@@ -24,13 +24,14 @@ export function claimIn(
   path: string,
   payload: unknown,
   leastCharacters = 1,
-): KeyClaim | null | Response {
+): KeyClaim | null | ProblemResponse<"invalid-request"> {
   const key = request.headers.get(HEADER);
   if (key === null) return null;
   if (key.length < leastCharacters || key.length > KEY_LIMIT_CHARACTERS || !SHAPE.test(key)) {
-    return problem(
-      "invalid-request",
-      `Idempotency-Key: must have ${leastCharacters} to ${KEY_LIMIT_CHARACTERS} visible ASCII characters without spaces; a UUID is a good one.`,
+    return invalidValue(
+      "header",
+      "Idempotency-Key",
+      `must have ${leastCharacters} to ${KEY_LIMIT_CHARACTERS} visible ASCII characters without spaces; a UUID is a good one`,
     );
   }
   const asked = `${request.method} ${path}\n${JSON.stringify(payload)}`;

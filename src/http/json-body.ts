@@ -1,19 +1,18 @@
-import type { z } from "zod";
-import { invalidField } from "./invalid-field.ts";
+import { z } from "zod";
+import { checked } from "./faults.ts";
 import { asksToClose } from "./last-responses.ts";
-import { problem } from "./problem.ts";
+import { invalidValue, problem } from "./problem.ts";
 import { bodyTooLarge, refusalOfBody } from "./request-rules.ts";
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-export type Read<Value> = { value: Value; problem?: never } | { value?: never; problem: Response };
+type Read<Value> = { value: Value } | { value?: never; problem: Response };
 
 /**
- * The JSON object in a request's body, checked. Its route says `parse: "none"`, so that Elysia leaves the body
- * alone whatever it makes of the handler's text.
- * @returns the value, or the problem to answer with: 415 for another content type, 413, or 400 naming the field.
+ * Reads and checks the JSON object in a request's body.
+ * @returns the value, or the problem to answer with: 415 for another content type, 413, or 400 naming each field.
  */
 export async function readJson<Schema extends z.ZodType>(
   request: Request,
@@ -23,27 +22,41 @@ export async function readJson<Schema extends z.ZodType>(
   if (!JSON_TYPE.test(request.headers.get("content-type") ?? "")) {
     return { problem: problem("unsupported-media-type", "Content-Type: must be application/json.") };
   }
-  const refuse = (detail: string) => ({ problem: problem("invalid-request", detail) });
+  const refuse = (message: string) => ({ problem: invalidValue("body", "", message) });
   let text: string;
   try {
     const bytes = await bytesOf(request, limitBytes);
     if (bytes === undefined) return { problem: await refusalOfBody(request, bodyTooLarge(limitBytes)) };
     text = utf8.decode(bytes);
   } catch {
-    return refuse("body: must be UTF-8, and sent whole.");
+    return refuse("must be UTF-8, and sent whole");
   }
-  if (text.trim() === "") return refuse("body: must be a JSON object, not empty.");
+  if (text.trim() === "") return refuse("must be a JSON object, not empty");
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    return refuse("body: is not valid JSON.");
+    return refuse("is not valid JSON");
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    return refuse("body: must be a JSON object.");
+    return refuse("must be a JSON object");
   }
-  const parsed = schema.safeParse(body, { error: invalidField.message });
-  return parsed.success ? { value: parsed.data } : refuse(invalidField.detail(parsed.error));
+  return checked("body", schema, body);
+}
+
+const nothing = z.strictObject({});
+
+/** The refusal of a body where none is asked for; undefined where there is none, or it is `{}`. */
+export function refusalOfAnyBody(
+  request: Request,
+  limitBytes: number,
+): Promise<Response | undefined> | undefined {
+  const { headers } = request;
+  const isSent = (headers.get("content-length") ?? "0") !== "0" || headers.has("transfer-encoding");
+  if (!isSent) return undefined;
+  return readJson(request, nothing, limitBytes).then((read) =>
+    "problem" in read ? read.problem : undefined,
+  );
 }
 
 /** The body; undefined if its length was not announced and exceeds the limit. The rest is then not read. */

@@ -65,9 +65,3 @@ export const nameOfOne = (limitCharacters: number) =>
     .transform(visibleForm)
     .refine((text) => text !== "", UNSEEN)
     .refine((text) => text.length <= limitCharacters, `must have at most ${limitCharacters} characters`);
-
-/** The schemas of the two in the API's document. */
-export const plainTextSchema = (limitCharacters: number) =>
-  ({ type: "string", minLength: 1, maxLength: limitCharacters, pattern: PATTERN }) as const;
-export const nameOfOneSchema = (limitCharacters: number) =>
-  ({ type: "string", minLength: 1, maxLength: limitCharacters, pattern: NAME_OF_ONE_PATTERN }) as const;

@@ -1,5 +1,5 @@
-import { unknownField } from "./invalid-field.ts";
-import { problem } from "./problem.ts";
+import { UNKNOWN } from "./faults.ts";
+import { invalid } from "./problem.ts";
 
 type Read = { query: Record<string, string> } | { problem: Response };
 
@@ -12,11 +12,9 @@ export function queryOf(url: string): Read {
   if (start === -1) return NONE;
   const query: Record<string, string> = {};
   for (const [name, value] of new URLSearchParams(url.slice(start + 1).split("#", 1)[0])) {
-    if (name === "") return { problem: problem("invalid-request", unknownField("query")) };
-    if (Object.hasOwn(query, name)) {
-      const detail = `${name.slice(0, SHOWN_NAME_LIMIT)}: must be sent once.`;
-      return { problem: problem("invalid-request", detail) };
-    }
+    if (name === "") return { problem: invalid("query", [{ path: [], message: UNKNOWN }]) };
+    if (Object.hasOwn(query, name))
+      return { problem: invalid("query", [{ path: [name], message: "must be sent once" }]) };
     Object.defineProperty(query, name, { value, enumerable: true });
   }
   return { query };

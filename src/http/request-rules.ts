@@ -1,6 +1,6 @@
 import type { CrossOrigin } from "./cross-origin.ts";
 import { asksToClose } from "./last-responses.ts";
-import { problem } from "./problem.ts";
+import { invalidValue, problem } from "./problem.ts";
 import { firstParameterOf } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -68,7 +68,7 @@ export class RequestRules {
     const host = headers.get("host");
     if (host === this.lastFairHost) return undefined;
     if (host !== null && !HOST.test(host))
-      return invalid("Host: must be sent once, as a host name with an optional port.");
+      return invalidValue("header", "Host", "must be sent once, as a host name with an optional port");
     this.lastFairHost = host;
     return undefined;
   }
@@ -88,7 +88,7 @@ export class RequestRules {
     if (Number(request.headers.get("content-length")) > bodyLimitBytes) return bodyTooLarge(bodyLimitBytes);
     const parameter = firstParameterOf(request.url);
     if (parameter !== undefined)
-      return invalid(`${parameter}: a request that changes something has no query parameters.`);
+      return invalidValue("query", parameter, "a request that changes something has no query parameters");
     return undefined;
   }
 }
@@ -97,13 +97,15 @@ function keyFaultOf({ headers }: Request): Response | undefined {
   const authorization = headers.get("authorization");
   if (authorization === null || !BEARER_SCHEME.test(authorization)) return undefined;
   if (headers.has("x-api-key"))
-    return invalid("Authorization: a Bearer key and X-API-Key were both sent; send one of them.");
+    return invalidValue(
+      "header",
+      "Authorization",
+      "a Bearer key and X-API-Key were both sent; send one of them",
+    );
   return BEARER.test(authorization)
     ? undefined
-    : invalid("Authorization: must be `Bearer <API key>`, sent once.");
+    : invalidValue("header", "Authorization", "must be `Bearer <API key>`, sent once");
 }
-
-const invalid = (detail: string) => problem("invalid-request", detail);
 
 export const bodyTooLarge = (limitBytes: number) =>
   problem("body-too-large", `body: must have at most ${limitBytes} bytes (BODY_LIMIT_BYTES).`);

@@ -10,7 +10,7 @@ import { StreamClients } from "./stream-clients.ts";
 /** A separate connection, so that readers of the catalogue and listeners cannot delay each other. */
 export const LIVE_CONNECTIONS = 1;
 
-export interface LiveNeighbours extends Pick<LiveOptions, "knowsEvent" | "guard"> {
+export interface LiveNeighbours extends Pick<LiveOptions, "knowsEvent" | "guard" | "serve"> {
   /** Returns the revoked ones of these API keys; rejects if the database is unavailable. */
   findRevoked(keyIds: string[]): Promise<string[]>;
   /** Calls the listener when a caller is newly denied. */
@@ -52,7 +52,7 @@ export function openLive({ config, parts, metrics, log, lifecycle }: Opening) {
       onDenied(() => void clients.endThoseDenied());
       const watch = new KeyWatch(clients, findRevoked);
       lifecycle.onClose("watch over the keys of streams", () => watch.close());
-      return liveRoutes({ hub, metrics, ...neighbours });
+      return liveRoutes({ hub, ...neighbours });
     },
     refresh: () => metrics.changeStreams.set(hub.size),
     close: () => hub.close(),

@@ -1,4 +1,5 @@
-import type { Caller } from "../access/guard.ts";
+import type { Caller } from "../http/caller.ts";
+
 import type { ChangeStream } from "./change-stream.ts";
 
 /** Every client may have this many: one stream, and the one it replaces, which may not have ended yet. */

@@ -1,9 +1,15 @@
-import { problem } from "../http/problem.ts";
+import { type ProblemResponse, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
+import { type NotOnSale, notOnSale } from "../venue/sale-window.ts";
+import type { SeatId } from "../venue/seat-id.ts";
 import type { ClosedReason, Outcome } from "./outcome.ts";
 
 /** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
 const RETRY_AFTER_SECONDS = "1";
+
+/** The event that a seat belongs to, if this process knows it. */
+export type EventOf = (seatId: SeatId) => CatalogueEvent | undefined;
 
 const JSON_TYPE = "application/json";
 
@@ -24,10 +30,14 @@ export function takenAnswer(
 }
 
 /** The answer where nobody, or nobody without a name, may take seats of the event now. */
-export function closedProblem(why: ClosedReason, headers: Record<string, string> = {}): Response {
+export function closedProblem(
+  why: ClosedReason,
+  event: CatalogueEvent | undefined,
+  headers: Record<string, string> = {},
+): ProblemResponse<"not-on-sale" | "buyer-needed"> {
   switch (why) {
     case "not_on_sale":
-      return problem("not-on-sale", "The event is not on sale now.", headers);
+      return notOnSaleProblem(notOnSale(event, Date.now()), headers);
     case "buyer_needed":
       return problem(
         "buyer-needed",
@@ -39,8 +49,17 @@ export function closedProblem(why: ClosedReason, headers: Record<string, string>
   }
 }
 
+function notOnSaleProblem(why: NotOnSale, headers: Record<string, string>) {
+  const details = {
+    "not-yet": `The event is not on sale yet: its sale starts at ${why.onSaleAt}.`,
+    over: `The event is no longer on sale: its sale ended at ${why.offSaleAt}.`,
+    closed: "The event is not on sale now.",
+  };
+  return problem("not-on-sale", details[why.reason], headers, why);
+}
+
 /** The answer of the wire contract to one outcome. Bodies are put together as text: the ids in them are numbers and UUIDs. */
-export function answerOf(outcome: Outcome, requestId: string): Response {
+export function answerOf(outcome: Outcome, requestId: string, eventOf: EventOf): Response {
   const { seatId } = outcome;
   switch (outcome.kind) {
     case "won":
@@ -63,7 +82,7 @@ export function answerOf(outcome: Outcome, requestId: string): Response {
         },
       );
     case "closed":
-      return closedProblem(outcome.why, { "x-request-id": requestId });
+      return closedProblem(outcome.why, eventOf(seatId), { "x-request-id": requestId });
     case "missing":
       return problem("seat-not-found", `There is no seat ${seatId}.`, { "x-request-id": requestId });
     default:

@@ -1,16 +1,17 @@
 import { z } from "zod";
+import { id } from "../http/parameters.ts";
 import { nameOfOne, plainText } from "../http/plain-text.ts";
 
 /** No reservation has more, whatever its event allows; a batch carries at least one of them whole. */
-export const RESERVATION_LIMIT_SEATS = 20;
-export const PREFERENCE_LIMIT = 10;
-export const SECTION_LIMIT = 100;
+const RESERVATION_LIMIT_SEATS = 20;
+const PREFERENCE_LIMIT = 10;
+const SECTION_LIMIT = 100;
 export const NAME_LIMIT_CHARACTERS = 200;
 export const BUYER_ID_LIMIT_CHARACTERS = 255;
 
-const id = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const quantity = z.number().int().min(1).max(RESERVATION_LIMIT_SEATS);
 const name = plainText(NAME_LIMIT_CHARACTERS);
+const buyerId = nameOfOne(BUYER_ID_LIMIT_CHARACTERS);
 const names = z.array(name).min(1).max(SECTION_LIMIT);
 
 const seatIds = z
@@ -42,7 +43,7 @@ export const holdSchema = z
     eventId: id.optional(),
     ...wish,
     preferences: z.array(wishSchema).min(1).max(PREFERENCE_LIMIT).optional(),
-    buyerId: nameOfOne(BUYER_ID_LIMIT_CHARACTERS).optional(),
+    buyerId: buyerId.optional(),
   })
   .superRefine((given, context) => {
     const { eventId, preferences } = given;
@@ -53,6 +54,52 @@ export const holdSchema = z
     const needsEvent = (preferences ?? [given]).some((each) => each.section || each.bestAvailable);
     if (needsEvent && eventId === undefined) refuse(context, "eventId", "is required for this");
   });
+
+/** The same as four shapes with names, of which exactly one fits. */
+const shownWish = {
+  seatIds: seatIds.meta({ uniqueItems: true }),
+  section: name.describe("A section of general admission, by name."),
+};
+const shownBest = bestAvailable
+  .extend({
+    sections: bestAvailable.shape.sections.describe(
+      "Any of these; absent: all sections with numbered seats.",
+    ),
+    priceTiers: bestAvailable.shape.priceTiers.describe("Any of these; absent: all."),
+  })
+  .meta({ id: "BestAvailable" });
+const bySeats = { seatIds: shownWish.seatIds };
+const inSection = { section: shownWish.section, quantity };
+const byBest = { bestAvailable: shownBest };
+const preference = z.union([
+  z.strictObject(bySeats).meta({ id: "SeatsWish" }),
+  z.strictObject(inSection).meta({ id: "SectionWish" }),
+  z.strictObject(byBest).meta({ id: "BestAvailableWish" }),
+]);
+const buyer = {
+  buyerId: buyerId
+    .optional()
+    .describe(
+      "Required if the event limits its buyers. It is normalised: composed (NFC), trimmed, each run of spaces as one, without invisible characters. Letters that only look alike are different buyers.",
+    ),
+};
+const shownHold = z
+  .union([
+    z.strictObject({ eventId: id.optional(), ...bySeats, ...buyer }).meta({ id: "HoldOfSeats" }),
+    z.strictObject({ eventId: id, ...inSection, ...buyer }).meta({ id: "HoldInSection" }),
+    z.strictObject({ eventId: id, ...byBest, ...buyer }).meta({ id: "HoldOfBestAvailable" }),
+    z
+      .strictObject({
+        eventId: id.optional().describe("Required unless all preferences are seatIds."),
+        preferences: z.array(preference).min(1).max(PREFERENCE_LIMIT).describe("In the order of preference."),
+        ...buyer,
+      })
+      .meta({ id: "HoldByPreference" }),
+  ])
+  .meta({ id: "HoldRequest" });
+
+/** The body of a request for a hold: what checks it, and how the document shows it. */
+export const holdRequest = { schema: holdSchema, shown: shownHold };
 
 export type HoldBody = z.output<typeof holdSchema>;
 export type Wish = z.output<typeof wishSchema>;

@@ -2,6 +2,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Guard } from "../access/guard.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
+import type { Serve } from "../http/route.ts";
 import type { Opening } from "../parts/context.ts";
 import { openPool } from "../postgres/connect.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
@@ -21,7 +22,7 @@ import { FreeSeats } from "./free-seats.ts";
 import { FreeSeatsLook } from "./free-seats-look.ts";
 import { Holds } from "./holds.ts";
 import type { Mark } from "./memory-keeper.ts";
-import { reservationsRoutes } from "./reservation-routes.ts";
+import { reservationsRoutes } from "./routes.ts";
 import { SeatFinder } from "./seat-finder.ts";
 import { ReservationTokens } from "./token.ts";
 
@@ -37,6 +38,7 @@ export interface ReservationNeighbours {
   memory: SeatMemory;
   keeper: CatalogueKeeper;
   guard: Guard;
+  serve: Serve;
   /** A moment from before which memory has everything. */
   completeSince(): Mark | undefined;
 }
@@ -44,7 +46,7 @@ export interface ReservationNeighbours {
 /** The routes of `/api/v1/reservations` with what they stand on. */
 export function openReservations(
   opening: Opening,
-  { batcher, changes, memory, keeper, guard, completeSince }: ReservationNeighbours,
+  { batcher, changes, memory, keeper, guard, serve, completeSince }: ReservationNeighbours,
 ) {
   const { config, parts, metrics, log } = opening;
   const pool = openReads(opening, "reservation-reads", RESERVATION_READ_CONNECTIONS);
@@ -87,7 +89,7 @@ export function openReservations(
     tokens: new ReservationTokens(config.tokenSecret ?? parts.database.tokenSecret),
     keeper,
     guard,
-    bodyLimitBytes: config.bodyLimitBytes,
+    serve,
     findReservation: (reservationId) => findReservation(database, reservationId),
     findReplay: replayOf,
     findEarliestHoldEnd: (seatIds) => findEarliestHoldEnd(database, seatIds),

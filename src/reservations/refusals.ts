@@ -1,6 +1,7 @@
 import { keyReused } from "../http/idempotency-key.ts";
-import { problem } from "../http/problem.ts";
+import { invalidDetail, invalidValue, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
+import type { CatalogueEvent } from "../venue/catalogue.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import { closedProblem } from "./answer.ts";
 import type { OwnerAction } from "./changes.ts";
@@ -14,50 +15,49 @@ const retryAfter = () => ({ "retry-after": String(1 + Math.floor(Math.random() *
 
 /** What a refusal may tell beside its reason. */
 export interface Hints {
+  /** The event that was asked about, if it is known. */
+  event: CatalogueEvent | undefined;
   /** Free seats near the ones that were asked for. */
   alternatives: SeatId[];
   /** When the first of the holds in the way ends; for callers who may know. */
   earliestHoldEndsAt?: string;
 }
 
+const soonest = ({ earliestHoldEndsAt }: Hints) =>
+  earliestHoldEndsAt === undefined ? {} : { earliestHoldEndsAt };
+
 type Refused<Result extends { kind: string }, Won extends string> = Exclude<Result, { kind: Won }>;
 
 export type HoldRefusal = Refused<HoldResult, "held" | "replay">;
 
-export function holdProblem(refusal: HoldRefusal, hints: Hints): Response {
+export function holdProblem(refusal: HoldRefusal, hints: Hints) {
   switch (refusal.kind) {
     case "taken":
       return problem(
         "seats-taken",
         `Not free: ${refusal.seats.map(({ seatId, reason }) => `${seatId} (${reason})`).join(", ")}. Nothing was held.`,
         retryAfter(),
-        {
-          seats: refusal.seats,
-          ...hints,
-        },
+        { seats: refusal.seats, alternatives: hints.alternatives, ...soonest(hints) },
       );
-    case "none": {
-      const { alternatives: _, ...more } = hints;
-      const detail = "No free seats fit the request now.";
-      return problem("no-seats-left", detail, retryAfter(), more);
-    }
+    case "none":
+      return problem("no-seats-left", "No free seats fit the request now.", retryAfter(), soonest(hints));
     case "missing":
       return problem("seat-not-found", `seatIds: there is no seat ${refusal.seatIds.join(", ")}.`);
     case "no_event":
       return problem("event-not-found", `eventId: there is no event ${refusal.eventId}.`);
     case "mixed":
-      return problem("invalid-request", "seatIds: must be seats of one event.");
+      return invalidValue("body", "seatIds", "must be seats of one event");
     case "unfit":
-      return problem("invalid-request", refusal.detail);
+      return invalidDetail("body", refusal.detail);
     case "too_costly":
       return problem(
         "request-too-costly",
         "Too many seats would have to be looked at; name fewer sections or preferences, or let bestAvailable be adjacency preferred.",
       );
     case "too_many":
-      return problem("invalid-request", "seatIds: are more than the event allows in a reservation.");
+      return invalidValue("body", "seatIds", "are more than the event allows in a reservation");
     case "closed":
-      return closedProblem(refusal.why);
+      return closedProblem(refusal.why, hints.event);
     case "over_limit":
       return overLimit();
     case "caller_over_limit":

@@ -1,95 +1,163 @@
-import { Elysia } from "elysia";
-import { problem } from "../http/problem.ts";
-import { requestIdIfGiven, requestIdOf } from "../http/request-id.ts";
-import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../venue/seat-id.ts";
-import { answerOf, takenAnswer } from "./answer.ts";
-import type { Batcher } from "./batcher.ts";
-import type { ReservationFigures } from "./figures.ts";
-import { reserveDetail } from "./openapi.ts";
+import type { Guard } from "../access/guard.ts";
+import type { CatalogueKeeper } from "../catalogue/keeper.ts";
+import { type Caller, isSeller } from "../http/caller.ts";
+import { reply } from "../http/contract.ts";
+import { fromDatabase } from "../http/from-database.ts";
+import { ANONYMOUS_KEY_LEAST_CHARACTERS, claimIn } from "../http/idempotency-key.ts";
+import { REPLAYED } from "../http/parameters.ts";
+import type { Route, Serve } from "../http/route.ts";
+import type { ReservationFacts } from "../postgres/change.ts";
+import type { KeyClaim } from "../postgres/guards.ts";
+import type { ReservationView } from "../postgres/reservations.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Catalogue, CatalogueEvent } from "../venue/catalogue.ts";
+import { SEARCH_STEPS_PER_UNIT, SearchBudget } from "../venue/search-budget.ts";
+import type { SeatId } from "../venue/seat-id.ts";
+import type { Changes, OwnerAction } from "./changes.ts";
+import {
+  CHANGES,
+  getReservation,
+  holdSeats,
+  RESERVATIONS_PATH,
+  type WireReservation,
+  type WireStatus,
+} from "./contract.ts";
+import { type HoldBody, wishesOf } from "./hold-body.ts";
+import type { HoldResult, Holds } from "./holds.ts";
+import { changeProblem, type Hints, holdProblem, reservationNotFound } from "./refusals.ts";
+import type { SeatFinder } from "./seat-finder.ts";
+import type { ReservationTokens } from "./token.ts";
+import { wireReservation } from "./wire.ts";
 
-export const RESERVE_PATH = "/api/v1/bookings/reserve/:seatId";
+/** What a reservation is after each action. */
+const STATUS_AFTER = {
+  confirm: "CONFIRMED",
+  extend: "HELD",
+  release: "RELEASED",
+  cancel: "CANCELLED",
+} as const satisfies Record<OwnerAction, WireStatus>;
 
-interface ReserveContext {
-  params: { seatId: string };
-  request: Request;
+export interface ReservationRoutesOptions {
+  serve: Serve;
+  holds: Holds;
+  changes: Changes;
+  finder: SeatFinder;
+  tokens: ReservationTokens;
+  keeper: CatalogueKeeper;
+  guard: Guard;
+  /** Reads; each rejects when the database cannot be asked. */
+  findReservation(reservationId: string): Promise<ReservationView | undefined>;
+  findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
+  findEarliestHoldEnd(seats: SeatId[] | { eventId: number }): Promise<number | undefined>;
+  metrics: Metrics;
+  log: Logger;
 }
 
-/** Checks before the route; given only where a setting asks for them, so that else the route is untouched. */
-export type ReserveGuard = (
-  path: string,
-  request: Request,
-  reserve: () => Response | Promise<Response>,
-) => Promise<Response>;
+/** `/api/v1/reservations`: seats held for a while, then confirmed or released. */
+export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
+  const { serve, holds, changes, tokens, keeper, guard, metrics, log } = options;
+  const { catalogue } = keeper;
+  const fromReads = fromDatabase({ log, what: "what is asked about reservations" });
 
-/** The refusal of a caller whom an administrator has denied; undefined where nobody is denied, or not this caller. */
-export type DeniedReserving = (
-  path: string,
-  request: Request,
-) => Response | Promise<Response | undefined> | undefined;
-
-/**
- * Refuses a seat that memory knows to be sold for good; undefined if the request has to go further. The refusal changes
- * nothing and depends only on the seat's id, so none of the checks before a route has to run for it
- * (`docs/operations/requests.md`).
- */
-export const soldAtOnce =
-  (batcher: Batcher, figures: ReservationFigures) =>
-  (request: Bun.BunRequest<string>): Response | undefined => {
-    const seatId = parseSeatId(request.params["seatId"] ?? "");
-    if (seatId === undefined || !batcher.isSold(seatId)) return undefined;
-    const outcome = { kind: "taken", seatId, reason: "reserved" } as const;
-    figures.answeredFromMemory(outcome);
-    return takenAnswer(outcome, requestIdIfGiven(request));
-  };
-
-/**
- * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
- */
-export function reservationRoutes(
-  batcher: Batcher,
-  figures: ReservationFigures,
-  guard?: ReserveGuard,
-  denied?: DeniedReserving,
-) {
-  const handler = ({ params, request }: ReserveContext) => {
-    const seatId = parseSeatId(params.seatId);
-    // Assigned first: a call right behind `return` makes Elysia compile an asynchronous route for every answer.
-    const answer =
-      seatId === undefined ? refuse(request) : unlessDenied(denied?.(RESERVE_PATH, request), seatId, request);
-    return answer;
-  };
-  const guarded = ({ params, request }: ReserveContext) =>
-    guard?.(RESERVE_PATH, request, () => handler({ params, request }));
-  return new Elysia({ name: "reservations" }).post(RESERVE_PATH, guard ? guarded : handler, {
-    detail: reserveDetail,
+  const hold = serve(holdSeats, ({ request, body }, caller) => {
+    const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
+    const key = claimIn(request, () => guard.identityOf(request, caller), RESERVATIONS_PATH, body, least);
+    if (key instanceof Response) return key;
+    return fromReads(async () => {
+      const budget = new SearchBudget();
+      const result = await holds.hold(body, key, guard.callerIdOf(request, caller), budget);
+      guard.charge(request, budget.spentSteps / SEARCH_STEPS_PER_UNIT);
+      metrics.holds.inc({ outcome: result.kind });
+      if (result.kind === "held" || result.kind === "replay")
+        return created(result.facts, result.kind === "replay");
+      return holdProblem(result, await hintsFor(options, result, body, caller));
+    });
   });
 
-  function unlessDenied(
-    refusal: ReturnType<DeniedReserving>,
-    seatId: SeatId,
-    request: Request,
-  ): Response | Promise<Response> {
-    if (refusal === undefined) return reserve(seatId, request);
-    if (refusal instanceof Response) return refusal;
-    return refusal.then((decided) => decided ?? reserve(seatId, request));
+  async function created(facts: ReservationFacts, isReplay: boolean): Promise<Response> {
+    const { expiresAt = "", ...held } = await wireOf(facts, "HELD");
+    return reply(
+      holdSeats,
+      201,
+      { ...held, expiresAt, token: tokens.of(facts.reservationId) },
+      { location: `${RESERVATIONS_PATH}/${facts.reservationId}`, ...(isReplay && REPLAYED) },
+    );
   }
 
-  function refuse(request: Request): Response {
-    figures.invalid();
-    return problem("invalid-seat-id", INVALID_SEAT_ID, { "x-request-id": requestIdOf(request) });
+  /** Reads the event first where another process has made it a moment ago, so that the response can name its places. */
+  async function wireOf(facts: ReservationFacts, status: WireStatus): Promise<WireReservation> {
+    if (!catalogue.event(facts.eventId)) await keeper.find(facts.eventId);
+    return wireReservation(facts, status, catalogue);
   }
 
-  function reserve(seatId: SeatId, request: Request): Response | Promise<Response> {
-    const outcome = batcher.reserve(seatId);
-    if (outcome instanceof Promise) {
-      const requestId = requestIdOf(request);
-      return outcome.then((decided) => {
-        figures.answered(decided);
-        return answerOf(decided, requestId);
+  /** Whether the caller may ask for the reservation: with its token, or as a seller. */
+  function owns(request: Request, caller: Caller, reservationId: string): boolean {
+    if (isSeller(caller)) return true;
+    const token = request.headers.get("x-reservation-token");
+    return token !== null && tokens.isOf(reservationId, token);
+  }
+
+  const change = (action: OwnerAction) =>
+    serve(CHANGES[action], ({ request, params: { reservationId } }, caller): Promise<Response> | Response => {
+      if (!owns(request, caller, reservationId)) return reservationNotFound();
+      const path = `${RESERVATIONS_PATH}/${reservationId}/${action}`;
+      const key = claimIn(request, () => `reservation:${reservationId}`, path, null);
+      if (key instanceof Response) return key;
+      return fromReads(async () => {
+        const outcome = await changes.change({ reservationId, action, key });
+        metrics.changes.inc({ action, outcome: outcome.kind });
+        if (outcome.kind === "done") return changed(outcome.facts, action);
+        const replay = outcome.kind === "replayed" && key ? await options.findReplay(key) : undefined;
+        if (replay === undefined || replay === "key_mismatch") return changeProblem(action, outcome);
+        return changed(replay, action, REPLAYED);
       });
-    }
-    figures.answeredFromMemory(outcome);
-    if (outcome.kind === "taken") return takenAnswer(outcome, requestIdIfGiven(request));
-    return answerOf(outcome, requestIdOf(request));
-  }
+    });
+
+  const changed = async (
+    facts: ReservationFacts,
+    action: OwnerAction,
+    headers: Record<string, string> = {},
+  ) => reply(CHANGES[action], 200, await wireOf(facts, STATUS_AFTER[action]), headers);
+
+  const show = serve(getReservation, ({ request, params: { reservationId } }, caller) =>
+    fromReads(async () => {
+      const found = owns(request, caller, reservationId)
+        ? await options.findReservation(reservationId)
+        : undefined;
+      if (!found) return reservationNotFound();
+      return {
+        ...(await wireOf(found, found.status.toUpperCase() as WireStatus)),
+        createdAt: new Date(found.createdAtMs).toISOString(),
+      };
+    }),
+  );
+
+  return [hold, show, change("confirm"), change("extend"), change("release"), change("cancel")];
+}
+
+async function hintsFor(
+  { findEarliestHoldEnd, finder, keeper }: ReservationRoutesOptions,
+  result: HoldResult,
+  body: HoldBody,
+  caller: Caller,
+): Promise<Hints> {
+  const seatIds = result.kind === "taken" ? result.seats.map(({ seatId }) => seatId) : [];
+  const wanted = result.kind === "none" && body.eventId !== undefined ? { eventId: body.eventId } : seatIds;
+  const endsAtMs =
+    isSeller(caller) && (result.kind === "none" || result.kind === "taken")
+      ? await findEarliestHoldEnd(wanted)
+      : undefined;
+  return {
+    event: eventIn(body, keeper.catalogue),
+    alternatives: finder.alternativesTo(seatIds),
+    ...(endsAtMs !== undefined && { earliestHoldEndsAt: new Date(endsAtMs).toISOString() }),
+  };
+}
+
+/** The event that a hold asks about: the one it names, or the one of its first seat. */
+function eventIn(body: HoldBody, catalogue: Catalogue): CatalogueEvent | undefined {
+  const [seatId] = wishesOf(body).flatMap(({ seatIds = [] }) => seatIds);
+  const eventId = body.eventId ?? (seatId && catalogue.sectionOf(seatId)?.eventId);
+  return eventId === undefined ? undefined : catalogue.event(eventId);
 }

@@ -1,11 +1,14 @@
 import type { ReservationFacts } from "../postgres/change.ts";
 import type { Catalogue } from "../venue/catalogue.ts";
 import { formatAmount } from "../venue/money.ts";
-
-export type WireStatus = "HELD" | "CONFIRMED" | "RELEASED" | "EXPIRED" | "CANCELLED";
+import type { WireReservation, WireStatus } from "./contract.ts";
 
 /** A reservation as clients see it. Made of what never changes, so that a replay is the same to the bit. */
-export function wireReservation(facts: ReservationFacts, status: WireStatus, catalogue: Catalogue) {
+export function wireReservation(
+  facts: ReservationFacts,
+  status: WireStatus,
+  catalogue: Catalogue,
+): WireReservation {
   const currency = catalogue.event(facts.eventId)?.currency ?? "";
   const amountMinor = facts.pricesMinor.reduce((sum, price) => sum + price, 0);
   return {

@@ -8,8 +8,8 @@ const DIGIT_LIMIT = 16;
 const ZERO = 48;
 const NINE = 57;
 
-/** The error text for an invalid seat id. */
-export const INVALID_SEAT_ID = `seatId must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in decimal digits.`;
+/** What to tell whoever sent something else. */
+export const INVALID_SEAT_ID = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in decimal digits.`;
 
 /** Parses a seat id as clients write it: plain decimal digits without sign, space or leading zero. */
 export function parseSeatId(text: string): SeatId | undefined {

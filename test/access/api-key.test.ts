@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, jest, spyOn, test } from "bun:test";
 import crypto from "node:crypto";
-import { idOfApiKey, isApiKey, makeApiKey, mayAct, ROLES } from "../../src/access/api-key.ts";
+import { idOfApiKey, isApiKey, makeApiKey } from "../../src/access/api-key.ts";
+import { mayAct, ROLES } from "../../src/http/caller.ts";
 
 describe("an API key", () => {
   afterEach(() => jest.restoreAllMocks());

@@ -5,7 +5,7 @@ import { Guard } from "../../src/access/guard.ts";
 import { RateLimits } from "../../src/access/rate-limits.ts";
 import type { Batcher } from "../../src/reservations/batcher.ts";
 import type { ReservationFigures } from "../../src/reservations/figures.ts";
-import { reservationRoutes } from "../../src/reservations/routes.ts";
+import { reserveRoute } from "../../src/reservations/reserve-route.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 
 const OFF = { address: 0, key: 0, reserve: 0 };
@@ -61,21 +61,21 @@ describe("a guarded route", () => {
   });
 });
 
-describe("the contract's reserve route", () => {
-  const compiled = (guard: Guard) => {
-    const routes = reservationRoutes({} as Batcher, {} as ReservationFigures, guard.beforeReserving).routes;
-    return routes.map((route) => route.compile().toString());
-  };
+describe("the reserve route", () => {
+  const routeWith = (guard: Guard) =>
+    reserveRoute(
+      {} as Batcher,
+      { invalid: () => undefined } as ReservationFigures,
+      () => undefined,
+      guard.beforeReserving,
+    );
+  const reserve = (guard: Guard) =>
+    routeWith(guard).handler({ ...context(), params: { seatId: "x" }, server: null });
 
-  test("is compiled as it always was where nothing is configured: synchronous, and nothing prepared", () => {
-    const [handler = "", ...rest] = compiled(guardOf({ limits: { ...OFF, address: 1000, key: 1000 } }));
-    expect(rest).toEqual([]);
-    expect(handler).toStartWith("function handle(c){try{return mapCompactResponse(handler(c),c.request)");
-  });
-
-  test("reads no body and no cookie with the checks before it either", () => {
-    for (const guard of [guardOf({ requireApiKey: true }), guardOf({ limits: { ...OFF, reserve: 5 } })]) {
-      for (const handler of compiled(guard)) expect(handler).not.toMatch(/body|cookie|query/);
-    }
+  test("answers without a promise while no setting asks for checks before it", async () => {
+    const answer = reserve(guardOf({ limits: { ...OFF, address: 1000, key: 1000 } }));
+    expect(answer).toBeInstanceOf(Response);
+    for (const guard of [guardOf({ requireApiKey: true }), guardOf({ limits: { ...OFF, reserve: 5 } })])
+      expect(reserve(guard)).toBeInstanceOf(Promise);
   });
 });

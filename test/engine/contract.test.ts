@@ -39,6 +39,9 @@ interface Problem {
   title: string;
   status: number;
   detail: string;
+  help: string;
+  /** Of a request that is not valid. */
+  errors?: { in: string; pointer: string; detail: string }[];
 }
 
 async function ask(method: string, path: string, init: RequestInit = {}) {
@@ -58,6 +61,8 @@ function expectProblem(answer: Awaited<ReturnType<typeof ask>>, status: number):
     title: expect.stringMatching(/\S/),
     status,
     detail: expect.stringMatching(/\S/),
+    help: `/docs/errors#${problem.type.slice("urn:sentinel:problem:".length)}`,
+    ...(status === 400 && { errors: problem.errors }),
   });
   expect(answer.body).not.toMatch(INSIDE);
   return problem;
@@ -436,7 +441,10 @@ describe("the documents", () => {
       );
       expect([path, Object.keys(responses)]).toEqual([path, expect.arrayContaining([String(known.status)])]);
     }
-    expect(JSON.stringify(document)).not.toContain('"$ref"');
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/(\w+)"/g)];
+    expect(references.length).toBeGreaterThan(100);
+    const missing = references.filter(([, kind = "", name = ""]) => !document.components[kind][name]);
+    expect(missing.map(([reference]) => reference)).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { PROBLEMS } from "../../src/http/problem.ts";
+import { PROBLEMS } from "../../src/http/problems.ts";
 import { createDatabase } from "../fixtures/postgres.ts";
 import { type Engine, openEngine } from "./engines.ts";
 
@@ -34,6 +34,7 @@ interface Operation {
   responses: Record<string, Response>;
 }
 interface Document {
+  components: { schemas: Record<string, object> };
   tags: ({ name: string } & Described)[];
   paths: Record<string, Record<string, Operation>>;
 }
@@ -62,6 +63,12 @@ afterAll(() => stack.disposeAsync());
 
 const operation = (operationId: string) =>
   operations.find((each) => each.operationId === operationId) ?? { at: "", parameters: [], responses: {} };
+
+/** The schema with no member allowed that it does not declare. */
+const closed = (schema: object): object =>
+  JSON.parse(JSON.stringify(schema), (_, value) =>
+    value?.type === "object" && value.properties ? { additionalProperties: false, ...value } : value,
+  );
 
 /** What lacks something, by its name; the list that a test wants empty. */
 const without = <Item>(items: [name: string, item: Item][], has: (item: Item) => unknown) =>
@@ -125,7 +132,9 @@ describe("the OpenAPI document", () => {
     expect(names("getEventMap")).toEqual(expect.arrayContaining(["query at", "header If-None-Match"]));
     expect(names("eventChanges")).toEqual(expect.arrayContaining(["header Last-Event-ID"]));
     const [seatId] = operation("reserveSeat").parameters;
-    expect(seatId?.schema).toEqual({ type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+    expect(seatId?.schema).toEqual({
+      ...{ type: "integer", format: "int64", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    });
     expect(
       without(
         operations.map((each) => [each.at, each]),
@@ -142,10 +151,53 @@ describe("the OpenAPI document", () => {
     const wrong = media().flatMap(([name, type, { schema, example, examples = {} }]) => {
       if (!schema || NOT_JSON.includes(type)) return [];
       const given = [...Object.values(examples).map(({ value }) => value), ...(example ? [example] : [])];
-      return given.filter((value) => !ajv.validate(schema, value)).map(() => `${name}: ${ajv.errorsText()}`);
+      return given
+        .filter((value) => !ajv.validate({ ...schema, components: document.components }, value))
+        .map(() => `${name}: ${ajv.errorsText()}`);
     });
     expect(wrong).toEqual([]);
   });
+
+  test("declares every member of the responses that the engine sends", async () => {
+    const hold = await ask("POST", "/api/v1/reservations", { eventId: 1, bestAvailable: { quantity: 2 } });
+    const { reservationId, token } = hold as { reservationId: string; token: string };
+    const answers: [operationId: string, status: string, body: unknown][] = [
+      ["holdSeats", "201", hold],
+      ["holdSeats", "400", await ask("POST", "/api/v1/reservations", {})],
+      [
+        "confirmReservation",
+        "200",
+        await ask("POST", `/api/v1/reservations/${reservationId}/confirm`, {}, token),
+      ],
+      ["holdSeats", "409", await ask("POST", "/api/v1/reservations", { seatIds: seatsOf(hold) })],
+      ["listEvents", "200", await ask("GET", "/api/v1/events")],
+      ["getEvent", "200", await ask("GET", "/api/v1/events/1")],
+      ["listSections", "200", await ask("GET", "/api/v1/events/1/sections")],
+      ["listSeatsOfEvent", "200", await ask("GET", "/api/v1/events/1/seats?limit=3")],
+      ["getSeat", "200", await ask("GET", "/api/v1/seats/1")],
+      ["getSeatHistory", "200", await ask("GET", `/api/v1/seats/${seatsOf(hold)[0]}/history`)],
+      ["getEventMap", "200", await ask("GET", "/api/v1/events/1/map")],
+      ["reserveSeat", "201", await ask("POST", "/api/v1/bookings/reserve/900")],
+      ["reserveSeat", "409", await ask("POST", "/api/v1/bookings/reserve/900")],
+      ["health", "200", await ask("GET", "/actuator/health")],
+      ["links", "200", await ask("GET", "/")],
+    ];
+    const components = closed(document.components);
+    const wrong = answers.flatMap(([operationId, status, body]) => {
+      const [content] = Object.values(operation(operationId).responses[status]?.content ?? {});
+      const isRight = ajv.validate({ ...closed(content?.schema ?? {}), components }, body);
+      return isRight ? [] : [`${operationId} ${status}: ${ajv.errorsText()}: ${JSON.stringify(body)}`];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  const ask = async (method: string, path: string, body?: object, token = ""): Promise<unknown> => {
+    const headers = { "content-type": "application/json", "x-reservation-token": token };
+    const init = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) };
+    return (await fetch(engine.url + path, init)).json();
+  };
+  const seatsOf = (hold: unknown) =>
+    (hold as { seats: { seatId: number }[] }).seats.map(({ seatId }) => seatId);
 
   test("names the problems that refuse a hold or a change, each with an example", () => {
     for (const operationId of ["holdSeats", "confirmReservation", "cancelReservation", "extendReservation"]) {

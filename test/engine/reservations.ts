@@ -1,8 +1,9 @@
 import { expect } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { Client } from "pg";
-import { makeApiKey, type Role } from "../../src/access/api-key.ts";
+import { makeApiKey } from "../../src/access/api-key.ts";
 import { eventDescription } from "../../src/catalogue/description.ts";
+import type { Role } from "../../src/http/caller.ts";
 import { createEvent } from "../../src/postgres/event-writes.ts";
 import type { EventDraft } from "../../src/venue/catalogue.ts";
 import { createDatabase } from "../fixtures/postgres.ts";

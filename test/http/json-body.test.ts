@@ -16,9 +16,9 @@ async function read(body: string | Uint8Array<ArrayBuffer>, type: string | null 
   const headers = new Headers(type === null ? {} : { "content-type": type });
   const request = new Request("http://localhost/", { method: "POST", body, headers });
   if (type === null) request.headers.delete("content-type");
-  const { value, problem } = await readJson(request, schema, 65_536);
-  if (!problem) return value;
-  const { status, detail } = (await problem.json()) as { status: number; detail: string };
+  const answer = await readJson(request, schema, 65_536);
+  if (!("problem" in answer)) return answer.value;
+  const { status, detail } = (await answer.problem.json()) as { status: number; detail: string };
   return `${status} ${detail}`;
 }
 

@@ -265,7 +265,7 @@ describe("the stream of an event's seat changes", () => {
     const responses = paths["/api/v1/events/{eventId}/changes"]?.get.responses ?? {};
     expect(Object.keys(responses)).toEqual(["200", "400", "401", "403", "404", "429", "503"]);
     expect(responses["200"]?.content["text/event-stream"]).toMatchObject({
-      example: expect.stringContaining("event: seat\n"),
+      example: { event: "seat", data: expect.objectContaining({ status: "HELD" }) },
     });
   });
 

@@ -6,7 +6,7 @@ import { seat } from "./worker.ts";
 const RESERVATION = "019a9d0e-8a53-7000-a1b2-c3d4e5f60718";
 
 async function wire(outcome: Outcome) {
-  const response = answerOf(outcome, "request-1");
+  const response = answerOf(outcome, "request-1", () => undefined);
   return {
     status: response.status,
     headers: Object.fromEntries(response.headers),
@@ -56,7 +56,7 @@ describe("the answer on the wire", () => {
     expect(await wire({ kind: "missing", seatId: seat(2) })).toEqual({
       status: 404,
       headers: { "content-type": "application/problem+json", "x-request-id": "request-1" },
-      body: '{"type":"urn:sentinel:problem:seat-not-found","title":"There is no such seat","status":404,"detail":"There is no seat 2."}',
+      body: '{"type":"urn:sentinel:problem:seat-not-found","title":"There is no such seat","status":404,"detail":"There is no seat 2.","help":"/docs/errors#seat-not-found"}',
     });
   });
 

@@ -12,8 +12,9 @@ async function read(body: unknown) {
 
 /** The refusal of a body: its status and the field that its detail begins with. */
 async function refusalOf(body: unknown) {
-  const { problem } = await read(body);
-  if (!problem) throw new Error("the body was taken");
+  const answer = await read(body);
+  if (!("problem" in answer)) throw new Error("the body was taken");
+  const { problem } = answer;
   const { type, detail } = (await problem.json()) as { type: string; detail: string };
   expect(type).toBe("urn:sentinel:problem:invalid-request");
   return { status: problem.status, field: detail.slice(0, detail.indexOf(":")), detail };

@@ -9,7 +9,7 @@ import {
 } from "../../src/reservations/refusals.ts";
 import { seat } from "./worker.ts";
 
-const NO_HINTS = { alternatives: [] };
+const NO_HINTS = { event: undefined, alternatives: [] };
 
 interface Problem {
   type: string;
@@ -79,7 +79,11 @@ describe("a hold that is refused", () => {
   });
 
   test("tells what can be done: each seat's reason, near alternatives, when the first hold ends", async () => {
-    const hints = { alternatives: [seat(3), seat(4)], earliestHoldEndsAt: "2026-01-02T03:04:05.678Z" };
+    const hints = {
+      event: undefined,
+      alternatives: [seat(3), seat(4)],
+      earliestHoldEndsAt: "2026-01-02T03:04:05.678Z",
+    };
     const { body } = await read(holdProblem(taken, hints));
     expect(body).toMatchObject({
       seats: [

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { ReservationFacts } from "../../src/postgres/change.ts";
-import { type WireStatus, wireReservation } from "../../src/reservations/wire.ts";
+import type { WireStatus } from "../../src/reservations/contract.ts";
+import { wireReservation } from "../../src/reservations/wire.ts";
 import { openCatalogue } from "./house.ts";
 
 const facts: ReservationFacts = {

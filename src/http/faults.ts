@@ -1,9 +1,9 @@
 import type { z } from "zod";
+import type { Place } from "./field-error.ts";
+import { invalid, type ProblemResponse, type ValueFault } from "./problem.ts";
 
-/** Longest name of an unknown field that is repeated to whoever sent it. */
-const SHOWN_LIMIT = 60;
-
-const UNKNOWN = "is not a known field";
+/** The message for a field, or a query parameter, that a route does not have. */
+export const UNKNOWN = "is not a known field";
 
 /** zod's word for a type, as people say it. */
 const TYPES: Record<string, string> = {
@@ -51,19 +51,15 @@ function amount(origin: string, inclusive: string, exclusive: string | undefined
   }
 }
 
-/** The detail for a field, or a query parameter, that a route does not have. */
-export const unknownField = (name: string) => `${name}: ${UNKNOWN}.`;
+/** Everything wrong with a value, in the order in which zod found it. */
+const faultsOf = (error: z.ZodError): ValueFault[] => error.issues.map(deepest).flatMap(faultsIn);
 
-/** The first thing wrong, as `sections.0.rows: must be at least 1.` */
-function detail(error: z.ZodError): string {
-  const issue = error.issues.map(deepest)[0];
-  if (!issue) return "body: is not valid.";
-  const path = issue.code === "unrecognized_keys" ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
-  const field = path.map((key) => String(key).slice(0, SHOWN_LIMIT)).join(".");
-  return `${field || "body"}: ${issue.message}.`;
-}
+const faultsIn = (issue: z.core.$ZodIssue): ValueFault[] =>
+  issue.code === "unrecognized_keys"
+    ? issue.keys.map((key) => ({ path: [...issue.path, key], message: UNKNOWN }))
+    : [{ path: issue.path, message: issue.message }];
 
-/** Of a choice none of whose shapes fits, the shape that fits furthest says what is wrong. */
+/** Where no shape of a choice fits, the error of the shape that fits furthest. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
   const nested = issue.errors.flatMap(([first]) => (first ? [deepest(first)] : []));
@@ -72,5 +68,15 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   return { ...furthest, path: [...issue.path, ...furthest.path] };
 }
 
-/** How a value that does not fit its schema is told: `message` is zod's `error` while parsing, `detail` is for the problem. */
-export const invalidField = { message, detail };
+/**
+ * Checks a part of a request.
+ * @returns the value, or the 400 that names everything wrong with it.
+ */
+export function checked<Schema extends z.ZodType>(
+  place: Place,
+  schema: Schema,
+  value: unknown,
+): { value: z.output<Schema> } | { value?: never; problem: ProblemResponse<"invalid-request"> } {
+  const parsed = schema.safeParse(value, { error: message });
+  return parsed.success ? { value: parsed.data } : { problem: invalid(place, faultsOf(parsed.error)) };
+}

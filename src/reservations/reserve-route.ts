@@ -1,0 +1,96 @@
+import { invalidSeatId } from "../http/parameters.ts";
+import { requestIdIfGiven, requestIdOf } from "../http/request-id.ts";
+import type { Route } from "../http/route.ts";
+import { parseSeatId, type SeatId } from "../venue/seat-id.ts";
+import { answerOf, type EventOf, takenAnswer } from "./answer.ts";
+import type { Batcher } from "./batcher.ts";
+import { reserveSeat } from "./contract.ts";
+import type { ReservationFigures } from "./figures.ts";
+
+export const RESERVE_PATH = reserveSeat.path;
+
+interface ReserveContext {
+  params: Record<string, string>;
+  request: Request;
+}
+
+/** Checks before the route; given only where a setting asks for them, so that else the route is untouched. */
+export type ReserveGuard = (
+  path: string,
+  request: Request,
+  reserve: () => Response | Promise<Response>,
+) => Promise<Response>;
+
+/** The refusal of a caller whom an administrator has denied; undefined where nobody is denied, or not this caller. */
+export type DeniedReserving = (
+  path: string,
+  request: Request,
+) => Response | Promise<Response | undefined> | undefined;
+
+/**
+ * Refuses a seat that memory knows to be sold for good; undefined if the request has to go further. The refusal changes
+ * nothing and depends only on the seat's id, so none of the checks before a route has to run for it
+ * (`docs/operations/requests.md`).
+ */
+export const soldAtOnce =
+  (batcher: Batcher, figures: ReservationFigures) =>
+  (request: Bun.BunRequest<string>): Response | undefined => {
+    const seatId = parseSeatId(request.params["seatId"] ?? "");
+    if (seatId === undefined || !batcher.isSold(seatId)) return undefined;
+    const outcome = { kind: "taken", seatId, reason: "reserved" } as const;
+    figures.answeredFromMemory(outcome);
+    return takenAnswer(outcome, requestIdIfGiven(request));
+  };
+
+/**
+ * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
+ */
+export function reserveRoute(
+  batcher: Batcher,
+  figures: ReservationFigures,
+  eventOf: EventOf,
+  guard?: ReserveGuard,
+  denied?: DeniedReserving,
+): Route {
+  const handler = ({ params, request }: ReserveContext) => {
+    const seatId = parseSeatId(params["seatId"] ?? "");
+    // Assigned first: a call right behind `return` makes Elysia compile an asynchronous route for every answer.
+    const answer =
+      seatId === undefined ? refuse(request) : unlessDenied(denied?.(RESERVE_PATH, request), seatId, request);
+    return answer;
+  };
+  const guarded =
+    guard &&
+    (({ params, request }: ReserveContext) =>
+      guard(RESERVE_PATH, request, () => handler({ params, request })));
+  return { contract: reserveSeat, handler: guarded ?? handler };
+
+  function unlessDenied(
+    refusal: ReturnType<DeniedReserving>,
+    seatId: SeatId,
+    request: Request,
+  ): Response | Promise<Response> {
+    if (refusal === undefined) return reserve(seatId, request);
+    if (refusal instanceof Response) return refusal;
+    return refusal.then((decided) => decided ?? reserve(seatId, request));
+  }
+
+  function refuse(request: Request): Response {
+    figures.invalid();
+    return invalidSeatId({ "x-request-id": requestIdOf(request) });
+  }
+
+  function reserve(seatId: SeatId, request: Request): Response | Promise<Response> {
+    const outcome = batcher.reserve(seatId);
+    if (outcome instanceof Promise) {
+      const requestId = requestIdOf(request);
+      return outcome.then((decided) => {
+        figures.answered(decided);
+        return answerOf(decided, requestId, eventOf);
+      });
+    }
+    figures.answeredFromMemory(outcome);
+    if (outcome.kind === "taken") return takenAnswer(outcome, requestIdIfGiven(request));
+    return answerOf(outcome, requestIdOf(request), eventOf);
+  }
+}
