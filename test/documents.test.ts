@@ -100,6 +100,13 @@ describe("the pages", () => {
       all(text, shape).filter((path) => !existsSync(join(ROOT, path)) && !MADE_LATER.includes(path)),
     );
     expect(missing).toEqual([]);
+    const beside = faults(({ path, text }) =>
+      all(text, /`(\.\.\/[a-z][\w./-]*)`/g).filter((name) => {
+        const file = join(ROOT, dirname(path), name);
+        return !existsSync(file) && !existsSync(`${file}.test.ts`);
+      }),
+    );
+    expect(beside).toEqual([]);
   });
 
   test("name only scripts that package.json has", () => {
