@@ -28,7 +28,7 @@ identity (ce_source and ce_id), and events are sent in the order of the ledger:
 
 Exit code: 0 nothing is missing or it was ordered, 1 events are missing and --apply was not given, 2 it failed.`;
 
-/** As long as `verify` allows for one statement over everything. */
+/** The time that `verify` also allows for one statement over everything. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 const EXIT_CODES = { done: 0, missing: 1, failed: 2 } as const;
 
@@ -38,7 +38,10 @@ export interface RepublishOptions {
   openStore(config: Config): Promise<EventStore>;
 }
 
-/** Runs the `republish` command. @returns the exit code; never rejects. */
+/**
+ * Runs the `republish` command. Never rejects.
+ * @returns the exit code
+ */
 export async function republishCommand(options: RepublishOptions): Promise<number> {
   try {
     const command = readCommand(options.args);
@@ -104,7 +107,7 @@ const limitsOf = ({ connectTimeoutMs }: Config) => ({
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
 });
 
-/** Looks in one transaction that sees a single moment; the store was opened before it. */
+/** Finds the missing events in one transaction that sees a single moment. The store was opened before it. */
 async function look({
   databaseUrl,
   config,

@@ -1,20 +1,23 @@
 import { Loop } from "../../runtime/loop.ts";
 import type { Auditor } from "./auditor.ts";
 
-/** What a round under way at the end still gets. */
+/** Extra time for a round that is running when the loop stops. */
 const LAST_ROUND_MS = 1000;
 
-/** After a round that took long, where everything is slow, this many times as long is rest. */
+/** Rests this many times as long as the last round took. Rounds are slow when everything is slow. */
 const REST_FACTOR = 20;
 const REST_LIMIT_MS = 60_000;
 
 export interface AuditorLoopOptions {
   pauseMs: number;
-  /** Whether it would be in the way now, or nobody would answer: then the round is left out. */
+  /** Returns whether a round would be in the way now, or nobody would answer; it is then skipped. */
   isUnwelcome(): boolean;
 }
 
-/** Keeps the auditor at work, a round after each pause; the first comes after one, when the engine has begun to sell. */
+/**
+ * Keeps the auditor working, a round after each pause. The first comes after a pause too, when the engine has
+ * begun to sell.
+ */
 export class AuditorLoop {
   private readonly loop: Loop;
 

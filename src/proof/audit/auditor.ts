@@ -4,12 +4,12 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { SeatAudit } from "./seat-audit.ts";
 import { FINDINGS_LIMIT, type Finding, Standing } from "./standing.ts";
 
-/** A round that fails once is repeated; whoever reads the log hears of a trouble that stays. */
+/** Failed rounds in a row before a log line. A round that fails once is repeated; only lasting trouble is logged. */
 const FAILURES_BEFORE_LINE = 3;
 
 export interface AuditorOptions {
   seats: SeatAudit;
-  /** Where there is a Redis. */
+  /** Present if there is a Redis. */
   locks?: LockAudit;
   metrics: Metrics;
   log: Logger;
@@ -18,9 +18,10 @@ export interface AuditorOptions {
 type Part = "seats" | "memory" | "locks";
 
 /**
- * Does a bounded part of the proof all the time: seats against their ledger, this process's memory and the locks in
- * Redis against what they may say. (The topic and the sealed ledger are looked at by the process that publishes.) It stops
- * nobody and mends nothing but memory: what it finds stands in the metrics until it is mended.
+ * Does a bounded part of the proof continuously. It checks seats against their ledger, and this process's
+ * memory and the Redis locks against what they may say. (The publishing process checks the topic and the
+ * sealed ledger.) It stops nobody and repairs only memory. Its findings stay in the metrics until they are
+ * fixed.
  */
 export class Auditor {
   private readonly standing: Record<Part, Standing>;
@@ -33,13 +34,13 @@ export class Auditor {
       memory: new Standing("memory", log),
       locks: new Standing("locks", log),
     };
-    // From the beginning on: an alert on what is not there would wait for ever.
+    // Set from the start, because an alert on a missing metric would never fire.
     const parts: Part[] = locks ? ["seats", "memory", "locks"] : ["seats", "memory"];
     for (const part of parts) this.count(part, { lookedAt: 0, found: [] });
     metrics.auditLastRound.set(Date.now() / 1000);
   }
 
-  /** One look at everything, a few milliseconds long; never fails. */
+  /** Checks a slice of everything in a few milliseconds. Never rejects. */
   async round(): Promise<void> {
     const { metrics, log } = this.options;
     const startedAt = performance.now();
@@ -79,5 +80,5 @@ export class Auditor {
   }
 }
 
-/** Whoever can write to Redis can name a key as he likes. */
+/** Anybody with write access to Redis can choose a key's name. */
 const KEY_SHOWN_CHARACTERS = 200;

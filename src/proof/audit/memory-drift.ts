@@ -2,12 +2,12 @@ import type { SeatMemory, SeatStatus } from "../../venue/seat-memory.ts";
 import type { SeatFacts } from "./seat-look.ts";
 
 /**
- * A seat that was taken for somebody who was told "try again" is given back, also where nothing else ever is: others
- * hear of it by the change feed, or read it within 5 s where that is lost.
+ * How long memory may keep refusing a seat that was given back, because its buyer was told to try again.
+ * Other processes learn of it by the change feed or, if that is lost, read it within 5 s.
  */
 const HEARD_WITHIN_SECONDS = 15;
 
-/** What this process's memory said of a seat at one moment. */
+/** A seat's state in this process's memory at one moment. */
 export interface Remembered {
   seatId: number;
   version: number;
@@ -21,9 +21,9 @@ export function recall(memory: SeatMemory, seatId: number): Remembered | undefin
 }
 
 /**
- * What memory said and the database, read later, does not bear out. Memory may be older, which costs a buyer
- * one more look; never newer or more final, which would refuse him a seat that is free. Which of free and held is no
- * matter: a hold that is over counts as free at the same version.
+ * Returns how memory contradicts the database, which was read later. Memory may be older, which costs a buyer
+ * one more read. It must not be newer or more final, which would refuse a free seat. Free and held are
+ * interchangeable: an expired hold counts as free at the same version.
  */
 export function driftOf(
   memory: Remembered,

@@ -17,27 +17,27 @@ import { type Finding, Standing } from "./standing.ts";
 const INTERVAL_MS = 5000;
 
 /**
- * Windows are taken until they have so many rows. The publisher waits for it: 3 to 5 ms for two windows of 500 rows,
- * 6 to 10 ms for a thousand of one row. A ledger of a million rows is walked through in 83 minutes.
+ * Windows are taken until they have this many rows. The publisher waits meanwhile: 3 to 5 ms for two windows
+ * of 500 rows, 6 to 10 ms for a thousand windows of one row. A ledger of a million rows takes 83 minutes.
  */
 const ROWS_AIM = 1000;
-/** Windows of one look, whatever they say that they have: as many as `ROWS_AIM` where each has one row. */
+/** Maximum windows of one look, which `ROWS_AIM` windows of one row reach. */
 const WINDOWS_LIMIT = 1000;
 
-/** Damaged windows that are looked at again in each look; where there are more, the whole ledger is to be verified. */
+/** Damaged windows that are checked again in each look. If there are more, the whole ledger needs `verify`. */
 const DAMAGED_LIMIT = 10;
 
-/** Where the publisher sends to, and how far it is. */
+/** The publisher's sink and how far it has the ledger. */
 interface Position {
   sink: EventSink;
   cursor: Cursor;
 }
 
 /**
- * The part of the audit that needs the publisher's session and sink, and is done by it between two rounds: whether
- * the topic has taken at least as many events as were published, and some windows of sealed ledger rows hashed again.
- * The walk through the ledger begins at random and goes round: the end of a long one is seen, too, where no process
- * leads for as long as the whole takes.
+ * The part of the audit that needs the publisher's session and sink; the publisher runs it between two
+ * rounds. It checks that the topic has at least as many events as were published, and hashes some windows of
+ * sealed ledger rows again. The walk through the ledger starts at random and wraps around, so that the end of
+ * a long ledger is checked even if no process leads long enough for all of it.
  */
 export class PublishedAudit {
   private readonly topic: Standing;
@@ -46,7 +46,7 @@ export class PublishedAudit {
   private sink: EventSink | undefined;
   private counting: Promise<void> | undefined;
   private wasShort = false;
-  /** The last window that was hashed again, 0 before the first; undefined: the walk begins at random. */
+  /** The last window that was hashed again, 0 before the first; undefined if the walk starts at random. */
   private walked: number | undefined;
   private damaged: number[] = [];
   private readonly faults: { topic: FaultLog; ledger: FaultLog };
@@ -67,10 +67,11 @@ export class PublishedAudit {
   }
 
   /**
-   * Looks, where the last look is long enough ago. Nobody waits for the sink: what it says is in a later answer.
-   * @param position undefined while the sink is away.
-   * @returns what stands, and how much was looked at since the last answer.
-   * @throws when the session is lost; not when a statement was only refused, or cancelled for taking too long.
+   * Checks, if the last look is long enough ago. Nobody waits for the sink; its answer is part of a later
+   * result.
+   * @param position undefined while the sink is unavailable
+   * @returns the open findings, and how much was checked since the last result
+   * @throws if the session is lost, but not if a statement was only refused or cancelled for taking too long
    */
   async look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> {
     // A file that was just opened may be another one than before.
@@ -89,7 +90,7 @@ export class PublishedAudit {
     };
   }
 
-  /** A slow database costs this look, not the right to publish. */
+  /** Lets a slow database cost this look, not the right to publish. */
   private async unlessLost(part: "topic" | "ledger", look: Promise<void>): Promise<void> {
     try {
       await look;
@@ -101,8 +102,9 @@ export class PublishedAudit {
   }
 
   /**
-   * A topic's ends never go back, whatever its retention has removed. What was sealed up to the cursor was
-   * acknowledged before the ends are read; so there is no moment at which a topic that is whole has taken fewer.
+   * Compares the topic with the ledger. A topic's end offsets never decrease, whatever its retention removes.
+   * Everything sealed up to the cursor was acknowledged before the offsets are read, so a complete topic
+   * never has fewer events.
    */
   private async lookAtTopic(session: NodePgDatabase, { sink, cursor }: Position): Promise<void> {
     if (!sink.countEvents || this.counting) return;
@@ -117,7 +119,7 @@ export class PublishedAudit {
           this.topic.replace(isShort ? [{ place: sink.name, what }] : []);
         this.wasShort = isShort;
       })
-      // That the sink is away is told by who publishes.
+      // The publisher reports an unavailable sink.
       .catch(() => undefined)
       .finally(() => {
         this.counting = undefined;
@@ -126,7 +128,7 @@ export class PublishedAudit {
 
   private async lookAtLedger(session: NodePgDatabase): Promise<void> {
     const walked = this.walked ?? (await this.anyPlace(session));
-    // Where it takes too long, the next look is elsewhere, and not at the same windows for ever.
+    // If this takes too long, the next look is elsewhere instead of at the same windows forever.
     this.walked = undefined;
     const { last, damage } = await this.hashAfter(session, walked, WINDOWS_LIMIT);
     this.walked = last;
@@ -147,9 +149,9 @@ export class PublishedAudit {
   }
 
   /**
-   * Hashes windows after a checkpoint again. The first that is damaged ends it: what comes after is
-   * hashed from that one's own digest by the next look.
-   * @returns the last window that was looked at, which is the damaged one if any is; 0 where none is left.
+   * Hashes the windows after a checkpoint again, up to the first damaged one. The next look continues after
+   * it, from that window's own digest.
+   * @returns the last window that was checked, which is the damaged one if there is any; 0 if none is left
    */
   private async hashAfter(
     session: NodePgDatabase,
@@ -176,7 +178,7 @@ export class PublishedAudit {
   }
 }
 
-/** Windows in a row from that number on, until they have as many rows as a look takes. */
+/** Returns consecutive windows from that number on, until they have the rows of one look. */
 function takeWindows(checkpoints: SealedWindow[], first: number): SealedWindow[] {
   const windows: SealedWindow[] = [];
   let rowCount = 0;

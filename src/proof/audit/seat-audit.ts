@@ -4,25 +4,25 @@ import { driftOf, type Remembered, recall } from "./memory-drift.ts";
 import { lookAtSeats, readSeatsNow, type SeatFacts } from "./seat-look.ts";
 import { FINDINGS_LIMIT, type Finding } from "./standing.ts";
 
-/** At two seconds each: three scrapes, five seconds apart. */
+/** Three scrapes that are five seconds apart, at two seconds per round. */
 const ROUNDS_BEFORE_FORGOTTEN = 8;
 
-/** What a look has seen of one part: how much it looked at, and everything that is wrong there now. */
+/** The result of checking one part: how much was checked, and everything that is wrong there now. */
 export interface Seen {
   lookedAt: number;
   found: Finding[];
 }
 
 /**
- * Walks round and round through the seats by id, a slice a round: each seat's row against its ledger, and this
- * process's memory of it against the row, which is believed. What was found is looked at again in every round, so that it is known at
- * once when it is mended.
+ * Walks through the seats by id continuously, a slice per round. It checks each seat's row against its
+ * ledger, and this process's memory against the row, which is trusted. Findings are checked again in every
+ * round, so that their repair is noticed at once.
  */
 export class SeatAudit {
   private after = 0;
   private epoch: number | undefined;
   private contradicted: number[] = [];
-  /** With the rounds that each has been seen in. */
+  /** The number of rounds in which each was seen. */
   private misremembered = new Map<number, number>();
 
   constructor(
@@ -31,14 +31,14 @@ export class SeatAudit {
     private readonly sliceSeats: number,
   ) {}
 
-  /** @throws when the database cannot be read; the next round looks at the same seats. */
+  /** @throws if the database cannot be read; the next round checks the same seats */
   async look(): Promise<{ seats: Seen; memory: Seen }> {
     const { epoch, seats, lookedAt, contradicted, next } = await lookAtSeats(this.database, {
       after: this.after,
       limit: this.sliceSeats,
       again: this.contradicted,
     });
-    // In a new epoch commits may have been lost that memory still knows: it is about to be filled anew.
+    // In a new epoch, commits that memory still knows may have been lost; memory is about to be reloaded.
     const isNew = this.epoch !== undefined && epoch !== this.epoch;
     const memory = isNew ? [] : await this.compare(seats, epoch);
     this.epoch = epoch;
@@ -52,8 +52,9 @@ export class SeatAudit {
   }
 
   /**
-   * What memory has wrong it would have wrong for ever (a forged message of the change feed refused a free seat
-   * until the next start): it is forgotten, as soon as whoever collects the figures cannot have missed it.
+   * Forgets wrong seats of memory, which would otherwise stay wrong forever. A forged message of the change
+   * feed was seen to refuse a free seat until the next start. It waits until a metrics scrape cannot have
+   * missed them.
    */
   private mend(misremembered: { seatId: number }[]): Map<number, number> {
     const standing = new Map<number, number>();
@@ -66,8 +67,9 @@ export class SeatAudit {
   }
 
   /**
-   * Memory may have moved on since the seats were read. So a difference is a suspicion only: the seat is read once
-   * more, and what memory said before that reading must not be ahead of it.
+   * Returns the differences that are certain. Memory may have changed since the seats were read, so a
+   * difference is only a suspicion: the seat is read again, and memory's earlier state must not be ahead of
+   * that.
    */
   private async compare(seats: SeatFacts[], epoch: number): Promise<{ seatId: number; what: string }[]> {
     const suspects = new Map<number, Remembered>();

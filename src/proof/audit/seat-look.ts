@@ -7,32 +7,32 @@ import { type RowRules, violations } from "../rules/rule.ts";
 import { newestRowRules, seatAndNewestRow, stepRules, stepsOf } from "../rules/seat-rules.ts";
 
 /**
- * The newest ledger rows of a seat that are looked at. A seat that was held and released all night has thousands, and the
- * cost of a look must not depend on that. `bun run verify` reads all.
+ * The number of a seat's newest ledger rows that are checked. A seat that was held and released all night has
+ * thousands, and the cost of a look must not depend on that. `bun run verify` reads all.
  */
 const HISTORY_LIMIT_ROWS = 64;
 
-/** A seat as its row says. */
+/** A seat's row. */
 export interface SeatFacts {
   seatId: number;
   version: number;
   status: SeatStatus;
-  /** Of an event that takes nothing back. */
+  /** Whether the event has no cancellations. */
   isFinal: boolean;
 }
 
-/** Seats of a slice, and what of them and of those looked at again the ledger does not bear out. */
+/** The seats of a slice, and the contradictions found in them and in those checked again. */
 export interface SeatLook {
   epoch: number;
   seats: SeatFacts[];
-  /** How many were held against their ledger rows: those of the slice, and those looked at again. */
+  /** How many seats were checked: those of the slice, and those checked again. */
   lookedAt: number;
   contradicted: { seatId: number; what: string }[];
-  /** The id to go on after; null when the walk is through. */
+  /** The id to continue after; null when the walk is complete. */
   next: number | null;
 }
 
-/** An id and a word as `SeatMemory.learnWord` takes it. */
+/** An id and a word for `SeatMemory.learnWord`. */
 const BYTES_PER_SEAT = 12;
 const STATUSES: (SeatStatus | undefined)[] = [undefined, "available", "held", "reserved"];
 
@@ -123,13 +123,13 @@ function unpack(words: Buffer): SeatFacts[] {
   return seats;
 }
 
-/** The same of these seats alone, and how long ago each changed. */
+/** Some seats at one moment, with the time since each changed. */
 export interface SeatsNow {
   epoch: number;
   seats: (SeatFacts & { changedSecondsAgo: number })[];
 }
 
-/** These seats as they are now. */
+/** Reads the current state of these seats. */
 export async function readSeatsNow(database: NodePgDatabase, seatIds: number[]): Promise<SeatsNow> {
   const { rows } = await database.execute<{ epoch: number; seats: SeatsNow["seats"] }>(sql`
     select (select max(epoch) from ledger_epochs) as epoch, coalesce(json_agg(json_build_object(

@@ -1,21 +1,21 @@
 import type { Logger } from "../../telemetry/log.ts";
 
-/** Each stands until a later look no longer sees it, and is looked at in every round; more are not counted. */
+/** Each finding stays until a later look no longer sees it, and is checked in every round. More are not counted. */
 export const FINDINGS_LIMIT = 100;
-/** New findings of one round that have a line of their own; a damage that is wide is told of by its count. */
+/** Logs at most this many new findings per round, then only a count. */
 const LINES_LIMIT = 10;
 
 /** A contradiction: where it is, and what differs. */
 export interface Finding {
-  /** The same place keeps its name from look to look. */
+  /** The name of the place, the same in every look. */
   place: string;
   seatId?: number;
   what: string;
 }
 
 /**
- * What stands of one part now. A finding is told of once, when it is new, and its end when none is left: so an
- * alert on the count begins and ends with the damage.
+ * The open findings of one part. Each is logged once, when it is new, and one line says when none is left. An
+ * alert on the count therefore starts and ends with the damage.
  */
 export class Standing {
   private places = new Set<string>();
@@ -29,7 +29,7 @@ export class Standing {
     return this.places.size;
   }
 
-  /** @param found everything that a look has seen, findings from before that are still there included. */
+  /** @param found everything that a look has seen, including earlier findings that still exist */
   replace(found: Finding[]): void {
     const { part, log } = this;
     const before = this.places;

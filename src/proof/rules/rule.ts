@@ -5,14 +5,14 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 export interface Rule {
   /** The heading above its violations, the same for all of them. It names the rule. */
   finding: string;
-  /** What is always true. */
+  /** A sentence that is always true. */
   statement: string;
 }
 
 /** A rule that a query checks: each row of its source obeys it or breaks it. */
 export interface RowRule extends Rule {
   isBroken: SQL;
-  /** What the values are, in words. */
+  /** The values, in words. */
   detail?: SQL;
   /** The version to name if it is not the row's own. */
   version?: SQL;

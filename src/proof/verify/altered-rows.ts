@@ -1,12 +1,12 @@
 /** How one row differs from what was sealed. */
 export type Alteration =
   | { kind: "changed" | "added"; rowText: string }
-  /** `after` is the row before the place where it was; undefined at the beginning. */
+  /** `after` is the row before its former place; undefined at the start. */
   | { kind: "deleted"; after: string | undefined };
 
 /**
- * Where the rows differ from the CRCs that were sealed, in order. Rows that are next to nothing that matches
- * count as changed as far as there are as many CRCs for them.
+ * Finds where the rows differ from the sealed CRCs, in order. Between two matches, rows count as changed as
+ * long as there are CRCs for them; the rest were added or deleted.
  */
 export function alteredRows(sealed: number[], rowTexts: string[]): Alteration[] {
   const crcs = rowTexts.map((text) => Bun.hash.crc32(text));
@@ -22,7 +22,7 @@ export function alteredRows(sealed: number[], rowTexts: string[]): Alteration[] 
   };
   sealed.forEach((crc, index) => {
     const place = crcs[row + index - seal] === crc ? row + index - seal : places.get(crc);
-    // A row that matches further up was moved down: it belongs to the difference.
+    // A row that matches earlier in the list was moved down, so it is part of the difference.
     if (place === undefined || place < row) return;
     close(index, place);
     seal = index + 1;

@@ -15,7 +15,7 @@ import { type Alteration, alteredRows } from "./altered-rows.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
 import { RowStream } from "./row-stream.ts";
 
-/** A place of the chain that somebody has kept outside the database: its digest after so many rows. */
+/** A position of the chain that was recorded outside the database: its digest after this many rows. */
 export interface Anchor {
   rowsTotal: number;
   /** Base64. */
@@ -23,22 +23,22 @@ export interface Anchor {
 }
 
 const PAGE_CHECKPOINTS = 500;
-/** No publisher seals as many at once; what a changed checkpoint says is not read into memory. */
+/** No publisher seals more at once. A changed checkpoint that claims more is not read into memory. */
 const WINDOW_LIMIT_ROWS = 100_000;
 
 export interface ChainProof {
   proof: Proof;
-  /** Where the chain ends now; undefined before its first checkpoint, and where it is damaged. */
+  /** The current end of the chain; undefined before its first checkpoint, and if it is damaged. */
   head: Anchor | undefined;
 }
 
 /**
- * The chain from its first row on: every checkpoint follows from the one before it and the rows as they are now.
- * Where one does not, the CRCs tell which rows; where they cannot, the checkpoint is named.
+ * Proves the chain from its first row: every checkpoint follows from the one before it and the current rows.
+ * If one does not, the CRCs identify the rows; if they cannot, the checkpoint is named.
  *
- * @param published how far any sink has the ledger: what was published must be sealed.
- * @param anchors must be found in the chain. Whoever owns the database can compute the chain anew; what is kept
- *   elsewhere he cannot reach.
+ * @param published how far any sink has the ledger; what was published must be sealed
+ * @param anchors must be found in the chain. The database's owner can compute the chain again, but cannot
+ * change what is kept elsewhere
  */
 export async function proveChain(
   session: NodePgDatabase,
@@ -85,11 +85,11 @@ class ChainWalk {
   place: Cursor = LEDGER_START;
   end: Anchor = { rowsTotal: 0, digest: CHAIN_START };
   unsealedCount = 0;
-  /** Acts among rows that were sealed by an engine which did not know of acts. */
+  /** Acts among rows that were sealed by an engine too old to know acts. */
   leftOutCount = 0;
-  /** Rows with a value in a column that the engine which sealed them did not know of. */
+  /** Rows with a value in a column that is newer than the engine which sealed them. */
   shortenedCount = 0;
-  /** What the digest should be by the rows: another than `end`'s where that, or a row, was changed. */
+  /** The digest computed from the rows; it differs from `end`'s if a row or a digest was changed. */
   private computed = CHAIN_START;
   private readonly rows: RowStream;
   private readonly wanted: Set<Anchor>;
@@ -148,7 +148,7 @@ class ChainWalk {
     this.end = { rowsTotal: checkpoint.rowsTotal, digest: checkpoint.digest };
   }
 
-  /** The rows that the checkpoint follows from, where there are such: as many as it says, or up to its place. */
+  /** Returns the rows that the checkpoint follows from, if any: as many as it says, or up to its position. */
   private async follow(
     { digest, rowForm, ...place }: Checkpoint,
     counts: number[],
@@ -186,13 +186,13 @@ class ChainWalk {
     if (alterations.length === 0) this.blame(checkpoint, chainRules.altered);
     this.skip(rowTexts.length, rowForm);
     this.computed = linkRows(this.end.digest, rowTexts);
-    // What the rows were when it was sealed, its digest still says.
+    // The digest still proves what the rows were when they were sealed.
     for (const anchor of this.wanted)
       if (anchor.digest === checkpoint.digest && anchor.rowsTotal === checkpoint.rowsTotal)
         this.wanted.delete(anchor);
   }
 
-  /** Checkpoints that are gone: the chain goes on over their rows, which are as many as the next one says. */
+  /** Continues over missing checkpoints. The next checkpoint says how many rows they had. */
   private async stepOver({ number, rowForm }: Checkpoint, start: number): Promise<void> {
     this.findings.add(chainRules.missing, {
       detail: `${this.number + 1} to ${number - 1}, of ${start - this.end.rowsTotal} rows`,
@@ -216,7 +216,7 @@ class ChainWalk {
     }
   }
 
-  /** How many of the next rows are not behind the place. */
+  /** Counts the next rows that are not after the position. */
   private async countUpTo(place: Cursor, expected: number, rowForm: number): Promise<number> {
     for (let looked = Math.min(expected, WINDOW_LIMIT_ROWS) + 1; ; looked *= 2) {
       const rowTexts = await this.rows.peek(Math.min(looked, WINDOW_LIMIT_ROWS), rowForm);
@@ -248,20 +248,20 @@ class ChainWalk {
   }
 }
 
-/** The rules that an alteration of a ledger row breaks, and that of an act. */
+/** The rules that an altered ledger row breaks, and those of an altered act. */
 const RULES_BY_KIND = {
   changed: [chainRules.changed, chainRules.changedAct],
   added: [chainRules.added, chainRules.addedAct],
 } as const;
 
-/** Names a row: a seat's by seat and version, an act's by its id in words. */
+/** Identifies a row: a seat's row by seat and version, an act by its id in words. */
 function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
   if (isAct(rowText)) return { act: `act ${placeOf(rowText).id}` };
   const { seatId, version } = parseLedgerRow(rowText);
   return { seatId, version };
 }
 
-/** Nothing says any more whether it was a seat's row or an act. */
+/** Describes where a row was deleted. Nothing shows any more whether it was a seat's row or an act. */
 function whereDeleted(after: string | undefined, number: number): string {
   if (after === undefined) return `the first of checkpoint ${number}`;
   const { act, seatId, version } = identityOf(after);

@@ -34,7 +34,7 @@ ${rulesText()}`;
 
 const EXIT_CODES = { proven: 0, damaged: 1, unproven: 2 } as const satisfies Record<Verdict, number>;
 
-/** For one statement over everything; the longest took 4.4 s for 1,000,000 rows. */
+/** Limit for one statement over everything; the longest took 4.4 s for 1,000,000 rows. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 const ANCHOR = /^([1-9]\d{0,15}):([A-Za-z0-9+/]{43}=)$/;
@@ -45,7 +45,10 @@ export interface VerifyOptions {
   openTopic(config: Config & { kafkaBrokers: string[] }): Promise<EventStore>;
 }
 
-/** `bun run verify`. @returns the exit code; never rejects. */
+/**
+ * Runs `bun run verify`. Never rejects.
+ * @returns the exit code
+ */
 export async function verifyCommand({ args, readConfig, openTopic }: VerifyOptions): Promise<number> {
   const isJson = args.includes("--json");
   try {
@@ -90,7 +93,7 @@ function readArguments(args: string[]): "help" | { anchors: Anchor[] } {
   return { anchors };
 }
 
-/** The store is opened before the moment that is looked at: what lies in it by then must be in the ledger. */
+/** Opens the store before the snapshot: everything in it by then must be in the ledger. */
 async function verifyAll(
   config: Config,
   anchors: Anchor[],
@@ -107,11 +110,11 @@ async function verifyAll(
   stack.defer(() => client.end().catch(() => undefined));
   const other = await openSnapshot(options, () => undefined, client);
   stack.defer(() => other.end().catch(() => undefined));
-  // Awaited here: what it reads from is closed at the end of this block.
+  // `return await`, because its sources close at the end of this block.
   return await verify({ session: drizzle(client), otherSession: drizzle(other), anchors, store });
 }
 
-/** Opens what the engine publishes to. */
+/** Opens the store that the engine publishes to. */
 export function openEventStore(config: Config, openTopic: VerifyOptions["openTopic"]): Promise<EventStore> {
   const { kafkaBrokers } = config;
   return kafkaBrokers

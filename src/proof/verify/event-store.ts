@@ -1,20 +1,20 @@
 import type { OutgoingEvent } from "../../ledger/sinks/sink.ts";
 
-/** An event as it lies where it was published. */
+/** An event as stored where it was published. */
 export interface StoredEvent extends OutgoingEvent {
-  /** In words. */
+  /** Its position, in words. */
   place: string;
-  /** Whether it was there already when the store was opened. */
+  /** Whether it already existed when the store was opened. */
   isSettled: boolean;
 }
 
-/** A topic, or the file that stands in for it, to be read once from its beginning. */
+/** A topic, or the file in its place, to be read once from its start. */
 export interface EventStore {
-  /** The sink's name: its cursor is kept under it. */
+  /** The sink's name, under which its cursor is stored. */
   sink: string;
-  /** What the topic's retention has removed: it cannot be looked at any more. */
+  /** The number of messages that the topic's retention has removed; they can no longer be checked. */
   removedCount: number;
-  /** Hands over everything that is there when it is called, per partition in order. */
+  /** Passes on everything that exists when it is called, in order per partition. */
   read(visit: (events: StoredEvent[]) => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }

@@ -9,13 +9,13 @@ import type { EventStore, StoredEvent } from "./event-store.ts";
 const BATCH_EVENTS = 5000;
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 10;
-/** As `lineOf` makes it. */
+/** The form that `lineOf` writes. */
 const LINE = /^{"key":"([^"]*)","headers":({[^}]*}),"value":({.*})}\n$/;
 
 /**
- * The events file; one that is not there is empty. Its last line may still be being written: without an end it does not
- * count.
- * @throws {ConfigError} where it is there and cannot be read: no event may seem to be missing for that.
+ * Opens the events file; a missing file is empty. Its last line may be incomplete while it is being written,
+ * and then does not count.
+ * @throws {ConfigError} if it exists but cannot be read, so that no event seems to be missing for that reason
  */
 export async function openEventsFile(path: string): Promise<EventStore> {
   const sizeNow = () => readableSize(path);
@@ -73,7 +73,7 @@ async function* linesOf(path: string, size: number) {
   }
 }
 
-/** A line that is not one of ours is an event that is nobody's. */
+/** Parses a line. A line that is not ours becomes an event without an identity. */
 function parse(line: string): OutgoingEvent {
   const [, key, headers = "", value] = LINE.exec(line) ?? [];
   if (key === undefined || value === undefined) return { key: "", value: line, headers: {} };

@@ -15,20 +15,20 @@ import type { EventStore, StoredEvent } from "./event-store.ts";
 import { Findings, type Proof, proofOf } from "./findings.ts";
 import { SeenVersions } from "./seen-versions.ts";
 
-/** Rows that are looked up at once. */
+/** Rows looked up at once. */
 const LOOKUP_ROWS = 5000;
 const PAGE_SEATS = 20_000;
-/** Versions whose event did not come in its turn, and may still come; beyond that they count as missing. */
+/** Versions whose event did not come in order and may still come. Beyond the limit they count as missing. */
 const AWAITED_LIMIT = 100_000;
 const EPOCH = /^\/sentinel\/epochs\/([1-9]\d{0,9})$/;
 const IDENTITY = /^([1-9]\d{0,15}):([1-9]\d{0,9})$/;
 
 /**
- * What was published is the ledger: each event is the row of its identity and says the same, the first
- * occurrences of a seat's versions come in order, and up to the sink's cursor none is missing. An event may come
- * again. What came after the store was opened may be newer than the session's snapshot, and is not blamed for it.
- * Nor is an event of an older epoch beyond what the ledger has of that one: a backup that was restored knows
- * nothing of what was published after it, and how much that is belongs into the summary.
+ * Proves that the published events match the ledger. Each event equals the row of its identity, the first
+ * occurrences of a seat's versions come in order, and none is missing up to the sink's cursor. Events may be
+ * repeated. An event newer than the store's opening may be newer than the session's snapshot and is not a
+ * finding. Neither is an event of an older epoch beyond the ledger's rows of that epoch: a restored backup
+ * does not know what was published after it. The summary counts those.
  */
 export async function proveEvents(
   session: NodePgDatabase,
@@ -93,7 +93,7 @@ async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cu
   return reading;
 }
 
-/** Events, and the texts of their rows on the way from the database. */
+/** Events, and the texts of their rows, which are being read from the database. */
 interface Batch {
   events: StoredEvent[];
   rowTexts: Promise<string[]>;
@@ -109,19 +109,19 @@ class EventReading {
   count = 0;
   repeatedCount = 0;
   lostCount = 0;
-  /** Events that came late, if that is expected. */
+  /** Late events, if they are expected. */
   lateCount = 0;
-  /** The first missing version of each seat that misses any. */
+  /** The first missing version of each seat that lacks any. */
   readonly missed: { seatId: number; version: number }[] = [];
   private readonly seen = new SeenVersions();
-  /** Identities that were left out when a later version came. */
+  /** Identities that were missing when a later version came. */
   private readonly awaited = new Set<string>();
   private next: Batch | undefined;
 
   constructor(
     private readonly session: NodePgDatabase,
     private readonly of: {
-      /** The oldest messages are gone: a seat may begin at any version, and may be gone altogether. */
+      /** The oldest messages are gone: a seat may start at any version, or be missing entirely. */
       isTrimmed: boolean;
       newestEpoch: number;
       /** An operator has had events published again. */
@@ -129,7 +129,7 @@ class EventReading {
     },
   ) {}
 
-  /** Has the rows of these events looked up, and compares the ones before meanwhile. */
+  /** Starts the look-up of these events' rows, and compares the previous events meanwhile. */
   async take(events: StoredEvent[]): Promise<void> {
     this.count += events.length;
     const wanted = events.flatMap((event) => {
@@ -137,7 +137,7 @@ class EventReading {
       return seatId === undefined ? [] : [{ seatId: Number(seatId), version: Number(version) }];
     });
     const rowTexts = readRowsOf(this.session, wanted);
-    // Where it fails, whoever compares with it hears so.
+    // A failure is reported when the result is awaited.
     rowTexts.catch(() => undefined);
     const before = this.next;
     this.next = { events, rowTexts };
@@ -166,7 +166,7 @@ class EventReading {
     }
   }
 
-  /** @param row what the ledger has in the event's place: nothing, or what was sold there in a later epoch. */
+  /** @param row the ledger's row in the event's place: none, or one of a later epoch */
   private isLost({ headers }: StoredEvent, row: LedgerRow | undefined): boolean {
     const epoch = Number(EPOCH.exec(headers["ce_source"] ?? "")?.[1] ?? this.of.newestEpoch);
     return epoch < this.of.newestEpoch && (row === undefined || row.epoch > epoch);
@@ -195,7 +195,7 @@ class EventReading {
     this.missing(String(seatId), version, to);
   }
 
-  /** What is missing up to the cursor. */
+  /** Reports what is missing up to the cursor. */
   async finish(cursor: Cursor): Promise<void> {
     await this.compare(this.next);
     for (const identity of this.awaited) {

@@ -1,6 +1,6 @@
 import { type Finding, type Found, NAMED_LIMIT, type Rule } from "../rules/rule.ts";
 
-/** Where a violation is, and its values. */
+/** The place of a violation, and its values. */
 type At = Omit<Finding, "what">;
 
 /** Collects violations one by one: the first of each rule are kept, all are counted. */
@@ -19,12 +19,12 @@ export class Findings implements Found {
     if (to > named) this.count(rule.finding, to - named);
   }
 
-  /** How often the rule was broken. */
+  /** Returns how often the rule was broken. */
   totalOf({ finding }: Rule): number {
     return this.totals[finding] ?? 0;
   }
 
-  /** @returns how many there are of the rule now. */
+  /** @returns the rule's total */
   private count(what: string, more: number): number {
     const total = (this.totals[what] ?? 0) + more;
     this.totals[what] = total;
@@ -32,16 +32,16 @@ export class Findings implements Found {
   }
 }
 
-/** `unproven`: nothing wrong was found, and not everything could be looked at. */
+/** `unproven`: nothing wrong was found, but not everything could be checked. */
 export type Verdict = "proven" | "damaged" | "unproven";
 
-/** One thing that is proven, or not. */
+/** The result of one proof. */
 export interface Proof {
   name: string;
   verdict: Verdict;
-  /** How many of what were looked at, in words. */
+  /** The checked items and their number, in words. */
   checked: string;
-  /** Why it could not be proven, or what else is good to know. */
+  /** Why it could not be proven, or other useful information. */
   note?: string;
   findings: Finding[];
   totals: Record<string, number>;
@@ -49,7 +49,7 @@ export interface Proof {
 
 const totalOf = ({ totals }: Found): number => Object.values(totals).reduce((sum, total) => sum + total, 0);
 
-/** @param unproven why nothing but the absence of findings can be told. */
+/** @param unproven the reason why only the absence of findings is certain */
 export function proofOf(
   name: string,
   checked: string,

@@ -10,21 +10,21 @@ import { type Proof, proofOf, type Verdict } from "./findings.ts";
 export interface Verification {
   verdict: Verdict;
   proofs: Proof[];
-  /** Where the chain ends, to be kept somewhere else; undefined where that is not worth it. */
+  /** The end of the chain, to be kept elsewhere; undefined if that is not useful. */
   head: Anchor | undefined;
 }
 
 export interface ToVerify {
   /** In one transaction that sees a single moment. */
   session: NodePgDatabase;
-  /** Sees the same moment: what this process has to think about (chain, events) is read there meanwhile. */
+  /** Sees the same moment. The proofs that need this process's CPU (chain, events) read from it meanwhile. */
   otherSession: NodePgDatabase;
   anchors: Anchor[];
-  /** Opened before the transaction began; undefined where there is none, or none is known. */
+  /** Opened before the transaction began; undefined if there is none, or none is known. */
   store: EventStore | undefined;
 }
 
-/** Every proof; what is damaged in one is looked for in the others all the same. */
+/** Runs every proof. Damage in one does not stop the others. */
 export async function verify({ session, otherSession, anchors, store }: ToVerify): Promise<Verification> {
   const cursors = await readCursors(session);
   const [ofRows, { head, proofs: ofChain }] = await Promise.all([

@@ -12,20 +12,23 @@ import {
 /** 10,000 rows are 1.5 MB of text. */
 const PAGE_ROWS = 10_000;
 
-/** All seat rows and acts of the ledger in publish order, as texts, read page by page; the next ones can be peeked at. */
+/**
+ * All seat rows and acts of the ledger in publish order, as texts. It reads page by page and can peek at the
+ * next rows.
+ */
 export class RowStream {
   private buffer: string[] = [];
   private start = 0;
   private isThrough = false;
 
-  /** Begins after the place `last`. */
+  /** Starts after the position `last`. */
   constructor(
     private readonly session: NodePgDatabase,
     private last: Cursor = LEDGER_START,
     private readonly pageRows = PAGE_ROWS,
   ) {}
 
-  /** The next rows in that form, at most `count`; fewer only at the end. */
+  /** Returns the next rows in that form, at most `count`; fewer only at the end. */
   async peek(count: number, form = ROW_FORM): Promise<string[]> {
     for (;;) {
       const { rowTexts } = this.look(count, form);
@@ -36,7 +39,7 @@ export class RowStream {
 
   /**
    * Skips rows that were peeked at.
-   * @returns how many rows before or between them the form leaves out, and in how many it leaves out a column's value.
+   * @returns how many rows before or between them the form omits, and for how many it omits a column's value
    */
   skip(count: number, form = ROW_FORM): { leftOut: number; shortened: number } {
     const { rowTexts, passed } = this.look(count, form);

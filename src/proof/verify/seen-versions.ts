@@ -1,11 +1,11 @@
-/** Seats whose ids are neighbours share a page. */
+/** Seats with neighbouring ids share a page. */
 const PAGE_SEATS = 4096;
 
-/** The newest version that was seen of each seat: 4 bytes a seat, where a `Map` takes 50. */
+/** The newest version seen of each seat, in 4 bytes per seat; a `Map` takes 50. */
 export class SeenVersions {
   private readonly pages = new Map<number, Int32Array>();
 
-  /** 0 where none was seen. */
+  /** Returns 0 if none was seen. */
   get(seatId: number): number {
     return this.pages.get(Math.floor(seatId / PAGE_SEATS))?.[seatId % PAGE_SEATS] ?? 0;
   }

@@ -5,7 +5,7 @@ import type { Verification } from "./proof.ts";
 const VERDICTS = { proven: "ok", damaged: "FAILED", unproven: "NOT PROVEN" } as const;
 const NAME_CHARACTERS = 13;
 
-/** What people read: a line a proof, then what was found, then the chain's head. */
+/** Formats the result for people: a line per proof, then the findings, then the chain's head. */
 export function summaryOf({ verdict, proofs, head }: Verification, seconds: number): string {
   const findings = proofs.flatMap(({ findings, totals }) =>
     Object.entries(totals).flatMap(([what, total]) => [

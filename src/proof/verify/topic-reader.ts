@@ -5,9 +5,9 @@ import { hasTopic, kafkaClient, sinkNameAt } from "../../ledger/sinks/kafka-clie
 import type { EventStore, StoredEvent } from "./event-store.ts";
 
 const TIMEOUT_MS = 5000;
-/** Within the limit of silence, so that the client's own words come first. */
+/** Less than the limit of silence, so that the client's own error comes first. */
 const REQUEST_TIMEOUT_MS = 20_000;
-/** No message for so long, and the topic's end not reached: something is wrong with the brokers. */
+/** Longest time without a message before the topic's end; after that, something is wrong with the brokers. */
 const SILENCE_LIMIT_MS = 30_000;
 const FEW_RETRIES = { retries: 3, initialRetryTime: 200 };
 const CLOSE_LIMIT_MS = 5000;
@@ -17,9 +17,9 @@ const BYTES_PER_FETCH = 8 << 20;
 type Ends = Map<number, number>;
 
 /**
- * The topic, for `verify`: read once from its beginning to the end that it has then, in a consumer group of its
- * own that commits nothing and is removed afterwards.
- * @throws when no broker answers; when the topic is missing it is empty.
+ * Opens the topic for `verify`. It is read once, from its start to its end at that moment, in a separate
+ * consumer group that commits nothing and is removed afterwards.
+ * @throws if no broker responds; a missing topic is empty
  */
 export async function openTopicReader(brokers: string[], security: KafkaSecurity = {}): Promise<EventStore> {
   const kafka = kafkaClient(security, {
@@ -73,14 +73,14 @@ async function readToEnd(
   });
   const unread = new Set(ends.keys());
   const over = Promise.withResolvers<void>();
-  // Waited for only once the consumer runs; a broker that accepts and stays silent is told of before.
+  // Awaited only after the consumer runs, so an earlier rejection must not count as unhandled.
   over.promise.catch(() => undefined);
   const silence = setTimeout(
     () => over.reject(new Error(`Kafka has sent nothing of ${TOPIC} for ${SILENCE_LIMIT_MS / 1000} s`)),
     SILENCE_LIMIT_MS,
   );
-  // A broker that has just started has no coordinator for the group yet: the consumer begins again by itself. Once it
-  // has read something, beginning again would read that twice.
+  // A broker that has just started has no coordinator for the group yet, and the consumer restarts by itself.
+  // After it has read something, a restart would read that twice.
   let hasRead = false;
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (hasRead || !payload.restart) over.reject(payload.error);
