@@ -191,8 +191,6 @@ describe("the threads", () => {
   });
 });
 
-/** Names that two rooms still give to different things. Remove one when it is done; add none. */
-const SHARED_TYPE_NAMES = ["Finding"];
 const EXPORTED_TYPE = /^export (?:abstract )?(?:interface|type|class|enum) (\w+)/gm;
 
 describe("the house", () => {
@@ -201,7 +199,7 @@ describe("the house", () => {
       [...textOf(file).matchAll(EXPORTED_TYPE)].map(([, name = ""]) => ({ name, file })),
     );
     const shared = [...Map.groupBy(names, ({ name }) => name)]
-      .filter(([name, places]) => places.length > 1 && !SHARED_TYPE_NAMES.includes(name))
+      .filter(([, places]) => places.length > 1)
       .map(([name, places]) => `${name}: ${places.map(({ file }) => file).join(", ")}`);
     expect(names.length).toBeGreaterThan(100);
     expect(shared).toEqual([]);

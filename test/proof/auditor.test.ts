@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { Auditor } from "../../src/proof/audit/auditor.ts";
+import type { Drift } from "../../src/proof/audit/open-findings.ts";
 import type { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
-import type { Finding } from "../../src/proof/audit/standing.ts";
 import type { LockAudit } from "../../src/redis/lock-audit.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { mergedText } from "../../src/telemetry/merged-figures.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { figuresIn } from "../engine/figures.ts";
 
-const NOTHING = { lookedAt: 500, found: [] as Finding[] };
+const NOTHING = { lookedAt: 500, found: [] as Drift[] };
 
 /** An auditor whose looks are the test's, with what it tells. */
 function openAuditor() {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
+import type { Drift } from "../../src/proof/audit/open-findings.ts";
 import { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
-import type { Finding } from "../../src/proof/audit/standing.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { change, taken } from "../postgres/reservations.ts";
 import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
@@ -20,7 +20,7 @@ function openAudit({ memory = new SeatMemory(), sliceSeats = 1000 } = {}) {
   return { memory, database, look: () => audit.look() };
 }
 
-const toldOf = (seatId: number, found: Finding[]) =>
+const toldOf = (seatId: number, found: Drift[]) =>
   found.filter((finding) => finding.seatId === seatId).map(({ what }) => what);
 
 /** A seat that was held, confirmed, cancelled, and is reserved now, at version 4. */
@@ -133,7 +133,7 @@ describe("the walk", () => {
     const { mend } = await keep(sale, seatId);
     await sale.rows("update seats set version = 3 where id = $1", [seatId]);
     const { look } = openAudit({ sliceSeats: 1 });
-    let found: Finding[] = [];
+    let found: Drift[] = [];
     while (found.length === 0) found = (await look()).seats.found;
     expect((await look()).seats).toMatchObject({ lookedAt: 2, found: [{ seatId }] });
     await mend();
@@ -274,7 +274,7 @@ describe("memory that is ahead of the database is found and named, and gone when
     const seatId = await sale.addSeat();
     const { look, memory } = openAudit({ sliceSeats: 1 });
     memory.learn(seatId, 3, "held", false);
-    let found: Finding[] = [];
+    let found: Drift[] = [];
     while (found.length === 0) found = (await look()).memory.found;
     expect((await look()).memory.found).toMatchObject([{ seatId }]);
     memory.clear();

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { type ChangeAction, commitChanges } from "../../src/postgres/change.ts";
+import type { Drift } from "../../src/proof/audit/open-findings.ts";
 import { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
-import type { Finding } from "../../src/proof/audit/standing.ts";
 import { LockAudit } from "../../src/redis/lock-audit.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
@@ -106,7 +106,7 @@ test("finds nothing while seats are held, extended, sold, given back and swept a
   const keeper = new MemoryKeeper(drizzle(sale.pool), memory, () => false);
   const connection = { databaseUrl: sale.url, statementTimeoutMs: 1500, connectTimeoutMs: 5000 };
   const sweeper = new Sweeper({ ...connection, log: createLog("silent", "test") });
-  const found: Finding[] = [];
+  const found: Drift[] = [];
   let isOver = false;
   const goOn = async (work: () => Promise<void>) => {
     while (!isOver) await work();

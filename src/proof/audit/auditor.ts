@@ -1,8 +1,8 @@
 import type { LockAudit } from "../../redis/lock-audit.ts";
 import { type Logger, messageOf } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import { type Drift, FINDINGS_LIMIT, OpenFindings } from "./open-findings.ts";
 import type { SeatAudit } from "./seat-audit.ts";
-import { FINDINGS_LIMIT, type Finding, Standing } from "./standing.ts";
 
 /** Failed rounds in a row before a log line. A round that fails once is repeated; only lasting trouble is logged. */
 const FAILURES_BEFORE_LINE = 3;
@@ -24,15 +24,15 @@ type Part = "seats" | "memory" | "locks";
  * fixed.
  */
 export class Auditor {
-  private readonly standing: Record<Part, Standing>;
+  private readonly open: Record<Part, OpenFindings>;
   private failureCount = 0;
 
   constructor(private readonly options: AuditorOptions) {
     const { metrics, log, locks } = options;
-    this.standing = {
-      seats: new Standing("seats", log),
-      memory: new Standing("memory", log),
-      locks: new Standing("locks", log),
+    this.open = {
+      seats: new OpenFindings("seats", log),
+      memory: new OpenFindings("memory", log),
+      locks: new OpenFindings("locks", log),
     };
     // Set from the start, because an alert on a missing metric would never fire.
     const parts: Part[] = locks ? ["seats", "memory", "locks"] : ["seats", "memory"];
@@ -72,11 +72,11 @@ export class Auditor {
     this.count("locks", { lookedAt, found });
   }
 
-  private count(part: Part, { lookedAt, found }: { lookedAt: number; found: Finding[] }): void {
+  private count(part: Part, { lookedAt, found }: { lookedAt: number; found: Drift[] }): void {
     const { metrics } = this.options;
-    this.standing[part].replace(found);
+    this.open[part].replace(found);
     metrics.auditChecks.inc({ part }, lookedAt);
-    metrics.auditDrift.set({ part }, this.standing[part].count);
+    metrics.auditDrift.set({ part }, this.open[part].count);
   }
 }
 

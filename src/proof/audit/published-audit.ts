@@ -1,5 +1,6 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { CHAIN_START, linkRows } from "../../ledger/chain.ts";
+import type { SinkCursor } from "../../ledger/operator-orders.ts";
 import type { EventSink } from "../../ledger/sinks/sink.ts";
 import {
   readChainHead,
@@ -8,11 +9,10 @@ import {
   type SealedWindow,
 } from "../../postgres/checkpoints.ts";
 import { faultOf } from "../../postgres/faults.ts";
-import type { Cursor } from "../../postgres/ledger.ts";
 import { FaultLog, type Logger } from "../../telemetry/log.ts";
 import type { PublisherAudit } from "../../threads/messages.ts";
 import { RowStream } from "../verify/row-stream.ts";
-import { type Finding, Standing } from "./standing.ts";
+import { type Drift, OpenFindings } from "./open-findings.ts";
 
 const INTERVAL_MS = 5000;
 
@@ -27,12 +27,6 @@ const WINDOWS_LIMIT = 1000;
 /** Damaged windows that are checked again in each look. If there are more, the whole ledger needs `verify`. */
 const DAMAGED_LIMIT = 10;
 
-/** The publisher's sink and how far it has the ledger. */
-interface Position {
-  sink: EventSink;
-  cursor: Cursor;
-}
-
 /**
  * The part of the audit that needs the publisher's session and sink; the publisher runs it between two
  * rounds. It checks that the topic has at least as many events as were published, and hashes some windows of
@@ -40,8 +34,8 @@ interface Position {
  * a long ledger is checked even if no process leads long enough for all of it.
  */
 export class PublishedAudit {
-  private readonly topic: Standing;
-  private readonly ledger: Standing;
+  private readonly topic: OpenFindings;
+  private readonly ledger: OpenFindings;
   private at = Number.NEGATIVE_INFINITY;
   private sink: EventSink | undefined;
   private counting: Promise<void> | undefined;
@@ -58,8 +52,8 @@ export class PublishedAudit {
     private readonly random: () => number = Math.random,
     private readonly published: "topic" | "file" = "topic",
   ) {
-    this.topic = new Standing(published, log);
-    this.ledger = new Standing("ledger", log);
+    this.topic = new OpenFindings(published, log);
+    this.ledger = new OpenFindings("ledger", log);
     this.faults = {
       topic: new FaultLog(log, "the audit cannot read how much is published; it goes on trying"),
       ledger: new FaultLog(log, "the audit cannot read the sealed ledger; it goes on trying"),
@@ -73,7 +67,7 @@ export class PublishedAudit {
    * @returns the open findings, and how much was checked since the last result
    * @throws if the session is lost, but not if a statement was only refused or cancelled for taking too long
    */
-  async look(session: NodePgDatabase, position: Position | undefined): Promise<PublisherAudit> {
+  async look(session: NodePgDatabase, position: SinkCursor | undefined): Promise<PublisherAudit> {
     // A file that was just opened may be another one than before.
     const isNew = position?.sink.countsExactly === true && position.sink !== this.sink;
     if (isNew || performance.now() - this.at >= this.intervalMs) {
@@ -106,7 +100,7 @@ export class PublishedAudit {
    * Everything sealed up to the cursor was acknowledged before the offsets are read, so a complete topic
    * never has fewer events.
    */
-  private async lookAtTopic(session: NodePgDatabase, { sink, cursor }: Position): Promise<void> {
+  private async lookAtTopic(session: NodePgDatabase, { sink, cursor }: SinkCursor): Promise<void> {
     if (!sink.countEvents || this.counting) return;
     const published = await readSealedSeatRowsUpTo(session, cursor);
     this.counting = sink
@@ -139,9 +133,7 @@ export class PublishedAudit {
       if (again.damage !== undefined) found.set(number, again.damage);
     }
     this.damaged = [...found.keys()].slice(0, DAMAGED_LIMIT);
-    this.ledger.replace(
-      [...found].map(([number, what]): Finding => ({ place: `checkpoint ${number}`, what })),
-    );
+    this.ledger.replace([...found].map(([number, what]): Drift => ({ place: `checkpoint ${number}`, what })));
   }
 
   private async anyPlace(session: NodePgDatabase): Promise<number> {

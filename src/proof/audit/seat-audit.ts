@@ -1,8 +1,8 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { SeatMemory } from "../../venue/seat-memory.ts";
 import { driftOf, type Remembered, recall } from "./memory-drift.ts";
+import { type Drift, FINDINGS_LIMIT } from "./open-findings.ts";
 import { lookAtSeats, readSeatsNow, type SeatFacts } from "./seat-look.ts";
-import { FINDINGS_LIMIT, type Finding } from "./standing.ts";
 
 /** Three scrapes that are five seconds apart, at two seconds per round. */
 const ROUNDS_BEFORE_FORGOTTEN = 8;
@@ -10,7 +10,7 @@ const ROUNDS_BEFORE_FORGOTTEN = 8;
 /** The result of checking one part: how much was checked, and everything that is wrong there now. */
 export interface Seen {
   lookedAt: number;
-  found: Finding[];
+  found: Drift[];
 }
 
 /**
@@ -93,7 +93,7 @@ export class SeatAudit {
   }
 }
 
-const findingOf = ({ seatId, what }: { seatId: number; what: string }): Finding => ({
+const findingOf = ({ seatId, what }: { seatId: number; what: string }): Drift => ({
   place: String(seatId),
   seatId,
   what,

@@ -5,8 +5,8 @@ export const FINDINGS_LIMIT = 100;
 /** Logs at most this many new findings per round, then only a count. */
 const LINES_LIMIT = 10;
 
-/** A contradiction: where it is, and what differs. */
-export interface Finding {
+/** One drift, which is a contradiction: where it is, and what differs. */
+export interface Drift {
   /** The name of the place, the same in every look. */
   place: string;
   seatId?: number;
@@ -17,7 +17,7 @@ export interface Finding {
  * The open findings of one part. Each is logged once, when it is new, and one line says when none is left. An
  * alert on the count therefore starts and ends with the damage.
  */
-export class Standing {
+export class OpenFindings {
   private places = new Set<string>();
 
   constructor(
@@ -30,7 +30,7 @@ export class Standing {
   }
 
   /** @param found everything that a look has seen, including earlier findings that still exist */
-  replace(found: Finding[]): void {
+  replace(found: Drift[]): void {
     const { part, log } = this;
     const before = this.places;
     const fresh = found.filter(({ place }) => !before.has(place));
