@@ -93,7 +93,7 @@ describe("an engine whose role owns nothing and has settings of its own", () => 
   test("is told in one line what it may not do, until the owner has migrated and granted", async () => {
     const told = await refusal({ DATABASE_URL: urlAs("shop_role") });
     expect(told).toMatch(
-      /^DATABASE_URL: \S+ does not let role "shop_role" .*run the command "migrate --grant shop_role"/,
+      /^DATABASE_URL: \S+ does not give role "shop_role" .*run the command "migrate --grant shop_role"/,
     );
     const migrated = await runEngine(
       { DATABASE_URL: urlAs("owner_role") },
