@@ -3,11 +3,11 @@ import type { Route, Serve } from "../http/route.ts";
 import type { PartState, PartStates } from "../telemetry/part-state.ts";
 import { actuatorHealth, live, ready, startup } from "./operations-contract.ts";
 
-/** What the health routes report. */
+/** The state that the health routes report. */
 export interface HealthView {
-  /** Everything is open and seeded, and the process is not draining. */
+  /** Returns whether everything is open and seeded, and the process is not draining. */
   ready(): boolean;
-  /** Whether each configured part does its work; only the database decides over the whole. */
+  /** Returns whether each configured part works; only the database decides the overall state. */
   components(): PartStates;
 }
 

@@ -8,9 +8,9 @@ const RETRY_AFTER = { "retry-after": "1" };
 
 /** Where this process is one of several on its port: any of them is asked, and answers for all. */
 export interface FiguresOfAll {
-  /** Gives this process's own figures whenever they are wanted. */
+  /** Registers how to read this process's own metrics. */
   onWanted(read: () => Promise<Figures>): void;
-  /** Those of all, as text; undefined when they cannot be had now. */
+  /** Returns the metrics of all processes as text; undefined if they are not available now. */
   read(): Promise<string | undefined>;
 }
 
@@ -28,7 +28,7 @@ export function metricsRoutes(
   const scrape = async () => {
     if (!ofAll) refresh();
     const text = await (ofAll ? ofAll.read() : registry.metrics());
-    // Its own alone would look as if everything counted so far had shrunk.
+    // Its own metrics alone would look as if every counter had shrunk.
     if (text === undefined)
       return problem("unavailable", "The figures of all processes cannot be had now.", RETRY_AFTER);
     return new Response(text, { headers: { "content-type": registry.contentType } });

@@ -1,9 +1,10 @@
-// Loaded before everything else (see bunfig.toml), also by versions of Bun that cannot run the rest. It imports no package.
+// Loaded before everything else (see bunfig.toml), even by versions of Bun that cannot run the rest. It
+// imports no package.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 
-/** The oldest Bun that runs the engine: worker threads crash on older ones. */
+/** The oldest Bun that runs the engine; worker threads crash on older versions. */
 const NEEDED = packageJson.engines.bun.replace(">=", "");
 
 function isOlder(version: string, needed: string): boolean {
@@ -14,7 +15,7 @@ function isOlder(version: string, needed: string): boolean {
   return false;
 }
 
-/** One line for a user whose Bun is too old, or who has not installed the packages yet. */
+/** Returns one line for a user whose Bun is too old, or who has not installed the packages yet. */
 function faultOf(version: string): string | undefined {
   const command = `npx -y ${packageJson.packageManager}`;
   if (isOlder(version, NEEDED))

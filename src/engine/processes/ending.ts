@@ -4,14 +4,15 @@ import type { Lifecycle } from "../../runtime/lifecycle.ts";
 import { type Logger, messageOf } from "../../telemetry/log.ts";
 
 /**
- * One press of Ctrl-C arrives up to three times: the terminal signals the whole process group, and `npx` and
- * `bun run` each forward it. They take milliseconds; a person who presses again takes longer.
+ * Signals within this time belong to one key press: Ctrl-C may arrive three times, because the terminal
+ * signals the whole process group, and `npx` and `bun run` forward it. That takes milliseconds; a second
+ * press takes longer.
  */
 const SAME_PRESS_MS = 700;
 /** 128 + SIGINT, whichever signal asked to stop without waiting. */
 const ENDED_AT_ONCE = 130;
 
-/** Something that can end in order: the engine, or the primary of several processes. */
+/** The engine, or the primary of several processes, which can shut down in order. */
 export interface Ends {
   drain(delayMs: number): Promise<void>;
 }
@@ -23,9 +24,11 @@ export interface EndingOptions {
 }
 
 /**
- * Ends this process: in order at the first signal, at once at another one that is not part of the same key press.
+ * Ends this process: in order at the first signal, at once at a later one that is not part of the same key
+ * press.
  *
- * States: starting (a signal ends it at once, with 0: it has accepted nothing) → open (`opened`) → ending → exit.
+ * States: starting (a signal ends it at once with 0, because it has accepted nothing) → open (`opened`) →
+ * ending → exit.
  */
 export class Ending {
   private engine: Ends | undefined;
@@ -33,13 +36,13 @@ export class Ending {
 
   constructor(private readonly options: EndingOptions) {}
 
-  /** From now on SIGTERM and SIGINT end this process. */
+  /** Starts handling SIGTERM and SIGINT. */
   heedSignals(): void {
     process.on("SIGTERM", (signal) => this.signalled(signal));
     process.on("SIGINT", (signal) => this.signalled(signal));
   }
 
-  /** From now on the process ends in order, by draining `engine`. */
+  /** Makes later signals end the process in order, by draining `engine`. */
   opened(engine: Ends): void {
     this.engine = engine;
   }
@@ -54,7 +57,7 @@ export class Ending {
     this.begin(delayMs, { signal });
   }
 
-  /** Ends in order, once: one of several processes is told by its primary, and perhaps by a signal too. */
+  /** Ends in order, once. One of several processes may be told by its primary and by a signal. */
   begin(delayMs: number, cause: { signal?: NodeJS.Signals } = {}): void {
     if (this.endedAt !== undefined) return;
     this.endedAt = performance.now();

@@ -1,7 +1,7 @@
 import { never } from "../../runtime/assert.ts";
 import { ENGINE_PROCESS, type Start, type ToPrimary, type ToProcess } from "./messages.ts";
 
-/** What the primary hears from an engine process beside its start. */
+/** The messages of an engine process to its primary after its start. */
 export type Heard = Extract<ToPrimary, { kind: "figures" | "scraped" }>;
 
 export interface EngineProcessOptions {
@@ -15,7 +15,7 @@ export interface EngineProcessOptions {
 export class EngineProcess {
   /** Resolves when it listens. */
   readonly ready: Promise<void>;
-  /** Resolves when it is gone: `code` 0 only when everything it had accepted was answered. */
+  /** Resolves when it has ended. `code` is 0 only if everything it had accepted was answered. */
   readonly ended: Promise<{ code: number; how: string }>;
   readonly startedAt = performance.now();
   private listens = false;
@@ -24,7 +24,7 @@ export class EngineProcess {
   constructor(private readonly options: EngineProcessOptions) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
-    // Also when nobody waits any more.
+    // Keeps a rejection handled when nobody waits any more.
     this.ready.catch(() => undefined);
     this.child = Bun.spawn(
       [process.execPath, ...process.execArgv, Bun.main, ENGINE_PROCESS, String(options.number)],
@@ -69,12 +69,12 @@ export class EngineProcess {
     return this.listens;
   }
 
-  /** To nobody, when it has just ended. */
+  /** Sends a message; a process that has just ended does not get it. */
   tell(message: ToProcess): void {
     try {
       this.child.send(message);
     } catch {
-      // Its channel is closed already, a moment before `ended` says so.
+      // Its channel is already closed, a moment before `ended` resolves.
     }
   }
 

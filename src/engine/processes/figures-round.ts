@@ -7,64 +7,64 @@ import {
   toldApart,
 } from "../../telemetry/merged-figures.ts";
 
-/** A process that hangs is left out after this: well within the 4 s that Prometheus waits for a scrape. */
+/** How long a hanging process is waited for; well under the 4 s that Prometheus waits for a scrape. */
 const ANSWER_TIMEOUT_MS = 500;
 
-/** A process that is asked for its figures; `number` tells apart what is told of each. */
+/** A process that is asked for its metrics; `number` identifies it in metrics that are reported per process. */
 export interface Asked {
   number: number;
   tell(message: { kind: "figures-wanted" }): void;
 }
 
-interface Standing {
-  /** The newest figures that came. */
+interface LastSample {
+  /** The newest metrics that it sent. */
   last: Figures;
-  /** The question is unanswered: a process that hangs is not asked a second time. */
+  /** Whether a question is unanswered. A process that hangs is not asked again. */
   isAsked: boolean;
   onAnswer: (() => void) | undefined;
 }
 
 /**
- * The figures of all processes, put together for each scrape. A counter never goes back: of a process that
- * has ended, or does not answer in time, its last known counters go on being added; its gauges do not.
+ * Merges the metrics of all processes for each scrape. Counters never decrease: the last known counters of a
+ * process that has ended or is late are still added. Its gauges are not.
  */
 export class FiguresRound {
-  private readonly standings = new Map<Asked, Standing>();
+  private readonly samples = new Map<Asked, LastSample>();
   /** Counters of processes that have ended. */
   private ofEnded: Figures[] = [];
   private readonly rounds = new SharedFlight(() => this.round());
 
-  /** @param readPrimary the figures of the process that asks, which is none of those who are asked. */
+  /** @param readPrimary reads the metrics of this process, which is not one of those asked */
   constructor(
     private readonly readPrimary: () => Promise<Figures>,
     private readonly answerTimeoutMs = ANSWER_TIMEOUT_MS,
   ) {}
 
   joined(asked: Asked): void {
-    this.standings.set(asked, { last: [], isAsked: false, onAnswer: undefined });
+    this.samples.set(asked, { last: [], isAsked: false, onAnswer: undefined });
   }
 
-  /** @param figures null where it could not read them: it is left out of this round and asked in the next. */
+  /** @param figures null if it could not read them; it is left out of this round and asked in the next */
   heard(asked: Asked, figures: Figures | null): void {
-    const standing = this.standings.get(asked);
-    if (!standing) return;
-    standing.isAsked = false;
+    const sample = this.samples.get(asked);
+    if (!sample) return;
+    sample.isAsked = false;
     if (!figures) return;
-    standing.last = figures;
-    standing.onAnswer?.();
+    sample.last = figures;
+    sample.onAnswer?.();
   }
 
   left(asked: Asked): void {
-    const standing = this.standings.get(asked);
-    if (!standing) return;
-    this.standings.delete(asked);
-    this.ofEnded.push(countersOf(standing.last));
-    standing.onAnswer?.();
+    const sample = this.samples.get(asked);
+    if (!sample) return;
+    this.samples.delete(asked);
+    this.ofEnded.push(countersOf(sample.last));
+    sample.onAnswer?.();
   }
 
   /**
-   * In Prometheus's text format, of a round that began after the call. However many ask, one round runs and
-   * one waits, which all of them share.
+   * Returns the merged metrics of a round that began after the call, in Prometheus's text format. All
+   * concurrent callers share the running round or the next one.
    */
   read(): Promise<string> {
     return this.rounds.next();
@@ -75,32 +75,32 @@ export class FiguresRound {
     const [primary] = await Promise.all([
       this.readPrimary(),
       this.foldEnded(),
-      ...[...this.standings].map(async ([asked, standing]) => {
-        if (await this.ask(asked, standing)) answered.add(asked);
+      ...[...this.samples].map(async ([asked, sample]) => {
+        if (await this.ask(asked, sample)) answered.add(asked);
       }),
     ]);
-    // As things stand in this very turn: who answered and has ended since is among the ended, and nowhere else.
-    const figures = [...this.standings].map(([asked, { last }]) =>
+    // Computed in one turn: a process that answered and has ended since is counted only among the ended.
+    const figures = [...this.samples].map(([asked, { last }]) =>
       answered.has(asked) ? toldApart(last, String(asked.number)) : countersOf(last),
     );
     return mergedText([...this.ofEnded, ...figures, toldApart(primary, "primary")]);
   }
 
-  /** @returns whether it answered in time. */
-  private ask(asked: Asked, standing: Standing): Promise<boolean> {
+  /** @returns whether it answered in time */
+  private ask(asked: Asked, sample: LastSample): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), this.answerTimeoutMs);
-      standing.onAnswer = () => {
+      sample.onAnswer = () => {
         clearTimeout(timer);
         resolve(true);
       };
-      if (standing.isAsked) return;
-      standing.isAsked = true;
+      if (sample.isAsked) return;
+      sample.isAsked = true;
       asked.tell({ kind: "figures-wanted" });
     });
   }
 
-  /** However many processes have ended, what is kept of them has the size of one. */
+  /** Merges the counters of ended processes, so that they take the space of one. */
   private async foldEnded(): Promise<void> {
     const { length } = this.ofEnded;
     if (length < 2) return;

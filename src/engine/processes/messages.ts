@@ -1,21 +1,19 @@
 import type { Parts } from "../../parts/parts.ts";
 import type { Figures } from "../../telemetry/merged-figures.ts";
 
-/** What crosses between the primary and an engine process; plain data only. */
-
-/** The word on the command line that makes `src/main.ts` an engine process; its number follows, for `ps` to show. */
+/** The command-line word that makes `src/main.ts` an engine process. Its number follows, so that `ps` shows it. */
 export const ENGINE_PROCESS = "process";
 
-/** Chosen where the settings leave that to the system. */
+/** The ports, chosen if the settings leave that to the system. */
 interface Ports {
   port: number;
   managementPort?: number;
 }
 
-/** What an engine process begins with. */
+/** The start message of an engine process. Only plain data crosses between the primary and an engine process. */
 export interface Start {
   kind: "start";
-  /** From 1; whoever replaces a process has its number. */
+  /** From 1; a replacement has the number of its predecessor. */
   number: number;
   ports: Ports;
   /** The services that the primary has opened for all. */
@@ -24,9 +22,9 @@ export interface Start {
 
 export type ToProcess =
   | Start
-  /** It goes on selling for the delay, finishes what it has accepted, then ends. */
+  /** Sell for the delay, finish what was accepted, then end. */
   | { kind: "end"; delayMs: number }
-  /** Each process has at most one of these unanswered. */
+  /** A process has at most one of these unanswered. */
   | { kind: "figures-wanted" }
   | { kind: "figures-of-all"; scrape: number; text: string };
 
@@ -36,5 +34,5 @@ export type ToPrimary =
   /** It cannot start, and ends. */
   | { kind: "failed"; message: string }
   | { kind: "figures"; figures: Figures | null }
-  /** Somebody asks this process for the metrics; the answer carries the same number. */
+  /** This process is being scraped; the answer carries the same number. */
   | { kind: "scraped"; scrape: number };

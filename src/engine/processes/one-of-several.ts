@@ -2,21 +2,21 @@ import { never } from "../../runtime/assert.ts";
 import type { FiguresOfAll } from "../metrics-routes.ts";
 import type { Start, ToPrimary, ToProcess } from "./messages.ts";
 
-/** The primary waits for a process for half a second; where it is itself held up, a scrape does not wait for ever. */
+/** How long a scrape waits for the primary, which itself waits half a second for a process, and may be delayed. */
 const FIGURES_TIMEOUT_MS = 3000;
 
-/** What an engine process has of its primary. */
+/** The connection of an engine process to its primary. */
 export interface Membership extends Start {
   figuresOfAll: FiguresOfAll;
   tell(message: ToPrimary): void;
-  /** The primary calls this once; a process that is told to end before it has registered ends at once. */
+  /** The primary calls this once. A process that is told to end before it has registered ends at once. */
   onEnd(end: (delayMs: number) => void): void;
 }
 
 /**
- * Waits for what the primary gives to begin with. From here on this process ends at once when the primary
- * does: as one process does that is killed, with its requests.
- * @throws {Error} when this process was not started by a primary.
+ * Waits for the primary's start message. After this, the process exits when the primary dies, dropping its
+ * requests.
+ * @throws {Error} if this process was not started by a primary
  */
 export async function joinPrimary(): Promise<Membership> {
   if (!process.send) throw new Error("process: only the engine itself starts this, see WEB_CONCURRENCY");
