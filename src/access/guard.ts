@@ -17,7 +17,7 @@ export interface GuardOptions {
   /** Whether callers without a key may do nothing. */
   requireApiKey: boolean;
   trustedProxyCount: number;
-  /** Where the request's connection comes from. */
+  /** Returns the address that the request's connection comes from. */
   connectionOf(request: Request): string | undefined;
   callerIds: CallerIds;
   /** Absent if nobody can be denied. */
@@ -25,7 +25,7 @@ export interface GuardOptions {
   metrics: Metrics;
 }
 
-/** What the checks ask of a route's context; whatever else its handler asks for passes through. */
+/** The part of a route's context that the checks need; its handler gets the rest unchanged. */
 interface WithRequest {
   request: Request;
 }
@@ -33,11 +33,11 @@ interface WithRequest {
 interface Admitted {
   caller: Caller;
   count: Count | undefined;
-  /** Whose limit the units beyond the first count against. */
+  /** The limit that further units count against. */
   charged: { policy: PolicyName; subject: () => string };
 }
 
-/** The checks before a route: whose key it is, whether its role is enough, and whether it comes too often. */
+/** Runs the checks before a route: the owner of the key, the role, and the rate limit. */
 export class Guard {
   private readonly refusals: Refusals;
   private readonly costs = new WeakMap<Request, number>();
@@ -47,9 +47,9 @@ export class Guard {
   }
 
   /**
-   * Puts the checks before a handler, which is then called with the caller too; the rate limit goes out with
-   * its answer. Without `REQUIRE_API_KEY` nobody needs a key, except where the role is admin; whoever sends
-   * one must have the role all the same.
+   * Runs the checks before a handler, which also gets the caller; the response carries the rate limit.
+   * Without `REQUIRE_API_KEY` no key is needed, except for the role admin. A key that is sent must have the
+   * role in any case.
    */
   guarded<Context extends WithRequest>(
     role: Role,
@@ -69,8 +69,8 @@ export class Guard {
   }
 
   /**
-   * Counts further units against the caller's rate limit when the request is answered, beside the one that each request
-   * costs. A unit is a millisecond of the main thread or of Postgres.
+   * Counts further units against the caller's rate limit when the request is answered, besides the unit that
+   * each request costs. A unit is a millisecond of the main thread or of Postgres.
    */
   charge(request: Request, units: number): void {
     if (units >= 1) this.costs.set(request, (this.costs.get(request) ?? 0) + Math.floor(units));
@@ -83,8 +83,9 @@ export class Guard {
   }
 
   /**
-   * Puts the checks before the contract's route, which has a limit of its own; undefined where no setting asks
-   * for that, so that the route stays as it is. A refusal is counted under the route's path and has the request's id.
+   * Runs the checks before the contract's route, which has its own limit. Undefined if no setting requires
+   * checks, so that the route stays unchanged. A refusal is counted under the route's path and has the
+   * request's id.
    */
   get beforeReserving() {
     if (!this.options.requireApiKey && !this.options.limits.has("reserve")) return undefined;

@@ -117,7 +117,7 @@ const asset = (name: string) => () => new Response(Bun.file(`${SWAGGER_FOLDER}/$
 const icon = () =>
   new Response(ICON, { headers: { "content-type": "image/svg+xml", "cache-control": "max-age=86400" } });
 
-/** The pages and their assets take no part in the API's document. */
+/** The contract of a page or asset, which the API's document leaves out. */
 const pageContract = (path: string): Contract => ({
   ...{ method: "GET", path, operationId: path, tag: "Operations", summary: path, description: path },
   ...{ query: "any", responses: {}, problems: [], isHidden: true },
@@ -130,7 +130,7 @@ export interface PageOptions {
   requireApiKey: boolean;
 }
 
-/** What a person or a tool needs who has nothing but the address: the first page, the docs and the document. */
+/** Serves everything for a person or a tool that has only the address: the first page, the docs and the document. */
 export function pageRoutes(serve: Serve, { version, contracts, requireApiKey }: PageOptions): Route[] {
   const places = Object.entries(PLACES).filter(([, place]) => contracts.some(({ path }) => path === place));
   const links = { docs: DOCS_PATH, openapi: SPEC_PATH, errors: ERRORS_PATH, ...Object.fromEntries(places) };

@@ -1,4 +1,4 @@
-/** `Allow` of a path that has routes, none of them of the method asked for; undefined where it has none. */
+/** Returns the `Allow` header of a path whose routes have other methods; undefined if it has no routes. */
 export function allowedMethods(
   routes: readonly { method: string; path: string }[],
   path: string,
@@ -12,7 +12,7 @@ export function allowedMethods(
       parts.every((part, index) => (part.startsWith(":") ? asked[index] !== "" : part === asked[index]));
     if (!isOfPath) continue;
     methods.add(route.method);
-    // Whatever can be got is answered without its body too.
+    // A route of GET also answers HEAD.
     if (route.method === "GET") methods.add("HEAD");
   }
   return methods.size > 0 ? [...methods].sort().join(", ") : undefined;

@@ -95,7 +95,7 @@ type Body<C extends Contract> = C["body"] extends { schema: infer Schema extends
     : z.output<Schema>
   : undefined;
 
-/** What a handler is given; everything is checked. */
+/** The validated input of a handler. */
 export interface CheckedRequest<C extends Contract> {
   request: Request;
   params: Params<C>;

@@ -12,7 +12,7 @@ const REQUEST_HEADERS = [
   ...["X-Admin-Reason", "X-API-Key", "X-Request-Id", "X-Reservation-Token"],
 ].join(", ");
 
-/** What a page may read of a response besides its status and body. */
+/** The headers that a page may read in a response. */
 const RESPONSE_HEADERS = [
   ...[
     "Allow",
@@ -46,10 +46,10 @@ export class CrossOrigin {
   }
 
   /**
-   * The refusal of a request that would change something; undefined if it is allowed. Current browsers say where a
-   * request comes from (`Sec-Fetch-Site`); older ones, and all of them on plain HTTP, send only the page's `Origin`.
-   * Programs send neither. `same-site` counts as another origin: it may be a sibling subdomain, or another port of the same
-   * host.
+   * Refuses a request that would change something from another origin; undefined if it is allowed. Current
+   * browsers name a request's source (`Sec-Fetch-Site`); older ones, and all of them on plain HTTP, send only
+   * the page's `Origin`. Programs send neither. `same-site` counts as another origin: it may be a sibling
+   * subdomain, or another port of the same host.
    */
   refusalOf({ headers }: Request): Response | undefined {
     const site = headers.get("sec-fetch-site");
@@ -64,7 +64,7 @@ export class CrossOrigin {
     );
   }
 
-  /** The response to a preflight of an allowed origin; undefined for every other request. */
+  /** Returns the response to a preflight of an allowed origin; undefined for every other request. */
   preflight({ method, headers }: Request, allowedMethods: string | undefined): Response | undefined {
     if (method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     if (!this.isConfigured || !this.allows(headers.get("origin"))) return undefined;

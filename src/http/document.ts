@@ -161,7 +161,7 @@ function successOf(response: ResponseContract, schemas: JsonSchemas): Response {
   };
 }
 
-/** What can be done next with the reservation and the token of a response. */
+/** The operations that can follow with the reservation and the token of a response. */
 const linkTo = (operationId: string) => ({
   operationId,
   parameters: {

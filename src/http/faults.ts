@@ -16,7 +16,7 @@ const TYPES: Record<string, string> = {
   date: "a time",
 };
 
-/** What zod knows of a value that does not fit. */
+/** Zod's description of an invalid value. */
 type Issue = z.core.$ZodRawIssue;
 
 function message(issue: Issue): string {

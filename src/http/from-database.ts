@@ -11,7 +11,7 @@ export type FromDatabase = <Answer>(
 
 export interface FromDatabaseOptions {
   log: Logger;
-  /** What is asked. It ends the log's sentence "the database refuses ...". */
+  /** The subject of the queries. It ends the log's sentence "the database refuses ...". */
   what: string;
   /** Whether too many requests already wait for a connection. */
   isBusy?: () => boolean;

@@ -5,18 +5,18 @@ import { invalidValue, type ProblemResponse, problem } from "./problem.ts";
 const HEADER = "idempotency-key";
 const KEY_LIMIT_CHARACTERS = 255;
 /**
- * Callers without an API key are known by their address only, which others may share: theirs must be keys
- * that nobody else comes upon.
+ * Callers without an API key are identified only by their address, which others may share, so their keys must
+ * be hard to guess.
  */
 export const ANONYMOUS_KEY_LEAST_CHARACTERS = 16;
 /** Visible ASCII, as a header carries it unchanged. */
 const SHAPE = /^[\x21-\x7e]+$/;
 
 /**
- * The claim of a request's `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): null without
- * one, the 400 for one that cannot be used.
- * @param scope whose key it is: the same key of two callers is two keys
- * @param payload what was asked, checked, so that two ways to write the same JSON are one
+ * Returns the claim of a request's `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): null
+ * without one, or the 400 for an invalid one.
+ * @param scope the owner of the key: the same key of two callers is two keys
+ * @param payload the validated request, so that two ways to write the same JSON are equal
  */
 export function claimIn(
   request: Request,

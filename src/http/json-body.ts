@@ -46,7 +46,7 @@ export async function readJson<Schema extends z.ZodType>(
 
 const nothing = z.strictObject({});
 
-/** The refusal of a body where none is asked for; undefined where there is none, or it is `{}`. */
+/** Refuses a body where none is expected; undefined if there is none, or it is `{}`. */
 export function refusalOfAnyBody(
   request: Request,
   limitBytes: number,
@@ -59,7 +59,7 @@ export function refusalOfAnyBody(
   );
 }
 
-/** The body; undefined if its length was not announced and exceeds the limit. The rest is then not read. */
+/** Returns the body; undefined if its length was not announced and exceeds the limit. The rest is then not read. */
 async function bytesOf(request: Request, limitBytes: number): Promise<ArrayBuffer | Uint8Array | undefined> {
   // An announced length over the limit is refused before any route.
   if (request.headers.has("content-length")) return request.arrayBuffer();

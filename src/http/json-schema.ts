@@ -84,7 +84,7 @@ function widen(schema: JsonSchema): void {
   }
 }
 
-/** A list of so many entries of the same kind. */
+/** A list with a fixed number of entries of the same kind. */
 function pair(schema: JsonSchema): void {
   const { prefixItems: [items = {}, ...others] = [] } = schema;
   delete schema.prefixItems;

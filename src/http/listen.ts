@@ -4,27 +4,30 @@ import { dropNewConnections } from "./new-connections.ts";
 import { type Address, portFault, urlOf } from "./port.ts";
 import { problem } from "./problem.ts";
 
-/** Requests under way when the server stops get this long; the slowest statement takes less (STATEMENT_TIMEOUT_MS). */
+/**
+ * How long active requests may take when the server stops; the slowest statement takes less
+ * (STATEMENT_TIMEOUT_MS).
+ */
 const STOP_TIMEOUT_MS = 2000;
 /** Time for the last new connections to be accepted and to send their request; otherwise Bun resets them. */
 const LAST_CONNECTIONS_MS = 100;
-/** Answers that are on their way when the server closes get this long to leave. */
+/** How long responses may take to leave when the server closes. */
 const LAST_ANSWERS_TIMEOUT_MS = 1000;
 const LAST_ANSWERS_POLL_MS = 10;
 
 export interface HttpServer {
   url: string;
   port: number;
-  /** Takes no new connections; resolves when the requests under way are answered, or after STOP_TIMEOUT_MS. */
+  /** Accepts no new connections; resolves when the active requests are answered, or after STOP_TIMEOUT_MS. */
   stop(): Promise<void>;
-  /** Takes no new connections, lets the answers under way leave, then closes what is still open. */
+  /** Accepts no new connections, lets pending responses leave, then closes what is still open. */
   close(): Promise<void>;
 }
 
 /**
- * A whole request has IDLE_TIMEOUT_SECONDS to come, and the first of a connection 10 s, which Bun has for its own:
- * bytes that trickle in between win no time (tried with 1.4.5).
- * @throws {ConfigError} when the port is taken or the address is not this machine's.
+ * Starts a server. A whole request must arrive within IDLE_TIMEOUT_SECONDS, and the first one of a connection
+ * within Bun's own 10 s: trickling bytes gain no time (tried with 1.4.5).
+ * @throws {ConfigError} if the port is taken or the address is not this machine's
  */
 export function listen(
   app: AnyElysia,

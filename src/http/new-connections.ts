@@ -2,7 +2,7 @@ import { ptr } from "bun:ffi";
 import { readdirSync } from "node:fs";
 import { listenersAmong, loadLibrary } from "./limits/server-sockets.ts";
 
-/** From Linux's own headers; they are the same on every 64-bit architecture. */
+/** From Linux's headers; the same on every 64-bit architecture. */
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 /** `struct sock_filter` and `struct sock_fprog`. */

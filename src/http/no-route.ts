@@ -10,8 +10,8 @@ const SHOWN_PATH_LIMIT = 200;
 type Routes = readonly { method: string; path: string }[];
 
 /**
- * The response if no route has exactly the path and the method of the request: to a preflight; 405 with `Allow`; 308 from
- * a path with one slash too many at its end; otherwise 404.
+ * Returns the response if no route has exactly the path and the method of the request. It is a preflight's
+ * response; 405 with `Allow`; 308 for a path with an extra slash at its end; otherwise 404.
  */
 export function noRoute(routes: Routes, crossOrigin: CrossOrigin, request: Request): Response {
   const path = pathOf(request);

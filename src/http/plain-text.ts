@@ -1,14 +1,15 @@
 import { z } from "zod";
 
-/** Control characters, NUL among them, which Postgres refuses in any text. */
+/** Control characters, including NUL, which Postgres refuses in any text. */
 const CONTROL = /\p{Cc}/u;
 
 const CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f";
 /** The byte order mark is a space to JavaScript, but not to every language that reads the document. */
 const SPACES = "\\s\\ufeff";
 /**
- * Invisible characters: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order mark; also
- * the marks around annotations and the empty Braille cell, which Unicode does not count among them.
+ * Invisible characters: joiners, direction marks, soft hyphens, fillers, variation selectors, the byte order
+ * mark. Also the marks around annotations and the empty Braille cell, which Unicode does not count among
+ * them.
  */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2800]/gu;
 const SEEN = /[^\s\p{Default_Ignorable_Code_Point}\ufff9-\ufffb\u2800]/u;
@@ -17,7 +18,7 @@ const INVISIBLES =
 const ANY = `[^${CONTROLS}]`;
 const NO_SPACE = `[^${CONTROLS}${SPACES}]`;
 const VISIBLE = `[^${CONTROLS}${SPACES}${INVISIBLES}]`;
-/** The rules of the two kinds of text, as the API's document tells them: one character at least can be seen. */
+/** The rules of the two kinds of text as patterns for the API's document. At least one character must be visible. */
 const PATTERN = `^(${NO_SPACE}${ANY}*)?${VISIBLE}(${ANY}*${NO_SPACE})?$`;
 const NAME_OF_ONE_PATTERN = `^${ANY}*${VISIBLE}${ANY}*$`;
 const UNSEEN = "must have a character that can be seen";
@@ -36,17 +37,18 @@ const plain = (leastCharacters: number, limitCharacters: number) =>
     .transform((text) => text.normalize("NFC"));
 
 /**
- * Text in a request that may be stored and shown: of bounded length, with a visible character, without control
- * characters or broken Unicode. The result is composed (NFC), so that two ways to write the same text are equal.
+ * Text in a request that may be stored and shown: of bounded length, with a visible character, without
+ * control characters or broken Unicode. The result is composed (NFC), so that two ways to write the same text
+ * are equal.
  */
 export const plainText = (limitCharacters: number) => plain(1, limitCharacters);
 
-/** The same, or nothing. */
+/** Same as `plainText`, or empty. */
 export const plainTextOrNone = (limitCharacters: number) => plain(0, limitCharacters);
 
 /**
- * Text as its readers see it: composed (NFC), without invisible characters, trimmed, each run of spaces as one space.
- * Different letters that look alike stay different.
+ * Returns text as its readers see it: composed (NFC), without invisible characters, trimmed, each run of
+ * spaces as one space. Different letters that look alike stay different.
  */
 export const visibleForm = (text: string): string =>
   text.replace(INVISIBLE, "").normalize("NFC").replace(/\s+/gu, " ").trim();

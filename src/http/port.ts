@@ -1,14 +1,14 @@
 import { createServer, isIPv6 } from "node:net";
 import { type Config, ConfigError } from "../config/config.ts";
 
-/** Where a server listens, and which settings say so. */
+/** The address of a server, and the settings that define it. */
 export interface Address extends Pick<Config, "host" | "port"> {
   variables?: { host: string; port: string };
 }
 
 const PUBLIC = { host: "HOST", port: "PORT" };
 
-/** The management port's address, where it has one. */
+/** Returns the management port's address, if it has one. */
 export function managementAddress(
   config: Pick<Config, "host" | "managementHost" | "managementPort">,
 ): Address | undefined {
@@ -27,7 +27,7 @@ export interface ReservedPort {
   release(): void;
 }
 
-/** Why an address cannot be listened on, as the setting to correct. */
+/** Explains why an address is unusable, naming the setting to correct. */
 export function portFault(error: unknown, { host, port, variables = PUBLIC }: Address): ConfigError {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "EADDRINUSE") {
@@ -40,15 +40,15 @@ export function portFault(error: unknown, { host, port, variables = PUBLIC }: Ad
   );
 }
 
-/** For people, who cannot ask "every address". */
+/** Returns a URL for people, with `localhost` in place of every address. */
 export function urlOf(host: string, port: number): string {
   return `http://${host === "0.0.0.0" || host === "::" ? "localhost" : inUrl(host)}:${port}`;
 }
 
-/** An IPv6 address stands in brackets, so that its colons are not taken for the port's. */
+/** Puts an IPv6 address in brackets, so that its colons are not mistaken for the port's. */
 const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
 
-/** A process that is ending has so long to give its port back. */
+/** How long a process that is ending may take to free its port. */
 const LEAVING_LIMIT_MS = 1000;
 const LEAVING_POLL_MS = 100;
 
@@ -76,7 +76,10 @@ function isFree(address: Address): boolean {
   }
 }
 
-/** Listens for an instant, which fails while a process has the port. @returns the port, which the system chooses for 0. */
+/**
+ * Listens for an instant, which fails while another process has the port.
+ * @returns the port, which the system chooses for 0
+ */
 function listenAlone(address: Address): number {
   try {
     const alone = Bun.listen({ hostname: address.host, port: address.port, socket: { data() {} } });
@@ -88,12 +91,12 @@ function listenAlone(address: Address): number {
 }
 
 /**
- * Makes sure that the processes which are going to share a port share it with nobody else, and chooses it
- * where it is 0. The port is listened on alone for an instant, which the system refuses while anybody has it.
- * What comes between that and the processes' own listening: a program that wants the port alone, then either
- * it or they are refused; another engine of several processes, which the name kept here refuses (Linux).
- * Left is a stranger of the same user who shares ports too; nothing keeps him out at any time.
- * @throws {ConfigError} naming PORT or HOST.
+ * Makes sure that nobody else shares a port that our processes are going to share, and chooses it if it is 0.
+ * It listens on the port alone for an instant, which the system refuses while anybody has it. A program that
+ * takes the port alone afterwards makes either itself or our processes fail. Another engine of several
+ * processes fails because of the name kept here (Linux). Only a program of the same user that also shares
+ * ports remains, which nothing can keep out.
+ * @throws {ConfigError} naming PORT or HOST
  */
 export async function reservePort(address: Address): Promise<ReservedPort> {
   const { host } = address;
@@ -104,7 +107,10 @@ export async function reservePort(address: Address): Promise<ReservedPort> {
   return { port, release };
 }
 
-/** Listens in Linux's abstract namespace: one process of the machine has a name, until it ends in whatever way. */
+/**
+ * Listens in Linux's abstract namespace, where a name belongs to one process of the machine until it ends in
+ * any way.
+ */
 function keepName(name: string): Promise<() => void> {
   if (process.platform !== "linux") return Promise.resolve(() => undefined);
   return new Promise((resolve, reject) => {

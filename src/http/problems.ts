@@ -16,7 +16,7 @@ interface Problem {
   title: string;
   /** When it is sent. */
   when: string;
-  /** What the client does about it. */
+  /** The client's next step. */
   action: string;
   /** Whether the response has a Retry-After. */
   retries?: true;

@@ -1,18 +1,18 @@
 const HEADER = "x-request-id";
-/** What may stand in a header and a log line as it came; anything else is replaced. */
+/** An id that is safe in a header and a log line; any other is replaced. */
 const SAFE = /^[\w.:-]{1,64}$/;
 
 const prefix = crypto.randomUUID().slice(0, 8);
 let sequence = 0;
 
-/** The caller's own `X-Request-Id` where it is harmless, else one made here; the answer carries it back. */
+/** Returns the caller's `X-Request-Id` if it is harmless, otherwise a generated one. The response carries it. */
 export function requestIdOf(request: Request): string {
   return harmless(request.headers.get(HEADER));
 }
 
 /**
- * As `requestIdOf`, but undefined where the caller sent none: for refusals from memory, which nothing is
- * ever logged about. Making and sending an id was a sixth of their CPU time (15.3 instead of 12.8 µs).
+ * Same as `requestIdOf`, but undefined if the caller sent none. It is for refusals from memory, which are
+ * never logged: generating and sending an id was a sixth of their CPU time (15.3 instead of 12.8 µs).
  */
 export function requestIdIfGiven(request: Request): string | undefined {
   const given = request.headers.get(HEADER);

@@ -1,7 +1,7 @@
 /**
- * The path that was asked for, as it was written. Not `new URL(request.url)`: without a Host header that could
- * stand in an address Bun gives the path alone, and with one like `[[[` an address that no parser takes; both
- * threw, and the answer was Bun's own 500.
+ * Returns the path of a request as it was written. It does not use `new URL(request.url)`: without a valid
+ * Host header Bun gives only the path, and with one like `[[[` a URL that no parser accepts. Both threw, and
+ * the response was Bun's own 500.
  */
 export function pathOf({ url }: Pick<Request, "url">): string {
   const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);

@@ -10,7 +10,7 @@ export const BEARER = /^Bearer +(\S+) *$/i;
 
 export type Handler = (request: Request) => Response | Promise<Response>;
 
-/** A host name or address, with a port where it has one. Two Host headers are joined with a comma. */
+/** A host name or address, with an optional port. Two Host headers are joined with a comma. */
 const HOST = /^[\w.:~%!$&'()*+;=[\]-]*$/;
 /** Comparisons are faster than a set. */
 const isSafe = (method: string) =>
@@ -32,11 +32,17 @@ export class RequestRules {
 
   constructor(private readonly options: RequestRulesOptions) {}
 
-  /** The handler that answers the request: the route's own, or a refusal; with CORS_ORIGINS each shares its response. */
+  /**
+   * Returns the handler that answers the request: the route's own, or a refusal. With CORS_ORIGINS each
+   * shares its response.
+   */
   readonly handlerOf = (handler: Handler, request: Request): Handler =>
     this.answer(handler, request, this.refusalOf(request));
 
-  /** The handler of a request that matches no route. It changes nothing, so only its Host is checked. */
+  /**
+   * Returns the handler of a request without a route. Such a request changes nothing, so only its Host is
+   * checked.
+   */
   readonly unroutedHandlerOf = (handler: Handler, request: Request): Handler =>
     this.answer(handler, request, this.hostFaultOf(request));
 
@@ -73,7 +79,10 @@ export class RequestRules {
     return undefined;
   }
 
-  /** Whether the only headers are Host and an allowed length, so no key and no origin. Saves most look-ups. */
+  /**
+   * Returns whether the only headers are Host and an allowed length, and so no key and no origin. Saves most
+   * look-ups.
+   */
   private isBare({ headers, url }: Request): boolean {
     if (headers.count > 2 || !headers.has("host")) return false;
     const length = headers.get("content-length");
@@ -116,9 +125,10 @@ const DISCARDED_LIMIT_BYTES = 64 * 1024 * 1024;
 const DISCARDING_LIMIT_MS = 5000;
 
 /**
- * The refusal of a body, which is not kept. If the connection stays open, the refusal is sent at once: Bun discards the
- * rest as it arrives, and disconnects a client that has not sent all of it within IDLE_TIMEOUT_SECONDS. A connection that
- * will be closed waits for the rest: closing it with unread bytes resets it, the refusal is lost, and a proxy answers 502.
+ * Returns the refusal of a body, which is not kept. If the connection stays open, the refusal is sent at
+ * once: Bun discards the rest as it arrives, and disconnects a client that has not sent all of it within
+ * IDLE_TIMEOUT_SECONDS. A connection that will be closed waits for the rest, because closing it with unread
+ * bytes resets it: the refusal is lost, and a proxy answers 502.
  */
 export async function refusalOfBody(request: Request, refusal: Response): Promise<Response> {
   if (!asksToClose(request)) return refusal;

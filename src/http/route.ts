@@ -8,7 +8,10 @@ import { invalidValue } from "./problem.ts";
 import { firstParameterOf, queryOf } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
-/** What a handler takes of Elysia's context: naming it here keeps Elysia from preparing more (70 instead of 78 µs a hold). */
+/**
+ * The parts of Elysia's context that a handler uses. Naming them keeps Elysia from preparing more (70 instead
+ * of 78 µs per hold).
+ */
 export interface RouteContext {
   request: Request;
   params: Record<string, string>;
@@ -46,9 +49,9 @@ type AnyHandler = (asked: never, caller: Caller) => unknown;
 export type Serve = <C extends Contract>(contract: C, handler: Handler<C>) => Route;
 
 /**
- * Serves contracts: checks the caller, then the parameters and the body, then calls the handler; counts the response
- * and gives it the request's id. None of this is a hook of Elysia: one hook anywhere makes Elysia prepare its whole
- * context for every route, the reserve route included.
+ * Serves contracts: checks the caller, then the parameters and the body, then calls the handler; counts the
+ * response and gives it the request's id. None of this is a hook of Elysia: one hook anywhere makes Elysia
+ * prepare its whole context for every route, the reserve route included.
  */
 export const routesWith =
   ({ guard, metrics, bodyLimitBytes }: RouteServices): Serve =>

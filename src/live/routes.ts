@@ -8,33 +8,33 @@ import { parsePosition } from "./position.ts";
 import { streamClientOf } from "./stream-clients.ts";
 
 const RETRY_AFTER = { "retry-after": "5" };
-/** What a stream that has ended gets to leave in; a client that takes nothing is then disconnected. */
+/** How long a stream that has ended may take to leave. A client that reads nothing is then disconnected. */
 const LINGER_SECONDS = 10;
 
-/** How many changes are sent again in a millisecond, which is one unit of a rate limit; 106 bytes each. */
+/** Changes that are sent again in a millisecond, one unit of a rate limit; 106 bytes each. */
 const REWOUND_ROWS_PER_UNIT = 1000;
-/** The charge if missed changes have to be read; all clients that come back at the same time share one read. */
+/** The charge if missed changes have to be read. All clients that come back at the same time share one read. */
 const READ_BACK_ROWS = 10_000;
 
 const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
-  // nginx gathers an answer otherwise.
+  // Otherwise nginx buffers the response.
   "x-accel-buffering": "no",
 };
 
 export interface LiveOptions {
   serve: Serve;
   hub: ChangeHub;
-  /** Rejects when the database would have to be asked and cannot. */
+  /** Rejects if the database has to be asked and is unavailable. */
   knowsEvent(eventId: number): boolean | Promise<boolean>;
   guard: Pick<Guard, "identityOf" | "denialCheckOf" | "charge">;
 }
 
-/** Seat changes as they are committed. */
+/** Serves seat changes as they are committed. */
 export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Route[] {
   const watch = serve(watchEvent, async ({ request, params: { eventId }, query, server }, caller) => {
-    // A client that comes back by itself sends the header, which is newer than the address it began with.
+    // A client that reconnects by itself sends the header, which is newer than the position in its URL.
     const header = request.headers.get("last-event-id");
     const text = header || query.lastEventId;
     const position = text ? parsePosition(text) : undefined;
@@ -60,7 +60,7 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
       switch (opened.kind) {
         case "open":
           guard.charge(request, (opened.missedRows ?? READ_BACK_ROWS) / REWOUND_ROWS_PER_UNIT);
-          // Writes do not count against IDLE_TIMEOUT_SECONDS under Bun: heartbeats would not keep it open.
+          // Under Bun, writes do not reset IDLE_TIMEOUT_SECONDS, so heartbeats would not keep it open.
           server?.timeout(request, 0);
           return new Response(opened.body, { headers: HEADERS });
         case "full":

@@ -8,7 +8,7 @@ const DIGIT_LIMIT = 16;
 const ZERO = 48;
 const NINE = 57;
 
-/** What to tell whoever sent something else. */
+/** The error text for an invalid seat id, after the name of the field. */
 export const INVALID_SEAT_ID = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in decimal digits.`;
 
 /** Parses a seat id as clients write it: plain decimal digits without sign, space or leading zero. */

@@ -6,16 +6,19 @@ import type { Connection, ServerSockets } from "./server-sockets.ts";
 import { type Doing, doingOf, whoGoes } from "./who-goes.ts";
 
 /**
- * A flood that opens 10,000 connections a second, which is what one core accepts, opens 1,000 meanwhile. A look
- * takes 20 µs.
+ * Interval of the check, which takes 20 µs. A flood that opens 10,000 connections a second, the most that one
+ * core accepts, opens 1,000 meanwhile.
  */
 const LOOK_INTERVAL_MS = 100;
 const COUNT_INTERVAL_MS = 5000;
-/** Descriptors that are asked about in one turn of the event loop: 3.5 µs each. */
+/** Descriptors examined in one turn of the event loop, at 3.5 µs each. */
 const SLICE_DESCRIPTORS = 500;
-/** Of the descriptors that a process may have: the rest is for databases, files, and what comes between two looks. */
+/**
+ * Share of the process's descriptors. The rest is for databases, files, and connections that arrive between
+ * two checks.
+ */
 const CONNECTION_SHARE = 0.75;
-/** Where a process may have a million descriptors; a connection at rest takes 3 kB. */
+/** Used if a process may have a million descriptors; an idle connection takes 3 kB. */
 const DEFAULT_LIMIT = 50_000;
 
 export interface ConnectionLimitOptions {
@@ -26,18 +29,17 @@ export interface ConnectionLimitOptions {
 }
 
 /**
- * Keeps the connections of a server within a limit: without one a flood takes every descriptor of the process, with
- * which Bun spins and serves nobody, new connections to the database included (seen).
+ * Keeps the connections of a server within a limit. Without one, a flood takes every descriptor of the
+ * process. Bun then spins and serves nobody, and new connections to the database fail (seen).
  *
- * Nothing is done per request or per connection. Ten times a second one descriptor is opened and closed again: the
- * system gives the lowest that is free, so that its number tells that there may be too many. Only then all are
- * looked at. Where some were closed, the lowest may be free with too many above it, though never more than there
- * were before: the count every 5 s sees those.
+ * It does nothing per request or per connection. Ten times a second it opens a descriptor and closes it
+ * again: the system gives the lowest free one, whose number shows whether there may be too many. Only then it
+ * examines all. It misses closed low descriptors under open high ones; the full count every 5 s does not.
  */
 export class ConnectionLimit {
   private readonly loop: Loop;
   private countedAt = performance.now();
-  /** Descriptors that are no connections, as last seen. */
+  /** Descriptors that are not connections, as last seen. */
   private others = 0;
 
   constructor(private readonly options: ConnectionLimitOptions) {
@@ -58,7 +60,7 @@ export class ConnectionLimit {
       closeSync(lowestFree);
       return lowestFree - this.others > this.options.limit;
     } catch {
-      // There is none left.
+      // No descriptor is left.
       return true;
     }
   }
@@ -72,7 +74,7 @@ export class ConnectionLimit {
       if (sockets.isConnection(descriptor)) connections++;
       else others.push(descriptor);
     });
-    // Files and connections to databases that have gone since would count as room for as many clients.
+    // Files and database connections that closed since would otherwise count as room for as many clients.
     this.others = this.stillOthers(others);
     onCount(connections);
     if (connections > limit) await this.makeRoom();
@@ -91,7 +93,7 @@ export class ConnectionLimit {
     const closed: Record<Doing, number> = { silent: 0, idle: 0, asking: 0 };
     const goers = whoGoes(connections, limit);
     await inSlices(goers, ({ descriptor, doing, sentAgoMs }) => {
-      // It may have begun to ask or been answered since, or be another one by now.
+      // It may have sent a request or been answered since, or be another connection by now.
       const now = sockets.look(descriptor);
       if (!now || doingOf(now) !== doing || now.sentAgoMs < sentAgoMs) return;
       sockets.end(descriptor);
@@ -102,7 +104,10 @@ export class ConnectionLimit {
     onCount(connections.length - closed.silent - closed.idle - closed.asking);
   }
 
-  /** Not those that were closed while all were looked at: in a flood they are many, and room would look free. */
+  /**
+   * Counts the descriptors that are still open. In a flood many close during the examination, and room would
+   * seem free.
+   */
   private stillOthers(descriptors: readonly number[]): number {
     const { sockets } = this.options;
     return descriptors.filter((each) => isOpen(each) && !sockets.isConnection(each)).length;
@@ -110,7 +115,7 @@ export class ConnectionLimit {
 
   private async eachDescriptor(see: (descriptor: number) => void): Promise<void> {
     const used = await readdir("/proc/self/fd").catch(() => undefined);
-    // To read the folder takes a descriptor: all are taken.
+    // Reading the folder takes a descriptor, so a failure means that all are taken.
     const all = () => Array.from({ length: descriptorLimit() ?? 0 }, (_, descriptor) => descriptor);
     await inSlices(used?.map(Number) ?? all(), see);
   }
@@ -119,7 +124,7 @@ export class ConnectionLimit {
 const isOpen = (descriptor: number): boolean =>
   lstatSync(`/proc/self/fd/${descriptor}`, { throwIfNoEntry: false }) !== undefined;
 
-/** Requests are answered between the slices. */
+/** Lets requests be answered between the slices. */
 async function inSlices<Item>(items: readonly Item[], see: (item: Item) => void): Promise<void> {
   for (let from = 0; from < items.length; from += SLICE_DESCRIPTORS) {
     for (const item of items.slice(from, from + SLICE_DESCRIPTORS)) see(item);
@@ -128,8 +133,8 @@ async function inSlices<Item>(items: readonly Item[], see: (item: Item) => void)
 }
 
 /**
- * CONNECTION_LIMIT, or what the process has descriptors for.
- * @throws {ConfigError} when there are too few for what was asked.
+ * Returns CONNECTION_LIMIT, or the number that the process has descriptors for.
+ * @throws {ConfigError} if there are too few descriptors for the setting
  */
 export function connectionLimitOf({ connectionLimit }: Pick<Config, "connectionLimit">): number {
   const descriptors = descriptorLimit();
@@ -143,7 +148,7 @@ export function connectionLimitOf({ connectionLimit }: Pick<Config, "connectionL
 
 let knownDescriptorLimit: number | undefined;
 
-/** Read once, while there is a descriptor to read it by. */
+/** Read once, while a descriptor is free to read it. */
 function descriptorLimit(): number | undefined {
   if (process.platform !== "linux") return undefined;
   knownDescriptorLimit ??= Number(

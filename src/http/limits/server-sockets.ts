@@ -1,48 +1,48 @@
 import { dlopen } from "bun:ffi";
 
-/** Debian and its like; Alpine and its like. */
+/** The C libraries of Debian and similar systems, and of Alpine. */
 const C_LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
 
-/** From Linux's own headers; they are the same on every 64-bit architecture. */
+/** From Linux's headers; the same on every 64-bit architecture. */
 const AF_INET = 2;
 const AF_INET6 = 10;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const SHUT_RDWR = 2;
 const TCP_LISTEN = 10;
-/** `struct sockaddr_in6` has 28 bytes; the port has the same place in both families. */
+/** `struct sockaddr_in6` has 28 bytes; the port is in the same place in both families. */
 const ADDRESS_BYTES = 28;
 const ADDRESS_PORT = 2;
-/** `struct tcp_info` up to `tcpi_bytes_received`, which Linux has had since 4.1. */
+/** `struct tcp_info` up to `tcpi_bytes_received`, which exists since Linux 4.1. */
 const INFO_BYTES = 136;
 const INFO_STATE = 0;
 const INFO_LAST_DATA_SENT_MS = 44;
 const INFO_LAST_DATA_RECEIVED_MS = 52;
 const INFO_BYTES_RECEIVED = 128;
 
-/** A client's connection, as the kernel knows it. */
+/** A client's connection as the kernel sees it. */
 export interface Connection {
   descriptor: number;
   bytesReceived: number;
-  /** Since something was sent to it; since it was accepted, where nothing was. */
+  /** Time since something was sent to it or, if nothing was, since it was accepted. */
   sentAgoMs: number;
-  /** Since something came from it; since it was accepted, where nothing has. */
+  /** Time since something came from it or, if nothing did, since it was accepted. */
   receivedAgoMs: number;
 }
 
-/** The connections that the servers of this process have accepted on their ports. Bun gives no list of them. */
+/** The connections that this process's servers have accepted on their ports. Bun provides no list of them. */
 export interface ServerSockets {
-  /** Undefined where the descriptor is anything else. */
+  /** Returns undefined if the descriptor is anything else. */
   look(descriptor: number): Connection | undefined;
   isConnection(descriptor: number): boolean;
   /**
-   * Ends a connection in both directions; Bun sees that and closes it. Safe right after `look`, in the same turn:
-   * a server's descriptors are closed by the thread that listens and by nobody else.
+   * Ends a connection in both directions; Bun notices and closes it. It is safe right after `look` in the
+   * same turn, because only the listening thread closes a server's descriptors.
    */
   end(descriptor: number): void;
 }
 
-/** @throws where the system has no such calls: only Linux has them. */
+/** @throws if the system is not Linux, which alone has these calls */
 export function openServerSockets(ports: readonly number[]): ServerSockets {
   const { c, isOnPorts, readInfo, readPeer } = openSystemCalls(ports);
   const look = (descriptor: number): Connection | undefined => {
@@ -62,7 +62,10 @@ export function openServerSockets(ports: readonly number[]): ServerSockets {
   };
 }
 
-/** Those of the descriptors on which this process listens on one of the ports. @throws as `openServerSockets`. */
+/**
+ * Returns the descriptors on which this process listens on one of the ports.
+ * @throws same as `openServerSockets`
+ */
 export function listenersAmong(descriptors: readonly number[], ports: readonly number[]): number[] {
   const { isOnPorts, readInfo } = openSystemCalls(ports);
   return descriptors.filter(
@@ -70,7 +73,7 @@ export function listenersAmong(descriptors: readonly number[], ports: readonly n
   );
 }
 
-/** Calls that read sockets into memory, which the next call overwrites. */
+/** Returns calls that read sockets into memory, which the next call overwrites. */
 function openSystemCalls(ports: readonly number[]) {
   const { symbols: c } = loadLibrary();
   const addressBytes = new Uint8Array(new ArrayBuffer(ADDRESS_BYTES));
@@ -98,7 +101,7 @@ function openSystemCalls(ports: readonly number[]) {
   };
 }
 
-/** @throws where the system is not Linux. */
+/** @throws if the system is not Linux */
 export function loadLibrary() {
   if (process.platform !== "linux") throw new Error("only Linux tells which connections a process has");
   const load = (library: string) =>
@@ -113,7 +116,7 @@ export function loadLibrary() {
     try {
       return load(library);
     } catch {
-      // The next one.
+      // Tries the next one.
     }
   }
   throw new Error(`none of ${C_LIBRARIES.join(", ")} can be loaded`);

@@ -1,11 +1,11 @@
 import type { Connection } from "./server-sockets.ts";
 
-/** Room that is made at once, so that a flood does not have every connection looked at for each one that comes. */
+/** Share of the limit that is freed at once, so that a flood does not cause an examination per new connection. */
 const ROOM_SHARE = 0.1;
-/** A request is decided within this or refused: what came longer ago and has no answer is no whole request. */
+/** Longest time to decide or refuse a request. Bytes that are older and unanswered are not a complete request. */
 const ASKING_MS = 3000;
 
-/** What a connection does that is closed for want of room. */
+/** The state of a connection that is closed at the limit. */
 export type Doing = "silent" | "idle" | "asking";
 
 export interface Goer extends Connection {
@@ -13,8 +13,8 @@ export interface Goer extends Connection {
 }
 
 /**
- * What may be lost with a connection: nothing, where no byte ever came by it; a moment to connect anew, where
- * it was answered last; an answer, where it seems to wait for one.
+ * Returns what closing a connection would cost. That is nothing if it never sent a byte, a reconnection if it
+ * was answered last, a response if it seems to wait for one.
  */
 export function doingOf({ bytesReceived, sentAgoMs, receivedAgoMs }: Connection): Doing {
   if (bytesReceived === 0) return "silent";
@@ -26,8 +26,9 @@ const AT_REST = 1;
 const LIVELY = 2;
 
 /**
- * A client that was answered a moment ago is as lively as one that seems to ask: of 10 that asked every 300 ms,
- * all were cut between two requests, where 260 trickled bytes under a limit of 200 and only asking counted.
+ * Ranks connections. A client that was answered a moment ago is as lively as one that seems to wait. When
+ * only waiting counted, 10 clients with a request every 300 ms were all cut off between two requests, while
+ * 260 others trickled bytes under a limit of 200.
  */
 function rankOf({ doing, sentAgoMs }: Goer): number {
   if (doing === "silent") return SILENT;
@@ -35,10 +36,10 @@ function rankOf({ doing, sentAgoMs }: Goer): number {
 }
 
 /**
- * Who goes where there are more connections than the limit: first those that never sent anything, then those at
- * rest, which neither asked nor were answered of late, then the others; in each the one that was given nothing for
- * the longest. Whoever comes new is thus always let in, and one that trickles bytes goes before whoever was
- * answered since it came. The others go only as far as the limit asks for it.
+ * Chooses the connections to close above the limit. First the silent ones, then those at rest, which neither
+ * sent nor received anything recently, then the others; within each group, those that were sent nothing for
+ * the longest. A new connection is therefore always accepted, and one that trickles bytes goes before one
+ * that was answered since. Lively ones are closed only as far as the limit requires.
  */
 export function whoGoes(connections: readonly Connection[], limit: number): Goer[] {
   if (connections.length <= limit) return [];
