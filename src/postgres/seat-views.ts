@@ -10,7 +10,7 @@ const view = {
   seatNumber: seats.seatNumber,
   status: seats.status,
   version: seats.version,
-  priceMinor: seatPriceOf(seats),
+  priceMinor: seatPriceOf(seats).as("price"),
   priceTier: seats.priceTier,
   accessible: seats.accessible,
   restrictedView: seats.restrictedView,
@@ -50,26 +50,37 @@ export interface SeatPage {
   lookedAt: number;
 }
 
-/** Lists seats in the order of their ids. */
+/**
+ * Lists seats in the order of their ids. The inner query reads the next seats by id, whatever they are, and the outer one
+ * filters them. With all conditions in one query, Postgres expects a hundred matches in a new event that it has not
+ * analysed yet, and reads and sorts all 50,000 seats for a page of 50.
+ */
 export async function listSeats(database: NodePgDatabase, query: SeatQuery): Promise<SeatPage> {
   const { eventId, range, status, priceTier, accessible, row, limit } = query;
   const after = Math.max(query.after, range ? range.first - 1 : 0);
   const scanEnd = after + SCAN_LIMIT_SEATS;
-  const filters = [
-    gt(seats.id, after),
-    lte(seats.id, scanEnd),
-    range && lt(seats.id, range.end),
-    eventId === undefined ? undefined : eq(seats.eventId, eventId),
-    status && eq(seats.status, status),
-    priceTier === undefined ? undefined : eq(seats.priceTier, priceTier),
-    accessible === undefined ? undefined : eq(seats.accessible, accessible),
-    row === undefined ? undefined : eq(seats.rowLabel, row),
-  ];
-  const found = await database
+  const end = Math.min(scanEnd, range ? range.end - 1 : scanEnd);
+  const next = database
     .select(view)
     .from(seats)
-    .where(and(...filters))
+    .where(gt(seats.id, after))
     .orderBy(asc(seats.id))
+    .limit(Math.max(0, end - after))
+    .as("next");
+  const found = await database
+    .select()
+    .from(next)
+    .where(
+      and(
+        lte(next.seatId, end),
+        eventId === undefined ? undefined : eq(next.eventId, eventId),
+        status && eq(next.status, status),
+        priceTier === undefined ? undefined : eq(next.priceTier, priceTier),
+        accessible === undefined ? undefined : eq(next.accessible, accessible),
+        row === undefined ? undefined : eq(next.row, row),
+      ),
+    )
+    .orderBy(asc(next.seatId))
     .limit(limit);
   if (found.length === limit) {
     const last = found.at(-1)?.seatId ?? after;
@@ -81,6 +92,5 @@ export async function listSeats(database: NodePgDatabase, query: SeatQuery): Pro
     .where(and(gt(seats.id, scanEnd), range && lt(seats.id, range.end)))
     .orderBy(asc(seats.id))
     .limit(1);
-  const end = Math.min(scanEnd, range ? range.end - 1 : scanEnd);
   return { seats: found, next: further ? scanEnd : null, lookedAt: Math.max(0, end - after) };
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { urlOfRunningPostgres } from "../../src/parts/postgres.ts";
+import { rulesText } from "../../src/proof/rules/rules.ts";
 import { asOrdinaryUser, runEngine } from "../engine/command.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
@@ -90,6 +91,7 @@ describe("bun run verify", () => {
     const { exitCode, stdout } = await verify("--help");
     expect(exitCode).toBe(0);
     expect(stdout).toContain("Exit code: 0 proven, 1 damage found, 2 not all could be checked.");
+    expect(stdout).toContain(rulesText());
   });
 
   test.each<[string, () => Promise<Record<string, string>>, string[], string]>([

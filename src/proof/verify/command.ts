@@ -28,7 +28,8 @@ It writes nothing and may run beside engines that sell.
 
 Exit code: 0 proven, 1 damage found, 2 not all could be checked.
 
-What each finding means, by the line of the summary that it belongs to. Below the finding stands what must be true:
+What each finding means, by the line of the summary that it belongs to, with what is always true of a sound database. The
+auditor of a running engine reports some of them too, and one that verify proves by the others.
 
 ${rulesText()}`;
 
