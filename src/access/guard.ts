@@ -1,4 +1,5 @@
 import { ANONYMOUS, type Caller, mayAct, type Role } from "../http/caller.ts";
+import { withHeaders } from "../http/reply.ts";
 import { requestIdOf } from "../http/request-id.ts";
 import { BEARER } from "../http/request-rules.ts";
 import { never } from "../runtime/assert.ts";
@@ -63,7 +64,8 @@ export class Guard {
       return this.admit(request, role, { anonymous: "address", key: "key" }).then(async (admitted) => {
         if (admitted instanceof Response) return admitted;
         const answer = await handler(context, admitted.caller);
-        return withHeaders(answer, await this.countAll(request, admitted));
+        const count = await this.countAll(request, admitted);
+        return count ? withHeaders(answer, rateLimitHeaders(count)) : answer;
       });
     };
   }
@@ -91,7 +93,7 @@ export class Guard {
     if (!this.options.requireApiKey && !this.options.limits.has("reserve")) return undefined;
     return async (path: string, request: Request, reserve: () => Response | Promise<Response>) => {
       const admitted = await this.admit(request, "seller", { anonymous: "reserve", key: "reserve" });
-      if (!(admitted instanceof Response)) return withHeaders(await reserve(), admitted.count);
+      if (!(admitted instanceof Response)) return limited(await reserve(), admitted.count);
       return this.recorded(path, request, admitted);
     };
   }
@@ -124,7 +126,7 @@ export class Guard {
     let found = this.options.keys.find(key);
     if (found instanceof Promise || found.kind !== "known") {
       const count = await this.options.limits.count("address", () => this.networkOf(request));
-      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+      if (count?.isOver) return limited(this.refusals.tooMany(count), count);
     }
     found = await found;
     if (found.kind === "unavailable") return this.refusals.keysAway();
@@ -191,20 +193,20 @@ export class Guard {
     if (found === undefined || found instanceof Promise || found.kind !== "known") {
       const policy = found === undefined ? policies.anonymous : "address";
       count = await this.options.limits.count(policy, () => this.networkOf(request));
-      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+      if (count?.isOver) return limited(this.refusals.tooMany(count), count);
     }
     found = await found;
     const caller = found === undefined ? ANONYMOUS : this.toCaller(found, key ?? "");
-    if (caller instanceof Response) return withHeaders(caller, count);
+    if (caller instanceof Response) return limited(caller, count);
     // Administrators end denials, so they cannot be denied.
     const denied = role === "admin" || !this.hasDenials ? undefined : this.denialOf(request, caller);
-    if (denied) return withHeaders(denied, count);
+    if (denied) return limited(denied, count);
     if (caller.kind === "key") {
       count = await this.options.limits.count(policies.key, () => caller.keyId);
-      if (count?.isOver) return withHeaders(this.refusals.tooMany(count), count);
+      if (count?.isOver) return limited(this.refusals.tooMany(count), count);
     }
     const refusal = this.entitled(caller, role);
-    if (refusal) return withHeaders(refusal, count);
+    if (refusal) return limited(refusal, count);
     const charged: Admitted["charged"] =
       caller.kind === "key"
         ? { policy: policies.key, subject: () => caller.keyId }
@@ -250,9 +252,7 @@ function keyIn({ headers }: Request): string | undefined {
   return bearer ?? headers.get("x-api-key") ?? undefined;
 }
 
-function withHeaders(answer: unknown, count: Count | undefined): Response {
-  const response = answer instanceof Response ? answer : Response.json(answer);
-  if (!count) return response;
-  for (const [name, value] of Object.entries(rateLimitHeaders(count))) response.headers.set(name, value);
-  return response;
+function limited(answer: Response, count: Count | undefined): Response {
+  if (count) withHeaders(answer, rateLimitHeaders(count));
+  return answer;
 }

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Role } from "./caller.ts";
 import type { ProblemResponse } from "./problem.ts";
 import type { ProblemSlug } from "./problems.ts";
+import { Reply } from "./reply.ts";
 
 /** A value in the path, between two slashes. */
 export interface PathParameter<Value> {
@@ -117,17 +118,18 @@ type SharedSlug = "invalid-request" | "unavailable";
 
 /** The body of the 200, or a response made by `reply` or `problem`. */
 export type Answer<C extends Contract> =
+  | Reply
   | (200 extends keyof C["responses"] ? BodyOf<C, 200> : never)
   | ProblemResponse<C["problems"][number] | SharedSlug>;
 
-/** A success other than a plain 200. */
+/** Answers with a success other than a plain 200. */
 export function reply<C extends Contract, Status extends keyof C["responses"] & number>(
   _contract: C,
   status: Status,
   body: BodyOf<C, Status>,
-  headers: Record<string, string> = {},
-): Response {
-  return body === null ? new Response(null, { status, headers }) : Response.json(body, { status, headers });
+  headers?: Record<string, string>,
+): Reply {
+  return new Reply(status, body, headers);
 }
 
 const isSafe = ({ method }: Contract) => method === "GET";

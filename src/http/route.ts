@@ -6,6 +6,7 @@ import { checked, UNKNOWN } from "./faults.ts";
 import { readJson, refusalOfAnyBody } from "./json-body.ts";
 import { invalidValue } from "./problem.ts";
 import { firstParameterOf, queryOf } from "./query.ts";
+import { responseOf } from "./reply.ts";
 import { requestIdOf } from "./request-id.ts";
 
 /**
@@ -59,13 +60,15 @@ export const routesWith =
     const { method, path, role } = contract;
     const read = readerOf(contract, handler as AnyHandler, bodyLimitBytes);
     const authorized = role ? guard.guarded(role, read) : (context: RouteContext) => read(context, ANONYMOUS);
+    const counts: Record<number, { count(): void }> = {};
     return {
       contract,
       handler: async ({ request, params, server }) => {
         const answer = await authorized({ request, params, server });
-        const response = answer instanceof Response ? answer : Response.json(answer);
-        response.headers.set("x-request-id", requestIdOf(request));
-        metrics.httpRequests.inc({ route: path, method, status: response.status });
+        const response = responseOf(answer, { "x-request-id": requestIdOf(request) });
+        const { status } = response;
+        counts[status] ??= metrics.httpRequests.seriesOf({ route: path, method, status });
+        counts[status].count();
         return response;
       },
     };

@@ -5,6 +5,7 @@ import { reply } from "../http/contract.ts";
 import { fromDatabase } from "../http/from-database.ts";
 import { ANONYMOUS_KEY_LEAST_CHARACTERS, claimIn } from "../http/idempotency-key.ts";
 import { REPLAYED } from "../http/parameters.ts";
+import type { Reply } from "../http/reply.ts";
 import type { Route, Serve } from "../http/route.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
 import type { KeyClaim } from "../postgres/guards.ts";
@@ -25,6 +26,7 @@ import {
 } from "./contract.ts";
 import { type HoldBody, wishesOf } from "./hold-body.ts";
 import type { HoldResult, Holds } from "./holds.ts";
+import type { ChangeOutcome } from "./outcome.ts";
 import { changeProblem, type Hints, holdProblem, reservationNotFound } from "./refusals.ts";
 import type { SeatFinder } from "./seat-finder.ts";
 import type { ReservationTokens } from "./token.ts";
@@ -60,6 +62,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
   const { catalogue } = keeper;
   const fromReads = fromDatabase({ log, what: "what is asked about reservations" });
 
+  const held: Partial<Record<HoldResult["kind"], { count(): void }>> = {};
   const hold = serve(holdSeats, ({ request, body }, caller) => {
     const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
     const key = claimIn(request, () => guard.identityOf(request, caller), RESERVATIONS_PATH, body, least);
@@ -68,14 +71,14 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
       const budget = new SearchBudget();
       const result = await holds.hold(body, key, guard.callerIdOf(request, caller), budget);
       guard.charge(request, budget.spentSteps / SEARCH_STEPS_PER_UNIT);
-      metrics.holds.inc({ outcome: result.kind });
+      (held[result.kind] ??= metrics.holds.seriesOf({ outcome: result.kind })).count();
       if (result.kind === "held" || result.kind === "replay")
         return created(result.facts, result.kind === "replay");
       return holdProblem(result, await hintsFor(options, result, body, caller));
     });
   });
 
-  async function created(facts: ReservationFacts, isReplay: boolean): Promise<Response> {
+  async function created(facts: ReservationFacts, isReplay: boolean): Promise<Reply> {
     const { expiresAt = "", ...held } = await wireOf(facts, "HELD");
     return reply(
       holdSeats,
@@ -98,21 +101,26 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
     return token !== null && tokens.isOf(reservationId, token);
   }
 
-  const change = (action: OwnerAction) =>
-    serve(CHANGES[action], ({ request, params: { reservationId } }, caller): Promise<Response> | Response => {
-      if (!owns(request, caller, reservationId)) return reservationNotFound();
-      const path = `${RESERVATIONS_PATH}/${reservationId}/${action}`;
-      const key = claimIn(request, () => `reservation:${reservationId}`, path, null);
-      if (key instanceof Response) return key;
-      return fromReads(async () => {
-        const outcome = await changes.change({ reservationId, action, key });
-        metrics.changes.inc({ action, outcome: outcome.kind });
-        if (outcome.kind === "done") return changed(outcome.facts, action);
-        const replay = outcome.kind === "replayed" && key ? await options.findReplay(key) : undefined;
-        if (replay === undefined || replay === "key_mismatch") return changeProblem(action, outcome);
-        return changed(replay, action, REPLAYED);
-      });
-    });
+  const change = (action: OwnerAction) => {
+    const counts: Partial<Record<ChangeOutcome["kind"], { count(): void }>> = {};
+    return serve(
+      CHANGES[action],
+      ({ request, params: { reservationId } }, caller): Promise<Reply | Response> | Response => {
+        if (!owns(request, caller, reservationId)) return reservationNotFound();
+        const path = `${RESERVATIONS_PATH}/${reservationId}/${action}`;
+        const key = claimIn(request, () => `reservation:${reservationId}`, path, null);
+        if (key instanceof Response) return key;
+        return fromReads(async () => {
+          const outcome = await changes.change({ reservationId, action, key });
+          (counts[outcome.kind] ??= metrics.changes.seriesOf({ action, outcome: outcome.kind })).count();
+          if (outcome.kind === "done") return changed(outcome.facts, action);
+          const replay = outcome.kind === "replayed" && key ? await options.findReplay(key) : undefined;
+          if (replay === undefined || replay === "key_mismatch") return changeProblem(action, outcome);
+          return changed(replay, action, REPLAYED);
+        });
+      },
+    );
+  };
 
   const changed = async (
     facts: ReservationFacts,

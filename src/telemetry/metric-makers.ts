@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from "prom-client";
+import { FoldedCounter } from "./folded-counter.ts";
 
 /**
  * How a gauge of several processes on one port is aggregated. `apart` reports each process with a label
@@ -27,6 +28,8 @@ export function makersFor(registry: Registry) {
   const registers = [registry];
   const counter = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
     new Counter({ name: `sentinel_${name}`, help, labelNames, registers });
+  const foldedCounter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new FoldedCounter({ name: `sentinel_${name}`, help, labelNames, registers });
   const gauge = <Label extends string = never>(
     name: string,
     help: string,
@@ -44,7 +47,7 @@ export function makersFor(registry: Registry) {
     buckets: number[],
     labelNames: Label[] = [],
   ) => new Histogram({ name: `sentinel_${name}`, help, buckets, labelNames, registers });
-  return { registry, counter, gauge, histogram };
+  return { registry, counter, foldedCounter, gauge, histogram };
 }
 
 export type Makers = ReturnType<typeof makersFor>;

@@ -18,12 +18,12 @@ export const LOG_LINES_DROPPED = {
 };
 
 /** Metrics of connections and requests. */
-const httpMetrics = ({ counter, gauge }: Makers) => ({
-  httpRequests: counter("http_requests_total", "Completed requests by route template, method and status.", [
-    "route",
-    "method",
-    "status",
-  ]),
+const httpMetrics = ({ foldedCounter, counter, gauge }: Makers) => ({
+  httpRequests: foldedCounter(
+    "http_requests_total",
+    "Completed requests by route template, method and status.",
+    ["route", "method", "status"],
+  ),
   httpConnections: gauge("http_connections", "Open client connections, counted every 5 s.", "apart"),
   httpConnectionLimit: gauge("http_connection_limit", "Maximum connections of a process.", "apart"),
   httpConnectionsClosed: counter(
@@ -88,9 +88,9 @@ const saleMetrics = ({ counter, gauge, histogram, registry }: Makers) => ({
 });
 
 /** Metrics of holds and of changes of reservations. */
-const holdMetrics = ({ counter, gauge, histogram }: Makers) => ({
-  holds: counter("holds_total", "Requests to hold seats, by outcome.", ["outcome"]),
-  changes: counter(
+const holdMetrics = ({ foldedCounter, counter, gauge, histogram }: Makers) => ({
+  holds: foldedCounter("holds_total", "Requests to hold seats, by outcome.", ["outcome"]),
+  changes: foldedCounter(
     "changes_total",
     "Requests to confirm, release, extend or cancel a reservation, by outcome.",
     ["action", "outcome"],
