@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { describeConfig } from "../src/config/config.ts";
+import { errorTable } from "../src/http/error-catalogue.ts";
 
 /** What every page says of the repository is true, as far as a machine can tell. */
 
@@ -221,6 +222,12 @@ describe("single pages", () => {
     const { text } = pageOf("docs/configuration.md");
     const table = /<!-- settings: bun run configuration -->\n([\s\S]*?)\n<!-- \/settings -->/.exec(text)?.[1];
     expect(table?.trim()).toBe(stdout.toString().trim());
+  });
+
+  test("the table of errors is the one that the engine serves", () => {
+    const { text } = pageOf("docs/errors.md");
+    const table = /<!-- errors: bun run errors -->\n([\s\S]*?)\n<!-- \/errors -->/.exec(text)?.[1];
+    expect(table?.trim()).toBe(errorTable());
   });
 
   test("the changelog begins with this version", () => {

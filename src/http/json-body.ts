@@ -7,6 +7,7 @@ import { bodyTooLarge, refusalOfBody } from "./request-rules.ts";
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
 const REPLACEMENT = "\ufffd";
+const NOT_WHOLE = "must be UTF-8 without the replacement character U+FFFD, and sent whole";
 const utf8 = new TextDecoder();
 
 type Read<Value> = { value: Value } | { value?: never; problem: Response };
@@ -33,10 +34,10 @@ export async function readJson<Schema extends z.ZodType>(
     if (found === undefined) return { problem: await refusalOfBody(request, bodyTooLarge(limitBytes)) };
     text = found;
   } catch {
-    return refuse("must be sent whole");
+    return refuse(NOT_WHOLE);
   }
   // Stands for bytes that are not UTF-8. A decoder that throws costs 1.3 µs more.
-  if (text.includes(REPLACEMENT)) return refuse("must be UTF-8, without the replacement character U+FFFD");
+  if (text.includes(REPLACEMENT)) return refuse(NOT_WHOLE);
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -51,7 +51,9 @@ describe("a body", () => {
   });
 
   test("that is no UTF-8 is refused", async () => {
-    expect(await read(new Uint8Array([0x7b, 0xff, 0x7d]))).toBe("400 body: must be UTF-8, and sent whole.");
+    expect(await read(new Uint8Array([0x7b, 0xff, 0x7d]))).toBe(
+      "400 body: must be UTF-8 without the replacement character U+FFFD, and sent whole.",
+    );
   });
 
   test.each([
