@@ -6,7 +6,7 @@ import { MIGRATE_USAGE, migrateCommand } from "./access/migrate-command.ts";
 import { misspelt, readCommand, START } from "./config/command-line.ts";
 import { type Config, describeConfig, readConfig } from "./config/config.ts";
 import { kafkaSecurityOf } from "./config/credential-relations.ts";
-import { type Engine, openEngine } from "./engine/engine.ts";
+import { type Engine, openEngine } from "./engine/compose.ts";
 import { Ending } from "./engine/processes/ending.ts";
 import { ENGINE_PROCESS } from "./engine/processes/messages.ts";
 import { joinPrimary } from "./engine/processes/one-of-several.ts";

@@ -1,7 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { drizzle } from "drizzle-orm/node-postgres";
 import { commitChanges } from "../src/postgres/change.ts";
-import { onFresh, openPool } from "../src/postgres/connect.ts";
+import { onFresh, openDatabase } from "../src/postgres/connect.ts";
 import { GiveBackWaits } from "../src/postgres/give-back-waits.ts";
 import { isSeenByAll, RESERVATION_SESSIONS } from "../src/postgres/presence.ts";
 import { probeFaultOf, rehearseSale } from "../src/postgres/readiness.ts";
@@ -29,9 +28,10 @@ import { take } from "./take.ts";
 const settings: ReservationSettings = workerData;
 const log = createLog(settings.logLevel, "reservation");
 
-const pool = openPool({ ...settings, name: RESERVATION_SESSIONS }, (error) =>
+const database = openDatabase({ ...settings, name: RESERVATION_SESSIONS }, (error) =>
   log.debug({ error: error.message }, "an idle database connection was lost"),
 );
+const pool = database.$client;
 const transactions = { pool, refusals: new FaultLog(log, "the database refuses what it is asked") };
 const locks = new SeatLocks({
   redisUrls: settings.redisUrls,
@@ -40,14 +40,7 @@ const locks = new SeatLocks({
   ttlMs: settings.lockTtlMs,
   timeoutMs: settings.redisTimeoutMs,
   onDegraded: (degraded) => log.debug({ degraded }, "seat locks changed"),
-  onMaster: () => {
-    // The start reports at once whether Redis can be used. Later the sampler's delay keeps short pauses out of the log.
-    const isKnown = locks.report().state !== "unknown";
-    if (isKnown && !wasKnown) sampler.sendNow();
-    wasKnown = isKnown;
-  },
 });
-let wasKnown = false;
 const sampler = sampleThread(
   (sample) => parentPort?.postMessage(sample),
   () => ({
@@ -55,6 +48,14 @@ const sampler = sampleThread(
     locks: locks.report(),
   }),
 );
+
+let wasKnown = false;
+locks.onMaster(() => {
+  // The start reports at once whether Redis can be used. Later the sampler's delay keeps short pauses out of the log.
+  const isKnown = locks.report().state !== "unknown";
+  if (isKnown && !wasKnown) sampler.sendNow();
+  wasKnown = isKnown;
+});
 
 void warmUp();
 
@@ -96,7 +97,7 @@ export default function run(
 
 async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promise<RecallResult> {
   try {
-    const changes = await recallChanges(drizzle(pool), task);
+    const changes = await recallChanges(database, task);
     await awaitStandbysOf(pool);
     return { changes };
   } catch (error) {
@@ -109,15 +110,14 @@ const giveBackWaits = new GiveBackWaits();
 
 async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {
   try {
-    return await onFresh(pool, async (client) => {
-      const database = drizzle(client);
-      const versions = await settle(database, task);
+    return await onFresh(pool, async (client, session) => {
+      const versions = await settle(session, task);
       const isCommitted = versions.some((version) => version !== undefined);
       // The task is repeated until no engine that believes to be alone can refuse these seats from memory.
       const [first = ""] = task.reservationIds;
       const mustWait =
         task.giveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);
-      if (task.giveBack && !mustWait) await giveBack(database, task, versions);
+      if (task.giveBack && !mustWait) await giveBack(session, task, versions);
       await awaitStandbys(client);
       if (!mustWait) giveBackWaits.over(first);
       return mustWait ? "away" : { versions: versions.map((version) => version ?? null) };

@@ -1,5 +1,5 @@
 import { userInfo } from "node:os";
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { z } from "zod";
 import { START } from "../config/command-line.ts";
 import { readOptions } from "../config/command-options.ts";
@@ -10,7 +10,7 @@ import { plainText } from "../http/plain-text.ts";
 import { findRunningPostgres, openPostgres } from "../parts/parts.ts";
 import type { ActOrigin } from "../postgres/admin-log.ts";
 import { type ApiKeyView, addApiKey, listApiKeys, revokeApiKey } from "../postgres/api-keys.ts";
-import { openPool } from "../postgres/connect.ts";
+import { type Database, openDatabase } from "../postgres/connect.ts";
 import { never } from "../runtime/assert.ts";
 import { Lifecycle } from "../runtime/lifecycle.ts";
 import { messageOf, originOf } from "../telemetry/log.ts";
@@ -51,7 +51,7 @@ export async function keysCommand(args: string[], readConfig: () => Config): Pro
   const lifecycle = new Lifecycle();
   try {
     const where = config.databaseUrl ? originOf(config.databaseUrl) : config.dataDir;
-    await run(command, await openDatabase(config, lifecycle), where);
+    await run(command, await openKeysDatabase(config, lifecycle), where);
   } finally {
     await lifecycle.close();
   }
@@ -96,7 +96,7 @@ function suggestion(given: string | undefined, known: readonly string[]): string
  * Opens the database of DATABASE_URL, or the one in DATA_DIR: of the engine running there, or started for
  * this command.
  */
-async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodePgDatabase> {
+async function openKeysDatabase(config: Config, lifecycle: Lifecycle): Promise<Database> {
   const running = async () => (config.databaseUrl ? undefined : findRunningPostgres(config));
   const opened = () =>
     openPostgres(config, lifecycle).then(
@@ -109,7 +109,7 @@ async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodeP
       },
     );
   const url = (await running()) ?? (await opened());
-  const pool = openPool(
+  const database = openDatabase(
     {
       databaseUrl: url,
       name: "sentinel-keys",
@@ -119,8 +119,8 @@ async function openDatabase(config: Config, lifecycle: Lifecycle): Promise<NodeP
     },
     () => undefined,
   );
-  lifecycle.onClose("pool", () => pool.end());
-  return drizzle(pool);
+  lifecycle.onClose("pool", () => database.$client.end());
+  return database;
 }
 
 /** @param where the database's location, without a secret */

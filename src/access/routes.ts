@@ -17,7 +17,6 @@ import {
   readDenials,
 } from "../postgres/denials.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Access } from "./access.ts";
 import { actOriginOf } from "./act-origin.ts";
 import { makeApiKey } from "./api-key.ts";
 import {
@@ -32,6 +31,7 @@ import {
   revokeApiKey,
 } from "./contract.ts";
 import { parseNetwork } from "./network.ts";
+import type { Access } from "./open.ts";
 
 export interface AccessRoutesOptions extends Access {
   serve: Serve;

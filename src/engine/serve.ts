@@ -2,9 +2,10 @@ import { LastResponses } from "../http/last-responses.ts";
 import { ConnectionLimit, connectionLimitOf } from "../http/limits/connection-limit.ts";
 import { openServerSockets } from "../http/limits/server-sockets.ts";
 import { type HttpServer, listen } from "../http/listen.ts";
+import type { PeerAddresses } from "../http/peer-addresses.ts";
 import { managementAddress } from "../http/port.ts";
 import type { Route, Serve } from "../http/route.ts";
-import type { Opening } from "../parts/context.ts";
+import type { Context } from "../parts/context.ts";
 import { FaultLog, messageOf } from "../telemetry/log.ts";
 import { createApp, type DirectRoute } from "./app.ts";
 
@@ -30,7 +31,7 @@ export interface Serving {
 }
 
 /** The apps of the ports, before they listen: routes ask them where a request comes from. */
-export function createApps({ config, log, metrics }: Opening, version: string, routes: Routes) {
+export function createApps({ config, log, metrics }: Context, version: string, routes: Routes) {
   const { serve, selling, managing, probes, direct } = routes;
   const lastResponses = new LastResponses();
   const appOf = (list: Route[]) =>
@@ -48,22 +49,23 @@ export function createApps({ config, log, metrics }: Opening, version: string, r
  * @throws {ConfigError} naming the variable to correct.
  */
 export function serve(
-  { config, lifecycle, ...opening }: Opening,
+  { config, lifecycle, ...context }: Context,
   { app, management, lastResponses }: ReturnType<typeof createApps>,
+  peers: PeerAddresses,
 ): Serving {
   const limit = connectionLimitOf(config);
   const address = managementAddress(config);
   let managing: HttpServer | undefined;
   if (management && address) {
     // The first to open and the last to close: what ends is to be seen ending.
-    const opened = listen(management, address, config);
+    const opened = listen(management, address, config, peers);
     lifecycle.onClose("management port", () => opened.close());
     managing = opened;
   }
-  const selling = listen(app, config, config);
+  const selling = listen(app, config, config, peers);
   lifecycle.onClose("HTTP server", () => selling.close());
   const ports = managing ? [selling.port, managing.port] : [selling.port];
-  lifecycle.onClose("connection limit", limitConnections(opening, ports, limit));
+  lifecycle.onClose("connection limit", limitConnections(context, ports, limit));
   return {
     url: selling.url,
     managementUrl: managing?.url ?? selling.url,
@@ -73,7 +75,7 @@ export function serve(
 }
 
 function limitConnections(
-  { metrics, log }: Pick<Opening, "metrics" | "log">,
+  { metrics, log }: Pick<Context, "metrics" | "log">,
   ports: number[],
   limit: number,
 ): () => void {

@@ -1,6 +1,7 @@
 import type { AnyElysia } from "elysia";
 import type { Config } from "../config/config.ts";
 import { dropNewConnections } from "./new-connections.ts";
+import type { PeerAddresses } from "./peer-addresses.ts";
 import { type Address, portFault, urlOf } from "./port.ts";
 import { problem } from "./problem.ts";
 
@@ -33,6 +34,7 @@ export function listen(
   app: AnyElysia,
   address: Address,
   { idleTimeoutSeconds, webConcurrency }: Config,
+  peers: PeerAddresses,
 ): HttpServer {
   const { host, port } = address;
   try {
@@ -55,6 +57,7 @@ export function listen(
   }
   const { server } = app;
   if (!server) throw new Error("the HTTP server did not start");
+  peers.join(server);
   return {
     url: urlOf(host, server.port ?? port),
     port: server.port ?? port,

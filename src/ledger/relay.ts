@@ -1,5 +1,5 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import type pg from "pg";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Session } from "../postgres/connect.ts";
 import { isAct, moveCursor, placeOf, readCursor, readLedger, tryToLead } from "../postgres/ledger.ts";
 import { readSinkState, tellSinkState } from "../postgres/sink-orders.ts";
 import { awaitStandbys } from "../postgres/standbys.ts";
@@ -20,7 +20,7 @@ const NOTHING_DONE = {
 };
 
 export interface RelayOptions {
-  openSession(onError: (error: Error) => void): Promise<pg.Client>;
+  openSession(onError: (error: Error) => void): Promise<Session>;
   openSink(): Promise<EventSink>;
   batchLimitRows: number;
   log: Logger;
@@ -30,8 +30,7 @@ export interface RelayOptions {
 
 /** The session that publishes or waits for the leadership. */
 interface Leadership {
-  client: pg.Client;
-  session: NodePgDatabase;
+  session: Session;
   /** Set when the session, and with it the right to publish, is lost. */
   lost: { value: boolean };
   leads: boolean;
@@ -112,12 +111,11 @@ export class Relay {
     if (!this.leadership || this.leadership.lost.value) {
       await this.resign();
       const lost = { value: false };
-      const client = await this.options.openSession(() => {
+      const session = await this.options.openSession(() => {
         lost.value = true;
       });
-      const session = drizzle(client);
       const sealer = new Sealer(session, this.options.batchLimitRows);
-      this.leadership = { client, session, lost, leads: false, sealer };
+      this.leadership = { session, lost, leads: false, sealer };
     }
     const { leadership } = this;
     leadership.leads ||= await tryToLead(leadership.session);
@@ -176,7 +174,7 @@ export class Relay {
 
   /** @returns undefined if nothing is waiting, or if this process may no longer send */
   private async send(
-    { client, session, lost, sealer }: Leadership,
+    { session, lost, sealer }: Leadership,
     { sink, cursor }: OpenSink,
     report: PublisherReport,
   ): Promise<Sending | undefined> {
@@ -192,7 +190,7 @@ export class Relay {
       this.standing.works();
       return undefined;
     }
-    if (!(await this.isOnStandbys(client, lost))) {
+    if (!(await this.isOnStandbys(session, lost))) {
       report.failureCount++;
       return undefined;
     }
@@ -209,9 +207,9 @@ export class Relay {
    * Waits until a standby has the rows. Without this, events of sales were seen that the promoted standby did
    * not know. An unavailable standby costs neither the leadership nor the sink.
    */
-  private async isOnStandbys(client: pg.Client, lost: Leadership["lost"]): Promise<boolean> {
+  private async isOnStandbys(session: Session, lost: Leadership["lost"]): Promise<boolean> {
     try {
-      await awaitStandbys(client);
+      await awaitStandbys(session.$client);
       return true;
     } catch (error) {
       if (lost.value) throw error;
@@ -277,7 +275,7 @@ export class Relay {
 
   /** Gives up the leadership. The next session reads the cursor again, as another process may have moved it. */
   private async resign(): Promise<void> {
-    const client = this.leadership?.client;
+    const client = this.leadership?.session.$client;
     this.leadership = undefined;
     await this.closeSink();
     await client?.end().catch(() => undefined);

@@ -1,4 +1,4 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { START } from "../config/command-line.ts";
 import { readOptions, unknownWord } from "../config/command-options.ts";
 import { type Config, ConfigError } from "../config/config.ts";
@@ -95,12 +95,11 @@ async function run(
   const { kafkaBrokers, connectTimeoutMs } = config;
   if (!kafkaBrokers) throw new ConfigError("KAFKA_BROKERS: not set, so there is no topic");
   const databaseUrl = await databaseUrlOf(config, stack);
-  const client = await openSession(
+  const session = await openSession(
     { databaseUrl, name: "sentinel-topic", connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
     () => undefined,
   ).catch(databaseFault(databaseUrl));
-  stack.defer(() => client.end().catch(() => undefined));
-  const session = drizzle(client);
+  stack.defer(() => session.$client.end().catch(() => undefined));
   const topic = await describeTopic({ ...config, kafkaBrokers }).catch(brokersFault(kafkaBrokers));
   const orders = await readOrders(session, topic.sink);
   const used = orders?.partitionCount ?? topic.partitionCount;

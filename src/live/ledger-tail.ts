@@ -25,10 +25,13 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 export interface LedgerTailOptions {
   database: NodePgDatabase;
+}
+
+export interface TailFollower {
   /** Called with new changes, which are already in `RecentChanges`. */
-  onRound(round: Round): void;
+  tell(round: Round): void;
   /** Called when another epoch has begun; the recent changes have been restarted. */
-  onNewEpoch(): void;
+  startOver(): void;
 }
 
 /**
@@ -41,6 +44,7 @@ export interface LedgerTailOptions {
  */
 export class LedgerTail {
   private listeners = 0;
+  private follower: TailFollower | undefined;
   private opening: Promise<RecentChanges> | undefined;
   private recent: RecentChanges | undefined;
   private loop: Loop | undefined;
@@ -52,6 +56,11 @@ export class LedgerTail {
   private outOfReach: Cursor | undefined;
 
   constructor(private readonly options: LedgerTailOptions) {}
+
+  /** Calls this follower after each round. */
+  follow(follower: TailFollower): void {
+    this.follower = follower;
+  }
 
   /**
    * Adds a listener. Each `listen` that resolves needs one `leave`.
@@ -119,7 +128,7 @@ export class LedgerTail {
     if (page.epoch > recent.end.epoch) {
       recent.restart({ epoch: page.epoch, txid: "0", id: "0" });
       this.outOfReach = undefined;
-      this.options.onNewEpoch();
+      this.follower?.startOver();
       this.finishRound();
       return { pauseMs: GATHER_MS };
     }
@@ -127,7 +136,7 @@ export class LedgerTail {
     if (page.end) {
       const round = roundOf(recent.end, page.end, page);
       recent.append(round);
-      this.options.onRound(round);
+      this.follower?.tell(round);
     }
     this.finishRound();
     // The sockets are written in this thread's next turn, which is part of the duration.

@@ -6,7 +6,7 @@ import type { EngineFigures } from "../threads/engine-figures.ts";
 import type { Parts } from "./parts.ts";
 
 /** The arguments that every room is opened with. Register each close with `lifecycle` on the line after its open. */
-export interface Opening {
+export interface Context {
   config: Config;
   parts: Parts;
   metrics: Metrics;
@@ -14,3 +14,6 @@ export interface Opening {
   log: Logger;
   lifecycle: Lifecycle;
 }
+
+/** Returns the prefix of every key and channel in Redis, so that engines of other databases can share it. */
+export const keyPrefixOf = ({ database }: Parts): string => `sentinel:${database.id}`;

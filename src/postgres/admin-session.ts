@@ -1,4 +1,4 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { openSession } from "./connect.ts";
 import { awaitStandbys } from "./standbys.ts";
 
@@ -8,22 +8,26 @@ import { awaitStandbys } from "./standbys.ts";
  */
 const STATEMENT_TIMEOUT_MS = 60_000;
 
-/** One that changes the catalogue and one that waits for it; a third is refused. */
-export const ADMIN_CONNECTIONS = 2;
-
 /** Runs work on a separate database session; resolves to undefined if too many run already. */
 export type RunAsAdmin = <Result>(
   work: (session: NodePgDatabase) => Promise<Result>,
 ) => Promise<{ result: Result } | undefined>;
 
+export interface AdminSessionOptions {
+  databaseUrl: string;
+  connectTimeoutMs: number;
+  /** Sessions at the same time; one more is refused. */
+  connectionLimit: number;
+}
+
 /**
  * Opens sessions for work that takes longer than a request may, apart from the pools and their timeouts.
  * Nothing stays open between two changes.
  */
-export function adminSessions(options: { databaseUrl: string; connectTimeoutMs: number }): RunAsAdmin {
+export function adminSessions({ connectionLimit, ...options }: AdminSessionOptions): RunAsAdmin {
   let open = 0;
   return async (work) => {
-    if (open >= ADMIN_CONNECTIONS) return undefined;
+    if (open >= connectionLimit) return undefined;
     open++;
     try {
       const session = await openSession(
@@ -31,11 +35,11 @@ export function adminSessions(options: { databaseUrl: string; connectTimeoutMs: 
         () => undefined,
       );
       try {
-        const result = await work(drizzle(session));
-        await awaitStandbys(session);
+        const result = await work(session);
+        await awaitStandbys(session.$client);
         return { result };
       } finally {
-        await session.end().catch(() => undefined);
+        await session.$client.end().catch(() => undefined);
       }
     } finally {
       open--;

@@ -1,4 +1,4 @@
-import { drizzle } from "drizzle-orm/node-postgres";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { enterEpoch } from "./epoch.ts";
 import { isLost, Unsellable } from "./faults.ts";
@@ -18,6 +18,12 @@ const LEADER_IDLE_TIMEOUT_MS = 10_000;
 
 /** Sorts a million rows in memory; more go to disk. */
 const SNAPSHOT_WORK_MEM = "64MB";
+
+/** A bounded pool and typed queries on it. */
+export type Database = NodePgDatabase & { $client: pg.Pool };
+
+/** One connection and typed queries on it. */
+export type Session = NodePgDatabase & { $client: pg.Client };
 
 export interface PoolOptions {
   databaseUrl: string;
@@ -56,6 +62,10 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
   return pool;
 }
 
+/** As `openPool`, with typed queries. */
+export const openDatabase = (...options: Parameters<typeof openPool>): Database =>
+  drizzle(openPool(...options));
+
 /**
  * Runs work on a connection of the pool, and closes it if the work fails. The next connection then meets the
  * server as it is. If the connection may have broken while idle, which says nothing about the server, the
@@ -63,12 +73,12 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
  */
 export async function onFresh<Result>(
   pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<Result>,
+  work: (client: pg.PoolClient, session: NodePgDatabase) => Promise<Result>,
 ): Promise<Result> {
   const run = async () => {
     const client = await pool.connect();
     try {
-      const result = await work(client);
+      const result = await work(client, drizzle(client));
       client.release();
       return result;
     } catch (error) {
@@ -87,7 +97,7 @@ export async function onFresh<Result>(
 export async function openSession(
   options: Omit<PoolOptions, "connectionLimit">,
   onError: (error: Error) => void,
-): Promise<pg.Client> {
+): Promise<Session> {
   const client = new pg.Client(clientOptions(options));
   client.on("error", onError);
   try {
@@ -96,7 +106,7 @@ export async function openSession(
     await client.query("select set_config('idle_session_timeout', $1, false)", [
       String(LEADER_IDLE_TIMEOUT_MS),
     ]);
-    return client;
+    return drizzle(client);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;
@@ -111,8 +121,8 @@ export async function openSession(
 export async function openSnapshot(
   options: Omit<PoolOptions, "connectionLimit" | "durable">,
   onError: (error: Error) => void,
-  sameAs?: pg.Client,
-): Promise<pg.Client> {
+  sameAs?: Session,
+): Promise<Session> {
   const client = new pg.Client(clientOptions(options));
   client.on("error", onError);
   try {
@@ -128,10 +138,10 @@ export async function openSnapshot(
     );
     await client.query("begin transaction isolation level repeatable read read only");
     if (sameAs) {
-      const exported = await sameAs.query<{ id: string }>("select pg_export_snapshot() as id");
+      const exported = await sameAs.$client.query<{ id: string }>("select pg_export_snapshot() as id");
       await client.query(`set transaction snapshot ${client.escapeLiteral(exported.rows[0]?.id ?? "")}`);
     }
-    return client;
+    return drizzle(client);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;

@@ -25,12 +25,14 @@ export interface ProbeFault {
   reason: string;
 }
 
+/** @param reason why nothing can be sold; undefined for `up` */
+export type GateListener = (state: DatabaseState, reason: string | undefined) => void;
+
 export interface DatabaseGateOptions {
   /** Resolves to undefined if seats can be sold. */
   probe(): Promise<ProbeFault | undefined>;
   /** Same as `probe`, but writes like a sale. Called only after real transactions have failed, until it succeeds. */
   rehearse(): Promise<ProbeFault | undefined>;
-  onChange(state: DatabaseState, reason: string | undefined): void;
 }
 
 /**
@@ -44,6 +46,7 @@ export interface DatabaseGateOptions {
  */
 export class DatabaseGate {
   private state: DatabaseState = "up";
+  private readonly listeners: GateListener[] = [];
   private readonly loop: Loop;
   private readonly slowProbes = new Breaker({ failureLimit: SLOW_LIMIT });
   private closed = false;
@@ -54,6 +57,10 @@ export class DatabaseGate {
 
   constructor(private readonly options: DatabaseGateOptions) {
     this.loop = new Loop(() => this.look(), PROBE_UP_INTERVAL_MS);
+  }
+
+  onChange(listener: GateListener): void {
+    this.listeners.push(listener);
   }
 
   /** Whether seats can be sold. */
@@ -109,6 +116,6 @@ export class DatabaseGate {
   private become(state: DatabaseState, reason: string | undefined): void {
     if (state === this.state) return;
     this.state = state;
-    this.options.onChange(state, reason);
+    for (const listener of this.listeners) listener(state, reason);
   }
 }

@@ -1,4 +1,3 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { START } from "../config/command-line.ts";
 import { readOptions } from "../config/command-options.ts";
 import { type Config, ConfigError } from "../config/config.ts";
@@ -96,8 +95,8 @@ async function republish(
     { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
     () => undefined,
   ).catch(databaseFault(databaseUrl));
-  stack.defer(() => writer.end().catch(() => undefined));
-  await orderAgain(drizzle(writer), store.sink, after);
+  stack.defer(() => writer.$client.end().catch(() => undefined));
+  await orderAgain(writer, store.sink, after);
   console.log("Ordered: the engine that publishes does it within seconds, or the next one that starts.");
   return EXIT_CODES.done;
 }
@@ -117,15 +116,14 @@ async function look({
   config: Config;
   store: EventStore;
 }): Promise<{ cursor: Cursor | undefined; missing: Missing }> {
-  const client = await openSnapshot(
+  const session = await openSnapshot(
     { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
     () => undefined,
   ).catch(databaseFault(databaseUrl));
   try {
-    const session: NodePgDatabase = drizzle(client);
     const cursor = (await readCursors(session)).get(store.sink);
     return { cursor, missing: await findMissing(session, store, cursor ?? LEDGER_START) };
   } finally {
-    await client.end().catch(() => undefined);
+    await session.$client.end().catch(() => undefined);
   }
 }

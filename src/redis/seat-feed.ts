@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import type { SeatChange } from "../venue/seat-events.ts";
 import { connectRedis, followMaster, isRefusal, type RedisAddress } from "./connect.ts";
 
 const HEARTBEAT_INTERVAL_MS = 250;
@@ -12,14 +13,6 @@ const PEER_LIMIT = 1000;
 
 /** Seats per message; more seats are split over several messages. */
 const SEAT_LIMIT = 512;
-
-/** A seat's change as other processes need it. `final` says that the status never changes again. */
-export type SeatChange = [
-  seatId: number,
-  version: number,
-  status: "available" | "held" | "reserved",
-  final: boolean,
-];
 
 const messageSchema = z.object({
   from: z.string().max(500),
@@ -44,6 +37,9 @@ export interface SeatFeedOptions {
   /** Identifies this process to its peers; ends with `-` and its presence number. */
   processId: string;
   timeoutMs: number;
+}
+
+export interface SeatFeedListener {
   onChanges(changes: SeatChange[]): void;
   /** Reads the changes that may have been missed. It is called again if it rejects. */
   catchUp(): Promise<void>;
@@ -65,7 +61,8 @@ export class SeatFeed {
   private readonly publisher: Redis;
   private readonly subscriber: Redis;
   private readonly peers = new Map<string, { sequence: number; heardAt: number }>();
-  private readonly timer: ReturnType<typeof setInterval>;
+  private listener: SeatFeedListener | undefined;
+  private timer: ReturnType<typeof setInterval> | undefined;
   private readonly stopFollowing: () => void;
   private sequence = 0;
   private subscribedAt = Number.NEGATIVE_INFINITY;
@@ -80,8 +77,13 @@ export class SeatFeed {
     this.subscriber.on("error", this.failed);
     this.subscriber.on("ready", () => this.subscribe());
     this.subscriber.on("message", (_channel, text: string) => this.hear(text));
-    this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
     this.stopFollowing = followMaster(this.publisher, [this.subscriber], `${options.channel}:probe`);
+  }
+
+  /** Begins to listen. Before, the feed is lost. */
+  start(listener: SeatFeedListener): void {
+    this.listener = listener;
+    this.timer = setInterval(() => this.beat(), HEARTBEAT_INTERVAL_MS);
   }
 
   get isLive(): boolean {
@@ -112,7 +114,7 @@ export class SeatFeed {
   }
 
   private readonly failed = (error: Error): void => {
-    if (isRefusal(error)) this.options.onRefused?.(error);
+    if (isRefusal(error)) this.listener?.onRefused?.(error);
   };
 
   private subscribe(): void {
@@ -154,17 +156,19 @@ export class SeatFeed {
     if (peer || this.peers.size < PEER_LIMIT) {
       this.peers.set(message.from, { sequence: message.sequence, heardAt: now });
     }
-    if (message.seats.length > 0) this.options.onChanges(message.seats);
+    if (message.seats.length > 0) this.listener?.onChanges(message.seats);
   }
 
   private lose(): void {
-    if (this.live) this.options.onLive(false);
+    if (this.live) this.listener?.onLive(false);
     this.live = false;
     this.catchingUp = undefined;
   }
 
   private async recover(): Promise<void> {
-    const catchingUp = this.options.catchUp();
+    const { listener } = this;
+    if (!listener) return;
+    const catchingUp = listener.catchUp();
     this.catchingUp = catchingUp;
     const isThrough = await catchingUp.then(
       () => true,
@@ -174,7 +178,7 @@ export class SeatFeed {
     this.catchingUp = undefined;
     if (!isThrough) return;
     this.live = true;
-    this.options.onLive(true);
+    listener.onLive(true);
   }
 }
 

@@ -19,8 +19,6 @@ export interface SeatLocksOptions {
   timeoutMs: number;
   /** Called when locking stops because Redis is unavailable, and when it resumes. */
   onDegraded(degraded: boolean): void;
-  /** Called after each change of a master's state. */
-  onMaster?(): void;
 }
 
 /** The state of the locks, for operators. */
@@ -55,18 +53,24 @@ export class SeatLocks {
   private readonly masters: LockMaster[];
   private readonly quorum: number;
   private isDegraded: boolean;
+  private onMasterChange: (() => void) | undefined;
 
   constructor(private readonly options: SeatLocksOptions) {
     this.masters = options.redisUrls.map(
       (url) =>
         new LockMaster({ url, tls: options.redisTls }, options.timeoutMs, options.keyPrefix, () => {
           this.countMasters();
-          options.onMaster?.();
+          this.onMasterChange?.();
         }),
     );
     this.quorum = Math.floor(this.masters.length / 2) + 1;
     this.isDegraded = this.masters.length > 0;
     if (this.isDegraded) options.onDegraded(true);
+  }
+
+  /** Calls the listener after each change of a master's state. */
+  onMaster(listener: () => void): void {
+    this.onMasterChange = listener;
   }
 
   get degraded(): boolean {

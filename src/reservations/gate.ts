@@ -1,60 +1,55 @@
-import type pg from "pg";
-import type { Opening } from "../parts/context.ts";
-import { onFresh, openPool } from "../postgres/connect.ts";
-import { DatabaseGate, type DatabaseState, type ProbeFault } from "../postgres/database-gate.ts";
-import { PROBE_LOCK_TIMEOUT_MS, probeFaultOf, probeSale } from "../postgres/readiness.ts";
+import type { CatalogueKeeper } from "../catalogue/keeper.ts";
+import type { Context } from "../parts/context.ts";
+import { type Database, onFresh } from "../postgres/connect.ts";
+import { DatabaseGate, type ProbeFault } from "../postgres/database-gate.ts";
+import { probeFaultOf, probeSale } from "../postgres/readiness.ts";
 import { messageOf } from "../telemetry/log.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
+import type { SharedMemory } from "./shared-memory.ts";
 
-/** The gate's probe has a connection of its own, so that readers of the catalogue cannot starve it. */
-export const PROBE_CONNECTIONS = 1;
-const PROBE_TIMEOUT_MS = 1000;
+const POOLED =
+  "a pooler gives every transaction another session (PgBouncer with pool_mode = transaction?): requests fail with 503 at random; set pool_mode = session for this database, then restart the engines (docs/operations/postgres.md)";
 
-interface GateEvents {
-  onChange(state: DatabaseState, reason: string | undefined): void;
-  onNewEpoch(): void;
-  /** Told at every probe. */
-  onCatalogue(revision: number): void;
-  /** Called once, when a pooler gives the engine's connections sessions that are not theirs. */
-  onPooled(): void;
+export interface GateDependencies extends Pick<SharedMemory, "keeper" | "trust"> {
+  /** For the probe alone, so that readers of the catalogue cannot starve it. */
+  probes: Database;
+  memory: SeatMemory;
+  catalogue: CatalogueKeeper;
   /** Rehearses a sale on one of the connections that sell. */
   rehearse(): Promise<ProbeFault | undefined>;
 }
 
-/** Opens the connection for what the engine asks the database once a second. */
-export function openProbes({ config, parts, log, lifecycle }: Opening): pg.Pool {
-  const probes = openPool(
-    {
-      databaseUrl: parts.databaseUrl,
-      connectTimeoutMs: config.connectTimeoutMs,
-      statementTimeoutMs: PROBE_TIMEOUT_MS,
-      lockTimeoutMs: PROBE_LOCK_TIMEOUT_MS,
-      name: "sentinel-probe",
-      mayBeReadOnly: true,
-      connectionLimit: PROBE_CONNECTIONS,
-    },
-    (error) => log.debug({ error: error.message }, "the probe's database connection was lost"),
-  );
-  lifecycle.onClose("probe pool", () => probes.end());
-  return probes;
-}
-
-/** Opens the gate, which probes the database. */
-export function openGate({ lifecycle }: Opening, probes: pg.Pool, events: GateEvents): DatabaseGate {
+/** Opens the gate, which probes the database once a second and passes on what the probe sees. */
+export function openGate(
+  { figures, log, lifecycle }: Context,
+  { probes, memory, catalogue, keeper, trust, rehearse }: GateDependencies,
+): DatabaseGate {
   let epoch: number | undefined;
   let isPooled = false;
+  /** Commits may have been lost on the way to this epoch: what memory knows of them is not so any more. */
+  const startOver = () => {
+    memory.clear();
+    keeper.forget();
+    catalogue.forget();
+    keeper.catchUp().catch((error: Error) => log.warn({ error: messageOf(error) }, "memory starts cold"));
+  };
   const probe = async () => {
-    const now = await onFresh(probes, probeSale);
-    if (epoch !== undefined && now.epoch !== epoch) events.onNewEpoch();
+    const now = await onFresh(probes.$client, probeSale);
+    if (epoch !== undefined && now.epoch !== epoch) startOver();
     epoch = now.epoch;
-    events.onCatalogue(now.catalogueRevision);
-    if (now.hasMoved && !isPooled) events.onPooled();
+    catalogue.noticed(now.catalogueRevision);
+    if (now.hasMoved && !isPooled) {
+      log.error(POOLED);
+      // Engines find each other by the locks of their sessions, which may now be anybody's.
+      trust.close();
+    }
     isPooled ||= now.hasMoved;
   };
   const gate = new DatabaseGate({
     probe: () => probe().then(() => undefined, probeFaultOf),
-    rehearse: () => events.rehearse().catch((error) => ({ kind: "untried", reason: messageOf(error) })),
-    onChange: events.onChange,
+    rehearse: () => rehearse().catch((error) => ({ kind: "untried", reason: messageOf(error) })),
   });
   lifecycle.onClose("database gate", () => gate.close());
+  gate.onChange((state, reason) => figures.databaseChanged(state, reason));
   return gate;
 }

@@ -59,10 +59,9 @@ export interface ReservationRoutesOptions {
 /** `/api/v1/reservations`: seats held for a while, then confirmed or released. */
 export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
   const { serve, holds, changes, tokens, keeper, guard, metrics, log } = options;
-  const { catalogue } = keeper;
   const fromReads = fromDatabase({ log, what: "what is asked about reservations" });
 
-  const held: Partial<Record<HoldResult["kind"], { count(): void }>> = {};
+  const countHold = counterOf<HoldResult>((outcome) => metrics.holds.seriesOf({ outcome }));
   const hold = serve(holdSeats, ({ request, body }, caller) => {
     const least = caller.kind === "anonymous" ? ANONYMOUS_KEY_LEAST_CHARACTERS : 1;
     const key = claimIn(request, () => guard.identityOf(request, caller), RESERVATIONS_PATH, body, least);
@@ -71,7 +70,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
       const budget = new SearchBudget();
       const result = await holds.hold(body, key, guard.callerIdOf(request, caller), budget);
       guard.charge(request, budget.spentSteps / SEARCH_STEPS_PER_UNIT);
-      (held[result.kind] ??= metrics.holds.seriesOf({ outcome: result.kind })).count();
+      countHold(result);
       if (result.kind === "held" || result.kind === "replay")
         return created(result.facts, result.kind === "replay");
       return holdProblem(result, await hintsFor(options, result, body, caller));
@@ -80,18 +79,15 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
 
   async function created(facts: ReservationFacts, isReplay: boolean): Promise<Reply> {
     const { expiresAt = "", ...held } = await wireOf(facts, "HELD");
-    return reply(
-      holdSeats,
-      201,
-      { ...held, expiresAt, token: tokens.of(facts.reservationId) },
-      { location: `${RESERVATIONS_PATH}/${facts.reservationId}`, ...(isReplay && REPLAYED) },
-    );
+    const token = tokens.of(facts.reservationId);
+    const location = `${RESERVATIONS_PATH}/${facts.reservationId}`;
+    return reply(holdSeats, 201, { ...held, expiresAt, token }, { location, ...(isReplay && REPLAYED) });
   }
 
   /** Reads the event first where another process has made it a moment ago, so that the response can name its places. */
   async function wireOf(facts: ReservationFacts, status: WireStatus): Promise<WireReservation> {
-    if (!catalogue.event(facts.eventId)) await keeper.find(facts.eventId);
-    return wireReservation(facts, status, catalogue);
+    if (!keeper.catalogue.event(facts.eventId)) await keeper.find(facts.eventId);
+    return wireReservation(facts, status, keeper.catalogue);
   }
 
   /** Whether the caller may ask for the reservation: with its token, or as a seller. */
@@ -102,7 +98,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
   }
 
   const change = (action: OwnerAction) => {
-    const counts: Partial<Record<ChangeOutcome["kind"], { count(): void }>> = {};
+    const count = counterOf<ChangeOutcome>((outcome) => metrics.changes.seriesOf({ action, outcome }));
     return serve(
       CHANGES[action],
       ({ request, params: { reservationId } }, caller): Promise<Reply | Response> | Response => {
@@ -112,7 +108,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
         if (key instanceof Response) return key;
         return fromReads(async () => {
           const outcome = await changes.change({ reservationId, action, key });
-          (counts[outcome.kind] ??= metrics.changes.seriesOf({ action, outcome: outcome.kind })).count();
+          count(outcome);
           if (outcome.kind === "done") return changed(outcome.facts, action);
           const replay = outcome.kind === "replayed" && key ? await options.findReplay(key) : undefined;
           if (replay === undefined || replay === "key_mismatch") return changeProblem(action, outcome);
@@ -142,6 +138,18 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
   );
 
   return [hold, show, change("confirm"), change("extend"), change("release"), change("cancel")];
+}
+
+/** Counts results by their kind. Each series is looked up once. */
+function counterOf<Result extends { kind: string }>(
+  seriesOf: (kind: Result["kind"]) => { count(): void },
+): (result: Result) => void {
+  const known = new Map<Result["kind"], { count(): void }>();
+  return ({ kind }) => {
+    const series = known.get(kind) ?? seriesOf(kind);
+    known.set(kind, series);
+    series.count();
+  };
 }
 
 async function hintsFor(

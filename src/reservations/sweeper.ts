@@ -1,7 +1,5 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import type pg from "pg";
 import { type ChangeRow, commitChanges } from "../postgres/change.ts";
-import { openSession } from "../postgres/connect.ts";
+import { openSession, type Session } from "../postgres/connect.ts";
 import {
   type OverdueHolds,
   readDueHolds,
@@ -46,8 +44,9 @@ export interface SweeperReport {
 
 const NOTHING: SweeperReport = { active: false, freed: [], more: false };
 
-interface Session {
-  client: pg.Client | undefined;
+/** The session that sweeps, or waits for its turn. */
+interface Turn {
+  session: Session;
   isLost: boolean;
   leads: boolean;
 }
@@ -63,7 +62,7 @@ interface Session {
  */
 export class Sweeper {
   private readonly faults: FaultLog;
-  private session: Session | undefined;
+  private turn: Turn | undefined;
   /** Holds that were sent to be ended, and not heard of again: they may have been. */
   private unheard: string[] = [];
   private keysAt = Number.NEGATIVE_INFINITY;
@@ -85,14 +84,13 @@ export class Sweeper {
       const report = await this.sweep();
       this.faults.over();
       // Afterwards: what it may fail of must not take the report with it.
-      const { session } = this;
-      if (session?.client && session.leads) {
-        await this.removeKeys(session.client).catch((error) => this.faults.met(error));
+      if (this.turn?.leads) {
+        await this.removeKeys(this.turn.session).catch((error) => this.faults.met(error));
       }
       return report;
     } catch (error) {
       // That the database is away is told once, by its gate.
-      if (this.session && !this.session.isLost) this.faults.met(error);
+      if (this.turn && !this.turn.isLost) this.faults.met(error);
       await this.letGo();
       return NOTHING;
     }
@@ -100,25 +98,23 @@ export class Sweeper {
 
   /** Gives the session back, and with it the sweeping to another process. */
   async letGo(): Promise<void> {
-    const client = this.session?.client;
-    this.session = undefined;
+    const client = this.turn?.session.$client;
+    this.turn = undefined;
     await client?.end().catch(() => undefined);
   }
 
   private async sweep(): Promise<SweeperReport> {
-    const session = await this.openSession();
-    if (!session.client) return NOTHING;
-    const { client } = session;
-    const database = drizzle(client);
-    const overdue = await this.countOverdue(database);
-    session.leads ||= await tryToLead(database, ADVISORY_LOCKS.sweeper);
-    if (!session.leads) return { ...NOTHING, ...overdue };
-    const freed = this.unheard.length === 0 ? [] : await readFreed(database, this.unheard);
+    const turn = await this.takeTurn();
+    const { session } = turn;
+    const overdue = await this.countOverdue(session);
+    turn.leads ||= await tryToLead(session, ADVISORY_LOCKS.sweeper);
+    if (!turn.leads) return { ...NOTHING, ...overdue };
+    const freed = this.unheard.length === 0 ? [] : await readFreed(session, this.unheard);
     if (performance.now() - this.spoiltAt >= SPOILT_RETRY_MS) this.spoilt.clear();
-    const page = await readDueHolds(database, ROUND_LIMIT_SEATS, this.after);
+    const page = await readDueHolds(session, ROUND_LIMIT_SEATS, this.after);
     const due = page.filter((id) => !this.spoilt.has(id)).slice(0, this.limitHolds);
     this.unheard = [...new Set([...this.unheard, ...due])];
-    const rows = due.length === 0 ? [] : await this.expire(client, due);
+    const rows = due.length === 0 ? [] : await this.expire(session, due);
     this.unheard = [];
     const isSomeLeft =
       rows.some(({ verdict }) => verdict !== "done") || page.some((id) => this.spoilt.has(id));
@@ -134,9 +130,9 @@ export class Sweeper {
     };
   }
 
-  private async expire(client: pg.Client, due: string[]): Promise<ChangeRow[]> {
+  private async expire(session: Session, due: string[]): Promise<ChangeRow[]> {
     try {
-      const rows = await commitChanges(client, {
+      const rows = await commitChanges(session.$client, {
         reservationIds: due,
         actions: due.map(() => "expire"),
         changeIds: due.map(() => Bun.randomUUIDv7()),
@@ -156,28 +152,28 @@ export class Sweeper {
     if (this.spoilt.size < SPOILT_LIMIT) this.spoilt.add(id);
   }
 
-  private async countOverdue(database: NodePgDatabase): Promise<Pick<SweeperReport, "overdue">> {
+  private async countOverdue(session: Session): Promise<Pick<SweeperReport, "overdue">> {
     if (performance.now() - this.overdueAt < OVERDUE_INTERVAL_MS) return {};
     this.overdueAt = performance.now();
-    return { overdue: await readOverdueHolds(database, OVERDUE_LIMIT) };
+    return { overdue: await readOverdueHolds(session, OVERDUE_LIMIT) };
   }
 
   /** At once again while there are more than one look removes. */
-  private async removeKeys(client: pg.Client): Promise<void> {
+  private async removeKeys(session: Session): Promise<void> {
     if (performance.now() - this.keysAt < KEYS_INTERVAL_MS) return;
     this.keysAt = performance.now();
-    const removed = await removeOldKeys(drizzle(client), KEYS_LIMIT_ROWS);
+    const removed = await removeOldKeys(session, KEYS_LIMIT_ROWS);
     if (removed === KEYS_LIMIT_ROWS) this.keysAt = Number.NEGATIVE_INFINITY;
   }
 
-  private async openSession(): Promise<Session> {
-    if (this.session && !this.session.isLost) return this.session;
+  private async takeTurn(): Promise<Turn> {
+    if (this.turn && !this.turn.isLost) return this.turn;
     await this.letGo();
-    const opened: Session = { client: undefined, isLost: false, leads: false };
-    opened.client = await openSession({ ...this.options, name: "sentinel-sweeper" }, () => {
-      opened.isLost = true;
+    const state = { isLost: false, leads: false };
+    const session = await openSession({ ...this.options, name: "sentinel-sweeper" }, () => {
+      state.isLost = true;
     });
-    this.session = opened;
-    return opened;
+    this.turn = Object.assign(state, { session });
+    return this.turn;
   }
 }

@@ -5,12 +5,6 @@ import type { PartState, PartStates } from "../telemetry/part-state.ts";
 import type { PublisherReport, ThreadSample } from "./messages.ts";
 import { RedisFigures } from "./redis-figures.ts";
 
-interface PoolCounts {
-  totalCount: number;
-  idleCount: number;
-  waitingCount: number;
-}
-
 export interface EngineFiguresOptions {
   metrics: Metrics;
   log: Logger;
@@ -84,23 +78,12 @@ export class EngineFigures {
   }
 
   /** Updates the gauges that are not set as things happen. */
-  refresh({
-    components,
-    reads,
-    publisher,
-  }: {
-    components: PartStates;
-    reads: PoolCounts;
-    publisher: { isBusy: boolean };
-  }): void {
+  refresh({ components, publisher }: { components: PartStates; publisher: { isBusy: boolean } }): void {
     const { metrics } = this.options;
     for (const [component, state] of Object.entries(components))
       if (state !== "unknown") metrics.componentUp.set({ component }, state === "up" ? 1 : 0);
     metrics.workerThreads.set({ pool: "publisher", state: "running" }, 1);
     metrics.workerThreads.set({ pool: "publisher", state: "busy" }, publisher.isBusy ? 1 : 0);
-    metrics.dbPoolConnections.set({ thread: "main", state: "total" }, reads.totalCount);
-    metrics.dbPoolConnections.set({ thread: "main", state: "idle" }, reads.idleCount);
-    metrics.dbPoolConnections.set({ thread: "main", state: "waiting" }, reads.waitingCount);
   }
 
   /** @param reason why nothing can be sold; undefined for `up` */

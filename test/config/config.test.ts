@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import fc from "fast-check";
 import { ConfigError, describeConfig, readConfig, workersOfEach } from "../../src/config/config.ts";
-import { openEngine } from "../../src/engine/engine.ts";
+import { openEngine } from "../../src/engine/compose.ts";
 import { openParts } from "../../src/parts/parts.ts";
 import { Lifecycle } from "../../src/runtime/lifecycle.ts";
 import { createLog } from "../../src/telemetry/log.ts";

@@ -26,11 +26,8 @@ function openTail(script: (object[] | undefined)[]) {
     },
   } as unknown as NodePgDatabase;
   const rounds: Round[] = [];
-  const tail = new LedgerTail({
-    database,
-    onRound: (round) => rounds.push(round),
-    onNewEpoch: () => undefined,
-  });
+  const tail = new LedgerTail({ database });
+  tail.follow({ tell: (round) => rounds.push(round), startOver: () => undefined });
   const ends = () => rounds.map(({ end }) => positionText(end));
   return { tail, ends, asked: () => asked };
 }

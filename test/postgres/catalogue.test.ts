@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { CatalogueKeeper } from "../../src/catalogue/keeper.ts";
-import { ADMIN_CONNECTIONS, adminSessions } from "../../src/postgres/admin-session.ts";
+import { adminSessions } from "../../src/postgres/admin-session.ts";
 import { readCatalogue, readCatalogueRevision, readPulse } from "../../src/postgres/catalogue.ts";
-import { openSession } from "../../src/postgres/connect.ts";
+import { openSession, type Session } from "../../src/postgres/connect.ts";
 import { ADVISORY_LOCKS } from "../../src/postgres/epoch.ts";
 import { createEvent, underCatalogueLock, updateEvent } from "../../src/postgres/event-writes.ts";
 import type { EventDraft } from "../../src/venue/catalogue.ts";
@@ -24,7 +24,7 @@ const DEADLINE_MS = 5000;
 
 let databaseUrl: string;
 let client: pg.Client;
-let session: NodePgDatabase;
+let session: Session;
 const closes: (() => Promise<unknown>)[] = [];
 
 const open = async () => {
@@ -32,7 +32,7 @@ const open = async () => {
     { databaseUrl, name: "test", connectTimeoutMs: CONNECT_TIMEOUT_MS, statementTimeoutMs: 10_000 },
     () => undefined,
   );
-  closes.push(() => opened.end());
+  closes.push(() => opened.$client.end());
   return opened;
 };
 
@@ -40,8 +40,8 @@ beforeEach(async () => {
   const database = await createDatabase();
   closes.push(database.drop);
   databaseUrl = database.url;
-  client = await open();
-  session = drizzle(client);
+  session = await open();
+  client = session.$client;
 });
 afterEach(async () => {
   for (const close of closes.splice(0).reverse()) await close();
@@ -117,11 +117,11 @@ describe("an event that is made", () => {
   });
 
   test("waits for another that is being made, so that their ids do not mix", async () => {
-    const other = await open();
+    const { $client: other } = await open();
     await other.query("begin");
     await other.query("select pg_advisory_xact_lock($1)", [ADVISORY_LOCKS.catalogue]);
     const making = createEvent(session, draft());
-    const watcher = await open();
+    const { $client: watcher } = await open();
     await until(
       async () =>
         (await watcher.query("select from pg_locks where locktype = 'advisory' and not granted")).rowCount,
@@ -175,7 +175,7 @@ describe("an event that is changed", () => {
 describe("the catalogue in memory", () => {
   test("knows after a refresh what was committed before it, though another was under way", async () => {
     const keeper = new CatalogueKeeper(session, new SeatMemory());
-    const writer = await open();
+    const { $client: writer } = await open();
     await writer.query("begin");
     await writer.query("lock table sections in access exclusive mode");
     // Has read that there are no events, and waits for the sections.
@@ -226,16 +226,16 @@ describe("the catalogue in memory", () => {
   test("finds an event of another process when it is asked for, and says so where there is none", async () => {
     const keeper = new CatalogueKeeper(session, new SeatMemory());
     await keeper.refresh();
-    const { id } = await createEvent(drizzle(await open()), draft());
+    const { id } = await createEvent(await open(), draft());
     expect((await keeper.find(id))?.name).toBe("An event");
     expect(await keeper.find(id + 1)).toBeUndefined();
   });
 });
 
 test("an admin's sessions are bounded, and closed when their work is done or has failed", async () => {
-  const runAsAdmin = adminSessions({ databaseUrl, connectTimeoutMs: CONNECT_TIMEOUT_MS });
+  const runAsAdmin = adminSessions({ databaseUrl, connectTimeoutMs: CONNECT_TIMEOUT_MS, connectionLimit: 2 });
   const gate = Promise.withResolvers<void>();
-  const running = Array.from({ length: ADMIN_CONNECTIONS }, () => runAsAdmin(() => gate.promise));
+  const running = Array.from({ length: 2 }, () => runAsAdmin(() => gate.promise));
   expect(await runAsAdmin(async () => "one too many")).toBeUndefined();
   gate.resolve();
   await Promise.all(running);

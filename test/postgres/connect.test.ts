@@ -68,14 +68,14 @@ describe("a connection", () => {
 
   test("of a session of its own commits durably too", async () => {
     await withDefault("synchronous_commit", "off", async () => {
-      const session = await openSession(optionsOf(), () => undefined);
+      const { $client: session } = await openSession(optionsOf(), () => undefined);
       closes.push(() => session.end());
       expect((await session.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
     });
   });
 
   test("of a session of its own ends when it asks nothing for long: its advisory lock is another's then", async () => {
-    const session = await openSession(optionsOf(), () => undefined);
+    const { $client: session } = await openSession(optionsOf(), () => undefined);
     closes.push(() => session.end());
     expect((await session.query("show idle_session_timeout")).rows).toEqual([
       { idle_session_timeout: "10s" },

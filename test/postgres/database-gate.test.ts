@@ -13,7 +13,6 @@ test("a rehearsal whose thread died refuses nobody, one that the database did no
       rehearsals++;
       return Promise.resolve(fault);
     },
-    onChange: () => undefined,
   });
   try {
     gate.suspect("lost");

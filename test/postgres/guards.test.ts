@@ -198,7 +198,7 @@ describe("a buyer's limit", () => {
   test("is counted by statements that see what was committed, whatever the database's default", async () => {
     await sale.rows(`do $$ begin execute format(
       'alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`);
-    const session = await openSession(
+    const { $client: session } = await openSession(
       { databaseUrl: sale.url, name: "test-guards", statementTimeoutMs: 1000, connectTimeoutMs: 5000 },
       () => undefined,
     );

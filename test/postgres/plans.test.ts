@@ -71,7 +71,7 @@ async function openHouse(
   const prepared = await prepare(sale);
   const session = await sale.session();
   const options = { databaseUrl: sale.url, statementTimeoutMs: 30_000, connectTimeoutMs: 30_000 };
-  const proof = await openSnapshot({ ...options, name: "plans" }, () => undefined);
+  const { $client: proof } = await openSnapshot({ ...options, name: "plans" }, () => undefined);
   const explained = { session: await explainOn(session), proof: await explainOn(proof) };
   const large = new Set<string>();
   for (const table of GROWING) {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
-import { type SeatChange, SeatFeed } from "../../src/redis/seat-feed.ts";
+import { SeatFeed } from "../../src/redis/seat-feed.ts";
+import type { SeatChange } from "../../src/venue/seat-events.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { startProxy } from "../fixtures/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
@@ -41,6 +42,8 @@ describe.skipIf(!found)("the change feed", () => {
       channel,
       processId,
       timeoutMs: 100,
+    });
+    feed.start({
       onChanges: (changes) => heard.push(...changes),
       onLive: (live) => states.push(live),
       catchUp: () =>

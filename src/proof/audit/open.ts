@@ -1,8 +1,8 @@
-import { drizzle } from "drizzle-orm/node-postgres";
-import type pg from "pg";
 import { LOCK_TTL_LIMIT_MS } from "../../config/config.ts";
 import { redisTlsOf } from "../../config/credential-relations.ts";
-import type { Opening } from "../../parts/context.ts";
+import { type Context, keyPrefixOf } from "../../parts/context.ts";
+import type { Database } from "../../postgres/connect.ts";
+import type { DatabaseGate } from "../../postgres/database-gate.ts";
 import { LockAudit } from "../../redis/lock-audit.ts";
 import type { SeatMemory } from "../../venue/seat-memory.ts";
 import { Auditor } from "./auditor.ts";
@@ -16,12 +16,10 @@ import { SeatAudit } from "./seat-audit.ts";
 const PAUSE_MS = 2000;
 const SLICE_SEATS = 500;
 
-export interface AuditNeighbours {
-  reads: pg.Pool;
+export interface AuditDependencies {
+  database: Database;
   memory: SeatMemory;
-  /** The prefix of the seat locks in Redis. */
-  keyPrefix: string;
-  databaseUp(): boolean;
+  gate: DatabaseGate;
 }
 
 /**
@@ -29,29 +27,35 @@ export interface AuditNeighbours {
  * Each of several processes audits its own memory, and the seats and locks from its own position.
  */
 export function openAudit(
-  { config, parts, metrics, log, lifecycle }: Opening,
-  { reads, memory, keyPrefix, databaseUp }: AuditNeighbours,
+  { config, parts, metrics, log, lifecycle }: Context,
+  { database, memory, gate }: AuditDependencies,
 ): void {
   const { redisUrls } = parts;
   const locks =
     redisUrls.length === 0
       ? undefined
       : new LockAudit({
-          ...{ redisUrls, redisTls: redisTlsOf(config), keyPrefix, timeoutMs: config.redisTimeoutMs },
+          ...{
+            redisUrls,
+            redisTls: redisTlsOf(config),
+            keyPrefix: keyPrefixOf(parts),
+            timeoutMs: config.redisTimeoutMs,
+          },
           ttlLimitMs: LOCK_TTL_LIMIT_MS,
         });
   if (locks) lifecycle.onClose("audit of locks", () => locks.close());
   const auditor = new Auditor({
-    seats: new SeatAudit(drizzle(reads), memory, SLICE_SEATS),
+    seats: new SeatAudit(database, memory, SLICE_SEATS),
     ...(locks && { locks }),
     metrics,
     log,
   });
+  const reads = database.$client;
   const inUse = () => reads.totalCount - reads.idleCount;
   const loop = new AuditorLoop(auditor, {
     // All processes together ask the database as much as one would.
     pauseMs: PAUSE_MS * config.webConcurrency,
-    isUnwelcome: () => !databaseUp() || reads.waitingCount > 0 || inUse() >= reads.options.max - 1,
+    isUnwelcome: () => !gate.isUp || reads.waitingCount > 0 || inUse() >= reads.options.max - 1,
   });
   lifecycle.onClose("auditor", () => loop.stop());
 }

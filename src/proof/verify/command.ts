@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { drizzle } from "drizzle-orm/node-postgres";
 import { RUN } from "../../config/command-line.ts";
 import { readOptions } from "../../config/command-options.ts";
 import { type Config, ConfigError } from "../../config/config.ts";
@@ -107,12 +106,12 @@ async function verifyAll(
   stack.defer(() => store.close().catch(() => undefined));
   const name = "sentinel-verify";
   const options = { databaseUrl, name, connectTimeoutMs, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-  const client = await openSnapshot(options, () => undefined).catch(databaseFault(databaseUrl));
-  stack.defer(() => client.end().catch(() => undefined));
-  const other = await openSnapshot(options, () => undefined, client);
-  stack.defer(() => other.end().catch(() => undefined));
+  const session = await openSnapshot(options, () => undefined).catch(databaseFault(databaseUrl));
+  stack.defer(() => session.$client.end().catch(() => undefined));
+  const otherSession = await openSnapshot(options, () => undefined, session);
+  stack.defer(() => otherSession.$client.end().catch(() => undefined));
   // `return await`, because its sources close at the end of this block.
-  return await verify({ session: drizzle(client), otherSession: drizzle(other), anchors, store });
+  return await verify({ session, otherSession, anchors, store });
 }
 
 /** Opens the store that the engine publishes to. */

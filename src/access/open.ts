@@ -1,8 +1,9 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { redisTlsOf } from "../config/credential-relations.ts";
-import type { Opening } from "../parts/context.ts";
+import { type Context, keyPrefixOf } from "../parts/context.ts";
 import { findApiKeys } from "../postgres/api-keys.ts";
-import { openPool } from "../postgres/connect.ts";
+import type { Database } from "../postgres/connect.ts";
+import type { DatabaseGate } from "../postgres/database-gate.ts";
 import { readDenials } from "../postgres/denials.ts";
 import { faultOf } from "../postgres/faults.ts";
 import { SharedCounts } from "../redis/rate-limits.ts";
@@ -13,14 +14,12 @@ import { Denials } from "./denials.ts";
 import { Guard } from "./guard.ts";
 import { RateLimits } from "./rate-limits.ts";
 
-/** A separate connection, so that readers of the catalogue cannot delay the check of a key. */
-export const KEY_CONNECTIONS = 1;
-
-export interface AccessNeighbours {
+export interface AccessDependencies {
+  /** For API keys and denials alone, so that readers of the catalogue cannot delay the check of a key. */
+  database: Database;
   /** Returns the address that the request's connection comes from; undefined if it is closed. */
   connectionOf(request: Request): string | undefined;
-  /** Returns whether the database is readable, as far as is known. */
-  databaseAnswers(): boolean;
+  gate: DatabaseGate;
 }
 
 export interface Access {
@@ -33,21 +32,8 @@ export interface Access {
 }
 
 /** Opens access control: the API keys in memory, the rate limits, and the guard that routes are written with. */
-export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: AccessNeighbours): Access {
-  const { config, parts, metrics, log, lifecycle } = opening;
-  const pool = openPool(
-    {
-      databaseUrl: parts.databaseUrl,
-      connectTimeoutMs: config.connectTimeoutMs,
-      statementTimeoutMs: config.statementTimeoutMs,
-      name: "sentinel-keys",
-      mayBeReadOnly: true,
-      connectionLimit: KEY_CONNECTIONS,
-    },
-    (error) => log.debug({ error: error.message }, "the database connection for API keys was lost"),
-  );
-  lifecycle.onClose("pool for API keys", () => pool.end());
-  const database = drizzle(pool);
+export function openAccess(context: Context, { database, connectionOf, gate }: AccessDependencies): Access {
+  const { config, parts, metrics, log, lifecycle } = context;
   const refusals = new FaultLog(log, "the database refused a query about API keys");
   const readKeys = async (ids: string[]) => {
     try {
@@ -59,14 +45,14 @@ export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: 
       throw error;
     }
   };
-  const keys = new ApiKeys(readKeys, undefined, databaseAnswers);
+  const keys = new ApiKeys(readKeys, undefined, () => gate.answers);
   const limits = {
     address: config.rateLimitAddressRequests,
     key: config.rateLimitKeyRequests,
     reserve: config.rateLimitReserveRequests,
   };
   const isLimited = Object.values(limits).some((limit) => limit > 0);
-  const shared = isLimited ? openSharedCounts(opening) : undefined;
+  const shared = isLimited ? openSharedCounts(context) : undefined;
   const callerIds = new CallerIds(parts.database.callerSalt);
   const denials = new Denials(() => readDenials(database), callerIds);
   lifecycle.onClose("denials", () => denials.stop());
@@ -87,12 +73,12 @@ export function openAccess(opening: Opening, { connectionOf, databaseAnswers }: 
   return { keys, guard, denials, callerIds, database };
 }
 
-function openSharedCounts({ config, parts, log, lifecycle }: Opening): SharedCounts | undefined {
+function openSharedCounts({ config, parts, log, lifecycle }: Context): SharedCounts | undefined {
   const [redisUrl] = parts.redisUrls;
   if (redisUrl === undefined) return undefined;
   const shared = new SharedCounts({
     redis: { url: redisUrl, tls: redisTlsOf(config) },
-    keyPrefix: `sentinel:${parts.database.id}`,
+    keyPrefix: keyPrefixOf(parts),
     timeoutMs: config.redisTimeoutMs,
     onDegraded: (degraded, reason) =>
       log.debug({ degraded, reason }, "rate limits changed between counting in Redis and in memory"),

@@ -1,0 +1,106 @@
+import { join } from "node:path";
+import type { Context } from "../parts/context.ts";
+import type { Database } from "../postgres/connect.ts";
+import type { DatabaseGate } from "../postgres/database-gate.ts";
+import { findHoldAsMade } from "../postgres/reservations.ts";
+import { readSeatsOf } from "../postgres/seats.ts";
+import type { RehearsalTask, ReservationTask } from "../threads/messages.ts";
+import type { SeatEvents } from "../venue/seat-events.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
+import { Batcher } from "./batcher.ts";
+import { Changes } from "./changes.ts";
+import type { ReservationFigures } from "./figures.ts";
+import type { MemoryTrust } from "./memory-trust.ts";
+import type { SeatNews } from "./seat-news.ts";
+import { UnresolvedReservations } from "./unresolved.ts";
+
+/** Hands a task to one of the reservation threads. */
+export type RunTask = <Result>(task: ReservationTask | RehearsalTask) => Promise<Result>;
+
+export interface BatcherDependencies {
+  run: RunTask;
+  reads: Database;
+  memory: SeatMemory;
+  seatEvents: SeatEvents;
+  trust: MemoryTrust;
+  gate: DatabaseGate;
+  figures: ReservationFigures;
+}
+
+/** What happened to a batch without an answer. */
+const troubleOf =
+  ({ metrics }: Context, gate: DatabaseGate) =>
+  (kind: "doubtful" | "away"): void => {
+    if (kind === "doubtful") metrics.doubtfulBatches.inc();
+    gate.suspect(kind === "doubtful" ? "lost" : "failed");
+  };
+
+/** The reservations in doubt that DATA_DIR has noted. */
+export const unresolvedIn = ({ config, log }: Context): UnresolvedReservations =>
+  new UnresolvedReservations(join(config.dataDir, "unresolved.jsonl"), log);
+
+/** Takes seats. */
+export function newBatcher(
+  context: Context,
+  unresolved: UnresolvedReservations,
+  { run, reads, memory, seatEvents, trust, gate, figures }: BatcherDependencies,
+): Batcher {
+  const { config, log } = context;
+  return new Batcher({
+    memory,
+    mayTrustMemory: () => trust.isTrusted,
+    run,
+    readFacts: (reservationId) => findHoldAsMade(reads, reservationId),
+    slotCount: config.reservationWorkers * config.batchesPerWorker,
+    batchLimitSeats: config.batchLimitSeats,
+    queueLimitSeats: config.queueLimitSeats,
+    callerLimitSeats: (caller) =>
+      caller.startsWith("key:") ? config.holdLimitKeySeats : config.holdLimitAddressSeats,
+    observer: {
+      decided: (batch) => {
+        if (!batch.answer.databaseAway) gate.proven();
+        figures.decided(batch);
+      },
+      changed: (seats) => seatEvents.changed(seats, "this-process"),
+      unresolved: (doubt, state) => {
+        if (doubt.reservationIds.length === 0) return;
+        unresolved[state](doubt);
+        if (state === "ended") return;
+        log.error(
+          { reservationIds: doubt.reservationIds },
+          "told to try again before it was known: what was reserved is given back when the database answers",
+        );
+      },
+      trouble: troubleOf(context, gate),
+    },
+  });
+}
+
+/** Confirms, releases, extends and cancels reservations. */
+export function newChanges(
+  context: Context,
+  batchesPerThread: number,
+  { run, reads, memory, seatEvents, gate, figures }: BatcherDependencies,
+): Changes {
+  const { config } = context;
+  return new Changes({
+    memory,
+    run,
+    readSeats: async (reservationIds) =>
+      (await readSeatsOf(reads, reservationIds)).map(
+        ({ seatId, version, status, final }): SeatNews => [seatId, version, status, final],
+      ),
+    slotCount: config.reservationWorkers * batchesPerThread,
+    batchLimitReservations: config.batchLimitSeats,
+    queueLimitReservations: config.queueLimitSeats,
+    limitedCallers: [
+      ...(config.holdLimitKeySeats > 0 ? (["key"] as const) : []),
+      ...(config.holdLimitAddressSeats > 0 ? (["net"] as const) : []),
+    ],
+    observer: {
+      changed: (seats) => seatEvents.changed(seats, "this-process"),
+      decided: (count, ms) => figures.changed(count, ms),
+      trouble: troubleOf(context, gate),
+    },
+  });
+}
