@@ -14,7 +14,15 @@ const DECISION_LIMIT_LINES = 40;
 const MADE_LATER = ["bench/results/"];
 /** Variables of the tests and of other programs. */
 const OTHER_VARIABLES = [
-  ...["BASE_URL", "KAFKA_LIBS_DIR", "SECRETS_DIR", "SENTINEL_REQUIRE", "MIMALLOC_PURGE_DELAY", "NODE_ENV"],
+  ...[
+    "BASE_URL",
+    "KAFKA_LIBS_DIR",
+    "OPENAPI_CLIENTS_DIR",
+    "SECRETS_DIR",
+    "SENTINEL_REQUIRE",
+    "MIMALLOC_PURGE_DELAY",
+    "NODE_ENV",
+  ],
   "BUN_GC_TIMER_DISABLE",
 ];
 /** Words of Redis's and Postgres's own that look like variables, and constants of this code. */

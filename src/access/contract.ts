@@ -178,7 +178,6 @@ export const denyCaller = route({
     "The caller gets 403 with `Retry-After` from every operation except those of administrators, probes, metrics and docs: in this process at once, in every other within 2 s. The caller's open live streams end within the same time. Seats that the caller holds stay held until the hold ends or is released.",
     `\`network\` denies the callers without an API key in it; a caller with a valid key is denied by the key. Only a salted hash of the network is kept. A new denial of a caller replaces the previous one. At most ${DENIAL_LIMIT} are in force at once.`,
   ].join("\n\n"),
-  headers: [REASON_HEADER],
   body: {
     schema: newDenial,
     shown: z

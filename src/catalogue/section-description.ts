@@ -63,7 +63,7 @@ const assigned = z.strictObject({
     .prefault({}),
   priceTier: tierName.optional(),
   areas: z.array(area).max(AREA_LIMIT).default([]),
-  position: point.default({ x: 0, y: 0 }),
+  position: point.default({ x: 0, y: 0 }).describe("The middle of the first row; without it, x and y are 0."),
   seatSpacing: spacing,
   rowSpacing: spacing,
 });

@@ -95,7 +95,10 @@ export const start = route({
     200: {
       description: "The addresses.",
       body: links,
-      example: { name: "Sentinel", docs: "/docs", openapi: "/openapi.json", version: "0.2.0" },
+      example: {
+        ...{ name: "Sentinel", docs: "/docs", openapi: "/openapi.json", events: "/api/v1/events" },
+        ...{ health: "/actuator/health", metrics: "/metrics", version: "0.2.0" },
+      },
     },
   },
   problems: [],

@@ -29,10 +29,13 @@ export class JsonSchemas {
     const { properties, $defs } = z.toJSONSchema(z.object({ it: schema }), {
       io,
       unrepresentable: "any",
-      override: ({ jsonSchema }) => simplify(jsonSchema, io),
+      override: ({ zodSchema: { _zod }, jsonSchema }) => {
+        // Zod leaves out the default of what is transformed.
+        if (_zod.def.type === "default" && io === "input") jsonSchema.default ??= _zod.def.defaultValue;
+      },
     });
-    for (const [name, definition] of Object.entries($defs ?? {})) this.add(name, referring(definition));
-    return referring(properties?.["it"]);
+    for (const [name, definition] of Object.entries($defs ?? {})) this.add(name, simplified(definition, io));
+    return simplified(properties?.["it"], io);
   }
 
   private add(name: string, { id: _, ...definition }: JsonSchema): void {
@@ -44,12 +47,16 @@ export class JsonSchemas {
 }
 
 /** With references to where an OpenAPI document keeps its schemas. */
-function referring(schema: unknown): JsonSchema {
+function simplified(schema: unknown, io: "input" | "output"): JsonSchema {
   const text = JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/');
-  return JSON.parse(text) as JsonSchema;
+  // Inner schemas come before the ones that have them.
+  return JSON.parse(text, (_, value) => {
+    if (value instanceof Object) simplify(value, io);
+    return value;
+  }) as JsonSchema;
 }
 
-/** Changes a schema in place. Inner schemas come before the ones that have them. */
+/** Changes a schema in place. */
 function simplify(schema: JsonSchema, io: "input" | "output"): void {
   const { shownAs, ...rest } = schema;
   // What a transformation reads has no schema of its own.

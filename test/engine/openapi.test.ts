@@ -42,6 +42,8 @@ interface Document {
 const ajv = new Ajv({ strict: false });
 addFormats(ajv);
 
+const INT32_MAX = 2 ** 31 - 1;
+
 /** Server-sent events, the map as bytes, and Prometheus's text have no schema worth the name. */
 const NOT_JSON = ["text/event-stream", "application/octet-stream", "text/plain"];
 
@@ -141,6 +143,17 @@ describe("the OpenAPI document", () => {
         ({ parameters: given }) => given.some(({ name }) => name === "X-Request-Id"),
       ),
     ).toEqual([]);
+  });
+
+  test("tells how wide each integer may be, and what a page has by default", () => {
+    const tooNarrow: string[] = [];
+    JSON.stringify(document, (_, value) => {
+      if (value?.maximum > INT32_MAX && value.format !== "int64") tooNarrow.push(JSON.stringify(value));
+      return value;
+    });
+    expect(tooNarrow).toEqual([]);
+    const schemas = operation("listSeats").parameters.map(({ name, schema }) => [name, schema]);
+    expect(Object.fromEntries(schemas)).toMatchObject({ after: { default: 0 }, limit: { default: 100 } });
   });
 
   test("has an example of every body that is JSON and no problem, and each example is as its schema says", () => {
