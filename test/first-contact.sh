@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 BUN=$(sed -n 's/.*"packageManager": "\(.*\)".*/\1/p' package.json)
-PROGRAMS=(node npm npx sh env bash ls cat mkdir mktemp rm cp mv chmod uname uniq dirname sed grep head tail tr cut sort git curl)
+PROGRAMS=(node npm npx sh env bash ls cat mkdir mktemp rm cp mv chmod uname uniq dirname sed grep head tail tr cut sort date git curl)
 
 engine() { npx -y "$BUN" test --timeout 60000 test/first-contact/bare-machine.test.ts; }
 

@@ -1,23 +1,20 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { ask, bearer, idOf, makeKey, slugOf } from "./keyed.ts";
 
-setDefaultTimeout(60_000);
-
 const PATH = "/api/v1/admin/log";
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let engine: Engine;
 let admin: string;
 
 beforeAll(async () => {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   const env = { DATABASE_URL: database.url };
   engine = await openEngine(stack, env);
   admin = await makeKey(env, "admin");
 });
-afterAll(() => stack.disposeAsync());
 
 const as = (key: string, method: string, path: string, headers = {}, body?: unknown) =>
   ask(engine.url, method, path, {

@@ -1,18 +1,16 @@
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 import { ask, bearer, idOf, KEY } from "./keyed.ts";
 
-setDefaultTimeout(60_000);
-
 const ROOT = resolve(import.meta.dir, "../..");
 const LIST = "/api/v1/admin/api-keys";
-const stack = new AsyncDisposableStack();
-afterAll(() => stack.disposeAsync());
+const stack = useStack();
 
 const keys = (env: Record<string, string>, ...args: string[]) => runEngine(env, { args: ["keys", ...args] });
 
@@ -55,8 +53,7 @@ describe("the keys command", () => {
   });
 
   test("has the key alone on standard output of `bun start`, the installation before it included", async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     const { PATH = "", HOME = "" } = process.env;
     const started = Bun.spawnSync([process.execPath, "run", "start", "keys", "create", "--role", "reader"], {
       cwd: ROOT,
@@ -69,8 +66,7 @@ describe("the keys command", () => {
 
   test("refuses what it cannot use in words on standard error, and repeats no key", async () => {
     const key = `sentinel_${"0".repeat(32)}_${"s".repeat(43)}`;
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     const refused: [string[], string][] = [
       [[], "the command is missing or unknown"],
       [["make"], "the command is missing or unknown"],

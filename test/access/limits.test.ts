@@ -1,13 +1,11 @@
-import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
 import { readFigures } from "../engine/figures.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { ask, bearer, makeKey, slugOf } from "./keyed.ts";
-
-setDefaultTimeout(60_000);
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -22,8 +20,7 @@ let env: Record<string, string>;
 
 beforeEach(async () => {
   stack = new AsyncDisposableStack();
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   // Nobody listens there: each engine counts for itself.
   env = { DATABASE_URL: database.url, REDIS_URL: "redis://127.0.0.1:1", ...WINDOW };
 });
@@ -160,17 +157,14 @@ describe.skipIf(!redisFound)("engines with one Redis", () => {
     const two = await openEngine(stack, limited);
     const remaining = async (url: string) =>
       Number(/r=(\d+)/.exec((await ask(url, "GET", ROUTE)).headers.get("ratelimit") ?? "")?.[1]);
-    const shared = await until(
-      async () => {
-        const [before, between, after] = [
-          await remaining(one.url),
-          await remaining(two.url),
-          await remaining(one.url),
-        ];
-        return between === before - 1 && after === between - 1 && { left: after };
-      },
-      { deadlineMs: 5000, what: "both count in Redis" },
-    );
+    const shared = await untilWithin(5000, "both count in Redis", async () => {
+      const [before, between, after] = [
+        await remaining(one.url),
+        await remaining(two.url),
+        await remaining(one.url),
+      ];
+      return between === before - 1 && after === between - 1 && { left: after };
+    });
     const rest = await Promise.all(Array.from({ length: shared.left }, () => ask(one.url, "GET", ROUTE)));
     expect(rest.filter(({ status }) => status !== 401)).toEqual([]);
     expect((await ask(two.url, "GET", ROUTE)).status).toBe(429);

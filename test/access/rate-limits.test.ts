@@ -1,13 +1,11 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Redis as RedisClient } from "ioredis";
 import { RateLimits, rateLimitHeaders } from "../../src/access/rate-limits.ts";
 import { SharedCounts } from "../../src/redis/rate-limits.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { startProxy } from "../fixtures/proxy.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
-
-setDefaultTimeout(60_000);
+import { untilWithin } from "../fixtures/until.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -41,7 +39,7 @@ describe("a rate limit", () => {
     const limits = limitsOf(1, 1);
     await count(limits);
     expect(await isOver(limits)).toBe(true);
-    await until(async () => !(await isOver(limits)), { deadlineMs: 3000, what: "the window is over" });
+    await untilWithin(3000, "the window is over", async () => !(await isOver(limits)));
   });
 
   test("that is off answers at once, and asks for no subject", () => {
@@ -94,8 +92,7 @@ describe.skipIf(!redisFound)("a rate limit in Redis", () => {
         limits: new RateLimits({ windowSeconds: 60, limits: { ...OFF, address: limit }, shared }),
       };
     };
-    const inUse = (shared: SharedCounts) =>
-      until(() => !shared.degraded, { deadlineMs: 5000, what: "Redis is in use" });
+    const inUse = (shared: SharedCounts) => untilWithin(5000, "Redis is in use", () => !shared.degraded);
     return { redis, network, changes, processOf, inUse };
   }
 

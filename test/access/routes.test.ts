@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { runEngine } from "../engine/command.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { until } from "../fixtures/until.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { ask, bearer, idOf, KEY, makeKey, slugOf } from "./keyed.ts";
 
-setDefaultTimeout(60_000);
-
 const PATH = "/api/v1/admin/api-keys";
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let engine: Engine;
 let facts: Facts;
 let env: Record<string, string>;
@@ -20,15 +19,13 @@ const secrets: string[] = [];
 const answered: string[] = [];
 
 beforeAll(async () => {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   env = { DATABASE_URL: database.url, LOG_LEVEL: "trace" };
   engine = await openEngine(stack, env);
   facts = await openFacts(stack, database.url);
   admin = await makeKey(env, "admin");
   secrets.push(admin);
 });
-afterAll(() => stack.disposeAsync());
 
 async function as(key: string, method: string, path: string, init: RequestInit = {}) {
   const answer = await ask(engine.url, method, path, {
@@ -99,10 +96,7 @@ describe("the routes of API keys", () => {
     const { key } = await make("admin");
     expect((await as(key, "GET", PATH)).status).toBe(200);
     expect((await runEngine(env, { args: ["keys", "revoke", idOf(key)] })).exitCode).toBe(0);
-    await until(async () => (await as(key, "GET", PATH)).status === 401, {
-      deadlineMs: 2000,
-      what: "the key is refused",
-    });
+    await untilWithin(2000, "the key is refused", async () => (await as(key, "GET", PATH)).status === 401);
   });
 
   test.each(["not-an-id", crypto.randomUUID()])("answer 404 to the id %s", async (id) => {
@@ -242,10 +236,7 @@ describe("an engine", () => {
     } finally {
       await facts.query("alter table api_keys rename column hidden to key_hash");
     }
-    await until(async () => (await as(unseen, "GET", PATH)).status === 200, {
-      deadlineMs: 5000,
-      what: "the key is known",
-    });
+    await untilWithin(5000, "the key is known", async () => (await as(unseen, "GET", PATH)).status === 200);
     expect(engine.output()).toContain("the database refused a query about API keys");
   });
 

@@ -1,18 +1,15 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../fixtures/until.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
-
-// Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const EVENTS = "/api/v1/admin/events";
 
 let shop: Shop;
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 beforeAll(async () => {
   shop = await openShop(stack);
 });
-afterAll(() => stack.disposeAsync());
 
 const counts = async () =>
   (
@@ -409,9 +406,10 @@ describe("an event that an admin changes", () => {
       [eventId],
     );
 
-    await until(async () => (await shop.get(`/api/v1/events/${eventId}`)).body.name === "Elsewhere", {
-      deadlineMs: 5000,
-      what: "the change of another process is shown",
-    });
+    await untilWithin(
+      5000,
+      "the change of another process is shown",
+      async () => (await shop.get(`/api/v1/events/${eventId}`)).body.name === "Elsewhere",
+    );
   });
 });

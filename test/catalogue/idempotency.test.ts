@@ -1,17 +1,14 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
 import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
-
-// Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const EVENTS = "/api/v1/admin/events";
 
 let shop: Shop;
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 beforeAll(async () => {
   shop = await openShop(stack);
 });
-afterAll(() => stack.disposeAsync());
 
 const post = (path: string, key: string, body?: object) =>
   shop.send(path, {

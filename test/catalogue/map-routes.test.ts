@@ -1,22 +1,19 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
-import { until } from "../fixtures/until.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { type Answer, openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
-
-// Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const CODES = ["unknown", "available", "held", "reserved"];
 const DEADLINE_MS = 5000;
 
 let shop: Shop;
 let event: { eventId: number; createdAt: string; sections: { firstSeatId: number }[] };
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 beforeAll(async () => {
   shop = await openShop(stack);
   event = (await shop.admin("POST", "/api/v1/admin/events", SMALL_HOUSE)).body;
 });
-afterAll(() => stack.disposeAsync());
 
 const pathOf = (eventId: number) => `/api/v1/events/${eventId}/map`;
 const plain = { "accept-encoding": "identity" };
@@ -47,10 +44,9 @@ const inDatabase = async (eventId: number) =>
 
 /** Waits until the event's map is as the database has it. */
 const toBeTrue = (eventId: number) =>
-  until(async () => Bun.deepEquals(readMap(await mapOf(eventId)), await inDatabase(eventId)), {
-    deadlineMs: DEADLINE_MS,
-    what: `the map of event ${eventId} says what the database does`,
-  });
+  untilWithin(DEADLINE_MS, `the map of event ${eventId} says what the database does`, async () =>
+    Bun.deepEquals(readMap(await mapOf(eventId)), await inDatabase(eventId)),
+  );
 
 describe("the map of an event", () => {
   test("says of each seat what the database does, each section from a byte of its own", async () => {
@@ -117,13 +113,10 @@ describe("the map of an event", () => {
     await toBeTrue(1);
     expect((await mapOf(event.eventId, { "if-none-match": etag })).status).toBe(304);
     await reserve(shop.engine.url, seatId);
-    const changed = await until(
-      async () => {
-        const answer = await mapOf(event.eventId, { "if-none-match": etag });
-        return answer.status === 200 && answer;
-      },
-      { deadlineMs: DEADLINE_MS, what: "the map is sent again" },
-    );
+    const changed = await untilWithin(DEADLINE_MS, "the map is sent again", async () => {
+      const answer = await mapOf(event.eventId, { "if-none-match": etag });
+      return answer.status === 200 && answer;
+    });
     expect(readMap(changed)).toContainEqual([seatId, "reserved"]);
   });
 
@@ -211,13 +204,10 @@ describe("the map of an event as it was", () => {
       [event.eventId],
     );
     const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
-    const settled = await until(
-      async () => {
-        const answer = await shop.get(at(hourAgo));
-        return answer.status === 200 && answer;
-      },
-      { deadlineMs: DEADLINE_MS, what: "the event is known to be older" },
-    );
+    const settled = await untilWithin(DEADLINE_MS, "the event is known to be older", async () => {
+      const answer = await shop.get(at(hourAgo));
+      return answer.status === 200 && answer;
+    });
     expect(settled.headers.get("cache-control")).toBe("max-age=31536000, immutable");
     expect(settled.body.generatedAt).toBe(hourAgo);
     expect(new Set(readMap(settled).map(([, status]) => status))).toEqual(new Set(["available"]));

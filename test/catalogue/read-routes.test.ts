@@ -1,22 +1,19 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { bodyOf, reserve } from "../engine/buyers.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
-
-// Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 let shop: Shop;
 let eventId: number;
 /** Of the stalls' first seat; the standing area begins 12 behind it. */
 let first: number;
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 beforeAll(async () => {
   shop = await openShop(stack);
   const { body } = await shop.admin("POST", "/api/v1/admin/events", SMALL_HOUSE);
   eventId = body.eventId;
   first = body.sections[0].firstSeatId;
 });
-afterAll(() => stack.disposeAsync());
 
 describe("the events", () => {
   test("are listed by id, page by page", async () => {

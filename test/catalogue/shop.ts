@@ -1,7 +1,7 @@
 import { makeApiKey } from "../../src/access/api-key.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 
 /** A whole engine with an admin's key, on a database of its own with the demo event. */
 export interface Shop {
@@ -26,8 +26,7 @@ export interface Answer {
 }
 
 export async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   const engine = await openEngine(stack, {
     DATABASE_URL: database.url,
     // What is tried here is none of the limits.

@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { expectSound } from "../fixtures/sound.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 interface LedgerRow {
   seatId: number;
@@ -61,18 +61,15 @@ export async function openFacts(stack: AsyncDisposableStack, databaseUrl: string
       );
     },
     allPublished: async (deadlineMs) => {
-      await until(
-        async () => {
-          const [found] = await query<{ done: boolean }>(
-            `select exists (
+      await untilWithin(deadlineMs, "every ledger row is published", async () => {
+        const [found] = await query<{ done: boolean }>(
+          `select exists (
                select from ledger_cursors c where not exists (
                  select from seat_events e where (e.epoch, e.txid, e.id) > (c.epoch, c.txid, c.id))
              ) as done`,
-          );
-          return found?.done;
-        },
-        { deadlineMs, what: "every ledger row is published" },
-      );
+        );
+        return found?.done;
+      });
     },
     expectSound: () => expectSound(databaseUrl),
   };

@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { makeKey } from "../access/keyed.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { findNginx, startNginxWith } from "../fixtures/load-balancers.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
-
-setDefaultTimeout(60_000);
 
 const SHOP = "https://shop.example";
 const BODY_LIMIT_BYTES = 4096;
@@ -22,11 +21,10 @@ let facts: Facts;
 let managementUrl: string;
 let key: string;
 let nextSeat = 1;
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 
 beforeAll(async () => {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
+  const database = await openDatabase(stack, "empty");
   const managementPort = await freePort();
   managementUrl = `http://127.0.0.1:${managementPort}`;
   const env = { DATABASE_URL: database.url, BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES) };
@@ -35,7 +33,6 @@ beforeAll(async () => {
   facts = await openFacts(stack, database.url);
   key = await makeKey(env, "admin");
 });
-afterAll(() => stack.disposeAsync());
 
 /** The bytes that come back for a request as it stands, until the engine closes. */
 function exchange(url: string, target: string, headers: string[], version = "1.1", method = "GET") {

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ask, bearer, makeKey } from "../access/keyed.ts";
 import { startChild } from "../fixtures/child.ts";
 import { findProgram, type Missing, partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
 import { seedOf } from "./random.ts";
@@ -45,7 +46,7 @@ interface Run {
 describe.skipIf(!schemathesis)(
   "an engine that schemathesis asks whatever its OpenAPI document allows and forbids",
   () => {
-    const stack = new AsyncDisposableStack();
+    const stack = useStack();
     const seed = seedOf("schemathesis.test.ts");
     let env: Record<string, string>;
     let engine: Engine;
@@ -53,14 +54,12 @@ describe.skipIf(!schemathesis)(
     let key: string;
 
     beforeAll(async () => {
-      const database = await createDatabase("empty");
-      stack.defer(database.drop);
+      const database = await openDatabase(stack, "empty");
       env = { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", RATE_LIMIT_KEY_REQUESTS: "0" };
       engine = await openEngine(stack, env);
       facts = await openFacts(stack, database.url);
       key = await makeKey(env, "admin");
     });
-    afterAll(() => stack.disposeAsync());
 
     /** Runs it to its end in a folder of its own, where it finds no other settings. */
     async function run({ args, examples, key: apiKey }: Run): Promise<void> {
@@ -77,10 +76,7 @@ describe.skipIf(!schemathesis)(
         { cwd: dir.path, env: { PATH, HOME, ...(apiKey && { SENTINEL_API_KEY: apiKey }) } },
       );
       try {
-        await until(() => child.exitCode() !== undefined, {
-          deadlineMs: RUN_TIMEOUT_MS,
-          what: "schemathesis ends",
-        });
+        await untilWithin(RUN_TIMEOUT_MS, "schemathesis ends", () => child.exitCode() !== undefined);
         if (child.exitCode() !== 0)
           throw new Error(`schemathesis found with seed ${seed}:\n${child.output()}`);
         // So that a run that asked nothing is seen to be none.

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import { enterEpoch } from "../../src/postgres/epoch.ts";
 import { prepareDatabase } from "../../src/postgres/migrate.ts";
 import { expectSound } from "../fixtures/sound.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { only, openSale, reserveOne, type Sale } from "./sale.ts";
 
 /** What a restore into another cluster or the same, and a promotion, look like from inside. */
@@ -52,11 +52,12 @@ describe("an epoch", () => {
     await reserveOne(writer, seatId, 0);
     await sale.rows(MOVES[0][1]);
     const entering = enterEpoch(drizzle(newcomer));
-    await until(
+    await untilWithin(
+      5000,
+      "the new epoch waits",
       async () =>
         (await sale.rows("select from pg_locks where not granted and relation = 'seat_events'::regclass"))
           .length === 1,
-      { deadlineMs: 5000, what: "the new epoch waits" },
     );
     expect(await epochs()).toEqual([1]);
     await writer.query("commit");

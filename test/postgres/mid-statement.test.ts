@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
 import { expectSound } from "../fixtures/sound.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import {
   addStageEvent,
   changes,
@@ -53,14 +53,15 @@ async function meanwhile<Result>(
   await slow.query("begin");
   await slow.query("set local test.is_slow = 'yes'");
   const running = statement();
-  await until(
+  await untilWithin(
+    1000,
+    "the slow statement is at the barrier",
     async () =>
       (
         await gate.query(
           "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'",
         )
       ).rowCount,
-    { deadlineMs: 1000, what: "the slow statement is at the barrier" },
   );
   await work();
   await gate.query("commit");

@@ -1,22 +1,19 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, type LogLine, logLines, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { readFigures } from "../engine/figures.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const found = await partOrSkip("redis", findRedis);
 
 /** One slice: each round sees the whole house. */
 const SEATS = 400;
-const WAIT = { deadlineMs: 20_000 };
 /** As an engine does, in the shape of its statement. */
 const SELL_SEAT_9 = `
   with sold as (
@@ -32,7 +29,7 @@ const SELL_SEAT_9 = `
 const PARTS = ["seats", "memory", "locks", "ledger"];
 
 describe.skipIf(!found)("the auditor of a running engine", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
   let engine: Engine;
   let facts: Facts;
   let redis: Redis;
@@ -41,8 +38,7 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
   let prefix = "";
 
   beforeAll(async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
+    const database = await openDatabase(stack);
     facts = await openFacts(stack, database.url);
     await facts.fill(SEATS);
     redis = await startRedis();
@@ -50,28 +46,24 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
     client = new Client(redis.url);
     stack.defer(() => client.disconnect());
     engine = await openEngine(stack, { DATABASE_URL: database.url, REDIS_URL: redis.url });
-    const channel = await until(async () => ((await client.pubsub("CHANNELS", "*:feed")) as string[])[0], {
-      ...WAIT,
-      what: "the engine listens to its change feed",
-    });
+    const channel = await until(
+      "the engine listens to its change feed",
+      async () => ((await client.pubsub("CHANNELS", "*:feed")) as string[])[0],
+    );
     prefix = channel.slice(0, -":feed".length);
   });
-  afterAll(() => stack.disposeAsync());
 
   const drift = async (part: string) =>
     (await readFigures(engine.url)).value("sentinel_audit_drift", { part });
   const looked = async (part: string) =>
     (await readFigures(engine.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
   const standing = (counts: Record<string, number>) =>
-    until(
-      async () => {
-        const { value } = await readFigures(engine.url);
-        return Object.entries(counts).every(
-          ([part, count]) => value("sentinel_audit_drift", { part }) === count,
-        );
-      },
-      { ...WAIT, what: `the drift is ${JSON.stringify(counts)}` },
-    );
+    until(`the drift is ${JSON.stringify(counts)}`, async () => {
+      const { value } = await readFigures(engine.url);
+      return Object.entries(counts).every(
+        ([part, count]) => value("sentinel_audit_drift", { part }) === count,
+      );
+    });
   /** The auditor's lines: level, where, and what; ids of reservations left out. */
   const told = () =>
     (logLines(engine) as (LogLine & { seatId?: number; place?: string })[])
@@ -84,10 +76,10 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
   test("looks at everything all the time and finds nothing while seats are sold", async () => {
     const before = await looked("seats");
     const sale = openSale(engine.url, seatsFrom(101, SEATS), 8);
-    await until(async () => (await looked("seats")) >= before + SEATS && (await looked("ledger")) > 0, {
-      ...WAIT,
-      what: "the house was looked at",
-    });
+    await until(
+      "the house was looked at",
+      async () => (await looked("seats")) >= before + SEATS && (await looked("ledger")) > 0,
+    );
     await sale.end();
     for (const part of PARTS) expect([part, await drift(part)]).toEqual([part, 0]);
     expect(told()).toEqual([]);

@@ -4,7 +4,7 @@ import { LockAudit } from "../../src/redis/lock-audit.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
@@ -36,10 +36,11 @@ describe.skipIf(!found)("the audit of locks", () => {
     closes.push(() => audit.close());
     const keyOf = (seatId: number) => `${keyPrefix}:seat:${seatId}`;
     await client.set(keyOf(0), "somebody", "PX", TTL_LIMIT_MS);
-    await until(async () => (await audit.look(STRAY_LIMIT)).lookedAt > 0, {
-      ...WAIT,
-      what: "it is connected",
-    });
+    await untilWithin(
+      WAIT.deadlineMs,
+      "it is connected",
+      async () => (await audit.look(STRAY_LIMIT)).lookedAt > 0,
+    );
     await client.del(keyOf(0));
     const look = () => audit.look(STRAY_LIMIT);
     return { audit, look, keyOf, keyPrefix };
@@ -66,7 +67,7 @@ describe.skipIf(!found)("the audit of locks", () => {
       onDegraded: () => undefined,
     });
     closes.push(() => locks.close());
-    await until(() => !locks.degraded, { ...WAIT, what: "the locks are in use" });
+    await untilWithin(WAIT.deadlineMs, "the locks are in use", () => !locks.degraded);
     await client.set("another:seat:1", "for ever");
     await client.set(`${keyPrefix}:limits:1`, "for ever");
     const guard = await locks.guard([1, 2, 3]);
@@ -83,15 +84,12 @@ describe.skipIf(!found)("the audit of locks", () => {
     pipeline.set(keyOf(9999), "nobody");
     await pipeline.exec();
     let looks = 0;
-    await until(
-      async () => {
-        looks++;
-        const { lookedAt, stray } = await look();
-        expect(lookedAt).toBeLessThan(1500);
-        return stray.length === 1;
-      },
-      { ...WAIT, what: "the lock that never ends is found" },
-    );
+    await untilWithin(WAIT.deadlineMs, "the lock that never ends is found", async () => {
+      looks++;
+      const { lookedAt, stray } = await look();
+      expect(lookedAt).toBeLessThan(1500);
+      return stray.length === 1;
+    });
     for (let again = 0; again < 3; again++)
       expect((await look()).stray).toMatchObject([{ key: keyOf(9999) }]);
     expect(looks).toBeLessThan(20);
@@ -110,6 +108,10 @@ describe.skipIf(!found)("the audit of locks", () => {
       redis.resume();
     }
     await client.del(keyOf(1));
-    await until(async () => (await look()).stray.length === 0, { ...WAIT, what: "it is looked at again" });
+    await untilWithin(
+      WAIT.deadlineMs,
+      "it is looked at again",
+      async () => (await look()).stray.length === 0,
+    );
   });
 });

@@ -16,7 +16,6 @@ import { type Ledger, openLedger } from "../ledger/ledger.ts";
 const kafkaFound = await partOrSkip("kafka", findKafka);
 
 const WINDOW_ROWS = 4;
-const WAIT = { deadlineMs: 20_000 };
 const BROKER_TIMEOUT_MS = 60_000;
 
 /** A log that keeps what it is told to warn of. */
@@ -78,7 +77,7 @@ describe("the audit of the sealed ledger", () => {
        select epoch, seat_id, 1 + n, event_id, status, reservation_id from seat_events, generate_series(1, 1500) n where id = 1`,
     );
     const relay = ledger.openRelay("large", { batchLimitRows: 500 });
-    await until(async () => !(await relay.round()).more, { ...WAIT, what: "all is sealed" });
+    await until("all is sealed", async () => !(await relay.round()).more);
     const { looks } = openAudit();
     const counts = [];
     for (let look = 0; look < 3; look++) counts.push(await looks(1));
@@ -226,16 +225,13 @@ describe.skipIf(!kafkaFound)("the audit of the topic, on a real Kafka", () => {
     const sees = (drift: number, published: number) => {
       let counted = 0;
       let sent = 0;
-      return until(
-        async () => {
-          const report = await relay.round();
-          sent += report.publishedCount;
-          // A count that was begun before does not count.
-          if (sent >= published) counted += report.audit?.topic.lookedAt ?? 0;
-          return counted > 2 && report.audit?.topic.drift === drift;
-        },
-        { ...WAIT, what: `the topic's drift is ${drift}, after ${published} more events` },
-      );
+      return until(`the topic's drift is ${drift}, after ${published} more events`, async () => {
+        const report = await relay.round();
+        sent += report.publishedCount;
+        // A count that was begun before does not count.
+        if (sent >= published) counted += report.audit?.topic.lookedAt ?? 0;
+        return counted > 2 && report.audit?.topic.drift === drift;
+      });
     };
     await ledger.sell(5);
     await sees(0, 5);

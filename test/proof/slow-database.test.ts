@@ -7,7 +7,6 @@ import { until } from "../fixtures/until.ts";
 import { type Ledger, openLedger } from "../ledger/ledger.ts";
 
 const SOLD = 4;
-const WAIT = { deadlineMs: 20_000 };
 
 let ledger: Ledger;
 beforeEach(async () => {
@@ -35,7 +34,7 @@ const holdUp = async (statementTimeoutMs: number) => {
     audit: new PublishedAudit(log, 0, () => 0),
   });
   stack.defer(() => relay.close());
-  await until(async () => (await relay.round()).active, { ...WAIT, what: "the relay leads" });
+  await until("the relay leads", async () => (await relay.round()).active);
   const other = await ledger.sale.pool.connect();
   await other.query("begin; lock table ledger_checkpoints in access exclusive mode");
   stack.defer(async () => {
@@ -65,13 +64,13 @@ test("the publisher gives up its place where the session is lost while it looks"
   const { closed } = ledger.sink;
   const round = relay.round();
   await until(
+    "the look is held up",
     async () =>
       (
         await ledger.sale.rows(
           "select 1 from pg_stat_activity where application_name = 'audited' and wait_event_type = 'Lock'",
         )
       )[0],
-    { ...WAIT, what: "the look is held up" },
   );
   await ledger.sale.rows(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'audited'",

@@ -7,7 +7,6 @@ import { until } from "../fixtures/until.ts";
 
 const OWN = 1;
 const OTHER = 2;
-const WAIT = { deadlineMs: 10_000 };
 
 test("distrusts memory from a heard engine's death to the next catch-up read, and once closed", async () => {
   let company: Company = { presences: [OWN, OTHER], unnumberedCount: 0 };
@@ -25,15 +24,15 @@ test("distrusts memory from a heard engine's death to the next catch-up read, an
     onUnheard: () => undefined,
   });
   try {
-    await until(() => catchUps.length === 1, { ...WAIT, what: "the first catch-up read" });
+    await until("the first catch-up read", () => catchUps.length === 1);
     catchUps[0]?.resolve();
-    await until(() => trust.isTrusted, { ...WAIT, what: "memory is trusted beside the other engine" });
+    await until("memory is trusted beside the other engine", () => trust.isTrusted);
     // It may have died between a commit and telling it.
     company = { presences: [OWN], unnumberedCount: 0 };
-    await until(() => catchUps.length === 2, { ...WAIT, what: "another catch-up read" });
+    await until("another catch-up read", () => catchUps.length === 2);
     expect(trust.isTrusted).toBe(false);
     catchUps[1]?.resolve();
-    await until(() => trust.isTrusted, { ...WAIT, what: "memory is trusted alone" });
+    await until("memory is trusted alone", () => trust.isTrusted);
     trust.close();
     expect(trust.isTrusted).toBe(false);
   } finally {

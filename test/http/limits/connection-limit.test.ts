@@ -1,11 +1,9 @@
-import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { ConnectionLimit } from "../../../src/http/limits/connection-limit.ts";
 import type { ServerSockets } from "../../../src/http/limits/server-sockets.ts";
 import { findLinux, partOrSkip } from "../../fixtures/parts.ts";
 import { until } from "../../fixtures/until.ts";
-
-setDefaultTimeout(30_000);
 
 const LIMIT = 20;
 /** It looks ten times a second and counts every 5 s. */
