@@ -1,6 +1,9 @@
 import { expect } from "bun:test";
-import { type Answer, bodyOf, histogram, reserve, THINK_MS } from "../engine/buyers.ts";
+import { type Answer, bodyOf, histogram, reserve } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
+
+/** Between two seats of one group: a fault lasts for seconds, and the machine is not to be busy with rivals alone. */
+const PAUSE_MS = 15;
 
 /** An answer with the time of its request and of itself, by `performance.now`. */
 interface TimedAnswer extends Answer {
@@ -33,7 +36,7 @@ export function openRivalry(urls: string[], seatIds: Iterable<number>, pairCount
       if (next.done) return;
       await Promise.all(urls.map((url) => ask(url, next.value)));
       decided++;
-      await Bun.sleep(THINK_MS);
+      await Bun.sleep(PAUSE_MS);
     }
   };
   const ended = Promise.all(Array.from({ length: pairCount }, group)).then(() => answers);
