@@ -137,7 +137,7 @@ export function pageRoutes(serve: Serve, { version, contracts, requireApiKey }: 
   const page = startPage(links, version);
   const spec = new CompressedText(() =>
     JSON.stringify(
-      documentOf([...contracts, start], { version, requireApiKey, description: description(requireApiKey) }),
+      documentOf([start, ...contracts], { version, requireApiKey, description: description(requireApiKey) }),
     ),
   );
   const serveAt = (path: string, answer: (request: Request) => Response) =>
