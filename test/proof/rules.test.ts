@@ -67,7 +67,8 @@ const DAMAGES: Record<string, [damage: string | (() => string), ...others: strin
     `update reservations set status = 'released' where ${OF_SOLD}`,
   ],
   "the reservation's seats are not those of its ledger rows": [
-    `update reservations set seat_ids = array[(select max(id) from seats where status = 'reserved' and event_id = 1)] where ${OF_SOLD}`,
+    `update reservations set seat_ids = seat_ids || (select max(id) from seats where event_id = 1), seat_count = 2,
+       prices_minor = prices_minor || 1 where ${OF_SOLD}`,
   ],
   "the reservation miscounts its seats or prices": [
     `update reservations set seat_count = 9 where ${OF_SOLD}`,
@@ -185,6 +186,12 @@ describe("the rules and the replay agree", () => {
       "reservations",
       "status",
       ["held", "confirmed", "released", "expired", "cancelled", "void"],
+    ],
+    [
+      "seats of a reservation",
+      "reservations",
+      "seat_ids",
+      ["case status when 'void' then seat_ids else array[1::bigint] end"],
     ],
   ])(
     "on each change of the %s",
