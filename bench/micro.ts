@@ -31,9 +31,9 @@ const batcher = new Batcher({
   mayTrustMemory: () => true,
   run: async <Result>(task: ReservationTask) =>
     ({
-      seats: (task.kind === "take" ? task.seatIds : []).map(() => ({
-        ...{ verdict: "won", version: 1, final: true, hold: null },
-      })),
+      orders: (task.kind === "take" ? task.orders : []).map(() => [
+        { verdict: "won", version: 1, final: true, hold: null },
+      ]),
       databaseAway: false,
       ...{
         lockMs: 0,

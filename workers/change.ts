@@ -1,5 +1,10 @@
-import { commitChanges, commitGuardedChanges } from "../src/postgres/change.ts";
-import type { ChangeAnswer, ChangeBatch, ChangeResult } from "../src/threads/messages.ts";
+import {
+  type CallerKind,
+  commitChanges,
+  commitGuardedChanges,
+  type ReservationChange,
+} from "../src/postgres/change.ts";
+import type { ChangeAnswer, ChangeResult } from "../src/threads/messages.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**
@@ -7,74 +12,81 @@ import { type Transactions, transact } from "./transaction.ts";
  * are held for the milliseconds of a commit. So many rounds in which nothing more was decided are enough.
  */
 const IDLE_ROUND_LIMIT = 5;
-const AGAIN = ["again", "capped", "claimed"];
+
+/** A change and what is known of it so far. */
+interface Item {
+  change: ReservationChange;
+  /** Whether it needs the transaction that claims its key, its buyer or its caller. */
+  isGuarded: boolean;
+  answer: ChangeAnswer;
+}
+
+interface Batch {
+  limitedCallers: CallerKind[] | undefined;
+  databaseAway: boolean;
+}
 
 /**
  * Commits changes of reservations. No Redis lock: only a reservation's owner may change it, and what a
  * rival may want of it (seats of a hold that is over) the row locks decide.
  */
-export async function change(transactions: Transactions, batch: ChangeBatch): Promise<ChangeResult> {
+export async function change(
+  transactions: Transactions,
+  changes: ReservationChange[],
+  limitedCallers?: CallerKind[],
+): Promise<ChangeResult> {
   const startedAt = performance.now();
-  const changes: ChangeAnswer[] = batch.reservationIds.map(() => ({ verdict: "undecided" }));
-  const answer = { changes, databaseAway: false, transactionMs: 0 };
-  const keys = new Set(batch.guards.map(({ reservationId }) => reservationId));
-  const guarded = new Set(batch.reservationIds.flatMap((id, position) => (keys.has(id) ? [position] : [])));
+  const items = changes.map(
+    (change): Item => ({ change, isGuarded: change.key != null, answer: { verdict: "undecided" } }),
+  );
+  const batch: Batch = { limitedCallers, databaseAway: false };
 
-  let open = batch.reservationIds.map((_, position) => position);
-  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !answer.databaseAway; ) {
-    const plain = open.filter((position) => !guarded.has(position));
-    const withGuard = open.filter((position) => guarded.has(position));
-    if ((await commit(transactions, batch, plain, answer, false)) === "doubtful") return "doubtful";
-    if ((await commit(transactions, batch, withGuard, answer, true)) === "doubtful") return "doubtful";
-    for (const position of plain) {
-      if (changes[position]?.verdict === "capped") guarded.add(position);
-    }
-    const rest = open.filter((position) => AGAIN.includes(changes[position]?.verdict ?? ""));
+  let open = items;
+  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !batch.databaseAway; ) {
+    const plain = open.filter(({ isGuarded }) => !isGuarded);
+    const guarded = open.filter(({ isGuarded }) => isGuarded);
+    if ((await commit(transactions, plain, batch)) === "doubtful") return "doubtful";
+    if ((await commit(transactions, guarded, batch)) === "doubtful") return "doubtful";
+    for (const item of plain) item.isGuarded = item.answer.verdict === "capped";
+    const rest = open.filter(isToBeAskedAgain);
     if (rest.length === open.length) idleRounds++;
     open = rest;
   }
-  for (const position of open) {
-    if (changes[position]?.verdict !== "claimed") changes[position] = { verdict: "undecided" };
-  }
-  answer.transactionMs = performance.now() - startedAt;
-  return answer;
+  for (const item of open) if (item.answer.verdict !== "claimed") item.answer = { verdict: "undecided" };
+  return {
+    changes: items.map(({ answer }) => answer),
+    databaseAway: batch.databaseAway,
+    transactionMs: performance.now() - startedAt,
+  };
 }
+
+const isToBeAskedAgain = ({ answer: { verdict } }: Item) =>
+  verdict === "again" || verdict === "capped" || verdict === "claimed";
 
 /** One transaction for these; one by one when the statement itself was refused. */
 async function commit(
   transactions: Transactions,
-  batch: ChangeBatch,
-  positions: number[],
-  answer: { changes: ChangeAnswer[]; databaseAway: boolean },
-  isGuarded: boolean,
+  items: Item[],
+  batch: Batch,
 ): Promise<"decided" | "doubtful"> {
-  if (positions.length === 0) return "decided";
-  const at = <T>(list: T[]) => positions.map((position) => list[position] as T);
-  const chosen = {
-    reservationIds: at(batch.reservationIds),
-    actions: at(batch.actions),
-    changeIds: at(batch.changeIds),
-    ...(batch.actIds && { actIds: at(batch.actIds) }),
-    ...(batch.limitedCallers && { limitedCallers: batch.limitedCallers }),
-  };
-  const ids = new Set(chosen.reservationIds);
-  const guards = batch.guards.filter(({ reservationId }) => ids.has(reservationId));
+  const [first] = items;
+  if (!first) return "decided";
+  const changes = items.map(({ change }) => change);
   const rows = await transact(transactions, (client) =>
-    isGuarded ? commitGuardedChanges(client, chosen, guards) : commitChanges(client, chosen),
+    first.isGuarded
+      ? commitGuardedChanges(client, changes, batch.limitedCallers)
+      : commitChanges(client, changes, batch.limitedCallers),
   );
   if (rows === "doubtful") return rows;
-  if (typeof rows === "string") {
-    for (const position of positions) answer.changes[position] = { verdict: "undecided" };
-    if (rows === "away") answer.databaseAway = true;
-    if (rows === "away" || positions.length === 1) return "decided";
-    for (const position of positions) {
-      if ((await commit(transactions, batch, [position], answer, isGuarded)) === "doubtful")
-        return "doubtful";
-    }
+  if (typeof rows !== "string") {
+    for (const [index, item] of items.entries()) item.answer = rows[index] ?? { verdict: "claimed" };
     return "decided";
   }
-  for (const [index, position] of positions.entries()) {
-    answer.changes[position] = rows[index] ?? { verdict: "claimed" };
+  for (const item of items) item.answer = { verdict: "undecided" };
+  batch.databaseAway ||= rows === "away";
+  if (rows === "away" || items.length === 1) return "decided";
+  for (const item of items) {
+    if ((await commit(transactions, [item], batch)) === "doubtful") return "doubtful";
   }
   return "decided";
 }

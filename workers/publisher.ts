@@ -7,6 +7,7 @@ import { openSession } from "../src/postgres/connect.ts";
 import { PublishedAudit } from "../src/proof/audit/published-audit.ts";
 import { createLog } from "../src/telemetry/log.ts";
 import type { PublisherReport, PublisherSettings } from "../src/threads/messages.ts";
+import { textTask } from "../src/threads/text-task.ts";
 import { sampleThread } from "../src/threads/thread-sampler.ts";
 
 const settings: PublisherSettings = workerData;
@@ -27,6 +28,7 @@ const relay = new Relay({
 sampleThread((sample) => parentPort?.postMessage(sample));
 
 /** One Piscina task: publish what is committed and waiting, or let go of everything. Never in a transaction with seats. */
-export default function run(task: "round" | "close"): Promise<PublisherReport> | Promise<void> {
-  return task === "round" ? relay.round() : relay.close();
-}
+export default textTask(
+  async (task: "round" | "close"): Promise<PublisherReport | undefined> =>
+    task === "round" ? relay.round() : relay.close().then(() => undefined),
+);

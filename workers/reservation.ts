@@ -4,12 +4,12 @@ import { onFresh, openDatabase } from "../src/postgres/connect.ts";
 import { GiveBackWaits } from "../src/postgres/give-back-waits.ts";
 import { isSeenByAll, RESERVATION_SESSIONS } from "../src/postgres/presence.ts";
 import { probeFaultOf, rehearseSale } from "../src/postgres/readiness.ts";
-import { recallChanges } from "../src/postgres/recall.ts";
+import { type LostChange, recallChanges } from "../src/postgres/recall.ts";
 import { commitReservations } from "../src/postgres/reserve.ts";
 import { giveBack, settle } from "../src/postgres/settle.ts";
 import { awaitStandbys, awaitStandbysOf } from "../src/postgres/standbys.ts";
 import { SeatLocks } from "../src/redis/seat-locks.ts";
-import { never } from "../src/runtime/assert.ts";
+import { at, never } from "../src/runtime/assert.ts";
 import { createLog, FaultLog, messageOf } from "../src/telemetry/log.ts";
 import type {
   ChangeResult,
@@ -21,6 +21,7 @@ import type {
   SettleResult,
   TakeResult,
 } from "../src/threads/messages.ts";
+import { textTask } from "../src/threads/text-task.ts";
 import { sampleThread } from "../src/threads/thread-sampler.ts";
 import { change } from "./change.ts";
 import { take } from "./take.ts";
@@ -66,8 +67,8 @@ async function warmUp(): Promise<void> {
   );
   for (const client of clients) {
     if (!client) continue;
-    await commitReservations(client, { seatIds: [], versions: [], reservationIds: [], holds: [] })
-      .then(() => commitChanges(client, { reservationIds: [], actions: [], changeIds: [] }))
+    await commitReservations(client, [])
+      .then(() => commitChanges(client, []))
       .then(
         () => client.release(),
         () => client.release(true),
@@ -76,16 +77,18 @@ async function warmUp(): Promise<void> {
 }
 
 /** One Piscina task: a batch of seats to take, of reservations to change, or of either whose first answer was lost. */
-export default function run(
+export default textTask(run);
+
+function run(
   task: ReservationTask | RehearsalTask,
 ): Promise<TakeResult | ChangeResult | RecallResult | SettleResult | RehearsalResult> {
   switch (task.kind) {
     case "take":
-      return take(transactions, locks, task);
+      return take(transactions, locks, task.orders);
     case "change":
-      return change(transactions, task);
+      return change(transactions, task.changes, task.limitedCallers);
     case "recall":
-      return recall(task);
+      return recall(task.changes);
     case "settle":
       return settleDoubt(task);
     case "rehearse":
@@ -95,9 +98,9 @@ export default function run(
   }
 }
 
-async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promise<RecallResult> {
+async function recall(lost: LostChange[]): Promise<RecallResult> {
   try {
-    const changes = await recallChanges(database, task);
+    const changes = await recallChanges(database, lost);
     await awaitStandbysOf(pool);
     return { changes };
   } catch (error) {
@@ -108,19 +111,21 @@ async function recall(task: Extract<ReservationTask, { kind: "recall" }>): Promi
 
 const giveBackWaits = new GiveBackWaits();
 
-async function settleDoubt(task: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {
+async function settleDoubt({
+  orders,
+  giveBack: mayGiveBack,
+}: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {
   try {
     return await onFresh(pool, async (client, session) => {
-      const versions = await settle(session, task);
-      const isCommitted = versions.some((version) => version !== undefined);
+      const settled = await settle(session, orders);
+      const isCommitted = settled.some((versions) => versions !== null);
       // The task is repeated until no engine that believes to be alone can refuse these seats from memory.
-      const [first = ""] = task.reservationIds;
-      const mustWait =
-        task.giveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);
-      if (task.giveBack && !mustWait) await giveBack(session, task, versions);
+      const { reservationId: first } = at(orders, 0, "an order in doubt");
+      const mustWait = mayGiveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);
+      if (mayGiveBack && !mustWait) await giveBack(session, orders, settled);
       await awaitStandbys(client);
       if (!mustWait) giveBackWaits.over(first);
-      return mustWait ? "away" : { versions: versions.map((version) => version ?? null) };
+      return mustWait ? "away" : { orders: settled };
     });
   } catch (error) {
     log.debug({ error: messageOf(error) }, "a doubtful batch could not be settled yet");

@@ -1,98 +1,104 @@
-import { commitGuardedReservations, commitReservations } from "../src/postgres/reserve.ts";
+import {
+  commitGuardedReservations,
+  commitReservations,
+  type SeatOrder,
+  type SeatRow,
+} from "../src/postgres/reserve.ts";
 import type { SeatLocks } from "../src/redis/seat-locks.ts";
-import type { BatchAnswer, SeatAnswer, TakeBatch, TakeResult } from "../src/threads/messages.ts";
+import { at } from "../src/runtime/assert.ts";
+import type { BatchAnswer, OrderAnswer, TakeResult } from "../src/threads/messages.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
-const nothing = { version: null, final: false, hold: null } as const;
-const UNDECIDED: SeatAnswer = { verdict: "undecided", ...nothing };
-const CLAIMED: SeatAnswer = { verdict: "claimed", ...nothing };
-const CONTENDED: SeatAnswer = { verdict: "contended", ...nothing };
-const FREE: SeatAnswer = { verdict: "free", ...nothing };
+const CONTENDED: SeatRow = { verdict: "contended", version: null, final: false, hold: null };
+const FREE: SeatRow = { ...CONTENDED, verdict: "free" };
 
-/** The places of one reservation's seats in the batch. */
-type Order = number[];
+/** An order and what is known of it so far. */
+interface Item {
+  order: SeatOrder;
+  answer: OrderAnswer;
+}
+
+/** What else a batch's answer tells. */
+type Report = Pick<BatchAnswer, "databaseAway" | "movedCount" | "reran">;
+
+/** `doubtful`: the connection was lost after sending. */
+type Decided = "decided" | "doubtful";
 
 /**
- * Lock, commit, unlock. Seats whose lock a rival holds are answered `contended`, and their reservations go
- * no further; the database decides the rest. The unlock travels along with the answer, or before it where a
- * seat is free again: whoever is told "try again" must find no lock of ours.
+ * Locks, commits and unlocks. Seats whose lock a rival holds are answered `contended`, and their orders go no further; the
+ * database decides the rest. The unlock travels along with the answer, or before it where a seat is free again: a client
+ * who is told "try again" must find no lock of ours.
  */
 export async function take(
   transactions: Transactions,
   locks: SeatLocks,
-  batch: TakeBatch,
+  orders: SeatOrder[],
 ): Promise<TakeResult> {
   const startedAt = performance.now();
-  const guard = await locks.guard(batch.seatIds);
+  const guard = await locks.guard(orders.flatMap(({ seats }) => seats.map(({ seatId }) => seatId)));
   const lockedAt = performance.now();
 
-  const orders = ordersOf(batch.reservationIds);
-  const answer: BatchAnswer = {
-    seats: batch.seatIds.map(() => UNDECIDED),
-    databaseAway: false,
+  const items = orders.map((order): Item => ({ order, answer: contendedIn(order, guard.contended) }));
+  const report: Report = { databaseAway: false, movedCount: 0, reran: false };
+  const open = items.filter(({ answer }) => answer === "undecided");
+  const outcome = await decide(transactions, open, report);
+  const transactionMs = performance.now() - lockedAt;
+  const released = guard.release();
+  if (outcome === "doubtful" || items.some(({ answer }) => answer === "undecided")) await released;
+  if (outcome === "doubtful") return outcome;
+  return {
+    orders: items.map(({ answer }) => answer),
+    ...report,
     lockMs: lockedAt - startedAt,
-    transactionMs: 0,
+    transactionMs,
     guarded: guard.guarded,
     conflictCount: guard.contended.size,
     ghostCount: guard.ghostCount,
-    movedCount: 0,
-    reran: false,
   };
-  // The rival may be the same request with the same key, at another process: only Postgres can tell.
-  const keyed = new Set(batch.guards.flatMap(({ reservationId, key }) => (key ? [reservationId] : [])));
-  const isContended = (position: number) =>
-    guard.contended.has(batch.seatIds[position] ?? 0) && !keyed.has(batch.reservationIds[position] ?? "");
-  const open = orders.filter((order) => !order.some(isContended));
-  for (const order of orders) {
-    if (!order.some(isContended)) continue;
-    for (const position of order) answer.seats[position] = isContended(position) ? CONTENDED : FREE;
-  }
-  const outcome = await decide(transactions, batch, open, answer);
-  answer.transactionMs = performance.now() - lockedAt;
-  const released = guard.release();
-  if (outcome === "doubtful" || answer.seats.some((seat) => seat.verdict === "undecided")) await released;
-  return outcome === "doubtful" ? outcome : answer;
 }
 
-/** Fills in the answer of these orders; one with a seat that has moved on is tried once more, at the new versions. */
-async function decide(
-  transactions: Transactions,
-  batch: TakeBatch,
-  orders: Order[],
-  answer: BatchAnswer,
-): Promise<"decided" | "doubtful"> {
-  if ((await commitAll(transactions, batch, orders, answer)) === "doubtful") return "doubtful";
-  const hasMoved = (order: Order) => order.some((position) => answer.seats[position]?.verdict === "moved");
-  const moved = orders.filter(hasMoved);
-  if (moved.length === 0) return "decided";
+/** The answer to an order for whose seats a rival has locks. With a key the rival may be the same request, at another process: only Postgres can tell. */
+function contendedIn({ seats, guard }: SeatOrder, contended: Set<number>): OrderAnswer {
+  if (guard?.key || !seats.some(({ seatId }) => contended.has(seatId))) return "undecided";
+  return seats.map(({ seatId }) => (contended.has(seatId) ? CONTENDED : FREE));
+}
 
-  answer.movedCount = moved.length;
-  const versions = batch.versions.map((version, position) => answer.seats[position]?.version ?? version);
-  if ((await commitAll(transactions, { ...batch, versions }, moved, answer)) === "doubtful")
-    return "doubtful";
-  for (const order of moved) if (hasMoved(order)) fill(answer, order, UNDECIDED);
+/** Decides on these orders; one with a seat that has moved on is tried once more, at the new versions. */
+async function decide(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
+  if ((await commitAll(transactions, items, report)) === "doubtful") return "doubtful";
+  const moved = items.filter(hasMoved);
+  if (moved.length === 0) return "decided";
+  report.movedCount = moved.length;
+  for (const item of moved) item.order = atNewVersions(item);
+  if ((await commitAll(transactions, moved, report)) === "doubtful") return "doubtful";
+  for (const item of moved) if (hasMoved(item)) item.answer = "undecided";
   return "decided";
 }
 
-/** One transaction for those without a guard, one for those with. */
-async function commitAll(
-  transactions: Transactions,
-  batch: TakeBatch,
-  orders: Order[],
-  answer: BatchAnswer,
-): Promise<"decided" | "doubtful"> {
-  if (batch.guards.length === 0) return commit(transactions, batch, orders, answer);
-  const guarded = new Set(batch.guards.map(({ reservationId }) => reservationId));
-  const isGuarded = (order: Order) => guarded.has(batch.reservationIds[order[0] ?? 0] ?? "");
-  const { plain = [], withGuard = [] } = Object.groupBy(orders, (order) =>
-    isGuarded(order) ? "withGuard" : "plain",
-  );
-  const first = await commit(transactions, { ...batch, guards: [] }, plain, answer);
-  if (first === "doubtful") return first;
-  const callers = batch.guards.flatMap(({ caller }) => caller?.id ?? []);
-  if (callers.length === 0) return commit(transactions, batch, withGuard, answer);
-  return inTurn(callers, () => commitCapped(transactions, batch, withGuard, answer));
+const rowsOf = ({ answer }: Item): SeatRow[] => (typeof answer === "string" ? [] : answer);
+
+const hasMoved = (item: Item) => rowsOf(item).some(({ verdict }) => verdict === "moved");
+
+function atNewVersions(item: Item): SeatOrder {
+  const rows = rowsOf(item);
+  const seats = item.order.seats.map(({ seatId, version }, index) => ({
+    seatId,
+    version: at(rows, index, "a row of a seat").version ?? version,
+  }));
+  return { ...item.order, seats };
 }
+
+/** One transaction for those without a guard, one for those with. */
+async function commitAll(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
+  const plain = items.filter(({ order }) => !order.guard);
+  const withGuard = items.filter(({ order }) => order.guard);
+  if ((await commit(transactions, plain, report)) === "doubtful") return "doubtful";
+  const callers = withGuard.flatMap(({ order }) => (isCapped(order) && order.caller) || []);
+  if (callers.length === 0) return commit(transactions, withGuard, report);
+  return inTurn(callers, () => commitCapped(transactions, withGuard, report));
+}
+
+const isCapped = ({ guard }: SeatOrder) => guard?.callerLimitSeats !== undefined;
 
 /**
  * A caller's claim that another thread or process holds is tried again, each time in a new transaction. So is an order that
@@ -105,24 +111,10 @@ const IDLE_ROUND_LIMIT = 20;
  */
 const PAUSE_LIMIT_MS = 5;
 
-async function commitCapped(
-  transactions: Transactions,
-  batch: TakeBatch,
-  orders: Order[],
-  answer: BatchAnswer,
-): Promise<"decided" | "doubtful"> {
-  const limited = new Set(batch.guards.flatMap((each) => (each.caller ? [each.reservationId] : [])));
-  const mayFollow = (order: Order) => {
-    const [position = 0] = order;
-    const verdict = answer.seats[position]?.verdict;
-    return (
-      limited.has(batch.reservationIds[position] ?? "") &&
-      (verdict === "claimed" || verdict === "caller_crowded")
-    );
-  };
-  let open = orders;
-  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !answer.databaseAway; ) {
-    if ((await commit(transactions, batch, open, answer)) === "doubtful") return "doubtful";
+async function commitCapped(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
+  let open = items;
+  for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !report.databaseAway; ) {
+    if ((await commit(transactions, open, report)) === "doubtful") return "doubtful";
     const rest = open.filter(mayFollow);
     if (rest.length === open.length) {
       idleRounds++;
@@ -132,6 +124,9 @@ async function commitCapped(
   }
   return "decided";
 }
+
+const mayFollow = (item: Item) =>
+  isCapped(item.order) && (item.answer === "claimed" || rowsOf(item)[0]?.verdict === "caller_crowded");
 
 /** Resolves at the end of each caller's last transaction in this thread. */
 const turns = new Map<string, Promise<unknown>>();
@@ -156,63 +151,24 @@ async function inTurn<Result>(callers: string[], work: () => Promise<Result>): P
 }
 
 /** One transaction for these orders; one by one when the statement itself was refused. */
-async function commit(
-  transactions: Transactions,
-  batch: TakeBatch,
-  orders: Order[],
-  answer: BatchAnswer,
-): Promise<"decided" | "doubtful"> {
-  if (orders.length === 0) return "decided";
-  const positions = orders.flat();
-  const chosen = pick(batch, positions);
-  const rows = await transact(transactions, (client) =>
-    chosen.guards.length === 0
-      ? commitReservations(client, chosen)
-      : commitGuardedReservations(client, chosen, chosen.guards),
+async function commit(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
+  if (items.length === 0) return "decided";
+  const orders = items.map(({ order }) => order);
+  const isGuarded = orders.some(({ guard }) => guard);
+  const answers = await transact(transactions, (client) =>
+    isGuarded ? commitGuardedReservations(client, orders) : commitReservations(client, orders),
   );
-  if (rows === "doubtful") return rows;
-  if (typeof rows === "string") {
-    fill(answer, positions, UNDECIDED);
-    if (rows === "away") answer.databaseAway = true;
-    if (rows === "away" || orders.length === 1) return "decided";
-    answer.reran = true;
-    for (const order of orders) {
-      if ((await commit(transactions, batch, [order], answer)) === "doubtful") return "doubtful";
-    }
+  if (answers === "doubtful") return answers;
+  if (typeof answers !== "string") {
+    for (const [index, item] of items.entries()) item.answer = answers[index] ?? "claimed";
     return "decided";
   }
-  for (const [index, position] of positions.entries()) answer.seats[position] = rows[index] ?? CLAIMED;
-  return "decided";
-}
-
-function ordersOf(reservationIds: string[]): Order[] {
-  const orders: Order[] = [];
-  let last: Order | undefined;
-  for (const [position, id] of reservationIds.entries()) {
-    if (last && id === reservationIds[position - 1]) last.push(position);
-    else {
-      last = [position];
-      orders.push(last);
-    }
+  for (const item of items) item.answer = "undecided";
+  report.databaseAway ||= answers === "away";
+  if (answers === "away" || items.length === 1) return "decided";
+  report.reran = true;
+  for (const item of items) {
+    if ((await commit(transactions, [item], report)) === "doubtful") return "doubtful";
   }
-  return orders;
-}
-
-function fill(answer: BatchAnswer, positions: number[], seat: SeatAnswer): void {
-  for (const position of positions) answer.seats[position] = seat;
-}
-
-function pick(batch: TakeBatch, positions: number[]): TakeBatch {
-  if (positions.length === batch.seatIds.length) return batch;
-  const at = <T>(list: T[]) => positions.map((position) => list[position] as T);
-  const reservationIds = at(batch.reservationIds);
-  const chosen = new Set(reservationIds);
-  return {
-    seatIds: at(batch.seatIds),
-    versions: at(batch.versions),
-    reservationIds,
-    holds: at(batch.holds),
-    ...(batch.callers && { callers: at(batch.callers) }),
-    guards: batch.guards.filter(({ reservationId }) => chosen.has(reservationId)),
-  };
+  return "decided";
 }

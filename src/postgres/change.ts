@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { assert } from "../runtime/assert.ts";
 import { arrayOf } from "./arrays.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
 import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
@@ -46,34 +47,33 @@ export interface ChangeRow {
   gone: number[] | null;
 }
 
-/** One a reservation. */
-export interface ChangeRequests {
-  reservationIds: string[];
-  actions: ChangeAction[];
-  /** A new id for each attempt, made before it is sent: if the answer is lost, the attempt is looked up by it. */
-  changeIds: string[];
-  /** The administrators' acts (`admin_log.id`) that ask for the changes; absent if none does. */
-  actIds?: (number | null)[];
-  /** The kinds of callers whose held seats are limited: the first three letters of `reservations.caller`. */
-  limitedCallers?: CallerKind[];
-}
-
-export type CallerKind = "key" | "net";
-
-export interface ChangeGuard {
+/** A change of a reservation. A batch has one of each reservation at most. */
+export interface ReservationChange {
   reservationId: string;
-  key: KeyClaim | null;
+  action: ChangeAction;
+  /** A new id for each attempt, made before it is sent: if the answer is lost, the attempt is looked up by it. */
+  changeId: string;
+  /** The administrator's act (`admin_log.id`) that asks for the change, if one does. */
+  actId?: number | undefined;
+  key?: KeyClaim | null | undefined;
 }
+
+/** A kind of caller: the first three letters of `reservations.caller`. */
+export type CallerKind = "key" | "net";
 
 const changeReservations = prepared("change_reservations", changeStatement(plainChanges));
 const changeReservationsGuarded = prepared("change_reservations_guarded", changeStatement(guardedChanges));
 
-/** @throws what the connection or the server says; `faultOf` tells what it left behind. */
+/**
+ * @param limitedCallers the kinds of callers whose held seats are limited
+ * @throws what the connection or the server says; `faultOf` tells what it left behind.
+ */
 export function commitChanges(
   client: pg.Client | pg.PoolClient,
-  requests: ChangeRequests,
+  changes: ReservationChange[],
+  limitedCallers: CallerKind[] = [],
 ): Promise<ChangeRow[]> {
-  return execute(client, changeReservations, requests, {});
+  return execute(client, changeReservations, changes, { limitedCallers: arrayOf(limitedCallers) });
 }
 
 /**
@@ -83,50 +83,34 @@ export function commitChanges(
  */
 export async function commitGuardedChanges(
   client: pg.PoolClient,
-  requests: ChangeRequests,
-  guards: ChangeGuard[],
+  changes: ReservationChange[],
+  limitedCallers: CallerKind[] = [],
 ): Promise<(ChangeRow | undefined)[]> {
   await client.query("begin");
   const buyers = await client.query<{ id: string; claim: string }>(
     `select r.id, 'buyer:' || r.buyer_id as claim from reservations r join events e on e.id = r.event_id
      where r.id = any($1::uuid[]) and r.buyer_id is not null and e.buyer_limit_seats is not null`,
-    [requests.reservationIds],
+    [changes.map(({ reservationId }) => reservationId)],
   );
-  const callers = await callersToClaim(client, requests);
+  const callers = await callersToClaim(client, changes, limitedCallers);
+  const keys = changes.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : []));
   const refused = await tryClaims(client, [
-    ...guards.flatMap(({ reservationId, key }) => (key ? [{ reservationId, claim: claimOfKey(key) }] : [])),
+    ...keys.map(({ reservationId, key }) => ({ reservationId, claim: claimOfKey(key) })),
     ...buyers.rows.map(({ id, claim }) => ({ reservationId: id, claim })),
     ...callers,
   ]);
-  const putOff = laterOfABuyer(
-    requests.reservationIds,
-    new Map(buyers.rows.map((row) => [row.id, row.claim])),
-  );
-  const open = requests.reservationIds.flatMap((id, position) =>
-    refused.has(id) || putOff.has(id) ? [] : [position],
-  );
-  const rows = await execute(
-    client,
-    changeReservationsGuarded,
-    {
-      reservationIds: open.map((position) => requests.reservationIds[position] ?? ""),
-      actions: open.map((position) => requests.actions[position] ?? "expire"),
-      changeIds: open.map((position) => requests.changeIds[position] ?? ""),
-      ...(requests.limitedCallers && { limitedCallers: requests.limitedCallers }),
-      ...(requests.actIds && { actIds: open.map((position) => requests.actIds?.[position] ?? null) }),
-    },
-    {
-      keys: JSON.stringify(
-        guards.flatMap(({ reservationId, key }) => (key ? [{ reservationId, ...key }] : [])),
-      ),
-    },
-  );
+  const isRefused = ({ reservationId }: ReservationChange) => refused.has(reservationId);
+  const putOff = laterOfABuyer(changes, new Map(buyers.rows.map((row) => [row.id, row.claim])));
+  const open = changes.filter((change) => !isRefused(change) && !putOff.has(change));
+  const rows = await execute(client, changeReservationsGuarded, open, {
+    limitedCallers: arrayOf(limitedCallers),
+    keys: JSON.stringify(keys.map(({ reservationId, key }) => ({ reservationId, ...key }))),
+  });
   await client.query("commit");
-  const answers = requests.reservationIds.map((id) =>
-    putOff.has(id) && !refused.has(id) ? PUT_OFF : undefined,
+  const answers = new Map(open.map((change, index) => [change, rows[index]]));
+  return changes.map(
+    (change) => answers.get(change) ?? (putOff.has(change) && !isRefused(change) ? PUT_OFF : undefined),
   );
-  for (const [index, position] of open.entries()) answers[position] = rows[index];
-  return answers;
 }
 
 /**
@@ -135,9 +119,12 @@ export async function commitGuardedChanges(
  */
 async function callersToClaim(
   client: pg.PoolClient,
-  { reservationIds, actions, limitedCallers = [] }: ChangeRequests,
+  changes: ReservationChange[],
+  limitedCallers: CallerKind[],
 ): Promise<{ reservationId: string; claim: string }[]> {
-  const extended = reservationIds.filter((_, position) => actions[position] === "extend");
+  const extended = changes.flatMap(({ reservationId, action }) =>
+    action === "extend" ? [reservationId] : [],
+  );
   if (limitedCallers.length === 0 || extended.length === 0) return [];
   const { rows } = await client.query<{ id: string; caller: string }>(
     "select id, caller from reservations where id = any($1::uuid[]) and left(caller, 3) = any($2::text[])",
@@ -156,14 +143,14 @@ const PUT_OFF: ChangeRow = {
 };
 
 /**
- * All reservations of a buyer but the first. Each needs a transaction of its own: one statement counts the
+ * All changes of a buyer's reservations but the first. Each needs a transaction of its own: one statement counts the
  * buyer's seats as they were before all of its changes, and let two reservations pass the limit together. (Seen.)
  */
-function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): Set<string> {
+function laterOfABuyer(changes: ReservationChange[], buyerOf: Map<string, string>): Set<ReservationChange> {
   const met = new Set<string>();
   return new Set(
-    reservationIds.filter((id) => {
-      const buyer = buyerOf.get(id);
+    changes.filter(({ reservationId }) => {
+      const buyer = buyerOf.get(reservationId);
       if (buyer === undefined) return false;
       const isLater = met.has(buyer);
       met.add(buyer);
@@ -172,19 +159,19 @@ function laterOfABuyer(reservationIds: string[], buyerOf: Map<string, string>): 
   );
 }
 
-function execute(
+async function execute(
   client: pg.Client | pg.PoolClient,
   statement: Prepared,
-  { reservationIds, actions, changeIds, actIds = [], limitedCallers = [] }: ChangeRequests,
+  changes: ReservationChange[],
   more: Record<string, unknown>,
 ): Promise<ChangeRow[]> {
-  return executePrepared<ChangeRow>(client, statement, {
-    reservationIds: arrayOf(reservationIds),
-    actions: arrayOf(actions),
-    changeIds: arrayOf(changeIds),
-    // A shorter array is padded with nulls.
-    actIds: arrayOf(actIds.map((actId) => actId ?? "NULL")),
-    limitedCallers: arrayOf(limitedCallers),
+  const rows = await executePrepared<ChangeRow>(client, statement, {
+    reservationIds: arrayOf(changes.map(({ reservationId }) => reservationId)),
+    actions: arrayOf(changes.map(({ action }) => action)),
+    changeIds: arrayOf(changes.map(({ changeId }) => changeId)),
+    actIds: arrayOf(changes.map(({ actId }) => actId ?? "NULL")),
     ...more,
   });
+  assert(rows.length === changes.length, "the statement answers for each reservation of the batch");
+  return rows;
 }

@@ -4,10 +4,10 @@ import { arrayOf } from "./arrays.ts";
 import type { ChangeRow, ReservationFacts } from "./change.ts";
 import { reservationPrices } from "./prices.ts";
 
-/** Attempts whose responses were lost, in two columns. A reservation may have several. */
-export interface LostChanges {
-  reservationIds: string[];
-  changeIds: string[];
+/** An attempt whose response was lost. A reservation may have several. */
+export interface LostChange {
+  reservationId: string;
+  changeId: string;
 }
 
 /** The fate of an attempt whose response was lost. */
@@ -33,15 +33,17 @@ const FENCED_LIMIT = 64;
  * attempt that took effect earlier has rows in the ledger; the second statement sees them, because its
  * snapshot is newer than the lock. It never waits: a locked row is reported as `running`.
  */
-export function recallChanges(database: NodePgDatabase, lost: LostChanges): Promise<Recalled[]> {
-  const requested = sql`unnest(${arrayOf(lost.reservationIds)}::uuid[], ${arrayOf(lost.changeIds)}::uuid[])
+export function recallChanges(database: NodePgDatabase, lost: LostChange[]): Promise<Recalled[]> {
+  const reservationIds = arrayOf(lost.map(({ reservationId }) => reservationId));
+  const changeIds = arrayOf(lost.map(({ changeId }) => changeId));
+  const requested = sql`unnest(${reservationIds}::uuid[], ${changeIds}::uuid[])
     with ordinality as q(reservation_id, change_id, position)`;
   return database.transaction(async (tx) => {
     const { rows: locked } = await tx.execute<{ id: string }>(sql`
       with locked as materialized (
         select r.id, (select array_agg(q.change_id) from ${requested} where q.reservation_id = r.id) as change_ids
         from reservations r
-        where r.id = any(${arrayOf(lost.reservationIds)}::uuid[])
+        where r.id = any(${reservationIds}::uuid[])
         order by r.id
         for no key update of r skip locked
       )

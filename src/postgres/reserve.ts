@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { assert } from "../runtime/assert.ts";
 import { arrayOf } from "./arrays.ts";
 import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
@@ -39,25 +40,31 @@ export interface SeatRow {
   hold: [eventId: number, priceMinor: number, expiresAtMs: number | null] | null;
 }
 
-/** What has to be sure beyond the seats: how many a buyer has, and that a key was not answered before. */
-export interface TakeGuard {
+/** A reservation to make: all of its seats, or none. */
+export interface SeatOrder {
   reservationId: string;
-  buyerId: string | null;
-  /** False where the event is known to have no limit for its buyers: their seats are not counted. */
-  isLimited?: boolean;
-  key: KeyClaim | null;
-  /** The caller, if the seats that it holds are limited. */
-  caller?: { id: string; limitSeats: number };
+  isHold: boolean;
+  /** Who holds the seats, as `reservations.caller` keeps it; absent for a seat that is reserved at once. */
+  caller?: string | null | undefined;
+  /** Absent if nothing has to be checked beside the seats. */
+  guard?: TakeGuard | undefined;
+  seats: OrderedSeat[];
 }
 
-/** One a seat; the seats of a reservation are neighbours. */
-export interface SeatRequests {
-  seatIds: number[];
-  versions: number[];
-  reservationIds: string[];
-  holds: boolean[];
-  /** The caller of each hold; needed for holds only. */
-  callers?: (string | null)[];
+/** A seat that is wanted, at the version that was observed before the transaction began. */
+interface OrderedSeat {
+  seatId: number;
+  version: number;
+}
+
+/** What is checked beside the seats: how many seats the buyer and the caller have, and that the key was not answered before. */
+export interface TakeGuard {
+  buyerId: string | null;
+  /** False where the event is known to have no limit for its buyers: their seats are not counted. */
+  isLimited?: boolean | undefined;
+  key: KeyClaim | null;
+  /** The most seats that the order's caller may have in live holds; absent if there is no limit. */
+  callerLimitSeats?: number | undefined;
 }
 
 const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
@@ -66,87 +73,98 @@ const holdSeatsGuarded = prepared("hold_seats_guarded", takeStatement(several, g
 const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, capped));
 
 /**
- * Commits one batch and says of each seat why. The statement is prepared once a connection.
+ * Commits one batch.
+ * @returns for each order a row for each of its seats.
  * @throws what the connection or the server says; `faultOf` tells what it left behind.
  */
-export function commitReservations(client: pg.PoolClient, requests: SeatRequests): Promise<SeatRow[]> {
-  const isEachAlone = requests.reservationIds.every((id, place, ids) => id !== ids[place - 1]);
-  const statement = isEachAlone && !requests.holds.includes(true) ? reserveSeats : holdSeats;
-  return execute(client, statement, requests, {});
+export function commitReservations(client: pg.PoolClient, orders: SeatOrder[]): Promise<SeatRow[][]> {
+  const isPlain = orders.every(({ isHold, seats }) => !isHold && seats.length === 1);
+  return execute(client, isPlain ? reserveSeats : holdSeats, orders, {});
 }
 
 /**
- * As `commitReservations`, for reservations with a key or a buyer: in a transaction of two statements.
- * @returns undefined for the seats of reservations whose key or buyer somebody else is deciding on.
+ * Commits orders with guards, in a transaction that takes their claims by a statement of its own first.
+ * @returns as `commitReservations`; undefined for an order whose key, buyer or caller somebody else is deciding on.
  */
 export async function commitGuardedReservations(
   client: pg.PoolClient,
-  requests: SeatRequests,
-  guards: TakeGuard[],
-): Promise<(SeatRow | undefined)[]> {
+  orders: SeatOrder[],
+): Promise<(SeatRow[] | undefined)[]> {
   await client.query("begin");
   const refused = await tryClaims(
     client,
-    guards.flatMap(({ reservationId, buyerId, isLimited = true, key, caller }) => [
-      // The same claim for all orders of a caller; the transaction takes it once.
-      ...(caller ? [{ reservationId, claim: claimOfCaller(caller.id) }] : []),
-      ...(key ? [{ reservationId, claim: claimOfKey(key) }] : []),
-      ...(buyerId !== null && isLimited ? [{ reservationId, claim: claimOfBuyer(buyerId) }] : []),
-    ]),
-  );
-  const open = requests.reservationIds.flatMap((id, position) => (refused.has(id) ? [] : [position]));
-  const at = <T>(list: T[]) => open.map((position) => list[position] as T);
-  const chosen = {
-    seatIds: at(requests.seatIds),
-    versions: at(requests.versions),
-    reservationIds: at(requests.reservationIds),
-    holds: at(requests.holds),
-    ...(requests.callers && { callers: at(requests.callers) }),
-  };
-  const isCapped = guards.some(({ caller }) => caller !== undefined);
-  const rows = await execute(client, isCapped ? holdSeatsCapped : holdSeatsGuarded, chosen, {
-    guards: JSON.stringify(
-      guards.map(({ reservationId, buyerId, key }) => ({ reservationId, buyerId, ...(key ?? {}) })),
+    orders.flatMap((order) =>
+      claimsOf(order).map((claim) => ({ reservationId: order.reservationId, claim })),
     ),
-    ...(isCapped && { caps: JSON.stringify(capsOf(chosen.reservationIds, guards)) }),
+  );
+  const open = orders.filter(({ reservationId }) => !refused.has(reservationId));
+  const caps = capsOf(orders, open);
+  const rows = await execute(client, caps ? holdSeatsCapped : holdSeatsGuarded, open, {
+    guards: JSON.stringify(
+      orders.flatMap(({ reservationId, guard }) =>
+        guard ? [{ reservationId, buyerId: guard.buyerId, ...guard.key }] : [],
+      ),
+    ),
+    ...(caps && { caps: JSON.stringify(caps) }),
   });
   await client.query("commit");
-  const answers: (SeatRow | undefined)[] = requests.seatIds.map(() => undefined);
-  for (const [index, position] of open.entries()) answers[position] = rows[index];
-  return answers;
+  const answers = new Map(open.map((order, index) => [order, rows[index]]));
+  return orders.map((order) => answers.get(order));
 }
 
-/** For each limited order its number of seats, and that of its caller's earlier orders. */
-function capsOf(reservationIds: string[], guards: TakeGuard[]) {
-  const seatCounts = new Map<string, number>();
-  for (const id of reservationIds) seatCounts.set(id, (seatCounts.get(id) ?? 0) + 1);
+/** The same claim for all orders of a caller, which the transaction takes once. */
+function claimsOf({ caller, guard }: SeatOrder): string[] {
+  if (!guard) return [];
+  const { buyerId, isLimited = true, key, callerLimitSeats } = guard;
+  return [
+    ...(caller && callerLimitSeats !== undefined ? [claimOfCaller(caller)] : []),
+    ...(key ? [claimOfKey(key)] : []),
+    ...(buyerId !== null && isLimited ? [claimOfBuyer(buyerId)] : []),
+  ];
+}
+
+/** For each limited order its number of seats, and that of its caller's earlier orders; undefined if no caller is limited. */
+function capsOf(orders: SeatOrder[], open: SeatOrder[]) {
+  if (!orders.some(({ guard }) => guard?.callerLimitSeats !== undefined)) return undefined;
   const before = new Map<string, number>();
-  return guards.flatMap(({ reservationId, caller }) => {
-    const seats = seatCounts.get(reservationId);
-    if (!caller || seats === undefined) return [];
-    const earlier = before.get(caller.id) ?? 0;
-    before.set(caller.id, earlier + seats);
-    return [{ reservationId, caller: caller.id, limitSeats: caller.limitSeats, seats, earlier }];
+  return open.flatMap(({ reservationId, caller, guard, seats: { length: seats } }) => {
+    const limitSeats = guard?.callerLimitSeats;
+    if (!caller || limitSeats === undefined) return [];
+    const earlier = before.get(caller) ?? 0;
+    before.set(caller, earlier + seats);
+    return [{ reservationId, caller, limitSeats, seats, earlier }];
   });
 }
 
 async function execute(
   client: pg.PoolClient,
   statement: Prepared,
-  { seatIds, versions, reservationIds, holds, callers = [] }: SeatRequests,
+  orders: SeatOrder[],
   more: Record<string, unknown>,
-): Promise<SeatRow[]> {
-  const [decided] = await executePrepared<Decided>(client, statement, {
-    seatIds: arrayOf(seatIds),
-    versions: arrayOf(versions),
-    reservationIds: arrayOf(reservationIds),
-    holds: arrayOf(holds),
-    seatCounts: arrayOf(countsOf(reservationIds)),
-    // Unquoted: an id has no character that ends a value. A shorter array is padded with nulls.
-    callers: arrayOf(callers.map((caller) => caller ?? "NULL")),
-    ...more,
-  });
-  return seatRows(decided);
+): Promise<SeatRow[][]> {
+  const [decided] = await executePrepared<Decided>(client, statement, { ...columnsOf(orders), ...more });
+  assert(decided !== undefined, "the statement answers with one row for the batch");
+  const rows = rowsOf(decided);
+  const answers = orders.map(({ seats }) => rows.splice(0, seats.length));
+  assert(
+    rows.length === 0 && answers.every((answer, index) => answer.length === orders[index]?.seats.length),
+    "the statement answers for each seat of the batch",
+  );
+  return answers;
+}
+
+/** The statement's parameters, one value a seat; the seats of an order follow each other. */
+function columnsOf(orders: SeatOrder[]) {
+  const seats = orders.flatMap((order) => order.seats.map((seat) => ({ order, seat })));
+  return {
+    seatIds: arrayOf(seats.map(({ seat }) => seat.seatId)),
+    versions: arrayOf(seats.map(({ seat }) => seat.version)),
+    reservationIds: arrayOf(seats.map(({ order }) => order.reservationId)),
+    holds: arrayOf(seats.map(({ order }) => order.isHold)),
+    seatCounts: arrayOf(seats.map(({ order }) => order.seats.length)),
+    // Unquoted: an id has no character that ends a value.
+    callers: arrayOf(seats.map(({ order }) => order.caller ?? "NULL")),
+  };
 }
 
 /** The statement's answer: one row for the whole batch, which spares the thread a row object and 5 columns a seat. */
@@ -159,26 +177,13 @@ type Decided = {
   holds: SeatRow["hold"][] | null;
 };
 
-function seatRows(decided: Decided | undefined): SeatRow[] {
-  if (!decided || decided.verdicts === null) return [];
-  const { finals, holds } = decided;
-  const versions = decided.versions.split(",");
-  return decided.verdicts.split(",").map((verdict, position) => ({
+function rowsOf({ verdicts, versions, finals, holds }: Decided): SeatRow[] {
+  if (verdicts === null) return [];
+  const version = versions.split(",");
+  return verdicts.split(",").map((verdict, position) => ({
     verdict: verdict as SeatRow["verdict"],
-    version: versions[position] ? Number(versions[position]) : null,
+    version: version[position] ? Number(version[position]) : null,
     final: finals[position] === "1",
     hold: holds?.[position] ?? null,
   }));
-}
-
-/** For each seat, how many its reservation wants. */
-function countsOf(reservationIds: string[]): number[] {
-  const counts: number[] = [];
-  for (let first = 0; first < reservationIds.length; ) {
-    let end = first + 1;
-    while (reservationIds[end] === reservationIds[first]) end++;
-    for (let position = first; position < end; position++) counts.push(end - first);
-    first = end;
-  }
-  return counts;
 }

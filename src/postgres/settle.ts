@@ -1,33 +1,40 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { assert, at } from "../runtime/assert.ts";
 
-export interface DoubtfulSeats {
+/** An order whose response was lost. */
+export interface DoubtfulOrder {
+  reservationId: string;
   seatIds: number[];
-  reservationIds: string[];
 }
 
+/** The versions at which an order's seats were committed; null for an order that never will be. */
+export type Settled = number[] | null;
+
 /**
- * Settles batches whose connection or thread died after sending, by inserting every reservation id as `void`
+ * Settles orders whose connection or thread died after sending, by inserting every reservation id as `void`
  * (docs/decisions/0007-fence-what-is-in-doubt.md). If the lost statement has committed, the id already
  * exists. If it is still running, the insert waits for its end. If it has not begun, it will fail on the id.
  * Afterwards each id is either committed or can never be.
- * @returns the committed version of each seat, or undefined
  */
-export async function settle(
-  database: NodePgDatabase,
-  doubt: DoubtfulSeats,
-): Promise<(number | undefined)[]> {
+export async function settle(database: NodePgDatabase, orders: DoubtfulOrder[]): Promise<Settled[]> {
+  const reservationIds = sql.param(orders.map(({ reservationId }) => reservationId));
+  const seatIds = sql.param(orders.flatMap((order) => order.seatIds));
   await database.execute(sql`
     insert into reservations (id, status, seat_count)
-    select id, 'void', 0 from unnest(${sql.param(doubt.reservationIds)}::uuid[]) as id order by id
+    select id, 'void', 0 from unnest(${reservationIds}::uuid[]) as id order by id
     on conflict do nothing`);
   // A separate statement, whose snapshot includes what the insert waited for.
   const committed = await database.execute<{ seat_id: string; version: number }>(sql`
     select seat_id, version from seat_events
-    where seat_id = any(${sql.param(doubt.seatIds)}::bigint[]) and reservation_id = any(${sql.param(doubt.reservationIds)}::uuid[])
+    where seat_id = any(${seatIds}::bigint[]) and reservation_id = any(${reservationIds}::uuid[])
       and status in ('RESERVED', 'HELD')`);
   const versions = new Map(committed.rows.map((row) => [Number(row.seat_id), row.version]));
-  return doubt.seatIds.map((seatId) => versions.get(seatId));
+  return orders.map(({ seatIds }) => {
+    const found = seatIds.flatMap((seatId) => versions.get(seatId) ?? []);
+    assert(found.length === 0 || found.length === seatIds.length, "an order takes all of its seats or none");
+    return found.length === 0 ? null : found;
+  });
 }
 
 /**
@@ -36,12 +43,16 @@ export async function settle(
  */
 export async function giveBack(
   database: NodePgDatabase,
-  doubt: DoubtfulSeats,
-  versions: (number | undefined)[],
+  orders: DoubtfulOrder[],
+  settled: Settled[],
 ): Promise<void> {
-  const taken = doubt.seatIds.flatMap((seatId, position) => {
-    const version = versions[position];
-    return version === undefined ? [] : [{ seatId, version, reservationId: doubt.reservationIds[position] }];
+  const taken = orders.flatMap(({ reservationId, seatIds }, index) => {
+    const versions = settled[index];
+    if (!versions) return [];
+    return seatIds.map((seatId, place) => ({
+      ...{ seatId, reservationId },
+      version: at(versions, place, "the version of a seat"),
+    }));
   });
   if (taken.length === 0) return;
   await database.execute(sql`

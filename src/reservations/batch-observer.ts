@@ -1,4 +1,4 @@
-import type { DoubtfulSeats } from "../postgres/settle.ts";
+import type { DoubtfulOrder } from "../postgres/settle.ts";
 import type { DecidedBatch } from "./batcher.ts";
 import type { SeatNews } from "./seat-news.ts";
 
@@ -8,7 +8,7 @@ export interface BatchObserver {
   /** These seats have changed; memory already knows. */
   changed(news: SeatNews[]): void;
   /** `began` before buyers are told to try again although their seats may be committed; `ended` once that is known. */
-  unresolved(doubt: DoubtfulSeats, state: "began" | "ended"): void;
+  unresolved(orders: DoubtfulOrder[], state: "began" | "ended"): void;
   /** The answer was lost, or the database cannot be asked. */
   trouble(kind: "doubtful" | "away"): void;
 }

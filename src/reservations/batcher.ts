@@ -1,8 +1,9 @@
 import type { ReservationFacts } from "../postgres/change.ts";
+import { assert, at } from "../runtime/assert.ts";
 import type {
   BatchAnswer,
+  OrderAnswer,
   ReservationTask,
-  SeatAnswer,
   SettleResult,
   TakeResult,
 } from "../threads/messages.ts";
@@ -14,7 +15,7 @@ import { Gatherer } from "./gatherer.ts";
 import {
   answerBusy,
   claimsOf,
-  columnsOf,
+  fitting,
   guardOf,
   type HoldOrder,
   type HoldRequest,
@@ -22,12 +23,11 @@ import {
   type Order,
   outcomeOf,
   type ReserveOrder,
-  resolved,
-  soldIn,
+  seatOrderOf,
   takenFor,
 } from "./order.ts";
 import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
-import { learnFrom, type SeatNews } from "./seat-news.ts";
+import { learnFrom, newsOfSettled, type SeatNews } from "./seat-news.ts";
 
 export interface BatcherOptions {
   memory: SeatMemory;
@@ -48,9 +48,9 @@ export interface BatcherOptions {
 
 export interface DecidedBatch {
   answer: BatchAnswer;
-  /** One a request; arrivals by `performance.now`. */
-  results: ("won" | "taken" | "failed")[];
-  arrivals: number[];
+  seatCount: number;
+  /** Arrivals by `performance.now`. */
+  requests: { result: "won" | "taken" | "failed"; arrivedAt: number }[];
   /** The longest wait in the queue, and when the batch was sent (both by `performance.now`). */
   queuedMs: number;
   sentAt: number;
@@ -147,14 +147,13 @@ export class Batcher {
     return new Promise((resolve) => {
       for (const claim of claims) this.inFlight.add(claim);
       for (const seatId of seatIds) this.inFlight.add(seatId);
-      const reservationId = Bun.randomUUIDv7();
       this.gatherer.add({
         kind: "hold",
-        reservationId,
+        reservationId: Bun.randomUUIDv7(),
         seatIds,
         claims,
         caller,
-        guard: guardOf(reservationId, request, this.options.callerLimitSeats?.(caller ?? "") ?? 0),
+        guard: guardOf(request, caller === null ? 0 : (this.options.callerLimitSeats?.(caller) ?? 0)),
         arrivedAt: performance.now(),
         resolve,
       });
@@ -174,41 +173,40 @@ export class Batcher {
   private async decide(batch: Order[], answered: () => void): Promise<void> {
     const { memory, observer } = this.options;
     const sentAt = performance.now();
-    const { seatIds, reservationIds, ...columns } = columnsOf(batch);
-    const result = await this.options
-      .run<TakeResult>({
-        kind: "take",
-        seatIds,
-        versions: seatIds.map((seatId) => memory.versionOf(seatId)),
-        reservationIds,
-        ...columns,
-        guards: batch.flatMap((order) => (order.kind === "hold" && order.guard ? [order.guard] : [])),
-      })
+    const orders = batch.map((order) => seatOrderOf(order, memory));
+    const answer = await this.options
+      .run<TakeResult>({ kind: "take", orders })
+      .then((result) => fitting(result, orders))
       .catch((): TakeResult => "doubtful");
     answered();
 
-    if (result === "doubtful") {
+    if (answer === "doubtful") {
       observer.trouble("doubtful");
-      return this.settle(batch, { seatIds, reservationIds });
+      return this.settle(batch);
     }
     const news: SeatNews[] = [];
-    const results: DecidedBatch["results"] = [];
-    let position = 0;
-    for (const order of batch) {
-      const end = position + order.seatIds.length;
-      const seats = result.seats.slice(position, end);
-      position = end;
-      for (const [index, seat] of seats.entries()) {
-        const change = learnFrom(memory, order, order.seatIds[index], seat);
-        if (change) news.push(change);
-      }
-      results.push(this.answer(order, seats));
+    const requests: DecidedBatch["requests"] = [];
+    let seatCount = 0;
+    for (const [index, order] of batch.entries()) {
+      const its = at(answer.orders, index, "the answer to an order");
+      seatCount += order.seatIds.length;
+      news.push(...this.learn(order, its));
+      requests.push({ result: this.answer(order, its), arrivedAt: order.arrivedAt });
     }
-    if (result.databaseAway) observer.trouble("away");
+    if (answer.databaseAway) observer.trouble("away");
     if (news.length > 0) observer.changed(news);
-    const arrivals = batch.map((order) => order.arrivedAt);
-    const queuedMs = sentAt - (arrivals[0] ?? sentAt);
-    observer.decided({ answer: result, results, arrivals, queuedMs, sentAt });
+    const queuedMs = sentAt - at(batch, 0, "an order").arrivedAt;
+    observer.decided({ answer, seatCount, requests, queuedMs, sentAt });
+  }
+
+  /** Puts into memory what the answer says of its seats. Returns the seats that were taken. */
+  private learn({ kind, seatIds }: Order, answer: OrderAnswer): SeatNews[] {
+    if (typeof answer === "string") return [];
+    return answer.flatMap((row, index) => {
+      const seatId = at(seatIds, index, "a seat of the order");
+      const news = learnFrom(this.options.memory, seatId, kind === "hold", row);
+      return news ? [news] : [];
+    });
   }
 
   /**
@@ -216,16 +214,15 @@ export class Batcher {
    * committed, which bounds the doubt there can be. Past the deadline the clients are told to try again;
    * what turns out to be reserved is given back then, and what is held ends by itself.
    */
-  private async settle(
-    batch: Order[],
-    seats: { seatIds: SeatId[]; reservationIds: string[] },
-  ): Promise<void> {
+  private async settle(batch: Order[]): Promise<void> {
     const { observer } = this.options;
-    const sold = soldIn(batch);
+    const orders = batch.map(({ reservationId, seatIds }) => ({ reservationId, seatIds }));
+    // What would stay sold: a hold ends by itself.
+    const sold = orders.filter((_, index) => batch[index]?.kind === "reserve");
     const { result, told } = await untilSettled<SettleResult>({
       ask: (giveBack) =>
         this.options
-          .run<SettleResult>({ kind: "settle", giveBack, ...seats })
+          .run<SettleResult>({ kind: "settle", giveBack, orders })
           .catch((): SettleResult => "away"),
       isSettled: (answer) => answer !== "away",
       giveUp: () => {
@@ -234,35 +231,28 @@ export class Batcher {
         return true;
       },
     });
-    const versions = result === undefined || result === "away" ? [] : result.versions;
-    const news: SeatNews[] = [];
-    const committed: (number | null | undefined)[] = [];
-    let position = 0;
-    for (const order of batch) {
-      for (const seatId of order.seatIds) {
-        const version = versions[position++];
-        if (version == null) continue;
-        if (told && order.kind === "reserve") news.push([seatId, version + 1, "available", false]);
-        else news.push([seatId, version, order.kind === "hold" ? "held" : "reserved", false]);
-      }
-      committed.push(versions[position - 1]);
-    }
+    assert(result !== undefined && result !== "away", "a batch is asked about until it is settled");
+    const settled = batch.map((order, index) => ({
+      order,
+      versions: at(result.orders, index, "what became of an order"),
+    }));
+    const news = settled.flatMap(({ order, versions }) => newsOfSettled(order, versions, told));
     // Before anybody may ask for them again: memory may have read meanwhile what was given back since.
     for (const change of news) this.options.memory.learn(...change);
     if (news.length > 0) observer.changed(news);
     if (told) observer.unresolved(sold, "ended");
     await Promise.all(
-      batch.map((order, index) => {
-        const version = committed[index];
-        if (version == null) return this.turnAway(order, "unavailable");
-        return order.kind === "reserve" ? this.settleReserve(order, version) : this.settleHold(order);
+      settled.map(({ order, versions }) => {
+        if (versions === null) return this.turnAway(order, "unavailable");
+        return order.kind === "reserve" ? this.settleReserve(order, versions) : this.settleHold(order);
       }),
     );
   }
 
-  private settleReserve(order: ReserveOrder, version: number): void {
+  private settleReserve(order: ReserveOrder, versions: number[]): void {
     this.land(order);
     const [seatId] = order.seatIds;
+    const version = at(versions, 0, "the version of a seat");
     order.resolve({ kind: "won", seatId, reservationId: order.reservationId, version, final: false });
   }
 
@@ -273,13 +263,16 @@ export class Batcher {
     order.resolve({ kind: "held", facts });
   }
 
-  private answer(order: Order, seats: SeatAnswer[]): DecidedBatch["results"][number] {
+  private answer(order: Order, answer: OrderAnswer): "won" | "taken" | "failed" {
     this.land(order);
-    const outcome =
-      order.kind === "reserve"
-        ? resolved(order, outcomeOf(order, seats[0]))
-        : resolved(order, holdOutcomeOf(order, seats));
-    if (outcome.kind === "won" || outcome.kind === "held") return "won";
+    if (order.kind === "reserve") {
+      const outcome = outcomeOf(order, answer);
+      order.resolve(outcome);
+      return outcome.kind === "won" || outcome.kind === "taken" ? outcome.kind : "failed";
+    }
+    const outcome = holdOutcomeOf(order, answer);
+    order.resolve(outcome);
+    if (outcome.kind === "held") return "won";
     return outcome.kind === "taken" ? "taken" : "failed";
   }
 

@@ -62,12 +62,12 @@ export function newBatcher(
         figures.decided(batch);
       },
       changed: (seats) => seatEvents.changed(seats, "this-process"),
-      unresolved: (doubt, state) => {
-        if (doubt.reservationIds.length === 0) return;
-        unresolved[state](doubt);
+      unresolved: (orders, state) => {
+        if (orders.length === 0) return;
+        unresolved[state](orders);
         if (state === "ended") return;
         log.error(
-          { reservationIds: doubt.reservationIds },
+          { reservationIds: orders.map(({ reservationId }) => reservationId) },
           "told to try again before it was known: what was reserved is given back when the database answers",
         );
       },

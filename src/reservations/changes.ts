@@ -1,6 +1,6 @@
 import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
-import { never } from "../runtime/assert.ts";
+import { assert, at, never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
@@ -112,29 +112,31 @@ export class Changes {
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
     const result = await this.attempt(batch);
     answered();
-    if (result !== "doubtful") return this.askAgain(this.tell(batch, result));
+    if (result !== "doubtful") return this.askAgain(this.tell(answersTo(batch, result), result));
     this.options.observer.trouble("doubtful");
     await this.settle(batch);
   }
 
   /** Asks for the changes once, under new ids. */
   private async attempt(batch: Pending[]): Promise<ChangeResult> {
-    const changeIds = batch.map(() => Bun.randomUUIDv7());
+    const changes = batch.map(({ reservationId, action, key, actId }) => ({
+      ...{ reservationId, action, key, actId },
+      changeId: Bun.randomUUIDv7() as string,
+    }));
+    const { limitedCallers } = this.options;
     const result = await this.options
-      .run<ChangeResult>({
-        kind: "change",
-        reservationIds: batch.map(({ reservationId }) => reservationId),
-        actions: batch.map(({ action }) => action),
-        changeIds,
-        ...(this.options.limitedCallers && { limitedCallers: this.options.limitedCallers }),
-        ...(batch.some(({ actId }) => actId !== undefined) && {
-          actIds: batch.map(({ actId }) => actId ?? null),
-        }),
-        guards: batch.flatMap(({ reservationId, key }) => (key ? [{ reservationId, key }] : [])),
+      .run<ChangeResult>({ kind: "change", changes, ...(limitedCallers && { limitedCallers }) })
+      .then((answer) => {
+        assert(
+          answer === "doubtful" || answer.changes.length === changes.length,
+          "a batch is answered for each of its changes",
+        );
+        return answer;
       })
       .catch((): ChangeResult => "doubtful");
     if (result === "doubtful") {
-      for (const [index, pending] of batch.entries()) pending.lostChangeIds.push(changeIds[index] ?? "");
+      for (const [index, pending] of batch.entries())
+        pending.lostChangeIds.push(at(changes, index, "an attempt").changeId);
     }
     return result;
   }
@@ -172,16 +174,15 @@ export class Changes {
     const result = await this.options
       .run<RecallResult>({
         kind: "recall",
-        reservationIds: lost.map(({ pending }) => pending.reservationId),
-        changeIds: lost.map(({ changeId }) => changeId),
+        changes: lost.map(({ pending: { reservationId }, changeId }) => ({ reservationId, changeId })),
       })
       .catch((): RecallResult => "away");
     if (result === "away") return open;
     const done = new Set<Pending>();
     const news: SeatNews[] = [];
     for (const [index, { pending, changeId }] of lost.entries()) {
-      const change = result.changes[index];
-      if (change === undefined || change.kind === "running") continue;
+      const change = at(result.changes, index, "what became of an attempt");
+      if (change.kind === "running") continue;
       pending.lostChangeIds = pending.lostChangeIds.filter((id) => id !== changeId);
       if (change.kind === "never") continue;
       done.add(pending);
@@ -199,11 +200,11 @@ export class Changes {
     const result = await this.attempt(ready);
     if (result === "doubtful") return open;
     // Held up by the lost attempt, which may still run in the server with its locks and claims.
-    const heldUp = new Set(ready.filter((_, index) => isHeldUp(result.changes[index])));
-    const told = ready.flatMap((pending, index) => (heldUp.has(pending) ? [] : [{ pending, index }]));
+    const answers = answersTo(ready, result);
+    const heldUp = new Set(answers.filter(({ change }) => isHeldUp(change)).map(({ pending }) => pending));
     this.tell(
-      told.map(({ pending }) => pending),
-      { ...result, changes: told.flatMap(({ index }) => result.changes[index] ?? []) },
+      answers.filter(({ pending }) => !heldUp.has(pending)),
+      result,
     );
     return open.filter((pending) => heldUp.has(pending) || pending.lostChangeIds.length > 0);
   }
@@ -220,22 +221,21 @@ export class Changes {
   }
 
   /** @returns those that wait for a claim, and have no answer yet. */
-  private tell(batch: Pending[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
+  private tell(answers: Answered[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
     const { observer } = this.options;
     if (result.databaseAway) observer.trouble("away");
     const news: SeatNews[] = [];
     const waiting: Pending[] = [];
-    for (const [index, pending] of batch.entries()) {
-      const change = result.changes[index];
-      if (change?.verdict === "claimed" && performance.now() < pending.waitsUntil) {
+    for (const { pending, change } of answers) {
+      if (change.verdict === "claimed" && performance.now() < pending.waitsUntil) {
         waiting.push(pending);
         continue;
       }
-      if (change && "seats" in change) news.push(...newsOf(pending.action, change));
+      if ("seats" in change) news.push(...newsOf(pending.action, change));
       this.answer(pending, outcomeOf(change));
     }
     this.spread(news);
-    observer.decided(batch.length - waiting.length, result.transactionMs);
+    observer.decided(answers.length - waiting.length, result.transactionMs);
     return waiting;
   }
 
@@ -255,13 +255,22 @@ export class Changes {
   }
 }
 
-const isHeldUp = (change: ChangeAnswer | undefined) =>
-  change === undefined || change.verdict === "claimed" || change.verdict === "undecided";
+/** A change and its answer. */
+interface Answered {
+  pending: Pending;
+  change: ChangeAnswer;
+}
 
-function outcomeOf(change: ChangeAnswer | undefined): ChangeOutcome {
-  switch (change?.verdict) {
+const answersTo = (batch: Pending[], { changes }: Exclude<ChangeResult, "doubtful">): Answered[] =>
+  batch.map((pending, index) => ({ pending, change: at(changes, index, "the answer to a change") }));
+
+const isHeldUp = ({ verdict }: ChangeAnswer) => verdict === "claimed" || verdict === "undecided";
+
+function outcomeOf(change: ChangeAnswer): ChangeOutcome {
+  switch (change.verdict) {
     case "done":
-      return change.facts ? { kind: "done", facts: change.facts } : { kind: "busy", reason: "unavailable" };
+      assert(change.facts !== null, "an owner's change tells its reservation");
+      return { kind: "done", facts: change.facts };
     case "missing":
     case "replayed":
     case "key_mismatch":
@@ -269,17 +278,20 @@ function outcomeOf(change: ChangeAnswer | undefined): ChangeOutcome {
     case "stopped":
       return { kind: change.verdict };
     case "refused":
-      if (change.status === null || change.status === "void") return { kind: "missing" };
+      assert(
+        change.status !== null && change.status !== "void",
+        "a reservation that is refused has a status",
+      );
       if (change.status === "expired" && change.gone) return { kind: "gone", seatIds: change.gone };
       return { kind: "refused", status: change.status };
     case "gone":
-      return { kind: "gone", seatIds: change.gone ?? [] };
+      assert(change.gone !== null, "seats that others have are named");
+      return { kind: "gone", seatIds: change.gone };
     case "claimed":
       return { kind: "running" };
     case "again":
     case "capped":
     case "undecided":
-    case undefined:
       return { kind: "busy", reason: "unavailable" };
     default:
       return never(change, "verdict of a change");

@@ -47,7 +47,7 @@ export class ReservationFigures {
     this.counts[labelOf(outcome)]++;
   }
 
-  decided({ answer, queuedMs, sentAt, arrivals, results }: DecidedBatch): void {
+  decided({ answer, seatCount, queuedMs, sentAt, requests }: DecidedBatch): void {
     const { metrics } = this;
     const now = performance.now();
     const roundTripMs = now - sentAt;
@@ -58,10 +58,9 @@ export class ReservationFigures {
       { stage: "answer" },
       Math.max(0, roundTripMs - answer.lockMs - answer.transactionMs) / 1000,
     );
-    metrics.batchSeats.observe(answer.seats.length);
-    for (const [position, result] of results.entries()) {
-      metrics.reservationDuration.observe(result, (now - (arrivals[position] ?? now)) / 1000);
-    }
+    metrics.batchSeats.observe(seatCount);
+    for (const { result, arrivedAt } of requests)
+      metrics.reservationDuration.observe(result, (now - arrivedAt) / 1000);
     if (answer.conflictCount > 0) metrics.lockConflicts.inc(answer.conflictCount);
     if (answer.ghostCount > 0) metrics.lockGhosts.inc(answer.ghostCount);
     if (answer.movedCount > 0) metrics.versionConflicts.inc(answer.movedCount);

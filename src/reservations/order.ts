@@ -1,8 +1,9 @@
 import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
-import type { TakeGuard } from "../postgres/reserve.ts";
-import type { DoubtfulSeats } from "../postgres/settle.ts";
-import type { SeatAnswer } from "../threads/messages.ts";
+import type { SeatOrder, SeatRow, TakeGuard } from "../postgres/reserve.ts";
+import { assert, at, never } from "../runtime/assert.ts";
+import type { OrderAnswer, TakeResult } from "../threads/messages.ts";
 import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { BusyReason, HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
 
 /** One seat for good: the reserve route. */
@@ -25,6 +26,22 @@ export interface HoldRequest {
   caller?: string | null;
 }
 
+/** Seats for a while, all or none. */
+export interface HoldOrder {
+  kind: "hold";
+  reservationId: string;
+  seatIds: SeatId[];
+  /** Its buyer and key, while they are in flight. */
+  claims: string[];
+  guard: TakeGuard | undefined;
+  caller: string | null;
+  arrivedAt: number;
+  resolve(outcome: HoldOutcome): void;
+}
+
+/** A request for seats and its answer's way back. */
+export type Order = ReserveOrder | HoldOrder;
+
 /** What two requests must not have in flight at once, besides seats: the key, and the buyer whose seats are counted. */
 export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): string[] {
   const claims = key ? [claimOfKey(key)] : [];
@@ -34,13 +51,21 @@ export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): strin
 
 /** What has to be checked under a claim beside the seats of a hold; undefined if nothing has to. */
 export function guardOf(
-  reservationId: string,
   { buyerId, isLimited = true, key, caller }: HoldRequest,
   limitSeats: number,
 ): TakeGuard | undefined {
-  const isCapped = limitSeats > 0 && caller != null;
-  if (!key && buyerId === null && !isCapped) return undefined;
-  return { reservationId, buyerId, isLimited, key, ...(isCapped && { caller: { id: caller, limitSeats } }) };
+  const callerLimitSeats = limitSeats > 0 && caller != null ? limitSeats : undefined;
+  if (!key && buyerId === null && callerLimitSeats === undefined) return undefined;
+  return { buyerId, isLimited, key, callerLimitSeats };
+}
+
+/** The order as the database decides on it: its seats at the versions that memory knows now. */
+export function seatOrderOf(order: Order, memory: SeatMemory): SeatOrder {
+  const { reservationId } = order;
+  const seats = order.seatIds.map((seatId) => ({ seatId, version: memory.versionOf(seatId) }));
+  return order.kind === "reserve"
+    ? { reservationId, isHold: false, seats }
+    : { reservationId, isHold: true, caller: order.caller, guard: order.guard, seats };
 }
 
 export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome => ({
@@ -48,136 +73,99 @@ export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome =>
   seats: seatIds.map((seatId) => ({ seatId, reason })),
 });
 
-/** Seats for a while, all or none. */
-export interface HoldOrder {
-  kind: "hold";
-  reservationId: string;
-  seatIds: SeatId[];
-  /** Its buyer and key, while they are in flight. */
-  claims: string[];
-  guard: TakeGuard | undefined;
-  caller?: string | null;
-  arrivedAt: number;
-  resolve(outcome: HoldOutcome): void;
-}
-
-export type Order = ReserveOrder | HoldOrder;
-
-/** A batch as the columns of the statement, one value a seat. */
-export function columnsOf(batch: Order[]) {
-  const seatIds: SeatId[] = [];
-  const reservationIds: string[] = [];
-  const holds: boolean[] = [];
-  const callers: (string | null)[] = [];
-  for (const order of batch) {
-    const isHold = order.kind === "hold";
-    for (const seatId of order.seatIds) {
-      seatIds.push(seatId);
-      reservationIds.push(order.reservationId);
-      holds.push(isHold);
-      callers.push(isHold ? (order.caller ?? null) : null);
-    }
-  }
-  return { seatIds, reservationIds, holds, ...(holds.includes(true) && { callers }) };
-}
-
-/** What would stay sold: a hold ends by itself. */
-export function soldIn(batch: Order[]): DoubtfulSeats {
-  const orders = batch.filter((order) => order.kind === "reserve");
-  return {
-    seatIds: orders.map(({ seatIds: [seatId] }) => seatId),
-    reservationIds: orders.map(({ reservationId }) => reservationId),
-  };
-}
+const UNAVAILABLE = { kind: "busy", reason: "unavailable" } as const;
 
 /** What the worker's answer means for a reserve request. */
-export function outcomeOf(order: ReserveOrder, seat: SeatAnswer | undefined): Outcome {
+export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
   const [seatId] = order.seatIds;
-  switch (seat?.verdict) {
+  if (answer === "undecided") return { ...UNAVAILABLE, seatId };
+  assert(answer !== "claimed", "a reserve request has no claims");
+  const { verdict, version, final } = at(answer, 0, "the row of a seat");
+  switch (verdict) {
     case "won":
-      return {
-        kind: "won",
-        seatId,
-        reservationId: order.reservationId,
-        version: seat.version ?? 0,
-        final: seat.final,
-      };
+      assert(version !== null, "a seat that was won has a version");
+      return { kind: "won", seatId, reservationId: order.reservationId, version, final };
     case "reserved":
     case "held":
     case "contended":
-      return { kind: "taken", seatId, reason: seat.verdict };
+      return { kind: "taken", seatId, reason: verdict };
     case "missing":
       return { kind: "missing", seatId };
     case "closed":
       return { kind: "closed", seatId, why: "not_on_sale" };
     case "buyer_needed":
       return { kind: "closed", seatId, why: "buyer_needed" };
-    // The others are of requests with a guard or with several seats, which this is not.
-    default:
-      return { kind: "busy", seatId, reason: "unavailable" };
-  }
-}
-
-/** What the worker's answers for its seats mean for a request to hold them. */
-export function holdOutcomeOf(order: HoldOrder, seats: SeatAnswer[]): HoldOutcome {
-  const first = seats[0]?.verdict;
-  switch (first) {
-    case "claimed":
-      return { kind: "running" };
+    case "free":
+    case "moved":
+      return { ...UNAVAILABLE, seatId };
+    case "too_many":
     case "replayed":
     case "key_mismatch":
     case "over_limit":
     case "caller_over_limit":
-      return { kind: first };
     case "caller_crowded":
-      return { kind: "running" };
+      throw new Error(`broken invariant: a request for one seat without a guard is not ${verdict}`);
     default:
+      return never(verdict, "verdict on a seat");
   }
-  const having = (verdict: SeatAnswer["verdict"]) =>
-    order.seatIds.filter((_, index) => seats[index]?.verdict === verdict);
-  const missing = having("missing");
-  if (missing.length > 0) return { kind: "missing", seatIds: missing };
-  if (new Set(seats.flatMap((seat) => (seat.hold ? [seat.hold[0]] : []))).size > 1) return { kind: "mixed" };
-  if (having("closed").length > 0) return { kind: "closed", why: "not_on_sale" };
-  if (having("too_many").length > 0) return { kind: "too_many" };
-  if (having("buyer_needed").length > 0) return { kind: "closed", why: "buyer_needed" };
-  const taken = order.seatIds.flatMap((seatId, index) => {
-    const reason = takenReasonOf(seats[index]);
+}
+
+/** What the worker's answer means for a request to hold seats. */
+export function holdOutcomeOf(order: HoldOrder, answer: OrderAnswer): HoldOutcome {
+  if (answer === "undecided") return UNAVAILABLE;
+  if (answer === "claimed") return { kind: "running" };
+  const { seatIds } = order;
+  assert(answer.length === seatIds.length, "an order has a row for each of its seats");
+  return answer.every(({ verdict }) => verdict === "won")
+    ? heldOf(order, answer)
+    : refusalOf(seatIds, answer);
+}
+
+function heldOf({ reservationId, seatIds }: HoldOrder, rows: SeatRow[]): HoldOutcome {
+  const holds = rows.map(({ hold }) => {
+    assert(hold !== null, "a seat that is held has an event, a price and an end");
+    return hold;
+  });
+  const [eventId, , expiresAtMs] = at(holds, 0, "a held seat");
+  const pricesMinor = holds.map(([, priceMinor]) => priceMinor);
+  return { kind: "held", facts: { reservationId, eventId, seatIds, pricesMinor, expiresAtMs } };
+}
+
+/** The first reason that applies, in the order in which they are told. */
+function refusalOf(seatIds: SeatId[], rows: SeatRow[]): HoldOutcome {
+  const verdicts = new Set(rows.map(({ verdict }) => verdict));
+  // These are said of the whole order, and of each of its seats.
+  for (const verdict of ["replayed", "key_mismatch", "over_limit", "caller_over_limit"] as const)
+    if (verdicts.has(verdict)) return { kind: verdict };
+  if (verdicts.has("caller_crowded")) return { kind: "running" };
+  if (verdicts.has("missing"))
+    return { kind: "missing", seatIds: seatIds.filter((_, index) => rows[index]?.verdict === "missing") };
+  if (new Set(rows.flatMap(({ hold }) => hold?.[0] ?? [])).size > 1) return { kind: "mixed" };
+  if (verdicts.has("closed")) return { kind: "closed", why: "not_on_sale" };
+  if (verdicts.has("too_many")) return { kind: "too_many" };
+  if (verdicts.has("buyer_needed")) return { kind: "closed", why: "buyer_needed" };
+  const seats = seatIds.flatMap((seatId, index) => {
+    const reason = takenReasonOf(at(rows, index, "the row of a seat"));
     return reason ? [{ seatId, reason }] : [];
   });
-  if (taken.length > 0) return { kind: "taken", seats: taken };
-  if (having("won").length < order.seatIds.length) return { kind: "busy", reason: "unavailable" };
-  const holds = seats.flatMap((seat) => (seat.hold ? [seat.hold] : []));
-  return {
-    kind: "held",
-    facts: {
-      reservationId: order.reservationId,
-      eventId: holds[0]?.[0] ?? 0,
-      seatIds: order.seatIds,
-      pricesMinor: holds.map(([, priceMinor]) => priceMinor),
-      expiresAtMs: holds[0]?.[2] ?? null,
-    },
-  };
+  return seats.length > 0 ? { kind: "taken", seats } : UNAVAILABLE;
 }
 
-function takenReasonOf(seat: SeatAnswer | undefined): TakenReason | undefined {
-  switch (seat?.verdict) {
-    case "reserved":
-    case "held":
-    case "contended":
-      return seat.verdict;
-    default:
-      return undefined;
-  }
-}
-
-/** Answers the order, and gives that answer. */
-export function resolved<Result>(order: { resolve(outcome: Result): void }, outcome: Result): Result {
-  order.resolve(outcome);
-  return outcome;
-}
+const takenReasonOf = ({ verdict }: SeatRow): TakenReason | undefined =>
+  verdict === "reserved" || verdict === "held" || verdict === "contended" ? verdict : undefined;
 
 export function answerBusy(order: Order, reason: BusyReason): void {
   if (order.kind === "reserve") order.resolve({ kind: "busy", seatId: order.seatIds[0], reason });
   else order.resolve({ kind: "busy", reason });
+}
+
+/** An answer that does not fit its batch is as good as lost: the database is asked what it has done. */
+export function fitting(result: TakeResult, orders: SeatOrder[]): TakeResult {
+  const fits = (answer: OrderAnswer | undefined, { seats }: SeatOrder) =>
+    typeof answer === "string" || answer?.length === seats.length;
+  assert(
+    result === "doubtful" || orders.every((order, index) => fits(result.orders[index], order)),
+    "a batch is answered for each of its orders, and an order for each of its seats",
+  );
+  return result;
 }

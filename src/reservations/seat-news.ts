@@ -1,24 +1,24 @@
 import type { ChangeAction, ChangeRow } from "../postgres/change.ts";
-import type { SeatAnswer } from "../threads/messages.ts";
-import type { SeatId } from "../venue/seat-id.ts";
+import type { SeatRow } from "../postgres/reserve.ts";
+import type { Settled } from "../postgres/settle.ts";
+import { at } from "../runtime/assert.ts";
 import type { SeatMemory, SeatStatus } from "../venue/seat-memory.ts";
 import type { Order } from "./order.ts";
 
 /** A seat's new state, as memory and other processes hear of it. */
 export type SeatNews = [seatId: number, version: number, status: SeatStatus, final: boolean];
 
-/** Memory takes in what was said of a seat; the news, where the seat was taken. */
+/** Puts into memory what the statement says of a seat. Returns the change if the seat was taken. */
 export function learnFrom(
   memory: SeatMemory,
-  order: Order,
-  seatId: SeatId | undefined,
-  { verdict, version, final }: SeatAnswer,
+  seatId: number,
+  isHold: boolean,
+  { verdict, version, final }: SeatRow,
 ): SeatNews | undefined {
-  if (seatId === undefined || version === null) return undefined;
+  if (version === null) return undefined;
   switch (verdict) {
     case "won": {
-      const news: SeatNews =
-        order.kind === "hold" ? [seatId, version, "held", false] : [seatId, version, "reserved", final];
+      const news: SeatNews = isHold ? [seatId, version, "held", false] : [seatId, version, "reserved", final];
       memory.learn(...news);
       return news;
     }
@@ -52,4 +52,13 @@ export function newsOf(
 ): SeatNews[] {
   const status = SEATS_AFTER[action];
   return seats.map(([seatId, version]) => [seatId, version, status, final && status === "reserved"]);
+}
+
+/** The changes of an order that was committed; `told`: its client was told to try again, and what it reserved was given back. */
+export function newsOfSettled({ kind, seatIds }: Order, versions: Settled, told: boolean): SeatNews[] {
+  return (versions ?? []).map((version, place): SeatNews => {
+    const seatId = at(seatIds, place, "a seat of the order");
+    if (kind === "hold") return [seatId, version, "held", false];
+    return told ? [seatId, version + 1, "available", false] : [seatId, version, "reserved", false];
+  });
 }

@@ -132,11 +132,10 @@ export class Sweeper {
 
   private async expire(session: Session, due: string[]): Promise<ChangeRow[]> {
     try {
-      const rows = await commitChanges(session.$client, {
-        reservationIds: due,
-        actions: due.map(() => "expire"),
-        changeIds: due.map(() => Bun.randomUUIDv7()),
-      });
+      const rows = await commitChanges(
+        session.$client,
+        due.map((reservationId) => ({ reservationId, action: "expire", changeId: Bun.randomUUIDv7() })),
+      );
       this.limitHolds = Math.min(ROUND_LIMIT_SEATS, 2 * this.limitHolds);
       return rows;
     } catch (error) {

@@ -9,7 +9,8 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { DoubtfulSeats } from "../postgres/settle.ts";
+import type { DoubtfulOrder, Settled } from "../postgres/settle.ts";
+import { at } from "../runtime/assert.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { ReservationTask, SettleResult } from "../threads/messages.ts";
 import { untilSettled } from "./doubt.ts";
@@ -30,19 +31,23 @@ export class UnresolvedReservations {
   ) {}
 
   /** Synchronous: nobody is told before it is on disk. This happens when the database is away, and then once a batch. */
-  began(doubt: DoubtfulSeats): void {
-    this.append({ began: doubt });
+  began(orders: DoubtfulOrder[]): void {
+    const seats = orders.flatMap(({ reservationId, seatIds }) =>
+      seatIds.map((seatId) => ({ seatId, reservationId })),
+    );
+    const seatIds = seats.map(({ seatId }) => seatId);
+    this.append({ began: { seatIds, reservationIds: seats.map(({ reservationId }) => reservationId) } });
   }
 
-  ended({ reservationIds }: DoubtfulSeats): void {
-    this.append({ ended: reservationIds[0] });
+  ended(orders: DoubtfulOrder[]): void {
+    this.append({ ended: at(orders, 0, "an order in doubt").reservationId });
   }
 
-  /** Those that no process has settled. */
-  left(): DoubtfulSeats[] {
-    const open = new Map<string | undefined, DoubtfulSeats>();
+  /** Those that no process has settled; each has one seat. */
+  left(): DoubtfulOrder[][] {
+    const open = new Map<string | undefined, DoubtfulOrder[]>();
     for (const { began, ended } of this.lines()) {
-      if (began) open.set(began.reservationIds[0], began);
+      if (began) open.set(began.reservationIds[0], ordersOf(began));
       else open.delete(ended);
     }
     return [...open.values()];
@@ -53,7 +58,7 @@ export class UnresolvedReservations {
     if (this.left().length === 0) rmSync(this.path, { force: true });
   }
 
-  private lines(): { began?: DoubtfulSeats; ended?: string }[] {
+  private lines(): { began?: NotedSeats; ended?: string }[] {
     const text = readIfThere(this.path);
     return text.split("\n").flatMap((line) => {
       // A process that died while writing left half a line, whose buyers have not been told anything.
@@ -89,6 +94,17 @@ export class UnresolvedReservations {
   }
 }
 
+/** What a line has of the orders, one value a seat: also read from the files of earlier versions. */
+interface NotedSeats {
+  seatIds: number[];
+  reservationIds: string[];
+}
+
+const ordersOf = ({ seatIds, reservationIds }: NotedSeats): DoubtfulOrder[] =>
+  seatIds.map((seatId, index) => ({
+    ...{ reservationId: at(reservationIds, index, "a seat's reservation"), seatIds: [seatId] },
+  }));
+
 /** A file that is new is there after a power cut only when its folder says so on disk. */
 function syncFolder(path: string): void {
   const folder = openSync(path, "r");
@@ -118,24 +134,24 @@ export async function giveBackLeft(
   onFreed: (seats: [seatId: number, version: number][]) => void,
 ): Promise<void> {
   for (let waiting = unresolved.left(); waiting.length > 0; ) {
-    const undecided: DoubtfulSeats[] = [];
-    for (const doubt of waiting) {
+    const undecided: DoubtfulOrder[][] = [];
+    for (const orders of waiting) {
       const { result } = await untilSettled<SettleResult>({
-        ask: () => run({ kind: "settle", giveBack: true, ...doubt }).catch((): SettleResult => "away"),
+        ask: () => run({ kind: "settle", giveBack: true, orders }).catch((): SettleResult => "away"),
         isSettled: (answer) => answer !== "away",
         giveUp: () => false,
       });
       if (result === undefined || result === "away") {
-        undecided.push(doubt);
+        undecided.push(orders);
         continue;
       }
-      const freed = result.versions.flatMap((version, index): [number, number][] => {
-        const seatId = doubt.seatIds[index];
-        return seatId === undefined || version === null ? [] : [[seatId, version + 1]];
-      });
-      onFreed(freed);
-      unresolved.ended(doubt);
+      onFreed(result.orders.flatMap((versions, index) => freedOf(at(orders, index, "an order"), versions)));
+      unresolved.ended(orders);
     }
     waiting = undecided;
   }
 }
+
+/** The seats of an order that was given back, at the versions they have now. */
+const freedOf = ({ seatIds }: DoubtfulOrder, versions: Settled): [seatId: number, version: number][] =>
+  (versions ?? []).map((version, place) => [at(seatIds, place, "a seat"), version + 1]);

@@ -1,9 +1,9 @@
 import type { KafkaSecurity } from "../config/credential-relations.ts";
 import type { TlsFiles } from "../config/secret-files.ts";
-import type { ChangeGuard, ChangeRequests, ChangeRow } from "../postgres/change.ts";
-import type { LostChanges, Recalled } from "../postgres/recall.ts";
-import type { SeatRequests, SeatRow, TakeGuard } from "../postgres/reserve.ts";
-import type { DoubtfulSeats } from "../postgres/settle.ts";
+import type { CallerKind, ChangeRow, ReservationChange } from "../postgres/change.ts";
+import type { LostChange, Recalled } from "../postgres/recall.ts";
+import type { SeatOrder, SeatRow } from "../postgres/reserve.ts";
+import type { DoubtfulOrder, Settled } from "../postgres/settle.ts";
 import type { LocksReport } from "../redis/seat-locks.ts";
 
 /** Settings of a reservation thread. Only plain data crosses the thread boundary. */
@@ -24,42 +24,31 @@ export interface ReservationSettings {
 }
 
 export type ReservationTask =
-  | ({ kind: "take" } & TakeBatch)
-  | ({ kind: "change" } & ChangeBatch)
+  | { kind: "take"; orders: SeatOrder[] }
+  /** `limitedCallers`: the kinds of callers whose held seats are limited. */
+  | { kind: "change"; changes: ReservationChange[]; limitedCallers?: CallerKind[] }
   /** Finds out what became of changes whose results were lost. */
-  | ({ kind: "recall" } & LostChanges)
+  | { kind: "recall"; changes: LostChange[] }
   /**
    * Finds out whether these were committed. With `giveBack`, committed ones are given back, because their
    * buyers were told otherwise.
    */
-  | ({ kind: "settle"; giveBack: boolean } & DoubtfulSeats);
+  | { kind: "settle"; giveBack: boolean; orders: DoubtfulOrder[] };
 
 /** Asks whether a sale would succeed, after real transactions have failed. */
 export interface RehearsalTask {
   kind: "rehearse";
 }
 
-/** Seats to take, for reservations of one seat or several; those with a key or a buyer have a guard. */
-export interface TakeBatch extends SeatRequests {
-  guards: TakeGuard[];
-}
-
-/** Reservations to change. */
-export interface ChangeBatch extends ChangeRequests {
-  guards: ChangeGuard[];
-}
-
 /**
- * The result for a seat, usually a row of the statement. `undecided`: the database could not decide.
- * `claimed`: another request is deciding on the same key or buyer. Nothing has changed in the last two cases.
+ * The result for an order: the statement's row for each of its seats. `undecided`: the database could not decide.
+ * `claimed`: another request is deciding on the same key, buyer or caller. Nothing has changed in the last two cases.
  */
-export type SeatAnswer =
-  | SeatRow
-  | { verdict: "undecided" | "claimed"; version: null; final: false; hold: null };
+export type OrderAnswer = SeatRow[] | "undecided" | "claimed";
 
 export interface BatchAnswer {
-  /** One per seat, in the order of the task. */
-  seats: SeatAnswer[];
+  /** One per order of the task. */
+  orders: OrderAnswer[];
   /** The database refused the connection or the statement for a reason of its own. */
   databaseAway: boolean;
   lockMs: number;
@@ -88,8 +77,8 @@ export type ChangeResult =
 /** The fate of each lost change; `away`: the database did not respond. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
-/** The committed version of each seat, or null if it never will be committed. `away`: ask again later. */
-export type SettleResult = { versions: (number | null)[] } | "away";
+/** What became of each order. `away`: ask again later. */
+export type SettleResult = { orders: Settled[] } | "away";
 
 /** Undefined if a sale would succeed. */
 export type RehearsalResult = { kind: "unsellable" | "away" | "slow"; reason: string } | undefined;

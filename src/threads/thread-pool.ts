@@ -1,5 +1,6 @@
 import { Piscina } from "piscina";
 import type { ThreadSample } from "./messages.ts";
+import { resultOf, taskText } from "./text-task.ts";
 
 export interface ThreadPoolOptions {
   /** The name of the worker's file below `workers/`, without extension; also its name in metrics. */
@@ -65,8 +66,8 @@ export class ThreadPool {
         reject(new Error(`no result within ${deadlineMs} ms`));
       }, deadlineMs);
       this.piscina
-        .run(task)
-        .then(resolve, reject)
+        .run(taskText(task))
+        .then((text) => resolve(resultOf<Result>(text)), reject)
         .finally(() => clearTimeout(timer));
     });
   }

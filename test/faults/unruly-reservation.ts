@@ -7,14 +7,15 @@ const firstPoisonedSeat = Number(process.env["FIRST_POISONED_SEAT"]);
 
 function deedOf(task: ReservationTask): Deed | undefined {
   if (task.kind !== "take") return undefined;
-  const poisoned = task.seatIds.find((seatId) => seatId >= firstPoisonedSeat);
+  const seatIds = task.orders.flatMap(({ seats }) => seats.map(({ seatId }) => seatId));
+  const poisoned = seatIds.find((seatId) => seatId >= firstPoisonedSeat);
   if (poisoned === undefined) return undefined;
   return DEEDS[Math.floor((poisoned - firstPoisonedSeat) / POISONED_SEATS_OF_EACH_DEED)];
 }
 
 /** One Piscina task, as workers/reservation.ts does it but for the poisoned seats. */
-export default async function unruly(task: ReservationTask): Promise<unknown> {
-  const deed = deedOf(task);
+export default async function unruly(task: string): Promise<unknown> {
+  const deed = deedOf(JSON.parse(task));
   switch (deed) {
     case undefined:
       return run(task);

@@ -65,8 +65,8 @@ export async function openLedger(): Promise<Ledger> {
     sellOne,
     cancelOne: async (seatId, version) => {
       const { reservationId } = await sale.seat(seatId);
-      const doubt = { seatIds: [seatId], reservationIds: [reservationId ?? ""] };
-      await giveBack(drizzle(sale.pool), doubt, [version]);
+      const order = { reservationId: reservationId ?? "", seatIds: [seatId] };
+      await giveBack(drizzle(sale.pool), [order], [[version]]);
     },
     cursor: async () => only(await sale.rows("select epoch, id::int from ledger_cursors")),
     leaders,

@@ -131,7 +131,9 @@ async function sell(sale: Sale): Promise<string[]> {
 
   const [doubtful = 0] = await sale.addSeats(1, "cancellable");
   const { reservationId } = await reserveOne(session, doubtful, 0);
-  const doubt = { seatIds: [doubtful, doubtful], reservationIds: [reservationId, Bun.randomUUIDv7()] };
+  const doubt = [reservationId, Bun.randomUUIDv7()].map((id) => ({
+    ...{ reservationId: id, seatIds: [doubtful] },
+  }));
   await giveBack(drizzle(sale.pool), doubt, await settle(drizzle(sale.pool), doubt));
   await reserveOne(session, doubtful, 2);
   await sale.endSessions();

@@ -1,11 +1,21 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
-import { type ChangeAction, commitChanges } from "../../src/postgres/change.ts";
+import { type ChangeAction, commitChanges, type ReservationChange } from "../../src/postgres/change.ts";
 import { settle } from "../../src/postgres/settle.ts";
 import { createLog, FaultLog } from "../../src/telemetry/log.ts";
 import { change as changeBatch } from "../../workers/change.ts";
 import { expectSound } from "../fixtures/sound.ts";
-import { addEvent, addSeatsOf, age, change, endOf, pictureOf, reservationOf, taken } from "./reservations.ts";
+import {
+  addEvent,
+  addSeatsOf,
+  age,
+  change,
+  changeOf,
+  endOf,
+  pictureOf,
+  reservationOf,
+  taken,
+} from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
 
 const ACTIONS = ["confirm", "release", "extend", "cancel", "expire"] as const;
@@ -55,7 +65,7 @@ const states: Record<string, (seatIds: number[]) => Promise<string>> = {
   },
   void: async (seatIds) => {
     const reservationId = Bun.randomUUIDv7();
-    await settle(drizzle(sale.pool), { seatIds, reservationIds: seatIds.map(() => reservationId) });
+    await settle(drizzle(sale.pool), [{ reservationId, seatIds }]);
     return reservationId;
   },
   missing: async () => Bun.randomUUIDv7(),
@@ -200,20 +210,18 @@ describe("a batch of changes", () => {
     const rival = await sale.session();
     await rival.query("begin");
     await rival.query("select from seats where id = $1 for update", locked);
-    const rows = await commitChanges(await sale.session(), {
-      reservationIds: [ended, busy, Bun.randomUUIDv7(), mine],
-      actions: ["release", "confirm", "extend", "confirm"],
-      changeIds: Array.from({ length: 4 }, () => Bun.randomUUIDv7()),
-    });
+    const rows = await commitChanges(await sale.session(), [
+      changeOf(ended, "release"),
+      changeOf(busy, "confirm"),
+      changeOf(Bun.randomUUIDv7(), "extend"),
+      changeOf(mine, "confirm"),
+    ]);
     expect(rows.map(({ verdict }) => verdict)).toEqual(["refused", "again", "missing", "done"]);
   });
 
-  const decide = async (reservationIds: string[], actions: ChangeAction[]) => {
+  const decide = async (...changes: ReservationChange[]) => {
     const refusals = new FaultLog(createLog("silent", "test"), "the database refuses what it is asked");
-    const answer = await changeBatch(
-      { pool: sale.pool, refusals },
-      { reservationIds, actions, changeIds: actions.map(() => Bun.randomUUIDv7()), guards: [] },
-    );
+    const answer = await changeBatch({ pool: sale.pool, refusals }, changes);
     if (answer === "doubtful") throw new Error("the batch is in doubt");
     return answer.changes.map(({ verdict }) => verdict);
   };
@@ -222,7 +230,11 @@ describe("a batch of changes", () => {
     const seatIds = await freeSeats(1);
     const [first, second] = [await over(seatIds), await over(seatIds)];
     const neighbour = await held(await freeSeats(1));
-    const verdicts = await decide([first, second, neighbour], ["confirm", "confirm", "release"]);
+    const verdicts = await decide(
+      changeOf(first, "confirm"),
+      changeOf(second, "confirm"),
+      changeOf(neighbour, "release"),
+    );
     expect(verdicts).toEqual(["done", "gone", "done"]);
   });
 
@@ -230,7 +242,8 @@ describe("a batch of changes", () => {
     const limited = await addEvent(sale, { buyerLimitSeats: 1 });
     const reservationId = await taken(sale, await addSeatsOf(sale, limited, 1), { buyerId: "somebody" });
     const other = await held(await freeSeats(1));
-    expect(await decide([reservationId, other], ["confirm", "confirm"])).toEqual(["done", "done"]);
+    const verdicts = await decide(changeOf(reservationId, "confirm"), changeOf(other, "confirm"));
+    expect(verdicts).toEqual(["done", "done"]);
   });
 
   test("gives up on what stays locked, and changes nothing of it", async () => {
@@ -239,6 +252,6 @@ describe("a batch of changes", () => {
     const rival = await sale.session();
     await rival.query("begin");
     await rival.query("select from seats where id = $1 for update", seatIds);
-    expect(await decide([reservationId], ["release"])).toEqual(["undecided"]);
+    expect(await decide(changeOf(reservationId, "release"))).toEqual(["undecided"]);
   });
 });

@@ -10,6 +10,7 @@ import {
   age,
   change,
   changeGuarded,
+  changeOf,
   endHold,
   pausedAfterBegin,
   reservationOf,
@@ -231,12 +232,8 @@ describe("a buyer's limit", () => {
     await age(sale, one);
     await taken(sale, await freeSeats(3), { buyerId, reservationId: two });
     await age(sale, two);
-    const requests = {
-      reservationIds: [one, two],
-      actions: ["confirm" as const, "confirm" as const],
-      changeIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
-    };
-    const rows = await commitGuardedChanges(await sale.session(), requests, []);
+    const both = [changeOf(one, "confirm"), changeOf(two, "confirm")];
+    const rows = await commitGuardedChanges(await sale.session(), both);
     expect(rows.map((row) => row?.verdict)).toEqual(["done", "again"]);
     expect(await changeGuarded(await sale.session(), two, "confirm")).toMatchObject({
       verdict: "over_limit",

@@ -4,6 +4,7 @@ import { commitChanges } from "../../src/postgres/change.ts";
 import { openPool } from "../../src/postgres/connect.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { createDatabase, type Database } from "../fixtures/postgres.ts";
+import { changeOf } from "./reservations.ts";
 
 /** Far above what a plan for an empty table is good for. */
 const HOLDS = 5000;
@@ -31,21 +32,16 @@ test("a statement that was planned while a table was known to be empty does not 
   const client = await pool.connect();
   try {
     await client.query("vacuum analyze reservations");
-    await commitReservations(client, { seatIds: [], versions: [], reservationIds: [], holds: [] });
-    await commitChanges(client, { reservationIds: [], actions: [], changeIds: [] });
+    await commitReservations(client, []);
+    await commitChanges(client, []);
     await client.query(
       `insert into reservations (id, event_id, status, seat_count, expires_at)
        select gen_random_uuid(), 1, 'held', 1, now() + interval '1 hour' from generate_series(1, $1)`,
       [HOLDS],
     );
-    for (let use = 1; use < USES; use++)
-      await commitChanges(client, { reservationIds: [], actions: [], changeIds: [] });
+    for (let use = 1; use < USES; use++) await commitChanges(client, []);
     const before = await rowsRead(client);
-    await commitChanges(client, {
-      reservationIds: [Bun.randomUUIDv7()],
-      actions: ["confirm"],
-      changeIds: [Bun.randomUUIDv7()],
-    });
+    await commitChanges(client, [changeOf(Bun.randomUUIDv7(), "confirm")]);
     expect((await rowsRead(client)) - before).toBeLessThan(HOLDS);
   } finally {
     client.release();

@@ -30,7 +30,7 @@ const confirmed = async () => {
   return reservationId;
 };
 const recall = async (reservationId: string, changeId: string) =>
-  only(await recallChanges(drizzle(session), { reservationIds: [reservationId], changeIds: [changeId] }));
+  only(await recallChanges(drizzle(session), [{ reservationId, changeId }]));
 const rowsOf = (reservationId: string) =>
   sale.rows<{ status: string }>(
     "select seat_id, version, status from seat_events where reservation_id = $1 order by 1, 2",
@@ -113,10 +113,13 @@ test("several attempts are looked up together, also of one reservation and of on
   const other = await sale.session();
   await other.query("begin");
   await other.query("select from reservations where id = $1 for no key update", [three]);
-  const recalled = await recallChanges(drizzle(session), {
-    reservationIds: [one, one, two, three, none],
-    changeIds: [...ids],
-  });
+  const recalled = await recallChanges(
+    drizzle(session),
+    [one, one, two, three, none].map((reservationId, index) => ({
+      reservationId,
+      changeId: ids[index] ?? "",
+    })),
+  );
   expect(recalled.map(({ kind }) => kind)).toEqual(["done", "never", "never", "running", "never"]);
 });
 

@@ -4,9 +4,16 @@ import {
   type ChangeRow,
   commitChanges,
   commitGuardedChanges,
+  type ReservationChange,
 } from "../../src/postgres/change.ts";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
-import { commitGuardedReservations, commitReservations, type SeatRow } from "../../src/postgres/reserve.ts";
+import {
+  commitGuardedReservations,
+  commitReservations,
+  type SeatOrder,
+  type SeatRow,
+} from "../../src/postgres/reserve.ts";
+import type { OrderAnswer } from "../../src/threads/messages.ts";
 import { only, type Sale } from "./sale.ts";
 
 const PRICE_MINOR = 15_000;
@@ -86,17 +93,26 @@ export async function wishFor(sale: Sale, seatIds: number[], more: Partial<Wish>
 
 type Verdict = SeatRow["verdict"] | "claimed";
 
+/** The order of a wish: guarded when it has a key or a buyer. */
+export const orderOf = ({ reservationId, seatIds, versions, isHold, buyerId, key }: Wish): SeatOrder => ({
+  ...{ reservationId, isHold },
+  ...((buyerId !== null || key !== null) && { guard: { buyerId, key } }),
+  seats: seatIds.map((seatId, index) => ({ seatId, version: versions[index] ?? 0 })),
+});
+
+/** What an order came to, where all of its seats came to the same. */
+export function verdictOf(answer: OrderAnswer): string {
+  if (typeof answer === "string") return answer;
+  return [...new Set(answer.map(({ verdict }) => verdict))].join();
+}
+
 /** Asks for everything in one batch: guarded when a wish has a key or a buyer. */
 export async function takeRows(session: pg.PoolClient, wishes: Wish[]): Promise<(SeatRow | undefined)[]> {
-  const requests = {
-    seatIds: wishes.flatMap(({ seatIds }) => seatIds),
-    versions: wishes.flatMap(({ versions }) => versions),
-    reservationIds: wishes.flatMap(({ reservationId, seatIds }) => seatIds.map(() => reservationId)),
-    holds: wishes.flatMap(({ isHold, seatIds }) => seatIds.map(() => isHold)),
-  };
-  const guards = wishes.filter(({ buyerId, key }) => buyerId !== null || key !== null);
-  if (guards.length === 0) return commitReservations(session, requests);
-  return commitGuardedReservations(session, requests, guards);
+  const orders = wishes.map(orderOf);
+  const answers = orders.some(({ guard }) => guard)
+    ? await commitGuardedReservations(session, orders)
+    : await commitReservations(session, orders);
+  return orders.flatMap(({ seats }, index) => answers[index] ?? seats.map(() => undefined));
 }
 
 /** The verdict on each seat of each wish; `claimed` where somebody else decides on its key or buyer. */
@@ -114,6 +130,12 @@ export async function taken(sale: Sale, seatIds: number[], more: Partial<Wish> =
   return wish.reservationId;
 }
 
+export const changeOf = (
+  reservationId: string,
+  action: ChangeAction,
+  changeId: string = Bun.randomUUIDv7(),
+): ReservationChange => ({ reservationId, action, changeId });
+
 /** Changes one reservation in the plain way. */
 export async function change(
   session: pg.PoolClient,
@@ -121,13 +143,7 @@ export async function change(
   action: ChangeAction,
   changeId: string = Bun.randomUUIDv7(),
 ): Promise<ChangeRow> {
-  return only(
-    await commitChanges(session, {
-      reservationIds: [reservationId],
-      actions: [action],
-      changeIds: [changeId],
-    }),
-  );
+  return only(await commitChanges(session, [changeOf(reservationId, action, changeId)]));
 }
 
 /** Changes one reservation in the way that counts the buyer's seats and keeps the key. */
@@ -137,8 +153,8 @@ export async function changeGuarded(
   action: ChangeAction,
   key: KeyClaim | null = null,
 ): Promise<ChangeRow | "claimed"> {
-  const requests = { reservationIds: [reservationId], actions: [action], changeIds: [Bun.randomUUIDv7()] };
-  return (await commitGuardedChanges(session, requests, [{ reservationId, key }]))[0] ?? "claimed";
+  const changes = [{ ...changeOf(reservationId, action), key }];
+  return (await commitGuardedChanges(session, changes))[0] ?? "claimed";
 }
 
 /** Lets so much time pass for a reservation: it and its hold on the seats began, and end, earlier by that. */

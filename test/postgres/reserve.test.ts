@@ -5,7 +5,7 @@ import { commitReservations } from "../../src/postgres/reserve.ts";
 import { giveBack } from "../../src/postgres/settle.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { endHold, taken } from "./reservations.ts";
-import { only, openSale, reserveOne, type Sale } from "./sale.ts";
+import { only, openSale, reserveOf, reserveOne, type Sale } from "./sale.ts";
 
 const UNKNOWN = -1;
 
@@ -21,7 +21,7 @@ async function seatAtVersion2(): Promise<number> {
   const seatId = await sale.addSeat("cancellable");
   const session = await sale.session();
   const { reservationId } = await reserveOne(session, seatId, 0);
-  await giveBack(drizzle(session), { seatIds: [seatId], reservationIds: [reservationId] }, [1]);
+  await giveBack(drizzle(session), [{ reservationId, seatIds: [seatId] }], [[1]]);
   return seatId;
 }
 
@@ -87,14 +87,9 @@ describe("a free seat", () => {
     const rival = await sale.session();
     await rival.query("begin");
     await reserveOne(rival, locked, 0);
-    const answer = await commitReservations(await sale.session(), {
-      seatIds: [locked, free],
-      versions: [0, 0],
-      reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
-      holds: [false, false],
-    });
+    const answer = await commitReservations(await sale.session(), [reserveOf(locked), reserveOf(free)]);
     await rival.query("commit");
-    expect(answer.map(({ verdict }) => verdict)).toEqual(["contended", "won"]);
+    expect(answer.flat().map(({ verdict }) => verdict)).toEqual(["contended", "won"]);
     expect((await sale.seat(locked)).version).toBe(1);
   });
 
@@ -105,7 +100,7 @@ describe("a free seat", () => {
     await early.query("select pg_current_xact_id()");
     const late = await sale.session();
     const { reservationId } = await reserveOne(late, seatId, 0);
-    await giveBack(drizzle(late), { seatIds: [seatId], reservationIds: [reservationId] }, [1]);
+    await giveBack(drizzle(late), [{ reservationId, seatIds: [seatId] }], [[1]]);
 
     const { verdict } = await reserveOne(early, seatId, 2);
     await early.query("commit");
@@ -179,14 +174,11 @@ describe("a batch", () => {
     const [sold = 0, free = 0, stale = 0] = [...(await sale.addSeats(2)), await seatAtVersion2()];
     await reserveOne(session, sold, 0);
     const { seatId: held } = await heldSeat("10 seconds");
-    const seatIds = [stale, free, Number.MAX_SAFE_INTEGER, held, sold];
-    const answer = await commitReservations(session, {
-      seatIds,
-      versions: [1, 0, 0, 1, 0],
-      reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
-      holds: seatIds.map(() => false),
-    });
-    expect(answer.map(({ verdict, version }) => `${verdict} ${version}`)).toEqual([
+    const answer = await commitReservations(session, [
+      ...[reserveOf(stale, 1), reserveOf(free), reserveOf(Number.MAX_SAFE_INTEGER)],
+      ...[reserveOf(held, 1), reserveOf(sold)],
+    ]);
+    expect(answer.flat().map(({ verdict, version }) => `${verdict} ${version}`)).toEqual([
       ...["moved 2", "won 1", "missing null", "held 1", "reserved 1"],
     ]);
   });
@@ -194,13 +186,9 @@ describe("a batch", () => {
   test("of 256 seats is won as one", async () => {
     const seatIds = (await sale.addSeats(256)).reverse();
     const reservationIds = seatIds.map(() => Bun.randomUUIDv7());
-    const answer = await commitReservations(await sale.session(), {
-      seatIds,
-      versions: seatIds.map(() => 0),
-      reservationIds,
-      holds: seatIds.map(() => false),
-    });
-    expect(answer.every(({ verdict, version }) => verdict === "won" && version === 1)).toBe(true);
+    const orders = seatIds.map((seatId, index) => reserveOf(seatId, 0, reservationIds[index]));
+    const answer = await commitReservations(await sale.session(), orders);
+    expect(answer.flat().every(({ verdict, version }) => verdict === "won" && version === 1)).toBe(true);
     const owners = await sale.rows<{ id: string; reservation_id: string; last_txid: string }>(
       "select id, reservation_id, last_txid::text from seats where id = any($1)",
       [seatIds],
@@ -215,12 +203,10 @@ describe("a batch", () => {
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, used, 0);
     const fresh = Bun.randomUUIDv7();
-    const error = await commitReservations(session, {
-      seatIds: [first, second],
-      versions: [0, 0],
-      reservationIds: [fresh, reservationId],
-      holds: [false, false],
-    }).catch((reason: unknown) => reason);
+    const error = await commitReservations(session, [
+      reserveOf(first, 0, fresh),
+      reserveOf(second, 0, reservationId),
+    ]).catch((reason: unknown) => reason);
     expect(faultOf(error)).toBe("refused");
     await expectUntouched(first);
     await expectUntouched(second);
@@ -233,12 +219,7 @@ describe("a batch", () => {
       create function miss() returns trigger language plpgsql as $$ begin
         return case when old.id = ${missed} then null else new end; end $$;
       create trigger miss before update on seats for each row execute function miss()`);
-    const error = await commitReservations(await sale.session(), {
-      seatIds: [kept, missed],
-      versions: [0, 0],
-      reservationIds: [Bun.randomUUIDv7(), Bun.randomUUIDv7()],
-      holds: [false, false],
-    })
+    const error = await commitReservations(await sale.session(), [reserveOf(kept), reserveOf(missed)])
       .catch((reason: unknown) => reason)
       .finally(() => sale.rows("drop trigger miss on seats"));
     expect(faultOf(error)).toBe("refused");

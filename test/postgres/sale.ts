@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { openPool } from "../../src/postgres/connect.ts";
-import { commitReservations, type SeatRow } from "../../src/postgres/reserve.ts";
+import { commitReservations, type SeatOrder, type SeatRow } from "../../src/postgres/reserve.ts";
 import { createDatabase } from "../fixtures/postgres.ts";
 
 const STATEMENT_TIMEOUT_MS = 1500;
@@ -118,14 +118,16 @@ export async function reserveOne(
   version: number,
   reservationId: string = Bun.randomUUIDv7(),
 ): Promise<SeatRow & { reservationId: string }> {
-  const rows = await commitReservations(session, {
-    seatIds: [seatId],
-    versions: [version],
-    reservationIds: [reservationId],
-    holds: [false],
-  });
-  return { ...only(rows), reservationId };
+  const answers = await commitReservations(session, [reserveOf(seatId, version, reservationId)]);
+  return { ...only(only(answers)), reservationId };
 }
+
+/** An order for one seat, for good. */
+export const reserveOf = (
+  seatId: number,
+  version = 0,
+  reservationId: string = Bun.randomUUIDv7(),
+): SeatOrder => ({ reservationId, isHold: false, seats: [{ seatId, version }] });
 
 /** The one element there must be. */
 export function only<T>(list: readonly T[]): T {

@@ -3,10 +3,10 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
-import { giveBack, settle } from "../../src/postgres/settle.ts";
+import { type DoubtfulOrder, giveBack, settle } from "../../src/postgres/settle.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { until, within } from "../fixtures/until.ts";
-import { only, openSale, reserveOne, type Sale } from "./sale.ts";
+import { only, openSale, reserveOf, reserveOne, type Sale } from "./sale.ts";
 
 let sale: Sale;
 beforeAll(async () => {
@@ -15,13 +15,12 @@ beforeAll(async () => {
 afterEach(() => sale.endSessions());
 afterAll(() => sale.close());
 
-const doubtAbout = (seatId: number, reservationId: string) => ({
-  seatIds: [seatId],
-  reservationIds: [reservationId],
-});
+const doubtAbout = (seatId: number, reservationId: string): DoubtfulOrder[] => [
+  { reservationId, seatIds: [seatId] },
+];
 
 const settleOne = async (session: pg.PoolClient, seatId: number, reservationId: string) =>
-  (await settle(drizzle(session), doubtAbout(seatId, reservationId)))[0];
+  only(await settle(drizzle(session), doubtAbout(seatId, reservationId)))?.[0];
 
 /** Until that session waits for another's transaction to end. */
 async function untilItWaits(session: pg.PoolClient): Promise<void> {
@@ -46,16 +45,17 @@ describe("settling a doubt", () => {
     expect((await sale.seat(seatId)).reservationId).toBe(reservationId);
   });
 
-  test("tells each seat of a batch for itself, in order", async () => {
+  test("tells each order of a batch for itself, in order", async () => {
     const session = await sale.session();
     const [lost = 0, sold = 0, other = 0] = await sale.addSeats(3);
     const { reservationId } = await reserveOne(session, sold, 0);
     await reserveOne(session, other, 0);
-    const versions = await settle(drizzle(session), {
-      seatIds: [lost, sold, other],
-      reservationIds: [Bun.randomUUIDv7(), reservationId, Bun.randomUUIDv7()],
-    });
-    expect(versions).toEqual([undefined, 1, undefined]);
+    const settled = await settle(drizzle(session), [
+      ...doubtAbout(lost, Bun.randomUUIDv7()),
+      ...doubtAbout(sold, reservationId),
+      ...doubtAbout(other, Bun.randomUUIDv7()),
+    ]);
+    expect(settled).toEqual([null, [1], null]);
   });
 
   test.each([
@@ -82,13 +82,9 @@ describe("settling a doubt", () => {
       const reservationId = Bun.randomUUIDv7();
       expect(await settleOne(session, seatId, reservationId)).toBeUndefined();
 
-      const seatIds = how === "alone" ? [seatId] : [neighbour, seatId];
-      const late = await commitReservations(session, {
-        seatIds,
-        versions: seatIds.map(() => 0),
-        reservationIds: seatIds.map((id) => (id === seatId ? reservationId : Bun.randomUUIDv7())),
-        holds: seatIds.map(() => false),
-      }).catch((error: unknown) => error);
+      const order = reserveOf(seatId, 0, reservationId);
+      const orders = how === "alone" ? [order] : [reserveOf(neighbour), order];
+      const late = await commitReservations(session, orders).catch((error: unknown) => error);
       expect(faultOf(late)).toBe("refused");
       for (const id of [seatId, neighbour]) expect((await sale.seat(id)).version).toBe(0);
     },
@@ -98,10 +94,10 @@ describe("settling a doubt", () => {
     const [sold = 0, lost = 0] = await sale.addSeats(2);
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, sold, 0);
-    const doubt = { seatIds: [sold, lost], reservationIds: [reservationId, Bun.randomUUIDv7()] };
+    const doubt = [...doubtAbout(sold, reservationId), ...doubtAbout(lost, Bun.randomUUIDv7())];
     const first = await settle(drizzle(session), doubt);
     expect(await settle(drizzle(session), doubt)).toEqual(first);
-    expect(first).toEqual([1, undefined]);
+    expect(first).toEqual([[1], null]);
   });
 });
 
@@ -110,7 +106,7 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
 
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
     expect(await sale.ledger(seatId)).toMatchObject([
@@ -127,8 +123,8 @@ describe("giving back", () => {
     const [sold = 0, free = 0] = await sale.addSeats(2);
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, sold, 0);
-    const doubt = { seatIds: [free, sold], reservationIds: [Bun.randomUUIDv7(), reservationId] };
-    await giveBack(drizzle(session), doubt, [undefined, 1]);
+    const doubt = [...doubtAbout(free, Bun.randomUUIDv7()), ...doubtAbout(sold, reservationId)];
+    await giveBack(drizzle(session), doubt, [null, [1]]);
     expect([(await sale.seat(free)).version, (await sale.seat(sold)).version]).toEqual([0, 2]);
   });
 
@@ -136,11 +132,11 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const first = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [1]);
+    await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [[1]]);
     const second = await reserveOne(session, seatId, 2);
 
     for (const version of [1, 2, 3]) {
-      await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [version]);
+      await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [[version]]);
     }
     expect(await sale.seat(seatId)).toEqual({
       status: "reserved",
@@ -154,7 +150,7 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
     expect(await settleOne(session, seatId, reservationId)).toBe(1);
   });
 
@@ -175,7 +171,7 @@ describe("giving back", () => {
     const { reservationId } = await reserveOne(session, seatId, 0);
     await looking.query("begin");
     await looking.query("select from seats where id = $1 for update", [seatId]);
-    const given = giveBack(drizzle(session), doubtAbout(seatId, reservationId), [1]);
+    const given = giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
     await untilItWaits(session);
     await looking.query("commit");
     await given;

@@ -42,5 +42,5 @@ async function changeSeat(session: pg.PoolClient, seatId: number): Promise<void>
   ]);
   const [{ status, version, reservation_id: reservationId }] = rows;
   if (status === "available") await reserveOne(session, seatId, version);
-  else await giveBack(drizzle(session), { seatIds: [seatId], reservationIds: [reservationId] }, [version]);
+  else await giveBack(drizzle(session), [{ reservationId, seatIds: [seatId] }], [[version]]);
 }

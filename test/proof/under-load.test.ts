@@ -13,7 +13,7 @@ import { SeatMemory, type SeatStatus } from "../../src/venue/seat-memory.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
-import { addEvent, addSeatsOf, takeRows, type Wish } from "../postgres/reservations.ts";
+import { addEvent, addSeatsOf, changeOf, takeRows, type Wish } from "../postgres/reservations.ts";
 import { openSale, type Sale } from "../postgres/sale.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
@@ -86,11 +86,7 @@ async function openBuyers() {
       // What is sold is cancelled where that can be, else nothing would be left to fight for.
       const courses = isHold ? HOLD_COURSES : [["cancel" as const]];
       for (const each of any(courses) ?? []) {
-        const [row] = await commitChanges(session, {
-          reservationIds: [reservationId],
-          actions: [each],
-          changeIds: [Bun.randomUUIDv7()],
-        });
+        const [row] = await commitChanges(session, [changeOf(reservationId, each)]);
         if (!row) continue;
         counts.changes += row.seats.length;
         for (const news of newsOf(each, row)) memory.learn(...news);

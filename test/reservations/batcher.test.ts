@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, jest, test } from "bun:test";
 import type { Outcome } from "../../src/reservations/outcome.ts";
-import type { SeatAnswer } from "../../src/threads/messages.ts";
-import { answerOf, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
+import { answerOf, lost, openBatcher, type SeatAnswer, seat, turn, undecided, won } from "./worker.ts";
 
 const REST_LIMIT_MS = 5;
 
@@ -105,9 +104,10 @@ describe("gathering", () => {
     await turn();
     expect(last().task).toMatchObject({
       kind: "take",
-      seatIds: [1, 2],
-      versions: [4, -1],
-      holds: [false, false],
+      orders: [
+        { isHold: false, seats: [{ seatId: 1, version: 4 }] },
+        { isHold: false, seats: [{ seatId: 2, version: -1 }] },
+      ],
     });
   });
 
@@ -116,12 +116,12 @@ describe("gathering", () => {
     const first = ask(1);
     const second = ask(2);
     await turn();
-    const { task, answers } = last();
+    const { reservationIds, answers } = last();
     await answers(answerOf([won(), won()]));
-    expect(new Set(task.reservationIds).size).toBe(2);
+    expect(new Set(reservationIds).size).toBe(2);
     const heard = [first, second].map(({ outcome }) => outcome?.kind === "won" && outcome.reservationId);
-    expect(heard).toEqual(task.reservationIds);
-    for (const id of task.reservationIds) expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab]/);
+    expect(heard).toEqual(reservationIds);
+    for (const id of reservationIds) expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab]/);
   });
 });
 
@@ -197,7 +197,7 @@ describe("memory", () => {
     await last().answers(answerOf([lost("held", 6)]));
     ask(1);
     await turn();
-    expect(last().task).toMatchObject({ versions: [6] });
+    expect(last().task).toMatchObject({ orders: [{ seats: [{ version: 6 }] }] });
   });
 });
 
@@ -221,7 +221,7 @@ describe("an answered batch", () => {
       {
         kind: "won",
         seatId: seat(1),
-        reservationId: last().task.reservationIds[0] ?? "",
+        reservationId: last().reservationIds[0] ?? "",
         version: 4,
         final: false,
       },
@@ -234,12 +234,13 @@ describe("an answered batch", () => {
     ]);
   });
 
-  test("that came back short says unavailable for the seats it left out, never taken", async () => {
+  test("that does not fit its batch is as good as lost: the database is asked what was done", async () => {
     const { ask, last } = openBatcher();
     const asked = [1, 2].map(ask);
     await turn();
     await last().answers(answerOf([won()]));
-    expect(asked[1]?.outcome).toEqual(busy(2, "unavailable"));
+    expect([asked[0]?.outcome, asked[1]?.outcome]).toEqual([undefined, undefined]);
+    expect(last().task).toMatchObject({ kind: "settle", giveBack: false });
   });
 
   test("is told to the observer with its results and its longest wait", async () => {
@@ -247,11 +248,10 @@ describe("an answered batch", () => {
     ask(1);
     ask(2);
     await turn();
-    const answer = answerOf([won(), contended]);
-    await last().answers(answer);
+    await last().answers(answerOf([won(), contended]));
     expect(decided).toHaveLength(1);
-    expect(decided[0]?.answer).toBe(answer);
-    expect(decided[0]?.results).toEqual(["won", "taken"]);
+    expect(decided[0]?.answer.orders).toEqual([[won()], [contended]]);
+    expect(decided[0]?.requests.map(({ result }) => result)).toEqual(["won", "taken"]);
     expect(decided[0]?.queuedMs).toBeGreaterThanOrEqual(0);
   });
 

@@ -12,6 +12,8 @@ type Task = Extract<ReservationTask, { kind: "change" | "recall" }>;
 
 interface Sent {
   task: Task;
+  reservationIds: string[];
+  changeIds: string[];
   /** The worker's answer to changes, one a reservation. */
   answers(changes: ChangeAnswer[] | "doubtful" | "away"): Promise<void>;
   /** The worker's answer to lost attempts that are looked up, one each. */
@@ -69,8 +71,10 @@ export function openChanges({
         const resolve = (result: unknown) => resolveAs(result as Result);
         sent.push({
           task,
+          reservationIds: task.changes.map(({ reservationId }) => reservationId),
+          changeIds: task.changes.map(({ changeId }) => changeId),
           answers: (changes) => {
-            const undecided: ChangeAnswer[] = task.reservationIds.map(() => ({ verdict: "undecided" }));
+            const undecided: ChangeAnswer[] = task.changes.map(() => ({ verdict: "undecided" }));
             if (changes === "doubtful") resolve(changes);
             else if (changes === "away")
               resolve({ changes: undecided, databaseAway: true, transactionMs: 1 });

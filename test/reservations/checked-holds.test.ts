@@ -4,8 +4,7 @@ import type { SeatNow } from "../../src/postgres/seats.ts";
 import { CheckedHolds } from "../../src/reservations/checked-holds.ts";
 import type { HoldRequest } from "../../src/reservations/order.ts";
 import type { HoldOutcome } from "../../src/reservations/outcome.ts";
-import type { SeatAnswer } from "../../src/threads/messages.ts";
-import { answerOf, factsOf, heldSeat, lost, openBatcher, seat, turn } from "./worker.ts";
+import { answerOf, factsOf, heldSeat, lost, openBatcher, type SeatAnswer, seat, turn } from "./worker.ts";
 
 const KEY = { scope: "somebody", key: "k-1", fingerprint: "f" };
 
@@ -43,7 +42,7 @@ function openChecked() {
     );
     return asked;
   };
-  const reservationId = () => last().task.reservationIds[0] ?? "";
+  const reservationId = () => last().reservationIds[0] ?? "";
   return { ...opened, sent, store, replays, limits, questions, ask, reservationId };
 }
 

@@ -33,8 +33,9 @@ test("a request that nobody may have is counted by its reason, and as the 403 th
 test("a batch is counted by its seats, its requests by their results, whatever their number of seats", async () => {
   const { figures, read } = openFigures();
   figures.decided({
-    answer: answerOf([heldSeat(), heldSeat(), won(), lost("held")]),
-    ...{ results: ["won", "won", "taken"], arrivals: [0, 0, 0], queuedMs: 0, sentAt: 0 },
+    answer: { ...answerOf([]), orders: [[heldSeat(), heldSeat()], [won()], [lost("held")]] },
+    requests: (["won", "won", "taken"] as const).map((result) => ({ result, arrivedAt: 0 })),
+    ...{ seatCount: 4, queuedMs: 0, sentAt: 0 },
   });
   expect(await read("sentinel_batch_seats_sum")).toEqual(["4"]);
   expect(await read("sentinel_batch_seats_count")).toEqual(["1"]);

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import type { HoldOutcome } from "../../src/reservations/outcome.ts";
-import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { answerOf, factsOf, heldSeat, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
 
 const DOUBT_DEADLINE_MS = 5000;
@@ -14,21 +13,23 @@ const taken = (reason: "reserved" | "contended", ...ids: number[]): HoldOutcome 
 });
 
 describe("a hold", () => {
-  test("is one order of the next batch: its seats are neighbours under one reservation, beside those of others", async () => {
+  test("is one order of the next batch with all of its seats, beside those of others", async () => {
     const { ask, askToHold, memory, last } = openBatcher();
     memory.learn(4, 6, "available", false);
     ask(9);
     askToHold([5, 4]);
     askToHold([7]);
     await turn();
-    const { task } = last();
-    expect(task).toMatchObject({
-      ...{ kind: "take", seatIds: [9, 5, 4, 7], versions: [-1, -1, 6, -1] },
-      ...{ holds: [false, true, true, true], guards: [] },
+    const seatOf = (seatId: number, version = -1) => ({ seatId, version });
+    expect(last().task).toMatchObject({
+      kind: "take",
+      orders: [
+        { isHold: false, seats: [seatOf(9)] },
+        { isHold: true, seats: [seatOf(5), seatOf(4, 6)] },
+        { isHold: true, seats: [seatOf(7)] },
+      ],
     });
-    const [reserved, one, other, single] = task.reservationIds;
-    expect(one).toBe(other ?? "");
-    expect(new Set([reserved, one, single]).size).toBe(3);
+    expect(new Set(last().reservationIds).size).toBe(3);
   });
 
   test("that was won tells its facts, under the reservation's id that was sent", async () => {
@@ -36,7 +37,7 @@ describe("a hold", () => {
     const asked = askToHold([5, 4]);
     await turn();
     await last().answers(answerOf([heldSeat(), heldSeat()]));
-    const [reservationId = ""] = last().task.reservationIds;
+    const [reservationId = ""] = last().reservationIds;
     expect(asked.outcome).toEqual({ kind: "held", facts: factsOf(reservationId, [5, 4]) });
   });
 
@@ -55,7 +56,7 @@ describe("a hold", () => {
     const { ask, askToHold, last, memory, news } = openBatcher();
     askToHold([1, 2]);
     await turn();
-    await last().answers(answerOf([heldSeat(3), { ...heldSeat(8), final: true } as SeatAnswer]));
+    await last().answers(answerOf([heldSeat(3), { ...heldSeat(8), final: true }]));
     expect(news).toEqual([
       [1, 3, "held", false],
       [2, 8, "held", false],
@@ -74,8 +75,8 @@ describe("a hold", () => {
     await last().answers(
       answerOf([heldSeat(), heldSeat(), won(), lost("held"), lost("free"), lost("missing", null)]),
     );
-    expect(decided[0]?.results).toEqual(["won", "won", "taken", "failed"]);
-    expect(decided[0]?.arrivals).toHaveLength(4);
+    expect(decided[0]?.requests.map(({ result }) => result)).toEqual(["won", "won", "taken", "failed"]);
+    expect(decided[0]?.seatCount).toBe(6);
   });
 
   test("weighs as many as its seats in batch and queue", async () => {
@@ -189,13 +190,12 @@ describe("what is in flight", () => {
     askToHold([2, 3], { buyerId: "b" });
     askToHold([4], { key: KEY });
     await turn();
-    const { reservationIds } = last().task;
-    expect(last().task).toMatchObject({
-      guards: [
-        { reservationId: reservationIds[1], buyerId: "b", key: null },
-        { reservationId: reservationIds[3], buyerId: null, key: KEY },
-      ],
-    });
+    const { task } = last();
+    expect(task.kind === "take" && task.orders.map(({ guard }) => guard)).toMatchObject([
+      undefined,
+      { buyerId: "b", key: null },
+      { buyerId: null, key: KEY },
+    ]);
   });
 });
 
@@ -208,8 +208,7 @@ describe("a hold whose answer was lost", () => {
     const reserved = opened.ask(9);
     const asked = opened.askToHold([5, 4], { buyerId: "b", key: KEY });
     await turn();
-    const { task } = opened.last();
-    const [, reservationId = ""] = task.reservationIds;
+    const [, reservationId = ""] = opened.last().reservationIds;
     await opened.last().answers("doubtful");
     return { ...opened, reserved, asked, reservationId };
   }

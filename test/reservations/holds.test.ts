@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { SeatAnswer } from "../../src/threads/messages.ts";
 import { openHouse } from "./house.ts";
-import { answerOf, factsOf, heldSeat, lost, seat, turn, undecided } from "./worker.ts";
+import { answerOf, factsOf, heldSeat, lost, type SeatAnswer, seat, turn, undecided } from "./worker.ts";
 
 const ATTEMPT_LIMIT = 8;
 const KEY = { scope: "somebody", key: "k-1", fingerprint: "f" };
@@ -10,9 +9,9 @@ type House = ReturnType<typeof openHouse>;
 
 /** The worker's answer to the newest batch: the same for each of its seats. */
 const answerAll = ({ last }: House, answer: SeatAnswer = heldSeat()) =>
-  last().answers(answerOf(last().task.seatIds.map(() => answer)));
+  last().answers(answerOf(last().seatIds.map(() => answer)));
 
-const reservationOf = ({ last }: House) => last().task.reservationIds[0] ?? "";
+const reservationOf = ({ last }: House) => last().reservationIds[0] ?? "";
 
 const best = (quantity: number, more: object = {}) => ({
   eventId: 1,
@@ -62,7 +61,7 @@ describe("seats that the buyer has chosen", () => {
     const house = openHouse();
     house.askFor({ seatIds: [1], buyerId: "b" }, KEY);
     await turn();
-    expect(house.last().task).toMatchObject({ guards: [{ buyerId: "b", key: KEY }] });
+    expect(house.last().task).toMatchObject({ orders: [{ guard: { buyerId: "b", key: KEY } }] });
   });
 });
 
@@ -156,7 +155,8 @@ describe("seats that the engine chooses", () => {
     };
     const asked = house.askFor(best(2));
     await turn();
-    expect(house.last().task).toMatchObject({ seatIds: [3, 4], versions: [2, 2] });
+    const seats = [3, 4].map((seatId) => ({ seatId, version: 2 }));
+    expect(house.last().task).toMatchObject({ orders: [{ seats }] });
     await answerAll(house);
     expect([asked.result?.kind, house.looks]).toEqual(["held", ["Stalls"]]);
   });

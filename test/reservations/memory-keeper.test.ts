@@ -5,7 +5,7 @@ import { commitReservations } from "../../src/postgres/reserve.ts";
 import { readChangedSeatsAfter, readMoment, readSeatNews } from "../../src/postgres/seats.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
-import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
+import { openSale, reserveOf, reserveOne, type Sale } from "../postgres/sale.ts";
 
 /** More than a page. */
 const MANY_SEATS = 20_500;
@@ -203,12 +203,10 @@ describe("what has changed since a moment", () => {
     await running.query("begin");
     await running.query("select pg_current_xact_id()");
     const session = await sale.session();
-    await commitReservations(session, {
-      seatIds,
-      versions: seatIds.map(() => 0),
-      reservationIds: seatIds.map(() => Bun.randomUUIDv7()),
-      holds: seatIds.map(() => false),
-    });
+    await commitReservations(
+      session,
+      seatIds.map((seatId) => reserveOf(seatId)),
+    );
     const database = drizzle(session);
     const since = await readMoment(database);
     await reserve(last);

@@ -14,6 +14,7 @@ import type { SeatId } from "../../src/venue/seat-id.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { change } from "../../workers/change.ts";
 import { take } from "../../workers/take.ts";
+import { changeOf } from "../postgres/reservations.ts";
 import type { Sale } from "../postgres/sale.ts";
 import type { Model, Terms } from "./model.ts";
 
@@ -30,8 +31,8 @@ export function openProcess(pool: pg.Pool) {
   const options = { redisUrls: [], keyPrefix: "model", ttlMs: 2000, timeoutMs: 50 };
   const locks = new SeatLocks({ ...options, onDegraded: () => undefined });
   const run = async (task: ReservationTask) => {
-    if (task.kind === "take") return take(transactions, locks, task);
-    if (task.kind === "change") return change(transactions, task);
+    if (task.kind === "take") return take(transactions, locks, task.orders);
+    if (task.kind === "change") return change(transactions, task.changes);
     throw new Error("no answer was lost");
   };
   const batcher = new Batcher({
@@ -59,11 +60,10 @@ export function openProcess(pool: pg.Pool) {
     const client = await pool.connect();
     try {
       const due = await readDueHolds(drizzle(client), LIMIT_ROWS);
-      const rows = await commitChanges(client, {
-        reservationIds: due,
-        actions: due.map(() => "expire"),
-        changeIds: due.map(() => Bun.randomUUIDv7()),
-      });
+      const rows = await commitChanges(
+        client,
+        due.map((id) => changeOf(id, "expire")),
+      );
       const freed = rows.flatMap((row) => newsOfChange("expire", row));
       for (const change of freed) memory.learn(...change);
       changed(freed);

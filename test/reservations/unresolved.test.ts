@@ -1,13 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { appendFile, exists, mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { giveBackLeft, UnresolvedReservations } from "../../src/reservations/unresolved.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import type { SettleResult } from "../../src/threads/messages.ts";
 import { tempDir } from "../fixtures/temp-dir.ts";
 
-const one = { seatIds: [1, 2], reservationIds: ["one-1", "one-2"] };
-const other = { seatIds: [3], reservationIds: ["other-3"] };
+const one = [
+  { reservationId: "one-1", seatIds: [1] },
+  { reservationId: "one-2", seatIds: [2] },
+];
+const other = [{ reservationId: "other-3", seatIds: [3] }];
 
 async function openNotes() {
   const dir = await tempDir("unresolved");
@@ -35,6 +38,13 @@ describe("what was told before it was known", () => {
     expect(notes.open().left()).toEqual([one, other]);
   });
 
+  test("is read from the file of an earlier version", async () => {
+    await using notes = await openNotes();
+    await mkdir(dirname(notes.path), { recursive: true });
+    await Bun.write(notes.path, '\n{"began":{"seatIds":[1,2],"reservationIds":["one-1","one-2"]}}\n');
+    expect(notes.open().left()).toEqual([one]);
+  });
+
   test("is forgotten when all of it is settled, and not before", async () => {
     await using notes = await openNotes();
     notes.open().began(one);
@@ -57,7 +67,7 @@ describe("what a former process has left", () => {
     await using notes = await openNotes();
     notes.open().began(one);
     notes.open().began(other);
-    const answers: SettleResult[] = ["away", { versions: [null, 4] }, { versions: [null] }];
+    const answers: SettleResult[] = ["away", { orders: [null, [4]] }, { orders: [null] }];
     const asked: unknown[] = [];
     const freed: unknown[] = [];
     const run = async (task: unknown) => {
@@ -68,9 +78,9 @@ describe("what a former process has left", () => {
     expect(freed).toEqual([[2, 5]]);
     const settle = { kind: "settle", giveBack: true };
     expect(asked).toEqual([
-      { ...settle, ...one },
-      { ...settle, ...one },
-      { ...settle, ...other },
+      { ...settle, orders: one },
+      { ...settle, orders: one },
+      { ...settle, orders: other },
     ]);
     expect(notes.open().left()).toEqual([]);
   });

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import type { SeatAnswer } from "../../src/threads/messages.ts";
+import type { SeatRow } from "../../src/postgres/reserve.ts";
 import {
   answerOf,
   factsOf,
   heldSeat,
   lost,
   openBatcher,
+  type SeatAnswer,
   type Sent,
   seat,
   turn,
@@ -84,22 +85,25 @@ function openSimulation() {
   const answer = async (sent: Sent, verdicts: SeatAnswer[]) => {
     answered.add(sent);
     const { task } = sent;
-    const { seatIds, reservationIds } = task;
-    const wins = ({ verdict, version }: SeatAnswer) =>
-      task.kind === "take" ? verdict === "won" : version !== null;
-    const seats = seatIds.map((_, position): SeatAnswer => {
-      const answer = verdicts[reservationIds.indexOf(reservationIds[position] ?? "")] ?? undecided;
-      if (!wins(answer)) return answer;
-      return task.kind === "take" && task.holds[position] ? heldSeat() : answer;
+    const wins = (answer: SeatAnswer): answer is SeatRow =>
+      typeof answer !== "string" &&
+      (task.kind === "take" ? answer.verdict === "won" : answer.version !== null);
+    const orders = task.orders.map((order, index) => {
+      const answer = verdicts[index] ?? undecided;
+      const isHeld = wins(answer) && "seats" in order && order.isHold;
+      const seatIds = "seats" in order ? order.seats.map(({ seatId }) => seatId) : order.seatIds;
+      return { reservationId: order.reservationId, seatIds, answer: isHeld ? heldSeat() : answer };
     });
-    for (const [position, seat] of seats.entries()) {
-      const reservationId = reservationIds[position] ?? "";
-      if (!wins(seat)) continue;
+    for (const { reservationId, seatIds, answer } of orders) {
+      if (!wins(answer)) continue;
       confirmed.add(reservationId);
       opened.committed.set(reservationId, factsOf(reservationId, seatIds));
     }
+    const seats = orders.flatMap(({ seatIds, answer }) => seatIds.map(() => answer));
     await sent.answers(
-      task.kind === "take" ? answerOf(seats) : { versions: seats.map(({ version }) => version) },
+      task.kind === "take"
+        ? answerOf(seats)
+        : { versions: seats.map((answer) => (wins(answer) ? answer.version : null)) },
     );
   };
   const fail = async (sent: Sent, how: "doubt" | "die" | "away") => {
@@ -140,17 +144,17 @@ test("whatever the workers do, every request has exactly one true answer and eve
       const { asked, batcher, confirmed, open, answer, take } = openSimulation();
       for (const step of steps) {
         await take(step);
-        const underWay = open().flatMap(({ task }) => task.seatIds);
+        const underWay = open().flatMap(({ seatIds }) => seatIds);
         expect(new Set(underWay).size).toBe(underWay.length);
         expect(open().length).toBeLessThanOrEqual(SLOTS);
         // Whoever finds room in the queue comes in whole.
         expect(batcher.queueSeats).toBeLessThan(QUEUE_LIMIT + BASKET_LIMIT);
-        for (const { task } of open()) {
-          const isAlone = new Set(task.reservationIds).size === 1;
-          expect(task.seatIds.length).toBeLessThanOrEqual(isAlone ? BASKET_LIMIT : BATCH_LIMIT);
+        for (const { reservationIds, seatIds } of open()) {
+          const isAlone = reservationIds.length === 1;
+          expect(seatIds.length).toBeLessThanOrEqual(isAlone ? BASKET_LIMIT : BATCH_LIMIT);
         }
         const buyers = open().flatMap(({ task }) =>
-          task.kind === "take" ? task.guards.map(({ buyerId }) => buyerId) : [],
+          task.kind === "take" ? task.orders.flatMap(({ guard }) => (guard ? [guard.buyerId] : [])) : [],
         );
         expect(new Set(buyers).size).toBe(buyers.length);
       }

@@ -1,15 +1,21 @@
 import type { ReservationFacts } from "../../src/postgres/change.ts";
+import type { SeatRow } from "../../src/postgres/reserve.ts";
 import { Batcher, type DecidedBatch } from "../../src/reservations/batcher.ts";
 import type { HoldRequest } from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
 import type { SeatNews } from "../../src/reservations/seat-news.ts";
-import type { BatchAnswer, ReservationTask, SeatAnswer } from "../../src/threads/messages.ts";
+import type { BatchAnswer, OrderAnswer, ReservationTask } from "../../src/threads/messages.ts";
 import { parseSeatId, type SeatId } from "../../src/venue/seat-id.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 
 /** A task that a batcher has handed over, and its fate in the test's hands. */
 export interface Sent {
   task: Extract<ReservationTask, { kind: "take" | "settle" }>;
+  /** The seats of all its orders. */
+  seatIds: number[];
+  /** One for each order. */
+  reservationIds: string[];
+  /** The worker's answer; one that `answerOf` has made, or one with `versions`, has a value for each seat. */
   answers(result: unknown): Promise<void>;
   dies(): Promise<void>;
 }
@@ -25,7 +31,12 @@ export async function turn(): Promise<void> {
   for (let time = 0; time < 3; time++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-export const answerOf = (seats: SeatAnswer[], more: Partial<BatchAnswer> = {}): BatchAnswer => ({
+/** A seat's row, or the whole order's answer in the place of each of its seats. */
+export type SeatAnswer = SeatRow | "undecided" | "claimed";
+
+type FlatAnswer = Omit<BatchAnswer, "orders"> & { seats: SeatAnswer[] };
+
+export const answerOf = (seats: SeatAnswer[], more: Partial<FlatAnswer> = {}): FlatAnswer => ({
   seats,
   databaseAway: false,
   lockMs: 1,
@@ -38,7 +49,7 @@ export const answerOf = (seats: SeatAnswer[], more: Partial<BatchAnswer> = {}): 
   ...more,
 });
 
-export const won = (version = 1, final = false): SeatAnswer => ({
+export const won = (version = 1, final = false): SeatRow => ({
   verdict: "won",
   version,
   final,
@@ -46,18 +57,19 @@ export const won = (version = 1, final = false): SeatAnswer => ({
 });
 
 /** What a seat's row says to a request that does not win it. */
-export const lost = (
-  verdict: Exclude<SeatAnswer["verdict"], "undecided" | "claimed">,
-  version: number | null = 1,
-  final = false,
-): SeatAnswer => ({ verdict, version, final, hold: null });
+export const lost = (verdict: SeatRow["verdict"], version: number | null = 1, final = false): SeatRow => ({
+  verdict,
+  version,
+  final,
+  hold: null,
+});
 
 /** When the holds of these tests end. */
 const EXPIRES_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const PRICE_MINOR = 15_000;
 
 /** A seat's row where it was won for a hold. */
-export const heldSeat = (version = 1): SeatAnswer => ({
+export const heldSeat = (version = 1): SeatRow => ({
   verdict: "won",
   version,
   final: false,
@@ -73,7 +85,30 @@ export const factsOf = (reservationId: string, seatIds: number[]): ReservationFa
   expiresAtMs: EXPIRES_AT_MS,
 });
 
-export const undecided: SeatAnswer = { verdict: "undecided", version: null, final: false, hold: null };
+export const undecided: SeatAnswer = "undecided";
+
+const seatIdsOf = (task: Sent["task"]): number[][] =>
+  task.kind === "take"
+    ? task.orders.map(({ seats }) => seats.map(({ seatId }) => seatId))
+    : task.orders.map(({ seatIds }) => seatIds);
+
+/** The answer as a worker gives it: what was said of each seat, by orders. */
+function byOrder(task: Sent["task"], result: unknown): unknown {
+  const flat = result as { seats?: SeatAnswer[]; versions?: (number | null)[] };
+  const ofOrders = <Item>(list: Item[]) => {
+    const rest = [...list];
+    return seatIdsOf(task).map(({ length }) => rest.splice(0, length));
+  };
+  if (flat.versions)
+    return { orders: ofOrders(flat.versions).map((all) => (all.includes(null) ? null : all)) };
+  if (!flat.seats) return result;
+  const { seats, ...more } = flat;
+  const orders = ofOrders(seats).map((rows): OrderAnswer => {
+    const whole = rows.find((row) => typeof row === "string");
+    return whole ?? rows.filter((row) => typeof row !== "string");
+  });
+  return { orders, ...more };
+}
 
 /** A batcher whose worker threads are the test. */
 export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSeats = 1000 } = {}) {
@@ -96,7 +131,8 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
       decided: (batch) => decided.push(batch),
       trouble: (kind) => troubles.push(kind),
       changed: (seats) => news.push(...seats),
-      unresolved: ({ reservationIds }, state) => unresolved.push([state, reservationIds]),
+      unresolved: (orders, state) =>
+        unresolved.push([state, orders.map(({ reservationId }) => reservationId)]),
     },
     readFacts: async (reservationId) => committed.get(reservationId),
     run: <Result>(task: ReservationTask) =>
@@ -105,8 +141,10 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
           throw new Error("a batcher changes no reservations");
         sent.push({
           task,
+          seatIds: seatIdsOf(task).flat(),
+          reservationIds: task.orders.map(({ reservationId }) => reservationId),
           answers: (result) => {
-            resolve(result as Result);
+            resolve(byOrder(task, result) as Result);
             return turn();
           },
           dies: () => {
@@ -135,7 +173,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
   /** Seats that others were told are free again, with their versions. */
   const freed = () =>
     news.flatMap(([id, version, status]) => (status === "available" ? [[id, version]] : []));
-  const seatsSent = () => sent.map(({ task }) => task.seatIds);
+  const seatsSent = () => sent.map(({ seatIds }) => seatIds);
   const last = (): Sent => {
     const newest = sent.at(-1);
     if (!newest) throw new Error("nothing was sent");

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
+import type { SeatOrder } from "../../src/postgres/reserve.ts";
 import type { ReservationSettings, TakeResult } from "../../src/threads/messages.ts";
 import { ThreadPool } from "../../src/threads/thread-pool.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
@@ -59,20 +60,17 @@ describe.skipIf(!found)("a batch beside Redis", () => {
 
   const lockOf = (seatId: number) => `test:seat:${seatId}`;
 
-  async function decide(seatIds: number[], orders = seatIds.map((): string => Bun.randomUUIDv7())) {
-    const answer = await threads.run<TakeResult>(
-      {
-        kind: "take",
-        seatIds,
-        versions: seatIds.map(() => 0),
-        reservationIds: orders,
-        holds: seatIds.map(() => false),
-        guards: [],
-      },
-      DEADLINE_MS,
-    );
+  async function decide(seatIds: number[], ...baskets: number[][]) {
+    const seatsOf = (ids: number[]) => ids.map((seatId) => ({ seatId, version: 0 }));
+    const orders: SeatOrder[] = [...baskets, ...seatIds.map((seatId) => [seatId])].map((ids) => ({
+      ...{ reservationId: Bun.randomUUIDv7(), isHold: false, seats: seatsOf(ids) },
+    }));
+    const answer = await threads.run<TakeResult>({ kind: "take", orders }, DEADLINE_MS);
     if (answer === "doubtful") throw new Error("the batch is in doubt");
-    return { ...answer, verdicts: answer.seats.map(({ verdict }) => verdict) };
+    const verdicts = answer.orders.flatMap((its) =>
+      typeof its === "string" ? its : its.map(({ verdict }) => verdict),
+    );
+    return { ...answer, verdicts };
   }
 
   test("is guarded, and leaves no lock behind", async () => {
@@ -98,8 +96,7 @@ describe.skipIf(!found)("a batch beside Redis", () => {
   test("takes no seat of a basket that has a contended one, and says which of them that is", async () => {
     const [contended = 0, neighbour = 0, other = 0] = await sale.addSeats(3);
     await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
-    const [basket, single] = [Bun.randomUUIDv7(), Bun.randomUUIDv7()];
-    const { verdicts } = await decide([neighbour, contended, other], [basket, basket, single]);
+    const { verdicts } = await decide([other], [neighbour, contended]);
     expect(verdicts).toEqual(["free", "contended", "won"]);
     expect((await sale.seat(neighbour)).version).toBe(0);
     await client.del(lockOf(contended));

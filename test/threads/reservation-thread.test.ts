@@ -1,17 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import type { SeatOrder } from "../../src/postgres/reserve.ts";
 import type {
   BatchAnswer,
   ChangeResult,
   ReservationSettings,
   SettleResult,
-  TakeBatch,
   TakeResult,
 } from "../../src/threads/messages.ts";
 import { ThreadPool } from "../../src/threads/thread-pool.ts";
 import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
-import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
+import { changeOf, verdictOf } from "../postgres/reservations.ts";
+import { openSale, reserveOf, reserveOne, type Sale } from "../postgres/sale.ts";
 
 const DEADLINE_MS = 10_000;
 const CONNECTIONS = 2;
@@ -64,25 +65,23 @@ afterAll(async () => {
   await sale.close();
 });
 
-const batchOf = (seatIds: number[], versions = seatIds.map(() => 0)): TakeBatch => ({
-  seatIds,
-  versions,
-  reservationIds: seatIds.map(() => Bun.randomUUIDv7() as string),
-  holds: seatIds.map(() => false),
-  guards: [],
-});
-const send = (batch: TakeBatch) => threads.run<TakeResult>({ kind: "take", ...batch }, DEADLINE_MS);
+const batchOf = (seatIds: number[], versions: number[] = []): SeatOrder[] =>
+  seatIds.map((seatId, index) => reserveOf(seatId, versions[index]));
+const send = (orders: SeatOrder[]) => threads.run<TakeResult>({ kind: "take", orders }, DEADLINE_MS);
 
-async function decide(batch: TakeBatch): Promise<BatchAnswer> {
-  const answer = await send(batch);
+async function decide(...orders: SeatOrder[]): Promise<BatchAnswer> {
+  const answer = await send(orders);
   if (answer === "doubtful") throw new Error("the batch is in doubt");
   return answer;
 }
 
-const settle = ({ seatIds, reservationIds }: TakeBatch, giveBack = false) =>
-  threads.run<SettleResult>({ kind: "settle", giveBack, seatIds, reservationIds }, DEADLINE_MS);
+const settle = ([order]: SeatOrder[], giveBack = false) => {
+  const { reservationId, seats } = order ?? reserveOf(1);
+  const orders = [{ reservationId, seatIds: seats.map(({ seatId }) => seatId) }];
+  return threads.run<SettleResult>({ kind: "settle", giveBack, orders }, DEADLINE_MS);
+};
 
-const verdicts = ({ seats }: BatchAnswer) => seats.map(({ verdict }) => verdict);
+const verdicts = ({ orders }: BatchAnswer) => orders.map(verdictOf);
 
 /** Holds every statement on seats up until `commit`, and gives the engine's backends that wait. */
 async function holdStatementsUp() {
@@ -102,7 +101,7 @@ async function holdStatementsUp() {
 describe("a reservation thread", () => {
   test("wins a seat that has moved on, at its new version, in a second transaction", async () => {
     const [fresh = 0, moved = 0] = await sale.addSeats(2);
-    const answer = await decide(batchOf([fresh, moved], [0, -1]));
+    const answer = await decide(...batchOf([fresh, moved], [0, -1]));
     expect(verdicts(answer)).toEqual(["won", "won"]);
     expect(answer.movedCount).toBe(1);
   });
@@ -110,9 +109,7 @@ describe("a reservation thread", () => {
   test("decides the rest when one reservation of a batch is refused by the database", async () => {
     const [sold = 0, first = 0, bad = 0, last = 0] = await sale.addSeats(4);
     const { reservationId } = await reserveOne(await sale.session(), sold, 0);
-    const batch = batchOf([first, bad, last]);
-    batch.reservationIds[1] = reservationId;
-    const answer = await decide(batch);
+    const answer = await decide(reserveOf(first), reserveOf(bad, 0, reservationId), reserveOf(last));
     expect(verdicts(answer)).toEqual(["won", "undecided", "won"]);
     expect([answer.reran, answer.databaseAway]).toEqual([true, false]);
     expect((await sale.seat(bad)).version).toBe(0);
@@ -129,49 +126,34 @@ describe("a reservation thread", () => {
     const answer = await until("the database is known to be away", away);
     expect([answer.databaseAway, ...verdicts(answer)]).toEqual([true, "undecided"]);
     network.heal();
-    expect(verdicts(await decide(batchOf([seatId])))).toEqual(["won"]);
+    expect(verdicts(await decide(reserveOf(seatId)))).toEqual(["won"]);
     expect(restarts).toBe(0);
   });
 
   test("leaves a batch undecided, and unchanged, when the statement takes too long", async () => {
     const seatId = await sale.addSeat();
     const { letGo } = await holdStatementsUp();
-    const answer = await decide(batchOf([seatId]));
+    const answer = await decide(reserveOf(seatId));
     await letGo();
     expect([answer.databaseAway, ...verdicts(answer)]).toEqual([true, "undecided"]);
     expect((await sale.seat(seatId)).version).toBe(0);
   });
 });
 
-/** A batch of one hold of all these seats. */
-function holdOf(seatIds: number[], versions?: number[]) {
-  const reservationId: string = Bun.randomUUIDv7();
-  return {
-    ...batchOf(seatIds, versions),
-    reservationIds: seatIds.map(() => reservationId),
-    holds: seatIds.map(() => true),
-  };
-}
+/** A hold of all these seats. */
+const holdOf = (seatIds: number[], versions: number[] = []): SeatOrder => ({
+  ...{ reservationId: Bun.randomUUIDv7(), isHold: true },
+  seats: seatIds.map((seatId, index) => ({ seatId, version: versions[index] ?? 0 })),
+});
 
-const change = (reservationId: string | undefined, action: "confirm" | "release") =>
-  threads.run<ChangeResult>(
-    {
-      kind: "change",
-      ...{
-        reservationIds: [reservationId ?? ""],
-        actions: [action],
-        changeIds: [Bun.randomUUIDv7()],
-        guards: [],
-      },
-    },
-    DEADLINE_MS,
-  );
+const change = (reservationId: string, action: "confirm" | "release") =>
+  threads.run<ChangeResult>({ kind: "change", changes: [changeOf(reservationId, action)] }, DEADLINE_MS);
 
 describe("a reservation thread with baskets", () => {
   test("takes a basket whole at its seats' new versions when one of them has moved on", async () => {
     const seatIds = await sale.addSeats(3);
     const answer = await decide(holdOf(seatIds, [0, -1, 0]));
-    expect(verdicts(answer)).toEqual(["won", "won", "won"]);
+    expect(verdicts(answer)).toEqual(["won"]);
     expect(answer.movedCount).toBe(1);
     for (const seatId of seatIds) expect((await sale.seat(seatId)).version).toBe(1);
   });
@@ -179,15 +161,13 @@ describe("a reservation thread with baskets", () => {
   test("decides the rest when a basket is refused by the database, and takes none of its seats", async () => {
     const [sold = 0, one = 0, two = 0, three = 0, four = 0] = await sale.addSeats(5);
     const { reservationId } = await reserveOne(await sale.session(), sold, 0);
-    const good = Bun.randomUUIDv7();
-    const answer = await decide({
-      ...holdOf([one, two, three, four]),
-      reservationIds: [reservationId, reservationId, good, good],
-    });
-    expect(verdicts(answer)).toEqual(["undecided", "undecided", "won", "won"]);
+    const good = holdOf([three, four]);
+    const answer = await decide({ ...holdOf([one, two]), reservationId }, good);
+    expect(verdicts(answer)).toEqual(["undecided", "won"]);
     expect(answer.reran).toBe(true);
     for (const seatId of [one, two]) expect((await sale.seat(seatId)).version).toBe(0);
-    for (const seatId of [three, four]) expect((await sale.seat(seatId)).reservationId).toBe(good);
+    for (const seatId of [three, four])
+      expect((await sale.seat(seatId)).reservationId).toBe(good.reservationId);
   });
 
   test("says claimed where somebody else is deciding on the buyer, and wins the neighbours", async () => {
@@ -195,26 +175,17 @@ describe("a reservation thread with baskets", () => {
     const rival = await sale.session();
     await rival.query("begin");
     await rival.query("select pg_advisory_xact_lock(hashtextextended('buyer:b', 7310))");
-    const hold = holdOf([seatId]);
-    const single = batchOf([neighbour]);
-    const [reservationId = ""] = hold.reservationIds;
-    const batch = {
-      seatIds: [seatId, neighbour],
-      versions: [0, 0],
-      reservationIds: [reservationId, ...single.reservationIds],
-      holds: [true, false],
-      guards: [{ reservationId, buyerId: "b", key: null }],
-    };
-    expect(verdicts(await decide(batch))).toEqual(["claimed", "won"]);
+    const hold: SeatOrder = { ...holdOf([seatId]), guard: { buyerId: "b", key: null } };
+    expect(verdicts(await decide(hold, reserveOf(neighbour)))).toEqual(["claimed", "won"]);
     await rival.query("rollback");
-    expect(verdicts(await decide({ ...batch, versions: [0, 1] }))).toEqual(["won", "reserved"]);
+    expect(verdicts(await decide(hold, reserveOf(neighbour, 1)))).toEqual(["won", "reserved"]);
   });
 
   test("confirms what it has held, and says what it has changed", async () => {
     const seatIds = await sale.addSeats(2);
     const hold = holdOf(seatIds);
     await decide(hold);
-    const [reservationId = ""] = hold.reservationIds;
+    const { reservationId } = hold;
     expect(await change(reservationId, "confirm")).toMatchObject({
       ...{ databaseAway: false, changes: [{ verdict: "done", seats: seatIds.map((seatId) => [seatId, 2]) }] },
     });
@@ -226,12 +197,12 @@ describe("a reservation thread with baskets", () => {
     const hold = holdOf(await sale.addSeats(2));
     await decide(hold);
     const { waiting, letGo } = await holdStatementsUp();
-    const sent = change(hold.reservationIds[0], "release");
+    const sent = change(hold.reservationId, "release");
     await sale.rows("select pg_terminate_backend(pid) from unnest($1::int[]) as pid", [await waiting()]);
     expect(await sent).toBe("doubtful");
     await letGo();
-    expect(await change(hold.reservationIds[0], "release")).toMatchObject({
-      changes: [{ verdict: "done", facts: { seatIds: hold.seatIds } }],
+    expect(await change(hold.reservationId, "release")).toMatchObject({
+      changes: [{ verdict: "done", facts: { seatIds: hold.seats.map(({ seatId }) => seatId) } }],
     });
     expect(restarts).toBe(0);
   });
@@ -254,13 +225,13 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     expect(await sent).toBe("doubtful");
     network.heal();
     await letGo();
-    expect(verdicts(await decide(batchOf([next])))).toEqual(["won"]);
+    expect(verdicts(await decide(reserveOf(next)))).toEqual(["won"]);
     expect(restarts).toBe(0);
   });
 
   test("takes no other batch of its thread along", async () => {
     const [seatId = 0, other = 0] = await sale.addSeats(2);
-    await decide(batchOf([await sale.addSeat()]));
+    await decide(reserveOf(await sale.addSeat()));
     const { waiting, letGo } = await holdStatementsUp();
     const both = [batchOf([seatId]), batchOf([other])].map((batch) =>
       send(batch).then(
@@ -285,8 +256,8 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     expect(await sent).toBe("doubtful");
     expect((await sale.seat(seatId)).version).toBe(1);
     network.heal();
-    expect(await settle(batch)).toEqual({ versions: [1] });
-    expect((await sale.seat(seatId)).reservationId).toBe(batch.reservationIds[0] ?? "");
+    expect(await settle(batch)).toEqual({ orders: [[1]] });
+    expect((await sale.seat(seatId)).reservationId).toBe(batch[0]?.reservationId ?? "");
   });
 
   test("learns by settling that a terminated statement has done nothing, and never will", async () => {
@@ -297,8 +268,8 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     await sale.rows("select pg_terminate_backend(pid) from unnest($1::int[]) as pid", [await waiting()]);
     await letGo();
     expect(await sent).toBe("doubtful");
-    expect(await settle(batch)).toEqual({ versions: [null] });
-    const late = await decide(batch);
+    expect(await settle(batch)).toEqual({ orders: [null] });
+    const late = await decide(...batch);
     expect([...verdicts(late), late.databaseAway]).toEqual(["undecided", false]);
     expect((await sale.seat(seatId)).version).toBe(0);
   });
@@ -306,13 +277,13 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
   test("gives back what was committed when its buyers have been told otherwise", async () => {
     const seatId = await sale.addSeat();
     const batch = batchOf([seatId]);
-    await decide(batch);
+    await decide(...batch);
     // Not before every engine has seen the thread's session.
     const settled = await until("the seat is given back", async () => {
       const result = await settle(batch, true);
       return result !== "away" && result;
     });
-    expect(settled).toEqual({ versions: [1] });
+    expect(settled).toEqual({ orders: [[1]] });
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, threadId, workerData } from "node:worker_threads";
+import { textTask } from "../../src/threads/text-task.ts";
 
 /** What a thread of these tests is told at its start. */
 export interface UnrulySettings {
@@ -15,8 +16,10 @@ export const WAIT_MS = 150;
 /** As the engine's threads do, only more often: a thread that spins falls silent. */
 setInterval(() => parentPort?.postMessage({ kind: "thread-sample", threadId }), 20);
 
+export default textTask(run);
+
 /** @returns the thread's id. */
-export default async function run(task: UnrulyTask): Promise<number> {
+async function run(task: UnrulyTask): Promise<number> {
   const { spins }: UnrulySettings = workerData;
   switch (task) {
     case "name your thread":
