@@ -1,6 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
 import { keyIsAlive, liveSeatsOf } from "./guards.ts";
-import { reservationPrices } from "./prices.ts";
 
 /**
  * Whether a reservation's state allows an action. `row` is the reservation: as it was seen, or the newest
@@ -112,7 +111,7 @@ with requested as materialized (
          reservation_id, replaced, change_id, hold_expires_at, acts.act_id
   from updated join (select position as place, act_id from requested) acts on acts.place = updated.position
 ), changed as (
-  select position, json_agg(json_build_array(id, version)) as seats from updated group by position
+  select position, ('[' || string_agg('[' || id || ',' || version || ']', ',') || ']')::json as seats from updated group by position
 )
 select
   case
@@ -123,9 +122,9 @@ select
     else 'again'
   end as verdict,
   case when seen.status = 'held' and seen.expires_at <= statement_timestamp() then 'expired' else seen.status::text end as status,
-  case when seen.id is not null and requested.action <> 'expire' then json_build_object(
-    'reservationId', seen.id, 'eventId', seen.event_id, 'seatIds', seen.seat_ids, 'pricesMinor', ${reservationPrices("seen")},
-    'expiresAtMs', floor(extract(epoch from coalesce(whole.expires_at, seen.expires_at)) * 1000)) end as facts,
+  case when seen.id is not null and requested.action <> 'expire' then ('{"reservationId":"' || seen.id || '","eventId":' || seen.event_id
+    || ',"seatIds":[' || array_to_string(seen.seat_ids, ',') || '],"pricesMinor":[' || coalesce(array_to_string(seen.prices_minor_large, ','), array_to_string(seen.prices_minor, ','))
+    || '],"expiresAtMs":' || coalesce(floor(extract(epoch from coalesce(whole.expires_at, seen.expires_at)) * 1000)::text, 'null') || '}')::json end as facts,
   coalesce(changed.seats, '[]') as seats,
   coalesce(whole.final, false) as final,
   gone.seats as gone,

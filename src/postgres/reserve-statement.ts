@@ -101,6 +101,15 @@ interface Wishes {
   holds: SQL;
 }
 
+const holdEnd = sql`case when r.is_hold then now() + e.hold_ttl_seconds * interval '1 second' end`;
+
+/** What a hold's answer tells of its seats. */
+const wonHold = sql`, case when hold_expires_at is null then 'null' else
+    '[' || event_id || ',' || ${seatPrice("updated")} || ',' || floor(extract(epoch from hold_expires_at) * 1000) || ']' end as hold`;
+const otherHold = sql`, case when r.is_hold and s.id is not null then
+    '[' || s.event_id || ',' || ${seatPrice("s")} || ',null]' else 'null' end as hold`;
+const holds = sql`('[' || string_agg(hold, ',' order by position) || ']')::json`;
+
 /** Grouping what is one seat each cost a fifth of the reserve route's rate. */
 export const singles: Wishes = {
   arrays: sql``,
@@ -122,11 +131,29 @@ export const singles: Wishes = {
   holds: sql`null`,
 };
 
+/** As `singles`, for batches in which some of the seats are held for a while. */
+export const singleHolds: Wishes = {
+  ...singles,
+  arrays: sql`,
+    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("callers")}::text[]`,
+  columns: sql`is_hold, caller, `,
+  locked: sql`, r.caller, ${holdEnd} as expires_at`,
+  updated: sql`, t.caller`,
+  rowColumns: sql`, caller`,
+  rows: () =>
+    sql`select reservation_id, event_id, case when hold_expires_at is null then 'confirmed'::reservation_status else 'held' end, 1, array[id],
+         case when price_minor is null then '{}' else array[price_minor] end,
+         case when price_minor is null then array[price_minor_large] end, hold_expires_at, null, caller from updated`,
+  wonHold,
+  otherHold,
+  holds,
+};
+
 export const several: Wishes = {
   arrays: sql`,
     ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[], ${sql.placeholder("callers")}::text[]`,
   columns: sql`is_hold, seat_count, caller, `,
-  locked: sql`, r.is_hold, r.seat_count, r.caller, case when r.is_hold then now() + e.hold_ttl_seconds * interval '1 second' end as expires_at`,
+  locked: sql`, r.is_hold, r.seat_count, r.caller, ${holdEnd} as expires_at`,
   fits: sql` and r.seat_count <= e.reservation_limit_seats`,
   taken: sql`whole as materialized (
   select reservation_id from locked group by reservation_id
@@ -147,10 +174,9 @@ export const several: Wishes = {
       when r.seat_count > e.reservation_limit_seats then 'too_many'`,
   free: sql`
       when exists (select from locked where locked.position = r.position) then 'free'`,
-  wonHold: sql`, case when hold_expires_at is not null then json_build_array(
-    event_id, ${seatPrice("updated")}, floor(extract(epoch from hold_expires_at) * 1000)) end as hold`,
-  otherHold: sql`, case when r.is_hold and s.id is not null then json_build_array(s.event_id, ${seatPrice("s")}, null) end as hold`,
-  holds: sql`json_agg(hold order by position)`,
+  wonHold,
+  otherHold,
+  holds,
 };
 
 /** The places where the statement for requests with a key or a buyer's limit differs. */

@@ -3,7 +3,15 @@ import { assert } from "../runtime/assert.ts";
 import { arrayOf } from "./arrays.ts";
 import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
-import { capped, guarded, several, singles, takeStatement, unguarded } from "./reserve-statement.ts";
+import {
+  capped,
+  guarded,
+  several,
+  singleHolds,
+  singles,
+  takeStatement,
+  unguarded,
+} from "./reserve-statement.ts";
 
 /** What the statement says of one seat. */
 export interface SeatRow {
@@ -68,6 +76,7 @@ export interface TakeGuard {
 }
 
 const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
+const holdSingleSeats = prepared("hold_single_seats", takeStatement(singleHolds, unguarded));
 const holdSeats = prepared("hold_seats", takeStatement(several, unguarded));
 const holdSeatsGuarded = prepared("hold_seats_guarded", takeStatement(several, guarded));
 const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, capped));
@@ -78,8 +87,13 @@ const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, cap
  * @throws what the connection or the server says; `faultOf` tells what it left behind.
  */
 export function commitReservations(client: pg.PoolClient, orders: SeatOrder[]): Promise<SeatRow[][]> {
-  const isPlain = orders.every(({ isHold, seats }) => !isHold && seats.length === 1);
-  return execute(client, isPlain ? reserveSeats : holdSeats, orders, {});
+  return execute(client, statementFor(orders), orders, {});
+}
+
+/** Chooses the cheapest statement for the batch: only baskets need their seats grouped (docs/decisions/0017-orders-as-text.md). */
+function statementFor(orders: SeatOrder[]): Prepared {
+  if (orders.some(({ seats }) => seats.length > 1)) return holdSeats;
+  return orders.some(({ isHold }) => isHold) ? holdSingleSeats : reserveSeats;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Wraps what a thread does, so that its tasks and results cross the thread boundary as JSON text. A batch of records costs
- * several times as much to clone: 3.2 µs an order on its way and 2.4 µs back, against 1.3 and 0.8 µs as text.
+ * Wraps the work of a thread so that its tasks and results cross the thread boundary as JSON text, which costs less than
+ * cloning records (docs/decisions/0017-orders-as-text.md).
  */
 export const textTask =
   <Task, Result>(run: (task: Task) => Promise<Result>) =>
