@@ -1,12 +1,13 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
+import type { ReservationAction } from "../venue/outcome.ts";
 import { arrayOf } from "./arrays.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
 import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 
-/** What may be done to a reservation that is there. `expire` is the sweeper's. */
-export type ChangeAction = "confirm" | "release" | "extend" | "cancel" | "expire";
+/** What may be done to a reservation that is there. */
+export type ChangeAction = ReservationAction;
 
 /** A reservation as its answers tell it. */
 export interface ReservationFacts {

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
+import type { SeatVerdict } from "../venue/outcome.ts";
 import { arrayOf } from "./arrays.ts";
 import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
@@ -15,31 +16,7 @@ import {
 
 /** What the statement says of one seat. */
 export interface SeatRow {
-  verdict:
-    | "won"
-    | "missing"
-    | "reserved"
-    | "held"
-    /** Free, at another version than was observed. */
-    | "moved"
-    /** Somebody is deciding on it at this moment. */
-    | "contended"
-    /** Free, but another seat of its reservation was not to be had. */
-    | "free"
-    /** Its event is not on sale. */
-    | "closed"
-    /** Its reservation has more seats than the event allows. */
-    | "too_many"
-    /** Its reservation's `Idempotency-Key` was answered already, for the same request or another. */
-    | "replayed"
-    | "key_mismatch"
-    /** Its event limits what a buyer may have: the reservation's buyer would have more, or it names none. */
-    | "over_limit"
-    | "buyer_needed"
-    /** Its caller would have more seats in live holds than one caller may. */
-    | "caller_over_limit"
-    /** It would fit its caller's limit but for the caller's earlier orders in the batch: ask again. */
-    | "caller_crowded";
+  verdict: SeatVerdict;
   /** The seat's version now; null when there is no such seat. */
   version: number | null;
   /** Whether `reserved` is for good, since the seat's event takes nothing back. */

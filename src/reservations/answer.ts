@@ -1,9 +1,10 @@
 import { type ProblemResponse, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
+import type { ClosedReason } from "../venue/outcome.ts";
 import { type NotOnSale, notOnSale } from "../venue/sale-window.ts";
 import type { SeatId } from "../venue/seat-id.ts";
-import type { ClosedReason, Outcome } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
 const RETRY_AFTER_SECONDS = "1";

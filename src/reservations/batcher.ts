@@ -7,6 +7,7 @@ import type {
   SettleResult,
   TakeResult,
 } from "../threads/messages.ts";
+import type { BusyReason } from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { BatchObserver } from "./batch-observer.ts";
@@ -26,7 +27,7 @@ import {
   seatOrderOf,
   takenFor,
 } from "./order.ts";
-import type { BusyReason, HoldOutcome, Outcome } from "./outcome.ts";
+import type { HoldOutcome, Outcome } from "./outcome.ts";
 import { learnFrom, newsOfSettled, type SeatNews } from "./seat-news.ts";
 
 export interface BatcherOptions {

@@ -2,10 +2,11 @@ import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
+import type { BusyReason } from "../venue/outcome.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
-import type { BusyReason, ChangeOutcome } from "./outcome.ts";
+import type { ChangeOutcome } from "./outcome.ts";
 import { newsOf, type SeatNews } from "./seat-news.ts";
 
 /**

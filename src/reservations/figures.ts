@@ -1,33 +1,21 @@
 import type { Metrics } from "../telemetry/metrics.ts";
+import { type ReserveLabel, STATUS_BY_LABEL } from "../venue/outcome.ts";
 import type { DecidedBatch } from "./batcher.ts";
 import { labelOf, type Outcome } from "./outcome.ts";
 
 const ROUTE = "/api/v1/bookings/reserve/:seatId";
 
-type Label = ReturnType<typeof labelOf> | "invalid";
-
-const STATUS: Record<Label, number> = {
-  won: 201,
-  reserved: 409,
-  held: 409,
-  contended: 409,
-  not_found: 404,
-  not_on_sale: 403,
-  buyer_needed: 403,
-  invalid: 400,
-  overloaded: 503,
-  unavailable: 503,
-  draining: 503,
-};
-
-const LABELS = Object.keys(STATUS) as Label[];
+const LABELS = Object.keys(STATUS_BY_LABEL) as ReserveLabel[];
 
 /**
  * The hot path's figures, as plain numbers that are folded into the metrics at a scrape: a counter with
  * labels would cost each refused request a tenth of its time.
  */
 export class ReservationFigures {
-  private readonly counts = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<Label, number>;
+  private readonly counts = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<
+    ReserveLabel,
+    number
+  >;
   private readonly filterHits = { reserved: 0, in_flight: 0 };
 
   constructor(private readonly metrics: Metrics) {}
@@ -81,7 +69,7 @@ export class ReservationFigures {
     reservations.reset();
     for (const label of LABELS) {
       reservations.inc({ outcome: label }, this.counts[label]);
-      byStatus.set(STATUS[label], (byStatus.get(STATUS[label]) ?? 0) + this.counts[label]);
+      byStatus.set(STATUS_BY_LABEL[label], (byStatus.get(STATUS_BY_LABEL[label]) ?? 0) + this.counts[label]);
     }
     for (const [status, count] of byStatus) {
       const labels = { route: ROUTE, method: "POST", status };

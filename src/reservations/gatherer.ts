@@ -1,4 +1,4 @@
-import type { BusyReason } from "./outcome.ts";
+import type { BusyReason } from "../venue/outcome.ts";
 
 /** A small rest waits no longer for a batch that is slow. */
 const REST_LIMIT_MS = 5;

@@ -2,9 +2,10 @@ import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import type { SeatOrder, SeatRow, TakeGuard } from "../postgres/reserve.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { OrderAnswer, TakeResult } from "../threads/messages.ts";
+import { type BusyReason, firstOf, type TakenReason, VERDICTS } from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
-import type { BusyReason, HoldOutcome, Outcome, TakenReason } from "./outcome.ts";
+import type { HoldOutcome, Outcome } from "./outcome.ts";
 
 /** One seat for good: the reserve route. */
 export interface ReserveOrder {
@@ -81,32 +82,22 @@ export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
   if (answer === "undecided") return { ...UNAVAILABLE, seatId };
   assert(answer !== "claimed", "a reserve request has no claims");
   const { verdict, version, final } = at(answer, 0, "the row of a seat");
-  switch (verdict) {
+  const told = VERDICTS[verdict];
+  switch (told.outcome) {
     case "won":
       assert(version !== null, "a seat that was won has a version");
-      return { kind: "won", seatId, reservationId: order.reservationId, version, final };
-    case "reserved":
-    case "held":
-    case "contended":
-      return { kind: "taken", seatId, reason: verdict };
+      return { kind: told.outcome, seatId, reservationId: order.reservationId, version, final };
+    case "taken":
+      return { kind: told.outcome, seatId, reason: told.label };
     case "missing":
-      return { kind: "missing", seatId };
+      return { kind: told.outcome, seatId };
     case "closed":
-      return { kind: "closed", seatId, why: "not_on_sale" };
-    case "buyer_needed":
-      return { kind: "closed", seatId, why: "buyer_needed" };
-    case "free":
-    case "moved":
+      return { kind: told.outcome, seatId, why: told.label };
+    case "busy":
       return { ...UNAVAILABLE, seatId };
-    case "too_many":
-    case "replayed":
-    case "key_mismatch":
-    case "over_limit":
-    case "caller_over_limit":
-    case "caller_crowded":
-      throw new Error(`broken invariant: a request for one seat without a guard is not ${verdict}`);
     default:
-      return never(verdict, "verdict on a seat");
+      // The others are of orders with a guard or several seats.
+      throw new Error(`broken invariant: a request for one seat without a guard is not ${verdict}`);
   }
 }
 
@@ -131,28 +122,48 @@ function heldOf({ reservationId, seatIds }: HoldOrder, rows: SeatRow[]): HoldOut
   return { kind: "held", facts: { reservationId, eventId, seatIds, pricesMinor, expiresAtMs } };
 }
 
-/** The first reason that applies, in the order in which they are told. */
+/** The first reason that applies, in the order of the table of verdicts. */
 function refusalOf(seatIds: SeatId[], rows: SeatRow[]): HoldOutcome {
-  const verdicts = new Set(rows.map(({ verdict }) => verdict));
-  // These are said of the whole order, and of each of its seats.
-  for (const verdict of ["replayed", "key_mismatch", "over_limit", "caller_over_limit"] as const)
-    if (verdicts.has(verdict)) return { kind: verdict };
-  if (verdicts.has("caller_crowded")) return { kind: "running" };
-  if (verdicts.has("missing"))
-    return { kind: "missing", seatIds: seatIds.filter((_, index) => rows[index]?.verdict === "missing") };
+  const verdict = firstOf(new Set(rows.map((row) => row.verdict)));
+  assert(verdict !== undefined, "an order has seats");
+  const told = VERDICTS[verdict];
+  switch (told.outcome) {
+    case "replayed":
+    case "key_mismatch":
+    case "over_limit":
+    case "caller_over_limit":
+    case "running":
+      return { kind: told.outcome };
+    case "missing":
+      return {
+        kind: told.outcome,
+        seatIds: seatIds.filter((_, index) => rows[index]?.verdict === "missing"),
+      };
+    default:
+  }
+  // Seats of two events may each have a reason, but it would be that of its own event.
   if (new Set(rows.flatMap(({ hold }) => hold?.[0] ?? [])).size > 1) return { kind: "mixed" };
-  if (verdicts.has("closed")) return { kind: "closed", why: "not_on_sale" };
-  if (verdicts.has("too_many")) return { kind: "too_many" };
-  if (verdicts.has("buyer_needed")) return { kind: "closed", why: "buyer_needed" };
-  const seats = seatIds.flatMap((seatId, index) => {
-    const reason = takenReasonOf(at(rows, index, "the row of a seat"));
-    return reason ? [{ seatId, reason }] : [];
-  });
-  return seats.length > 0 ? { kind: "taken", seats } : UNAVAILABLE;
+  switch (told.outcome) {
+    case "closed":
+      return { kind: told.outcome, why: told.label };
+    case "too_many":
+      return { kind: told.outcome };
+    case "taken":
+      return { kind: told.outcome, seats: takenOf(seatIds, rows) };
+    case "busy":
+    case "won":
+      return UNAVAILABLE;
+    default:
+      return never(told, "verdict on an order");
+  }
 }
 
-const takenReasonOf = ({ verdict }: SeatRow): TakenReason | undefined =>
-  verdict === "reserved" || verdict === "held" || verdict === "contended" ? verdict : undefined;
+const takenOf = (seatIds: SeatId[], rows: SeatRow[]) =>
+  seatIds.flatMap((seatId, index) => {
+    const { verdict } = at(rows, index, "the row of a seat");
+    const isTaken = verdict === "reserved" || verdict === "held" || verdict === "contended";
+    return isTaken ? [{ seatId, reason: verdict }] : [];
+  });
 
 export function answerBusy(order: Order, reason: BusyReason): void {
   if (order.kind === "reserve") order.resolve({ kind: "busy", seatId: order.seatIds[0], reason });

@@ -1,5 +1,12 @@
 import type { ReservationFacts } from "../postgres/change.ts";
 import { never } from "../runtime/assert.ts";
+import {
+  type BusyReason,
+  type ClosedReason,
+  type ReserveLabel,
+  type TakenReason,
+  VERDICTS,
+} from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 
 /** Everything a reserve request can come to. Only `won` changed anything. */
@@ -10,15 +17,6 @@ export type Outcome =
   | { kind: "missing"; seatId: SeatId }
   | { kind: "closed"; seatId: SeatId; why: ClosedReason }
   | { kind: "busy"; seatId: SeatId; reason: BusyReason };
-
-/** `contended`: somebody is deciding on the seat at this moment. */
-export type TakenReason = "reserved" | "held" | "contended";
-
-/** `buyer_needed`: the event limits what each buyer may have, and the request names none. */
-export type ClosedReason = "not_on_sale" | "buyer_needed";
-
-/** Why the caller should come back: the queue is full, the database cannot be asked, or the process is ending. */
-export type BusyReason = "overloaded" | "unavailable" | "draining";
 
 /** Everything a request to hold seats can come to. Only `held` changed anything. */
 export type HoldOutcome =
@@ -63,16 +61,15 @@ export type ChangeOutcome =
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };
 
-/** The value of the outcome in metrics. */
-export function labelOf(outcome: Outcome): "won" | TakenReason | "not_found" | ClosedReason | BusyReason {
+/** The label of the outcome in metrics. */
+export function labelOf(outcome: Outcome): ReserveLabel {
   switch (outcome.kind) {
     case "won":
-      return "won";
+    case "missing":
+      return VERDICTS[outcome.kind].label;
     case "taken":
     case "busy":
       return outcome.reason;
-    case "missing":
-      return "not_found";
     case "closed":
       return outcome.why;
     default:

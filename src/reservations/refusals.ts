@@ -2,11 +2,12 @@ import { keyReused } from "../http/idempotency-key.ts";
 import { invalidDetail, invalidValue, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
+import { BUSY, type BusyReason, VERDICTS } from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import { closedProblem } from "./answer.ts";
 import type { OwnerAction } from "./changes.ts";
 import type { HoldResult } from "./holds.ts";
-import type { BusyReason, ChangeOutcome, KeyOutcome } from "./outcome.ts";
+import type { ChangeOutcome, KeyOutcome } from "./outcome.ts";
 
 /** Losers of one race come back spread over so many seconds. */
 const RETRY_SPREAD_SECONDS = 3;
@@ -34,7 +35,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints) {
   switch (refusal.kind) {
     case "taken":
       return problem(
-        "seats-taken",
+        VERDICTS.held.slug,
         `Not free: ${refusal.seats.map(({ seatId, reason }) => `${seatId} (${reason})`).join(", ")}. Nothing was held.`,
         retryAfter(),
         { seats: refusal.seats, alternatives: hints.alternatives, ...soonest(hints) },
@@ -42,7 +43,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints) {
     case "none":
       return problem("no-seats-left", "No free seats fit the request now.", retryAfter(), soonest(hints));
     case "missing":
-      return problem("seat-not-found", `seatIds: there is no seat ${refusal.seatIds.join(", ")}.`);
+      return problem(VERDICTS.missing.slug, `seatIds: there is no seat ${refusal.seatIds.join(", ")}.`);
     case "no_event":
       return problem("event-not-found", `eventId: there is no event ${refusal.eventId}.`);
     case "mixed":
@@ -62,7 +63,7 @@ export function holdProblem(refusal: HoldRefusal, hints: Hints) {
       return overLimit();
     case "caller_over_limit":
       return problem(
-        "hold-limit-reached",
+        VERDICTS.caller_over_limit.slug,
         "The caller would have more seats in live holds than one caller may: confirm or release some first.",
         retryAfter(),
       );
@@ -149,7 +150,7 @@ const notConfirmed = () =>
 
 const overLimit = () =>
   problem(
-    "buyer-limit-reached",
+    VERDICTS.over_limit.slug,
     "buyerId: the buyer would have more seats than the event allows.",
     retryAfter(),
   );
@@ -161,7 +162,7 @@ const REASONS: Record<BusyReason, string> = {
 };
 
 function busy(reason: BusyReason): Response {
-  return problem("unavailable", REASONS[reason], { "retry-after": "1" }, { reason });
+  return problem(BUSY[reason].slug, REASONS[reason], { "retry-after": "1" }, { reason });
 }
 
 function keyProblem({ kind }: KeyOutcome): Response {
@@ -171,7 +172,7 @@ function keyProblem({ kind }: KeyOutcome): Response {
     case "running":
     case "replayed":
       return problem(
-        "request-in-progress",
+        VERDICTS.replayed.slug,
         "A request for the same reservation, buyer, caller or Idempotency-Key is being decided; send it again.",
         retryAfter(),
       );

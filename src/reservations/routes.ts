@@ -13,6 +13,7 @@ import type { ReservationView } from "../postgres/reservations.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Catalogue, CatalogueEvent } from "../venue/catalogue.ts";
+import { ACTIONS } from "../venue/outcome.ts";
 import { SEARCH_STEPS_PER_UNIT, SearchBudget } from "../venue/search-budget.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { Changes, OwnerAction } from "./changes.ts";
@@ -31,14 +32,6 @@ import { changeProblem, type Hints, holdProblem, reservationNotFound } from "./r
 import type { SeatFinder } from "./seat-finder.ts";
 import type { ReservationTokens } from "./token.ts";
 import { wireReservation } from "./wire.ts";
-
-/** What a reservation is after each action. */
-const STATUS_AFTER = {
-  confirm: "CONFIRMED",
-  extend: "HELD",
-  release: "RELEASED",
-  cancel: "CANCELLED",
-} as const satisfies Record<OwnerAction, WireStatus>;
 
 export interface ReservationRoutesOptions {
   serve: Serve;
@@ -122,7 +115,7 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
     facts: ReservationFacts,
     action: OwnerAction,
     headers: Record<string, string> = {},
-  ) => reply(CHANGES[action], 200, await wireOf(facts, STATUS_AFTER[action]), headers);
+  ) => reply(CHANGES[action], 200, await wireOf(facts, ACTIONS[action].reservation), headers);
 
   const show = serve(getReservation, ({ request, params: { reservationId } }, caller) =>
     fromReads(async () => {

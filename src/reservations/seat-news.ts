@@ -2,6 +2,7 @@ import type { ChangeAction, ChangeRow } from "../postgres/change.ts";
 import type { SeatRow } from "../postgres/reserve.ts";
 import type { Settled } from "../postgres/settle.ts";
 import { at } from "../runtime/assert.ts";
+import { ACTIONS } from "../venue/outcome.ts";
 import type { SeatMemory, SeatStatus } from "../venue/seat-memory.ts";
 import type { Order } from "./order.ts";
 
@@ -36,21 +37,12 @@ export function learnFrom(
   }
 }
 
-/** The status of a reservation's seats after each action. */
-const SEATS_AFTER: Record<ChangeAction, SeatStatus> = {
-  confirm: "reserved",
-  extend: "held",
-  release: "available",
-  cancel: "available",
-  expire: "available",
-};
-
 /** The seats that a change of their reservation has changed. */
 export function newsOf(
   action: ChangeAction,
   { seats, final }: Pick<ChangeRow, "seats" | "final">,
 ): SeatNews[] {
-  const status = SEATS_AFTER[action];
+  const status: SeatStatus = ACTIONS[action].seats;
   return seats.map(([seatId, version]) => [seatId, version, status, final && status === "reserved"]);
 }
 

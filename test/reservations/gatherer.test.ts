@@ -1,6 +1,6 @@
 import { afterEach, expect, jest, test } from "bun:test";
 import { Gatherer } from "../../src/reservations/gatherer.ts";
-import type { BusyReason } from "../../src/reservations/outcome.ts";
+import type { BusyReason } from "../../src/venue/outcome.ts";
 import { turn } from "./worker.ts";
 
 const REST_LIMIT_MS = 5;

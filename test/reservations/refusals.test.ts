@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { PROBLEMS } from "../../src/http/problems.ts";
 import type { OwnerAction } from "../../src/reservations/changes.ts";
 import {
   type ChangeRefusal,
@@ -7,6 +8,7 @@ import {
   holdProblem,
   reservationNotFound,
 } from "../../src/reservations/refusals.ts";
+import { BUSY, VERDICTS } from "../../src/venue/outcome.ts";
 import { seat } from "./worker.ts";
 
 const NO_HINTS = { event: undefined, alternatives: [] };
@@ -150,4 +152,9 @@ describe("a change that is refused", () => {
     expect(await missing.text()).toBe(await others.text());
     expect([...missing.headers]).toEqual([...others.headers]);
   });
+});
+
+test("every verdict in the table of the sale has a problem with the status that the table says", () => {
+  for (const { slug, status } of [...Object.values(VERDICTS), ...Object.values(BUSY)])
+    if (slug !== null) expect([slug, PROBLEMS[slug].status]).toEqual([slug, status]);
 });
