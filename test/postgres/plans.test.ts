@@ -16,6 +16,7 @@ import {
   capped,
   guarded,
   several,
+  singleHolds,
   singles,
   takeStatement,
   unguarded,
@@ -146,13 +147,8 @@ type Run = (house: House, database: NodePgDatabase) => Promise<unknown>;
 
 /** What is sold and changed, by the statements that do it. */
 const SALES: Record<string, Run> = {
-  "take seats one by one": async (house) => {
-    const [one, other] = seatIdsAt(house, 0);
-    const wishes = await Promise.all(
-      [one, other].map((seatId = 0) => wishFor(house.sale, [seatId], { isHold: false })),
-    );
-    return takeRows(house.session, wishes);
-  },
+  "take seats one by one": (house) => takeSingles(house, seatIdsAt(house, 0).slice(0, 2), false),
+  "hold seats one by one": (house) => takeSingles(house, seatIdsAt(house, 0).slice(2, 4), true),
   "hold seats": async (house) => takeRows(house.session, [await wishFor(house.sale, seatIdsAt(house, 10))]),
   "hold seats with a key": async (house) =>
     takeRows(house.session, [
@@ -163,11 +159,13 @@ const SALES: Record<string, Run> = {
   "confirm a hold with a key": async (house) =>
     changeOf(house, 50, (id) => changeGuarded(house.session, id, "confirm", newKey())),
   "settle a lost answer": async (house, database) =>
-    settle(database, {
-      seatIds: seatIdsAt(house, 60),
-      reservationIds: seatIdsAt(house, 60).map(() => Bun.randomUUIDv7()),
-    }),
+    settle(database, [{ reservationId: Bun.randomUUIDv7(), seatIds: seatIdsAt(house, 60) }]),
 };
+
+async function takeSingles(house: House, seatIds: number[], isHold: boolean) {
+  const wishes = await Promise.all(seatIds.map((seatId) => wishFor(house.sale, [seatId], { isHold })));
+  return takeRows(house.session, wishes);
+}
 
 async function changeOf(house: House, place: number, run: (reservationId: string) => Promise<unknown>) {
   const wish = await wishFor(house.sale, seatIdsAt(house, place));
@@ -297,6 +295,7 @@ describe("the text of the generated statement to", () => {
 
   test.each([
     ["reserve seats one by one", takeStatement(singles, unguarded)],
+    ["hold seats one by one", takeStatement(singleHolds, unguarded)],
     ["hold seats", takeStatement(several, unguarded)],
     ["hold seats with keys and buyers", takeStatement(several, guarded)],
     ["hold seats of limited callers", takeStatement(several, capped)],
