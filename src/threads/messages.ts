@@ -77,7 +77,7 @@ export type ChangeResult =
 /** The fate of each lost change; `away`: the database did not respond. */
 export type RecallResult = { changes: Recalled[] } | "away";
 
-/** What became of each order. `away`: ask again later. */
+/** The fate of each order. `away`: ask again later. */
 export type SettleResult = { orders: Settled[] } | "away";
 
 /** Undefined if a sale would succeed. */

@@ -1,5 +1,5 @@
 /**
- * Wraps the work of a thread so that its tasks and results cross the thread boundary as JSON text, which costs less than
+ * Wraps the work of a thread so that its tasks and results cross the thread boundary as JSON text. That costs less than
  * cloning records (docs/decisions/0017-orders-as-text.md).
  */
 export const textTask =

@@ -1,7 +1,6 @@
 /**
- * What can be said of a seat that is asked for, and what that comes to: the outcome of its request, the status and the
- * problem that the client sees, and the label in the metrics of the reserve route. A request is told the first row here
- * that any of its seats has.
+ * The verdicts on a seat that is asked for. Each row has the outcome of the request, the status and the problem that the
+ * client sees, and the label in the metrics of the reserve route. A request is told the first row that any of its seats has.
  */
 export const VERDICTS = {
   /** The order's `Idempotency-Key` was answered already, for the same request or another. */
@@ -71,7 +70,7 @@ export type ReserveLabel = keyof typeof STATUS_BY_LABEL;
 export const firstOf = (verdicts: ReadonlySet<SeatVerdict>): SeatVerdict | undefined =>
   (Object.keys(VERDICTS) as SeatVerdict[]).find((verdict) => verdicts.has(verdict));
 
-/** What each action makes of a reservation, as clients see it, and of its seats. */
+/** The state after each action: of the reservation, as clients see it, and of its seats. */
 export const ACTIONS = {
   confirm: { reservation: "CONFIRMED", seats: "reserved" },
   extend: { reservation: "HELD", seats: "held" },
