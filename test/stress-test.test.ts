@@ -73,6 +73,6 @@ describe.skipIf(!curl || !bash)("stress-test.sh", () => {
 
   test("says that no engine is there", async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`;
-    expectRefused(await run(["6"], nowhere), /no sale.engine answers/);
+    expectRefused(await run(["6"], nowhere), /no engine answers/);
   });
 });

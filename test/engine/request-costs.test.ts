@@ -184,11 +184,10 @@ describe("a request that costs more than others", () => {
     const costly = "/api/v1/seats?status=held&after=1000&limit=1";
     const first = await till.send("GET", costly, { headers: client });
     expect(remainingOf(first.headers)).toBeWithin(988, 992);
-    const more = await Promise.all(
-      Array.from({ length: 100 }, () => till.send("GET", costly, { headers: client })),
-    );
-    expect(more.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
-    const answer = await till.send("GET", costly, { headers: client });
+    // One after the other: a request that is refused because too many are reading costs nothing.
+    let answer = first;
+    for (let sent = 0; sent < 110 && answer.status === 200; sent++)
+      answer = await till.send("GET", costly, { headers: client });
     expect(expectProblem(answer, 429, "rate-limited").detail).toContain("1000 requests in 600 s");
   });
 });
