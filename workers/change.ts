@@ -8,12 +8,12 @@ import type { ChangeAnswer, ChangeResult } from "../src/threads/messages.ts";
 import { type Transactions, transact } from "./transaction.ts";
 
 /**
- * A change that met somebody else's lock or claim is asked for again, each time in a new transaction; they
- * are held for the milliseconds of a commit. So many rounds in which nothing more was decided are enough.
+ * Rounds without progress before a change is given up. A change that met another lock or claim is tried again
+ * in a new transaction; locks and claims last for the milliseconds of a commit.
  */
 const IDLE_ROUND_LIMIT = 5;
 
-/** A change and what is known of it so far. */
+/** A change and its result so far. */
 interface Item {
   change: ReservationChange;
   /** Whether it needs the transaction that claims its key, its buyer or its caller. */
@@ -27,8 +27,8 @@ interface Batch {
 }
 
 /**
- * Commits changes of reservations. No Redis lock: only a reservation's owner may change it, and what a
- * rival may want of it (seats of a hold that is over) the row locks decide.
+ * Commits changes of reservations. It takes no Redis lock: only a reservation's owner may change it, and row
+ * locks decide against rivals for the seats of an expired hold.
  */
 export async function change(
   transactions: Transactions,
@@ -63,7 +63,7 @@ export async function change(
 const isToBeAskedAgain = ({ answer: { verdict } }: Item) =>
   verdict === "again" || verdict === "capped" || verdict === "claimed";
 
-/** One transaction for these; one by one when the statement itself was refused. */
+/** Commits these changes in one transaction, or one by one if the statement itself was refused. */
 async function commit(
   transactions: Transactions,
   items: Item[],

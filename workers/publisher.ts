@@ -13,7 +13,7 @@ import { sampleThread } from "../src/threads/thread-sampler.ts";
 const settings: PublisherSettings = workerData;
 const { kafkaBrokers, kafkaSecurity } = settings;
 const log = createLog(settings.logLevel, "publisher");
-/** Kept over sinks: what was found too large for the topic is not tried again at once. */
+/** Kept from one sink to the next, so that a size that was too large for the topic is not tried again at once. */
 const sendSize = new SendSize(settings.batchLimitRows);
 
 const relay = new Relay({
@@ -27,7 +27,10 @@ const relay = new Relay({
 });
 sampleThread((sample) => parentPort?.postMessage(sample));
 
-/** One Piscina task: publish what is committed and waiting, or let go of everything. Never in a transaction with seats. */
+/**
+ * The thread's task: publishes what is committed and waiting, or closes everything. It is never in a
+ * transaction with seats.
+ */
 export default textTask(
   async (task: "round" | "close"): Promise<PublisherReport | undefined> =>
     task === "round" ? relay.round() : relay.close().then(() => undefined),

@@ -60,7 +60,7 @@ locks.onMaster(() => {
 
 void warmUp();
 
-/** Opens the connections and has the statements planned, so that the first buyer need not wait for it (40 ms). */
+/** Opens the connections and plans the statements, so that the first buyer does not wait for that (40 ms). */
 async function warmUp(): Promise<void> {
   const clients = await Promise.all(
     Array.from({ length: settings.connectionLimit }, () => pool.connect().catch(() => undefined)),
@@ -76,7 +76,10 @@ async function warmUp(): Promise<void> {
   }
 }
 
-/** One Piscina task: a batch of seats to take, of reservations to change, or of either whose first answer was lost. */
+/**
+ * The thread's task: a batch of seats to take or of reservations to change, or the look-up of a batch whose
+ * result was lost.
+ */
 export default textTask(run);
 
 function run(
@@ -119,7 +122,7 @@ async function settleDoubt({
     return await onFresh(pool, async (client, session) => {
       const settled = await settle(session, orders);
       const isCommitted = settled.some((versions) => versions !== null);
-      // The task is repeated until no engine that believes to be alone can refuse these seats from memory.
+      // The task is repeated until no engine that believes it is alone can refuse these seats from memory.
       const { reservationId: first } = at(orders, 0, "an order in doubt");
       const mustWait = mayGiveBack && isCommitted && !isSeenByAll(client) && !giveBackWaits.attempted(first);
       if (mayGiveBack && !mustWait) await giveBack(session, orders, settled);

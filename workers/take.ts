@@ -12,22 +12,22 @@ import { type Transactions, transact } from "./transaction.ts";
 const CONTENDED: SeatRow = { verdict: "contended", version: null, final: false, hold: null };
 const FREE: SeatRow = { ...CONTENDED, verdict: "free" };
 
-/** An order and what is known of it so far. */
+/** An order and its result so far. */
 interface Item {
   order: SeatOrder;
   answer: OrderAnswer;
 }
 
-/** What else a batch's answer tells. */
+/** The other fields of a batch's result. */
 type Report = Pick<BatchAnswer, "databaseAway" | "movedCount" | "reran">;
 
 /** `doubtful`: the connection was lost after sending. */
 type Decided = "decided" | "doubtful";
 
 /**
- * Locks, commits and unlocks. Seats whose lock a rival holds are answered `contended`, and their orders go no further; the
- * database decides the rest. The unlock travels along with the answer, or before it where a seat is free again: a client
- * who is told "try again" must find no lock of ours.
+ * Locks, commits and unlocks. Orders with a seat whose lock a rival holds are answered `contended`, and the
+ * database decides the rest. The unlock is sent with the result, or before it if a seat is free again: a
+ * client that is told to try again must not meet our own lock.
  */
 export async function take(
   transactions: Transactions,
@@ -57,13 +57,16 @@ export async function take(
   };
 }
 
-/** The answer to an order for whose seats a rival has locks. With a key the rival may be the same request, at another process: only Postgres can tell. */
+/**
+ * Returns the result of an order if a rival holds locks on its seats. With a key the rival may be the same
+ * request in another process, which only Postgres can tell.
+ */
 function contendedIn({ seats, guard }: SeatOrder, contended: Set<number>): OrderAnswer {
   if (guard?.key || !seats.some(({ seatId }) => contended.has(seatId))) return "undecided";
   return seats.map(({ seatId }) => (contended.has(seatId) ? CONTENDED : FREE));
 }
 
-/** Decides on these orders; one with a seat that has moved on is tried once more, at the new versions. */
+/** Decides these orders. An order with a seat that has changed meanwhile is tried once more, at the new version. */
 async function decide(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
   if ((await commitAll(transactions, items, report)) === "doubtful") return "doubtful";
   const moved = items.filter(hasMoved);
@@ -88,7 +91,7 @@ function atNewVersions(item: Item): SeatOrder {
   return { ...item.order, seats };
 }
 
-/** One transaction for those without a guard, one for those with. */
+/** Runs one transaction for the orders without a guard and one for those with a guard. */
 async function commitAll(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
   const plain = items.filter(({ order }) => !order.guard);
   const withGuard = items.filter(({ order }) => order.guard);
@@ -101,13 +104,13 @@ async function commitAll(transactions: Transactions, items: Item[], report: Repo
 const isCapped = ({ guard }: SeatOrder) => guard?.callerLimitSeats !== undefined;
 
 /**
- * A caller's claim that another thread or process holds is tried again, each time in a new transaction. So is an order that
- * did not fit behind others of the batch, in case those have failed. This many rounds without a decision are the limit.
+ * Rounds without a decision before capped orders are given up. Each round is a new transaction: another
+ * thread or process may have released the caller's claim, and earlier orders of the batch may have failed.
  */
 const IDLE_ROUND_LIMIT = 20;
 /**
- * The longest random pause before such a round: a rival with one batch after the other frees its claim only for moments.
- * Without pauses, 5 rounds were over before a rival's commit, and 3 to 5 % of a busy key's holds were not decided.
+ * Longest random pause before such a round. A rival with batch after batch frees its claim only for moments:
+ * without pauses 5 rounds ended before a rival's commit, and 3 to 5 % of a busy key's holds were not decided.
  */
 const PAUSE_LIMIT_MS = 5;
 
@@ -132,8 +135,9 @@ const mayFollow = (item: Item) =>
 const turns = new Map<string, Promise<unknown>>();
 
 /**
- * Runs work after all earlier work of this thread for one of the same callers, so that their claims are free. All turns
- * are taken in one step, so there is no deadlock. At most the thread's own batches wait, for a commit each.
+ * Runs work after all earlier work of this thread for the same callers, so that their claims are free. All
+ * turns are taken in one step, so there is no deadlock. At most the thread's own batches wait, for a commit
+ * each.
  */
 async function inTurn<Result>(callers: string[], work: () => Promise<Result>): Promise<Result> {
   const before = callers.map((caller) => turns.get(caller));
@@ -150,7 +154,7 @@ async function inTurn<Result>(callers: string[], work: () => Promise<Result>): P
   }
 }
 
-/** One transaction for these orders; one by one when the statement itself was refused. */
+/** Commits these orders in one transaction, or one by one if the statement itself was refused. */
 async function commit(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
   if (items.length === 0) return "decided";
   const orders = items.map(({ order }) => order);

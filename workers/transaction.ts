@@ -3,16 +3,16 @@ import { type Fault, faultOf } from "../src/postgres/faults.ts";
 import { commitsGivenUp } from "../src/postgres/standbys.ts";
 import type { FaultLog } from "../src/telemetry/log.ts";
 
-/** What transactions run on: the thread's connections, and where refusals are told. */
+/** The thread's connections, and the log of refusals. */
 export interface Transactions {
   pool: pg.Pool;
   refusals: FaultLog;
 }
 
 /**
- * Runs `work` on a connection of its own. A connection may be what is wrong (a cached plan that no longer
- * fits): it is kept only after success and after a plain refusal.
- * @returns what the work gave, or what its failure left behind.
+ * Runs `work` on its own connection. The connection may be the problem (a cached plan that no longer fits),
+ * so it is kept only after success and after a plain refusal.
+ * @returns the result of `work`, or the effect of its failure
  */
 export async function transact<Result extends object>(
   { pool, refusals }: Transactions,

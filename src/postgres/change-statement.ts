@@ -2,12 +2,13 @@ import { type SQL, sql } from "drizzle-orm";
 import { keyIsAlive, liveSeatsOf } from "./guards.ts";
 
 /**
- * Whether a reservation's state allows an action. `row` is the reservation: as it was seen, or the newest
- * one under its lock.
+ * Whether a reservation's state allows an action. `row` is the reservation, either as it was first read or as
+ * its newest version under its lock.
  *
- * A hold that is over does not count against its buyer's limit. So what makes it count again or for longer
- * needs the buyer's claim, and the clock as it is after the claim (`now()` is that of the transaction's
- * beginning): else the buyer could take others at the hold's end, and confirm it from just before. (Seen.)
+ * An expired hold does not count against its buyer's limit. Anything that makes it count again, or for
+ * longer, therefore needs the buyer's claim, and the clock after the claim (`now()` is the start of the
+ * transaction). Otherwise the buyer could take other seats at the hold's end and confirm the hold from just
+ * before it, which was seen.
  */
 const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guarded) => sql`
   case n.action
@@ -21,20 +22,20 @@ const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guar
   end`;
 
 /**
- * The one statement that changes reservations: each entirely or not at all, in the shape of the statement
- * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row a seat.
- * Parameters, one a reservation: its id, the action, the id of the change, and the id of the administrator's act that
- * asks for it, if any. A reservation stands in a batch at most once.
+ * The one statement that changes reservations, each entirely or not at all. It has the shape of the statement
+ * that takes seats (`reserve-statement.ts`): predicates under the lock, updates by id only, one ledger row
+ * per seat.
  *
- * The reservation's row is locked first, so that what two callers ask of one reservation happens one after
- * the other; then its seats. Nothing is waited for: who finds a lock taken is told `again`.
+ * Parameters, one value per reservation: its id, the action, the id of the change, and the id of the
+ * administrator's act that orders it, if any. A batch contains a reservation at most once.
  *
- * A hold that is over and confirmed takes back those of its seats that are still free, in the same
- * transaction: all of them, or none. Expiry frees the seats that are still the reservation's; others may
- * have taken some over.
- *
- * The change's id goes into its ledger rows. An attempt whose answer was lost is found by it, or its id is fenced off in
- * the reservation's row, where this statement looks under the lock (`recall.ts`).
+ * - The reservation's row is locked first, then its seats, so that two requests for one reservation run one
+ *   after the other. It never waits: a lock that is taken gives `again`.
+ * - Confirming an expired hold takes back its seats in the same transaction if all of them are still free,
+ *   otherwise none.
+ * - Expiry frees the seats that are still the reservation's; others may have taken some over.
+ * - The change's id is in its ledger rows. An attempt whose result was lost is found by it; otherwise the id
+ *   is fenced off in the reservation's row, which this statement checks under the lock (`recall.ts`).
  */
 export const changeStatement = (guarded: Guarded) => sql`
 with requested as materialized (
@@ -140,14 +141,14 @@ left join lateral (
 ) gone on true
 order by requested.position`;
 
-/** The places where the statement with keys and buyers' limits differs. */
+/** The parts in which the statement with keys and buyers' limits differs. */
 interface Guarded {
   guards: SQL;
   barred: SQL;
   isWithinLimit: SQL;
-  /** Whether nobody else decides on the buyer's seats meanwhile, or nobody need care. */
+  /** Whether no other transaction can decide on the buyer's seats meanwhile, or it does not matter. */
   isClaimed: SQL;
-  /** The same for the caller's claim, if the caller's held seats are limited. */
+  /** Same for the caller's claim, if the caller's held seats are limited. */
   isCallerClaimed: SQL;
   keys: SQL;
   verdict: SQL;
@@ -164,7 +165,7 @@ const stopped = sql`
 const isOfLimitedCaller = (row: string) =>
   sql`coalesce(left(${sql.raw(row)}.caller, 3) = any(${sql.placeholder("limitedCallers")}::text[]), false)`;
 
-/** Without the buyer's claim nobody may keep or take back seats whom a limit might forbid it. */
+/** Without the buyer's claim, no seats that a limit might forbid can be kept or taken back. */
 export const plainChanges: Guarded = {
   guards: sql``,
   barred: sql``,

@@ -9,14 +9,14 @@ import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 /** What may be done to a reservation that is there. */
 export type ChangeAction = ReservationAction;
 
-/** A reservation as its answers tell it. */
+/** The fields of a reservation that its responses contain. */
 export interface ReservationFacts {
   reservationId: string;
   eventId: number;
   seatIds: number[];
-  /** One a seat. */
+  /** One per seat. */
   pricesMinor: number[];
-  /** Null for what was never held. */
+  /** Null if it was never held. */
   expiresAtMs: number | null;
 }
 
@@ -28,18 +28,21 @@ export interface ChangeRow {
     | "refused"
     /** The hold is over, and others have some of its seats: `gone`. */
     | "gone"
-    /** Somebody has a lock on it, it changed at this moment, or it needs a transaction of its own: nothing was changed, ask again. */
+    /** Nothing was changed: the reservation is locked, has just changed, or needs its own transaction. Ask again. */
     | "again"
-    /** Must be asked in the way that counts the buyer's seats. */
+    /** Needs the transaction that counts the buyer's seats. */
     | "capped"
     | "over_limit"
     /** The event is closed, and its closing stops the action. */
     | "stopped"
     | "replayed"
     | "key_mismatch";
-  /** Before the change; `expired` also for a hold that is over and not swept yet. Null when it is missing. */
+  /**
+   * Before the change; `expired` also for a hold that is over and not swept yet. Null if the reservation is
+   * missing.
+   */
   status: "held" | "confirmed" | "released" | "expired" | "cancelled" | "void" | null;
-  /** After the change, or as it was; null for an expiry and what is missing. */
+  /** After the change, or unchanged; null for an expiry and for a missing reservation. */
   facts: ReservationFacts | null;
   /** The seats that changed, with their new versions. */
   seats: [seatId: number, version: number][];
@@ -48,13 +51,16 @@ export interface ChangeRow {
   gone: number[] | null;
 }
 
-/** A change of a reservation. A batch has one of each reservation at most. */
+/** A change of a reservation. A batch has at most one of each reservation. */
 export interface ReservationChange {
   reservationId: string;
   action: ChangeAction;
-  /** A new id for each attempt, made before it is sent: if the answer is lost, the attempt is looked up by it. */
+  /**
+   * A new id for each attempt, generated before it is sent. If the result is lost, the attempt is looked up
+   * by it.
+   */
   changeId: string;
-  /** The administrator's act (`admin_log.id`) that asks for the change, if one does. */
+  /** The administrator's act (`admin_log.id`) that orders the change, if any. */
   actId?: number | undefined;
   key?: KeyClaim | null | undefined;
 }
@@ -67,7 +73,7 @@ const changeReservationsGuarded = prepared("change_reservations_guarded", change
 
 /**
  * @param limitedCallers the kinds of callers whose held seats are limited
- * @throws what the connection or the server says; `faultOf` tells what it left behind.
+ * @throws the error of the connection or the server; `faultOf` tells its effect
  */
 export function commitChanges(
   client: pg.Client | pg.PoolClient,
@@ -78,9 +84,9 @@ export function commitChanges(
 }
 
 /**
- * As `commitChanges`, for changes with a key or under a buyer's limit: in a transaction that takes these
- * claims by a statement of its own first.
- * @returns undefined where a claim is somebody else's.
+ * Same as `commitChanges`, for changes with a key or under a buyer's limit. The first statement of the
+ * transaction takes their claims.
+ * @returns undefined for a change that did not get one of its claims
  */
 export async function commitGuardedChanges(
   client: pg.PoolClient,
@@ -115,8 +121,9 @@ export async function commitGuardedChanges(
 }
 
 /**
- * An extended hold counts longer against its caller's limit, so it needs the caller's claim: otherwise another hold could
- * be made at the moment when it would have ended. A hold's caller never changes, so it is read without a lock.
+ * Claims the callers of extended holds, which count longer against their caller's limit. Otherwise another
+ * hold could be made when the extended one would have ended. A hold's caller never changes, so it is read
+ * without a lock.
  */
 async function callersToClaim(
   client: pg.PoolClient,
@@ -144,8 +151,9 @@ const PUT_OFF: ChangeRow = {
 };
 
 /**
- * All changes of a buyer's reservations but the first. Each needs a transaction of its own: one statement counts the
- * buyer's seats as they were before all of its changes, and let two reservations pass the limit together. (Seen.)
+ * Returns all changes of a buyer's reservations except the first. Each needs its own transaction: one
+ * statement counts the buyer's seats as they were before all its changes, and was seen to let two
+ * reservations exceed the limit together.
  */
 function laterOfABuyer(changes: ReservationChange[], buyerOf: Map<string, string>): Set<ReservationChange> {
   const met = new Set<string>();

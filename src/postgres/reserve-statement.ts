@@ -2,27 +2,28 @@ import { type SQL, sql } from "drizzle-orm";
 import { keyIsAlive, liveSeatsOf } from "./guards.ts";
 import { seatPrice } from "./prices.ts";
 
-/** Whether the event of `e` sells at this moment, by the database's clock. */
+/** Whether the event of `e` is on sale at this moment, by the database's clock. */
 const onSale = sql`e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
            and (e.off_sale_at is null or now() < e.off_sale_at)`;
 
 /**
- * The one statement that takes seats; a batch of 1 to 256 costs the same commit. A statement alone is one
- * transaction: `begin` and `commit` of their own would hold the row locks for two more round trips (3.7
- * instead of 3.3 ms a batch of 64).
+ * The one statement that takes seats; a batch of 1 to 256 seats costs the same commit
+ * (docs/decisions/0003-one-statement-under-the-lock.md). It is its own transaction: separate `begin`
+ * and `commit` would hold the row locks for two more round trips.
  *
- * Parameters, one a seat: the seat, the version observed before this transaction began, the reservation it
- * is wanted for, whether that is a hold, and how many seats it wants. A seat stands in a batch at most once.
- * One row for all of them: verdicts and versions in the order of the request.
+ * Parameters, one value per seat: the seat, the version observed before this transaction began, the
+ * reservation that wants it, whether that is a hold, and how many seats it wants. A batch contains a seat at
+ * most once. The result is one row: verdicts and versions in the order of the request.
  *
- * Every predicate stands in `locked`, which checks it again on the newest row under the row lock;
- * `updated` joins that result by id only. (Predicates in the UPDATE itself gave half-sold baskets.) A
- * reservation takes all its seats or none: those that were locked in vain are let go at the commit.
- * SKIP LOCKED: a row somebody else is deciding on is never waited for. `(last_epoch, last_txid)` makes
- * transaction order the version order of each seat, on which the ledger's reader rests. Why a seat was not
- * taken is looked up in `others`, for those alone: looking at every seat for it first, and answering a row a
- * seat, cost Postgres a quarter of its CPU time (28 to 31 instead of 20 to 25 µs a seat). The last column is the
- * tripwire: should the update miss a row that was to be taken, it divides by zero, and all is undone.
+ * - `locked` contains every predicate and checks it again on the newest row under the row lock. `updated`
+ *   joins its result by id only. (Predicates in the UPDATE itself gave half-sold baskets.)
+ * - A reservation takes all its seats or none; rows that were locked in vain are released at the commit.
+ * - SKIP LOCKED: it never waits for a row that another transaction is deciding.
+ * - `(last_epoch, last_txid)` makes the order of transactions the order of each seat's versions, which the
+ *   ledger's reader relies on.
+ * - `others` finds the reason for the seats that were not taken, and only for those. Checking every seat for
+ *   it, and returning a row per seat, cost Postgres 28 to 31 instead of 20 to 25 µs per seat.
+ * - `tripwire` divides by zero, which undoes everything, if the update misses a row that was to be taken.
  */
 export const takeStatement = (wishes: Wishes, { guards, barred, buyer, keys, verdict }: Guarded) => sql`
 with requested as materialized (
@@ -84,7 +85,7 @@ select string_agg(verdict, ',' order by position) as verdicts,
        1 / (case when (select count(*) from taken) = (select count(*) from updated) then 1 else 0 end) as tripwire
 from decided`;
 
-/** The places where the statement for holds and baskets differs from that for seats that are reserved one by one. */
+/** The parts in which the statement for holds and baskets differs from the one for single reserved seats. */
 interface Wishes {
   arrays: SQL;
   columns: SQL;
@@ -179,7 +180,7 @@ export const several: Wishes = {
   holds,
 };
 
-/** The places where the statement for requests with a key or a buyer's limit differs. */
+/** The parts in which the statement for requests with a key or a buyer's limit differs. */
 interface Guarded {
   guards: SQL;
   barred: SQL;
@@ -188,7 +189,7 @@ interface Guarded {
   verdict: SQL;
 }
 
-/** Where an event limits its buyers, nobody takes a seat without being one. */
+/** Refuses seats of events that limit their buyers, because such a request has no buyer. */
 export const unguarded: Guarded = {
   guards: sql``,
   barred: sql`
@@ -200,10 +201,10 @@ export const unguarded: Guarded = {
 };
 
 /**
- * Keys that were answered already and buyers who would have too many seats bar a reservation. What is read
- * here cannot change before the commit: the claims are locked by an earlier statement of the transaction,
- * so that this one's snapshot is newer than whatever their last holder committed. (In one statement a key
- * and a limit were seen to leak.)
+ * Bars reservations whose key was already answered or whose buyer would have too many seats. What it reads
+ * cannot change before the commit: an earlier statement of the transaction locked the claims, so this
+ * snapshot is newer than the commit of their last holder. (In a single statement, keys and limits were seen
+ * to leak.)
  */
 export const guarded: Guarded = {
   guards: sql`, guards as materialized (
@@ -242,9 +243,9 @@ export const guarded: Guarded = {
 };
 
 /**
- * As `guarded`, for callers whose seats in live holds are limited. These seats are counted once for each caller. An order
- * that would fit alone, but not after its caller's earlier orders in the batch, gets a reason of its own, because the
- * earlier ones may fail.
+ * Same as `guarded`, for callers whose seats in live holds are limited. These seats are counted once per
+ * caller. An order that would fit alone, but not after its caller's earlier orders in the batch, gets its own
+ * reason, because the earlier ones may fail.
  */
 export const capped: Guarded = {
   ...guarded,

@@ -14,41 +14,41 @@ import {
   unguarded,
 } from "./reserve-statement.ts";
 
-/** What the statement says of one seat. */
+/** The statement's result for one seat. */
 export interface SeatRow {
   verdict: SeatVerdict;
   /** The seat's version now; null when there is no such seat. */
   version: number | null;
-  /** Whether `reserved` is for good, since the seat's event takes nothing back. */
+  /** Whether `reserved` is for good, because the seat's event has no cancellations. */
   final: boolean;
-  /** For holds of seats that there are: event, price and, where it was won, end of the hold in ms since 1970. */
+  /** For holds of existing seats: event, price and, if it was won, the hold's end in ms since 1970. */
   hold: [eventId: number, priceMinor: number, expiresAtMs: number | null] | null;
 }
 
-/** A reservation to make: all of its seats, or none. */
+/** A reservation to make, with all of its seats or none. */
 export interface SeatOrder {
   reservationId: string;
   isHold: boolean;
-  /** Who holds the seats, as `reservations.caller` keeps it; absent for a seat that is reserved at once. */
+  /** The holder of the seats, as `reservations.caller` stores it; absent for a seat that is reserved at once. */
   caller?: string | null | undefined;
-  /** Absent if nothing has to be checked beside the seats. */
+  /** Absent if only the seats need checking. */
   guard?: TakeGuard | undefined;
   seats: OrderedSeat[];
 }
 
-/** A seat that is wanted, at the version that was observed before the transaction began. */
+/** A wanted seat, at the version observed before the transaction began. */
 interface OrderedSeat {
   seatId: number;
   version: number;
 }
 
-/** What is checked beside the seats: how many seats the buyer and the caller have, and that the key was not answered before. */
+/** Checks beside the seats: the number of seats of the buyer and of the caller, and an unused key. */
 export interface TakeGuard {
   buyerId: string | null;
-  /** False where the event is known to have no limit for its buyers: their seats are not counted. */
+  /** False if the event is known to have no limit for its buyers; their seats are then not counted. */
   isLimited?: boolean | undefined;
   key: KeyClaim | null;
-  /** The most seats that the order's caller may have in live holds; absent if there is no limit. */
+  /** Maximum seats of the order's caller in live holds; absent if there is no limit. */
   callerLimitSeats?: number | undefined;
 }
 
@@ -60,8 +60,8 @@ const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, cap
 
 /**
  * Commits one batch.
- * @returns for each order a row for each of its seats.
- * @throws what the connection or the server says; `faultOf` tells what it left behind.
+ * @returns for each order, a row for each of its seats
+ * @throws the error of the connection or the server; `faultOf` tells its effect
  */
 export function commitReservations(client: pg.PoolClient, orders: SeatOrder[]): Promise<SeatRow[][]> {
   return execute(client, statementFor(orders), orders, {});
@@ -74,8 +74,9 @@ function statementFor(orders: SeatOrder[]): Prepared {
 }
 
 /**
- * Commits orders with guards, in a transaction that takes their claims by a statement of its own first.
- * @returns as `commitReservations`; undefined for an order whose key, buyer or caller somebody else is deciding on.
+ * Commits orders with guards, in a transaction whose first statement takes their claims.
+ * @returns same as `commitReservations`; undefined for an order whose key, buyer or caller another
+ * transaction is deciding on
  */
 export async function commitGuardedReservations(
   client: pg.PoolClient,
@@ -103,7 +104,7 @@ export async function commitGuardedReservations(
   return orders.map((order) => answers.get(order));
 }
 
-/** The same claim for all orders of a caller, which the transaction takes once. */
+/** Returns the claims of an order. All orders of a caller have the same claim, which the transaction takes once. */
 function claimsOf({ caller, guard }: SeatOrder): string[] {
   if (!guard) return [];
   const { buyerId, isLimited = true, key, callerLimitSeats } = guard;
@@ -114,7 +115,10 @@ function claimsOf({ caller, guard }: SeatOrder): string[] {
   ];
 }
 
-/** For each limited order its number of seats, and that of its caller's earlier orders; undefined if no caller is limited. */
+/**
+ * Returns, for each limited order, its number of seats and that of its caller's earlier orders; undefined if
+ * no caller is limited.
+ */
 function capsOf(orders: SeatOrder[], open: SeatOrder[]) {
   if (!orders.some(({ guard }) => guard?.callerLimitSeats !== undefined)) return undefined;
   const before = new Map<string, number>();
@@ -144,7 +148,7 @@ async function execute(
   return answers;
 }
 
-/** The statement's parameters, one value a seat; the seats of an order follow each other. */
+/** Builds the statement's parameters, one value per seat. The seats of an order are consecutive. */
 function columnsOf(orders: SeatOrder[]) {
   const seats = orders.flatMap((order) => order.seats.map((seat) => ({ order, seat })));
   return {
@@ -153,17 +157,20 @@ function columnsOf(orders: SeatOrder[]) {
     reservationIds: arrayOf(seats.map(({ order }) => order.reservationId)),
     holds: arrayOf(seats.map(({ order }) => order.isHold)),
     seatCounts: arrayOf(seats.map(({ order }) => order.seats.length)),
-    // Unquoted: an id has no character that ends a value.
+    // Needs no quotes, as no id contains a character that ends a value.
     callers: arrayOf(seats.map(({ order }) => order.caller ?? "NULL")),
   };
 }
 
-/** The statement's answer: one row for the whole batch, which spares the thread a row object and 5 columns a seat. */
+/**
+ * The statement's result: one row for the whole batch, which saves the thread a row object and 5 columns per
+ * seat.
+ */
 type Decided = {
-  /** One a seat, with commas between them; null for a batch without seats. */
+  /** One per seat, separated by commas; null for a batch without seats. */
   verdicts: string | null;
   versions: string;
-  /** `0` or `1` a seat. */
+  /** `0` or `1` per seat. */
   finals: string;
   holds: SeatRow["hold"][] | null;
 };

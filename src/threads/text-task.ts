@@ -7,9 +7,9 @@ export const textTask =
   async (text: string): Promise<string | undefined> =>
     JSON.stringify(await run(JSON.parse(text)));
 
-/** The task as the thread reads it. */
+/** Returns the task as the thread reads it. */
 export const taskText = (task: unknown): string => JSON.stringify(task);
 
-/** The result as the thread wrote it; undefined if it had none. */
+/** Returns the result as the thread wrote it; undefined if there was none. */
 export const resultOf = <Result>(text: string | undefined): Result =>
   text === undefined ? (undefined as Result) : JSON.parse(text);
