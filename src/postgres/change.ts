@@ -6,7 +6,7 @@ import { changeStatement, guardedChanges, plainChanges } from "./change-statemen
 import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 
-/** What may be done to a reservation that is there. */
+/** The actions on an existing reservation. */
 export type ChangeAction = ReservationAction;
 
 /** The fields of a reservation that its responses contain. */

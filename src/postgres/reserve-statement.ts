@@ -104,14 +104,14 @@ interface Wishes {
 
 const holdEnd = sql`case when r.is_hold then now() + e.hold_ttl_seconds * interval '1 second' end`;
 
-/** What a hold's answer tells of its seats. */
+/** The facts of a hold's seats that its response needs. */
 const wonHold = sql`, case when hold_expires_at is null then 'null' else
     '[' || event_id || ',' || ${seatPrice("updated")} || ',' || floor(extract(epoch from hold_expires_at) * 1000) || ']' end as hold`;
 const otherHold = sql`, case when r.is_hold and s.id is not null then
     '[' || s.event_id || ',' || ${seatPrice("s")} || ',null]' else 'null' end as hold`;
 const holds = sql`('[' || string_agg(hold, ',' order by position) || ']')::json`;
 
-/** Grouping what is one seat each cost a fifth of the reserve route's rate. */
+/** Has no grouping: for single seats it cost a fifth of the reserve route's rate. */
 export const singles: Wishes = {
   arrays: sql``,
   columns: sql``,

@@ -17,7 +17,7 @@ import {
 /** The statement's result for one seat. */
 export interface SeatRow {
   verdict: SeatVerdict;
-  /** The seat's version now; null when there is no such seat. */
+  /** The seat's current version; null if there is no such seat. */
   version: number | null;
   /** Whether `reserved` is for good, because the seat's event has no cancellations. */
   final: boolean;
