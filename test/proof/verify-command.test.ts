@@ -162,7 +162,7 @@ describe("bun run verify", () => {
       for (const args of [["verify"], ["republish"]]) {
         const ended = await runEngine({ ...env, HOME: "/" }, { args, as: ordinaryUser ?? [] });
         expect([ended.exitCode, ended.stdout]).toEqual([2, ""]);
-        expect(ended.stderr).toMatch(/^sentinel: (republish: )?DATA_DIR: .+ run this as the user .+\n$/);
+        expect(ended.stderr).toMatch(/^sentinel: (republish: )?DATA_DIR: .+ run this as the .*user.*\n$/);
         expect(ended.stderr).toContain(closed);
       }
       await chmod(closed, 0o755);

@@ -47,7 +47,7 @@ async function readableSize(path: string): Promise<number> {
   } catch (error) {
     if (isNotThere(error)) return 0;
     throw new ConfigError(
-      `DATA_DIR: ${path} cannot be read (${messageOf(error)}): run this as the user whom the engine runs as`,
+      `DATA_DIR: ${path} cannot be read (${messageOf(error)}): run this as the engine's user`,
     );
   }
   if (!found.isFile())
