@@ -4,7 +4,7 @@ import { eventIdParameter, idempotencyKeyHeader, replayedHeader } from "../http/
 import { event, eventExample } from "./contract.ts";
 import { closing, eventChange, eventDescription, shownDescription } from "./description.ts";
 
-/** Making and changing events. */
+/** The contracts of the routes that create and change events. */
 
 const EVENTS = "/api/v1/admin/events";
 

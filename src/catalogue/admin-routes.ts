@@ -16,16 +16,22 @@ import { contradictionIn } from "./description.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";
 
-/** What of a change cannot be done; leaving the transaction undoes it. */
+/** Carries the refusal of a change. Throwing it rolls the transaction back. */
 class Refused extends Error {
   constructor(readonly answer: Response) {
     super("refused");
   }
 }
 
-/** Administrators make events and change them; what is answered is in the database and in this process's catalogue. */
+/**
+ * Routes with which administrators create and change events. A response is sent when its change is in the database and
+ * in this process's catalogue.
+ */
 export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: CatalogueNeighbours): Route[] {
-  /** One transaction under the catalogue's lock; with a key it is done once, and its answer kept in it. */
+  /**
+   * Runs the work in one transaction under the catalogue's lock. With a key it runs only once, and the transaction also
+   * stores its answer.
+   */
   const inTransaction = (
     key: KeyClaim | null,
     work: (tx: Transaction) => Promise<KeptAnswer>,
@@ -43,7 +49,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: Cat
       }
       if (done.result instanceof Response) return done.result;
       if (done.result === "key_mismatch") return keyReused();
-      // What cannot be taken in now is taken in when the probe sees the new revision.
+      // If this reload fails, the probe reloads the catalogue when it sees the new revision.
       await keeper.refresh().catch(() => undefined);
       return sent(done.result);
     });
@@ -77,7 +83,7 @@ export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: Cat
     if (key instanceof Response) return key;
     const origin = actOriginOf(request, caller);
     if (origin instanceof Response) return origin;
-    // It may have been made by another process a moment ago.
+    // Another process may have created the event a moment ago.
     await keeper.find(eventId).catch(() => undefined);
     return inTransaction(key, async (tx) => {
       const changed = await updateEvent(tx, eventId, { change: wanted, refuse: contradictionIn });

@@ -6,7 +6,7 @@ import { timeOf } from "../http/time.ts";
 import { MAP_AGE_MS, MAP_AGE_SEATS } from "./map-cache.ts";
 import { LABEL_LIMIT_CHARACTERS } from "./section-description.ts";
 
-/** Looking at events, sections and seats. */
+/** The contracts of the routes that show events, sections and seats. */
 
 const PAGE_LIMIT = 1000;
 /** Versions are 32-bit integers in the database. */
@@ -219,7 +219,7 @@ const seatFilters = {
   status: seatStatus.optional().describe("Only seats in this state now."),
   ...page,
 };
-/** Composed, as the catalogue stores names. */
+/** In composed form (NFC), as the catalogue stores names. */
 const name = z
   .string()
   .min(1)

@@ -17,16 +17,19 @@ import {
 const NAME_LIMIT_CHARACTERS = 200;
 const SECTION_LIMIT = 500;
 
-/** Shorter than anybody can pay, longer than anybody should wait. */
+/** The minimum is shorter than anybody needs to pay; the maximum is longer than anybody should wait. */
 const HOLD_TTL_SECONDS = { least: 10, most: 86_400 };
 const HOLD_LIMIT_MOST_SECONDS = 7 * 86_400;
-/** No event may allow more; a reservation's seats share one row, one batch and one answer. */
+/**
+ * The most seats per reservation that an event may allow. A reservation's seats share one row, one batch and
+ * one answer.
+ */
 const RESERVATION_LIMIT_SEATS = 20;
 const BUYER_LIMIT_MOST_SEATS = 100_000;
 /** The largest integer that a JSON number carries exactly. */
 const AMOUNT_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
-/** Sections are laid out no further once this much is wrong. */
+/** After this many contradictions, no more sections are laid out. */
 const CONTRADICTION_LIMIT = 50;
 
 const DEFAULTS = { holdTtlSeconds: 600, holdLimitSeconds: 1800 };
@@ -63,12 +66,12 @@ const described = z.strictObject({
   sections: z.array(sectionDescription).min(1).max(SECTION_LIMIT),
 });
 
-/** The same as the document shows it, with each shape of a section by its name. */
+/** The same description as the document shows it: each shape of a section has a name. */
 export const shownDescription = described
   .extend({ sections: z.array(shownSection).min(1).max(SECTION_LIMIT) })
   .meta({ id: "NewEvent" });
 
-/** A whole event as an admin describes it; what comes out can be made as it is. */
+/** Parses an admin's description of a whole event. The result can be created as it is. */
 export const eventDescription = described.transform((description, context): EventDraft => {
   const { sections, onSaleAt, offSaleAt, focalPoint, holdLimitSeconds, ...same } = description;
   const draft: EventDraft = {
@@ -114,7 +117,7 @@ export const eventDescription = described.transform((description, context): Even
 
 const fixed = (why: string) => z.never({ error: `cannot be changed: ${why}` }).optional();
 
-/** What an admin changes of an event; what is left out stays. */
+/** Parses an admin's changes to an event. Omitted fields stay as they are. */
 export const eventChange = z
   .strictObject({
     ...changeable,
@@ -135,7 +138,7 @@ export const eventChange = z
   })
   .meta({ id: "EventChange" });
 
-/** What closing an event stops besides its sale. */
+/** Parses a request to close an event: the actions to stop besides its sale. */
 export const closing = z
   .strictObject({
     stopExtensions: z.boolean().optional(),
@@ -145,7 +148,7 @@ export const closing = z
 
 type Related = Pick<EventFacts, "onSaleAtMs" | "offSaleAtMs" | "holdTtlSeconds" | "holdLimitSeconds">;
 
-/** What in an event cannot be together, though each is possible by itself. */
+/** Finds two values of an event that contradict each other, although each is valid by itself. */
 export function contradictionIn(event: Related): Contradiction | undefined {
   const { onSaleAtMs, offSaleAtMs, holdTtlSeconds, holdLimitSeconds } = event;
   if (onSaleAtMs !== null && offSaleAtMs !== null && offSaleAtMs <= onSaleAtMs) {

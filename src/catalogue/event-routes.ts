@@ -10,7 +10,7 @@ import type { CatalogueNeighbours } from "./neighbours.ts";
 import { LIST_SEATS_PER_UNIT, seatPage } from "./seat-page.ts";
 import { eventSummary, eventView, sectionView } from "./views.ts";
 
-/** Events and their sections, from this process's memory; their seats, from the database. */
+/** Routes that show events and their sections from this process's memory, and their seats from the database. */
 export function eventRoutes({
   serve,
   database,
@@ -20,7 +20,7 @@ export function eventRoutes({
   maps,
   guard,
 }: CatalogueNeighbours): Route[] {
-  /** Answers about an event, or that there is none. */
+  /** Answers about an event, or says that it does not exist. */
   const ofEvent = <Answer>(
     eventId: number,
     answer: (event: CatalogueEvent) => Answer | Promise<Answer>,
@@ -66,7 +66,10 @@ export function eventRoutes({
   ];
 }
 
-/** What to read of the event's seats, by ids and numbers; or the problem with a name that it does not have. */
+/**
+ * Converts the query to a filter of ids and numbers. Returns the problem if the event has no section or tier of that
+ * name.
+ */
 function filterOf(
   event: CatalogueEvent,
   { section: name, priceTier: tierName, ...same }: z.output<typeof listSeatsOfEvent.query>,

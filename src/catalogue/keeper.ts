@@ -5,9 +5,9 @@ import { Catalogue, type CatalogueEvent, type SectionFacts } from "../venue/cata
 import type { SeatMemory } from "../venue/seat-memory.ts";
 
 /**
- * Keeps the catalogue as the database has it. This process's own changes are taken in before they are
- * answered; those of other processes when the probe of the database sees a newer revision (each second), or
- * when somebody asks for an event that is not known here.
+ * Keeps the catalogue equal to the database. It takes in this process's own changes before they are answered. It takes
+ * in the changes of other processes when the probe of the database sees a newer revision (each second), or when
+ * somebody asks for an event that is not known here.
  */
 export class CatalogueKeeper {
   readonly catalogue = new Catalogue();
@@ -22,28 +22,31 @@ export class CatalogueKeeper {
   ) {}
 
   /**
-   * Takes in what was committed before the call.
-   * @throws when the database cannot be read; what was known stays.
+   * Takes in everything that was committed before the call.
+   * @throws if the database cannot be read; the catalogue then stays as it was.
    */
   refresh(): Promise<void> {
-    // A load that is under way may have read before the change: only a later one is sure to see it.
+    // A load that is already running may have read before the change. Only a later one is sure to see it.
     return this.loading.next();
   }
 
-  /** The database's newest revision was seen; what cannot be read now is read when it is seen again. */
+  /** Reloads the catalogue if the database has another revision. If the reload fails, the next call tries again. */
   noticed(revision: number): void {
     if (this.isStale || revision !== this.catalogue.revision) this.refresh().catch(() => undefined);
   }
 
-  /** Commits may have been lost, and ids given anew: nothing that is known is believed at the next reading. */
+  /**
+   * Marks the catalogue as stale, because commits may have been lost and their ids given out again. The next load
+   * replaces everything.
+   */
   forget(): void {
     this.isStale = true;
   }
 
   /**
-   * The event, also when another process made it a moment ago. However many ask for events that are not
-   * there, they share one look at the database at a time.
-   * @throws when the database cannot be asked.
+   * Returns the event, even if another process created it a moment ago. All requests for unknown events share one look
+   * at the database at a time.
+   * @throws if the database cannot be asked.
    */
   async find(eventId: number): Promise<CatalogueEvent | undefined> {
     const known = this.catalogue.event(eventId);
@@ -74,7 +77,10 @@ export class CatalogueKeeper {
     }
   }
 
-  /** A section's seats begin free, at version 0; what has changed since is known by something newer, or soon will be. */
+  /**
+   * Puts a section's seats into memory as free, at version 0. Changes since then have higher versions, so they win
+   * whenever memory learns them.
+   */
   private rememberSeats({ eventId, firstSeatId, seatCount }: SectionFacts): void {
     const isFinal = this.catalogue.event(eventId)?.cancellable === false;
     for (let index = 0; index < seatCount; index++) {

@@ -3,27 +3,30 @@ import type { SeatMemory } from "../venue/seat-memory.ts";
 import { placesOf, SeatMap } from "./seat-map.ts";
 
 /**
- * No map is made anew more often, however fast its event sells: that is how old one may be. For each so many
- * seats begun: with its gzipped JSON a map of 100,000 takes 0.6 ms, one of a million 4.4 ms.
+ * A map stays in use for at least 50 ms per 250,000 seats or part of them, however fast its event sells. So this is how
+ * old it may be. With its gzipped JSON, a map of 100,000 seats takes 0.6 ms, and one of a million 4.4 ms.
  */
 export const MAP_AGE_MS = 50;
 export const MAP_AGE_SEATS = 250_000;
 
-/** Maps of events that nobody asks for make way; one of 100,000 seats is 25 KB, and its forms thrice that. */
+/**
+ * The most maps that are kept; the least recently used makes way. A map of 100,000 seats is 25 KB, and its forms are
+ * three times that.
+ */
 const MAP_LIMIT = 32;
 
 interface Kept {
   map: SeatMap;
-  /** `SeatMemory.changes` when it was made. */
+  /** `SeatMemory.changes` when the map was made. */
   changes: number;
   sectionCount: number;
-  /** Until when it stays, whatever changes. */
+  /** The map stays in use until this time, whatever changes. */
   untilMs: number;
 }
 
-/** The maps of events as this process's memory has them, made when they are asked for and something has changed. */
+/** Keeps maps of events, made from this process's memory. A map is made on request, if something has changed. */
 export class MapCache {
-  /** The one that was asked for least lately first. */
+  /** The least recently used map comes first. */
   private readonly kept = new Map<number, Kept>();
 
   constructor(
@@ -51,7 +54,10 @@ export class MapCache {
     return changes === this.memory.changes || now < untilMs;
   }
 
-  /** A map with the same seats stays the one it was, so that who has it need not fetch it again. */
+  /**
+   * Makes the map. If its seats are the same as before, the previous map is returned, so that clients need not fetch it
+   * again.
+   */
   private make(event: CatalogueEvent, previous: SeatMap | undefined, now: number): Kept {
     const { changes } = this.memory;
     const { places, byteCount } = placesOf(event);

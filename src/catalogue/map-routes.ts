@@ -13,20 +13,20 @@ import type { SeatMap } from "./seat-map.ts";
 
 const BINARY = "application/octet-stream";
 
-/** It may be kept, but is asked for each time: `If-None-Match` is cheap. */
+/** Clients may keep the map but must revalidate it each time; `If-None-Match` is cheap. */
 const OF_NOW = "no-cache";
 const FOR_GOOD = `max-age=${365 * 86_400}, immutable`;
-/** A moment that a transaction may still write about: it dates its rows to its own beginning. */
+/** For a moment that a running transaction may still add rows to, because it dates its rows to its own start. */
 const OF_JUST_NOW = "no-store";
-/** Longer than any transaction that changes a seat may last. */
+/** Longer than any transaction that changes a seat can last. */
 const SETTLED_AFTER_MS = 60_000;
 
-/** Ledger rows that are read in a millisecond, which is one unit of a rate limit. */
+/** Ledger rows that Postgres reads in a millisecond, which is one unit of a rate limit. */
 const PAST_ROWS_PER_UNIT = 600;
-/** Requests for the past at once, the running one included. */
+/** The most requests for the past at once, including the running one. */
 const PAST_REQUESTS_LIMIT = 10;
 
-/** A whole event at a glance, 2 bits a seat: as it is, from memory; as it was, from the ledger. */
+/** Routes that show a whole event with 2 bits per seat: its present state from memory, a past state from the ledger. */
 export function mapRoutes({
   serve,
   database,
@@ -71,7 +71,7 @@ export function mapRoutes({
   ];
 }
 
-/** Runs work one after the other. The result is undefined if `limit` pieces are waiting or running already. */
+/** Runs work one piece after the other. The result is undefined if `limit` pieces are already waiting or running. */
 function oneAtATime(limit: number) {
   let count = 0;
   let last: Promise<unknown> = Promise.resolve();
@@ -86,7 +86,7 @@ function oneAtATime(limit: number) {
   };
 }
 
-/** The map in the form that the request accepts; 304 where it has it. */
+/** Answers with the map in the form that the request accepts, or with 304 if the client already has it. */
 function answerOf(map: SeatMap, { headers }: Request, cacheControl: string): Response {
   const form = headers.get("accept")?.includes(BINARY) ? "binary" : "json";
   const isGzipped = acceptsGzip(headers);

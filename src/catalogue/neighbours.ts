@@ -10,7 +10,7 @@ import type { MapCache } from "./map-cache.ts";
 
 export interface CatalogueOptions {
   database: NodePgDatabase;
-  /** Whether enough readers wait for a connection. */
+  /** Whether so many readers already wait for a connection that the next one is refused. */
   isBusy(): boolean;
   /** False while the database is known not to answer. */
   answers(): boolean;
@@ -22,10 +22,10 @@ export interface CatalogueOptions {
   log: Logger;
 }
 
-/** What the routes of the catalogue have in common. */
+/** The dependencies that the routes of the catalogue share. */
 export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "answers" | "memory" | "log"> {
   ask: FromDatabase;
-  /** As `ask`, for what memory cannot answer. */
+  /** Like `ask`, for questions that memory cannot answer. */
   askDatabase: FromDatabase;
   maps: MapCache;
 }

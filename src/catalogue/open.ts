@@ -7,7 +7,10 @@ export interface CatalogueDependencies {
   memory: SeatMemory;
 }
 
-/** Reads the catalogue. @throws when the database cannot be read. */
+/**
+ * Reads the catalogue.
+ * @throws if the database cannot be read.
+ */
 export async function openCatalogue({ database, memory }: CatalogueDependencies): Promise<CatalogueKeeper> {
   const catalogue = new CatalogueKeeper(database, memory);
   await catalogue.refresh();

@@ -3,11 +3,16 @@ import { countHistoryRows, readStatusesAt } from "../postgres/seat-history.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 
-/** Seats that one statement looks up; more would come near the limit of a statement's time. */
+/**
+ * The most seats that one statement looks up. A larger range would come close to the statement's time limit.
+ */
 const RANGE_LIMIT_SEATS = 50_000;
 const WORD_BYTES = 4;
 
-/** The most ledger rows that one request for the past reads, except a seller's: 100 ms of Postgres. */
+/**
+ * The most ledger rows that one request for the past reads, unless a seller sends it. Postgres takes 100 ms
+ * for them.
+ */
 export const PAST_LIMIT_ROWS = 60_000;
 
 export const PAST_TOO_COSTLY = `at: the seats of this event have changed more than ${PAST_LIMIT_ROWS} times; only a seller's API key may look into their past.`;
@@ -26,7 +31,7 @@ export async function countPastRows(
   return count;
 }
 
-/** An event's seats as they were at a moment, from the ledger. */
+/** Returns an event's map at a past moment, from the ledger. */
 export async function pastMap(
   database: NodePgDatabase,
   event: CatalogueEvent,

@@ -6,7 +6,10 @@ import { mapRoutes } from "./map-routes.ts";
 import type { CatalogueOptions } from "./neighbours.ts";
 import { seatRoutes } from "./seat-routes.ts";
 
-/** Events, sections and seats: to look at (`looking`), and for administrators to make (`administration`). */
+/**
+ * The routes of events, sections and seats: those that show them (`looking`) and those that change them
+ * (`administration`).
+ */
 export function catalogueRoutes({ isBusy, answers, memory, log, ...same }: CatalogueOptions) {
   const what = "what the catalogue asks";
   const neighbours = {

@@ -10,7 +10,7 @@ import { seatView } from "./views.ts";
 
 const notFound = (seatId: number) => problem("seat-not-found", `There is no seat ${seatId}.`);
 
-/** Seats as the database has them now, and what has happened to them. */
+/** Routes that show seats as the database has them now, and their history. */
 export function seatRoutes({
   serve,
   database,
@@ -40,7 +40,7 @@ export function seatRoutes({
           seatId,
           history: rows.map(({ at, ...row }) => ({
             ...row,
-            // Which seats were bought together is for those who sell them.
+            // Only sellers may see which seats were bought together.
             ...(isSeller(caller) ? {} : { reservationId: null, replacesReservationId: null }),
             at: at.toISOString(),
           })),

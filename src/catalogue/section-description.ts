@@ -2,23 +2,29 @@ import { z } from "zod";
 import { plainText, plainTextOrNone, visibleForm } from "../http/plain-text.ts";
 import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../venue/layout.ts";
 
-/** Of all sections of one request together: about 10 s in one transaction, while which nothing is published. */
+/**
+ * The most seats in all sections of one request. One million takes about 10 s in one transaction; publishing stalls
+ * meanwhile.
+ */
 export const SEAT_LIMIT = 1_000_000;
 
-/** A row is 30 bytes in the section's layout, which every process keeps. */
+/** A row takes 30 bytes in the section's layout, which every process keeps. */
 const ROW_LIMIT = 20_000;
 const AREA_LIMIT = 200;
-/** What the areas of a section cover, overlaps counted each time: laying them out must not hold up the sale. */
+/**
+ * The most seats that the areas of a section cover, overlaps counted each time. Laying them out must not hold up the
+ * sale.
+ */
 const COVERED_LIMIT_SEATS = 3 * SEAT_LIMIT;
 
 const NAME_LIMIT_CHARACTERS = 100;
 export const LABEL_LIMIT_CHARACTERS = 20;
-/** Far beyond any house, in whatever unit it is measured. */
+/** Far larger than any house, in whatever unit it is measured. */
 const COORDINATE_LIMIT = 1_000_000;
 const NUMBER_LIMIT = 1_000_000;
 const STEP_LIMIT = 100;
 
-/** A focal point is kept in single precision, and Postgres refuses what that cannot tell from 0. */
+/** A focal point is kept in single precision. Postgres refuses a number that this precision cannot tell from 0. */
 const coordinate = z
   .number()
   .min(-COORDINATE_LIMIT)
@@ -75,14 +81,12 @@ const general = z.strictObject({
   priceTier: tierName.optional(),
 });
 
-/** A section as an admin describes it, compactly. */
+/** The compact description of a section that an admin sends. */
 export const sectionDescription = z.discriminatedUnion("kind", [assigned, general], {
   error: (issue) => (issue.code === "invalid_union" ? 'must be "assigned" or "general"' : undefined),
 });
 
-/**
- * The same as shapes with names. Generators of code do not know what to make of rows that are a number or a list.
- */
+/** The same description with a name for each shape. Code generators cannot handle rows that are a number or a list. */
 export const shownSection = z.union([
   assigned
     .extend({ rows: z.int().min(1).max(ROW_LIMIT), seatsPerRow: seatCount })
@@ -96,18 +100,18 @@ export const shownSection = z.union([
 export type SectionDescription = z.output<typeof sectionDescription>;
 type AssignedDescription = z.output<typeof assigned>;
 
-/** What contradicts itself in a description, and where. */
+/** A contradiction in a description, and its place. */
 export interface Contradiction {
   path: (string | number)[];
   message: string;
 }
 
-/** Takes a contradiction down; the laying out goes on with whatever does no harm, its result is not used. */
+/** Notes a contradiction. The layout goes on where that does no harm, but its result is not used. */
 type Complain = (path: Contradiction["path"], message: string) => void;
 
 /**
- * The layout that a section's description means. `tierNames`: the event's price tiers, in order.
- * @returns the layout, or everything that is wrong; paths begin inside the section.
+ * Lays a section out as its description says. `tierNames` are the event's price tiers, in order.
+ * @returns the layout, or all contradictions, with paths that begin inside the section.
  */
 export function layoutOf(
   description: SectionDescription,
@@ -197,7 +201,7 @@ function areaOf(
   };
 }
 
-/** A tier by its name; the only one there is need not be named. */
+/** Finds a tier by its name. If there is only one tier, the name may be left out. */
 function tierOf(
   name: string | undefined,
   { tierNames, path, complain }: Pick<AreaSurroundings, "tierNames" | "path" | "complain">,
@@ -215,7 +219,7 @@ function tierOf(
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/** A to Z, then AA, AB and so on, as rows are lettered. */
+/** Returns the letters of a row: A to Z, then AA, AB and so on. */
 function lettersOf(row: number): string {
   const rest = Math.floor(row / ALPHABET.length);
   return (rest > 0 ? lettersOf(rest - 1) : "") + ALPHABET.charAt(row % ALPHABET.length);

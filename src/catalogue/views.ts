@@ -4,13 +4,13 @@ import { formatAmount } from "../venue/money.ts";
 import type { WireEvent, WireEventSummary, WireSeat, WireSection } from "./contract.ts";
 import type { Availability } from "./seat-map.ts";
 
-/** The catalogue's things as they stand on the wire. */
+/** The catalogue's events, sections and seats as JSON shows them. */
 
 const timeOf = (timeMs: number | null) => (timeMs === null ? null : new Date(timeMs).toISOString());
 
 const NOTHING_KNOWN: Availability = { unknown: 0, available: 0, held: 0, reserved: 0 };
 
-/** An event in a list. */
+/** Describes an event in a list. */
 export function eventSummary(event: EventFacts): WireEventSummary {
   return {
     eventId: event.id,
@@ -36,7 +36,7 @@ export function eventSummary(event: EventFacts): WireEventSummary {
   };
 }
 
-/** `availability` of each section, in their order. */
+/** Describes an event. `availability` has an entry for each section, in the order of the sections. */
 export function eventView(event: CatalogueEvent, availability: Availability[]): WireEvent {
   return {
     ...eventSummary(event),
@@ -59,7 +59,7 @@ function sectionSummary({ id, name, firstSeatId, seatCount, layout }: Section, e
   };
 }
 
-/** A section with its rows, from which every seat follows. */
+/** Describes a section with its rows, from which clients can derive every seat. */
 export function sectionView(section: Section, event: CatalogueEvent): WireSection {
   const { layout, firstSeatId, seating } = section;
   const summary = sectionSummary(section, event);
@@ -79,7 +79,7 @@ export function sectionView(section: Section, event: CatalogueEvent): WireSectio
   };
 }
 
-/** A seat; the event and the section are those it lies in, where they are known. */
+/** Describes a seat, with its event and section if they are known. */
 export function seatView(seat: SeatView, event: CatalogueEvent | undefined): WireSeat {
   const { priceMinor, priceTier, row, seatId, ...same } = seat;
   const section = event?.sections.find(
