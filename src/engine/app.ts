@@ -30,7 +30,7 @@ export interface AppOptions {
   metrics: Metrics;
 }
 
-/** All of HTTP put together: the routes, the pages with the API's document, and one answer for what goes wrong. */
+/** Puts all of HTTP together: the routes, the pages with the API's document, and one answer for every error. */
 export function createApp({
   version,
   routes: operations,
@@ -73,11 +73,11 @@ export function createApp({
     lastResponses.handlerOf(rules.unroutedHandlerOf(unrouted, request), request)(request);
   const app: AnyElysia = new Elysia({
     name: "app",
-    // Bun routes by the bytes of the path. Elysia's own router, which Bun would ask about every other path, reads
-    // the path out of an address that depends on the Host header and has `..` and `\\` resolved; it is never asked.
+    // Bun routes by the bytes of the path. Elysia's own router would decide about every other path, so it is never
+    // asked: it reads the path out of an address that depends on the Host header and has `..` and `\\` resolved.
     serve: { routes: { ...directRoutes(routes, direct, underRules, before), "/*": withoutRoute } },
   })
-    // Not a hook: with any hook Elysia prepares its whole context for every route.
+    // This is not a hook: with any hook Elysia prepares its whole context for every route.
     .wrap(handlerOf as never)
     .onError(({ code, error, request, route }) => {
       const requestId = requestIdOf(request);
@@ -90,7 +90,7 @@ export function createApp({
       return answer;
     });
   for (const { contract, handler } of routes) {
-    // Elysia infers from the written parameters what to prepare for a handler.
+    // Elysia infers from the written parameter names what to prepare for a handler.
     const serve = ({ request, params, server }: RouteContext) => handler({ request, params, server });
     app.route(contract.method, contract.path, serve as never, { parse: "none" } as never);
   }

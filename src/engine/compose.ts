@@ -37,10 +37,10 @@ import { healthRoute, probeRoutes } from "./health-routes.ts";
 import { type FiguresOfAll, metricsRoutes } from "./metrics-routes.ts";
 import { createApps, type Routes, type Serving, serve as serveHttp } from "./serve.ts";
 
-/** Readers that wait for one of these; more are answered 503. */
+/** The most readers that wait for a connection of this pool. Further requests are answered 503. */
 const READERS_WAITING_LIMIT = 100;
 
-/** Where this process is one of several on its port, which their primary has opened for all. */
+/** Present if this process is one of several on its port: what their primary has opened for all of them. */
 export interface OneOfSeveral {
   parts: Parts;
   figuresOfAll: FiguresOfAll;
@@ -48,10 +48,10 @@ export interface OneOfSeveral {
 
 export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
   parts: Parts;
-  /** The states of the parts, as far as they are known; absent for the primary of several processes. */
+  /** Returns the states of the parts, as far as they are known. Absent for the primary of several processes. */
   components?(): PartStates;
   /**
-   * Ends the sale so that no client notices; resolves when everything that was accepted is answered.
+   * Ends the sale without an error for any client. Resolves when every accepted request is answered.
    * @param delayMs how long selling goes on while readiness is 503.
    */
   drain(delayMs: number): Promise<void>;
@@ -65,7 +65,7 @@ export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
  * | parts | config | addresses of Postgres, Redis and Kafka, or embedded ones |
  * | context | parts | metrics and figures; with config, parts, log and lifecycle it goes to every room |
  * | connections | | the main thread's pools, checked against what Postgres gives |
- * | seat events, memory | | who hears of changed seats; what is known of each seat |
+ * | seat events, memory | | the listeners of seat changes; what is known of each seat |
  * | ledger | seat events | the thread that publishes |
  * | catalogue | reads, memory | events and sections |
  * | reservations | pools, seat events, memory, catalogue | batchers, holds, the database's gate, readiness |
@@ -119,7 +119,7 @@ export async function openEngine(
     }),
   );
   const serving = serveHttp(context, apps, peers);
-  // Before it, which waits for every answer to end.
+  // Closes before the server, which waits for every response to end.
   lifecycle.onClose("streams of seat changes", () => live.close());
   const drain = (delayMs: number) => endSale({ reservations, serving, live }, delayMs);
   return { ...serving, parts, components, drain };
@@ -151,7 +151,7 @@ interface Rooms {
   operations: { components(): PartStates; refresh(): void; figuresOfAll: FiguresOfAll | undefined };
 }
 
-/** The routes of all rooms. */
+/** Collects the routes of all rooms. */
 function routesOf(
   { config, parts, metrics, log }: Context,
   { connections, memory, catalogue, reservations, access, live, operations }: Rooms,
@@ -214,8 +214,8 @@ function routesOf(
 }
 
 /**
- * Readiness tells load balancers that this engine is ending, and `Connection: close` tells clients. Both are served until
- * the delay is over, and no request is refused before the port closes.
+ * Ends the sale. Readiness tells load balancers that this engine is ending, and `Connection: close` tells clients. Both
+ * are served until the delay is over, and no request is refused before the port closes.
  */
 async function endSale(
   { reservations, serving, live }: { reservations: Reservations; serving: Serving; live: Live },

@@ -6,19 +6,19 @@ import type { ServerConnectionLimit } from "../postgres/server-facts.ts";
 
 const PROBE_TIMEOUT_MS = 1000;
 
-/** The main thread's pools. Each serves one kind of question, so that none waits behind another kind. */
+/** The main thread's pools. Each serves one kind of query, so that none waits behind another kind. */
 const POOLS = {
   /** The catalogue, memory and the audit. */
   reads: { name: "sentinel-reads", connections: 3 },
   /** Reservations and idempotency keys that a request asks for. */
   reservations: { name: "sentinel-reservation-reads", connections: 2 },
-  /** Free seats that a search asks for; one search is under way at a time. */
+  /** Free seats that a search asks for. Only one search runs at a time. */
   searches: { name: "sentinel-searches", connections: 1 },
   /** API keys and denials. */
   keys: { name: "sentinel-keys", connections: 1 },
   /** Seat changes for the streams. */
   live: { name: "sentinel-live", connections: 1 },
-  /** The database's gate, once a second. */
+  /** The probe of the database's gate, once a second. */
   probes: {
     name: "sentinel-probe",
     connections: 1,
@@ -27,20 +27,23 @@ const POOLS = {
   },
 };
 
-/** Sessions that their rooms open and close. An admin changes the catalogue while another waits; a third is refused. */
+/**
+ * Sessions that their rooms open and close. Two admins can change the catalogue, one of them waiting for the other; a
+ * third is refused.
+ */
 export const SESSIONS = { sweeper: 1, publisher: 1, admin: 2 };
 
 /**
- * Batches of confirmations and the like that a reservation thread runs beside those that take seats. They have their own
- * connections, so that they never wait behind takers.
+ * Batches of confirmations and other changes that a reservation thread runs beside the batches that take seats. They
+ * have connections of their own, so that they never wait behind a batch that takes seats.
  */
 export const CHANGE_BATCHES_PER_WORKER = 2;
 
 export type Connections = Record<keyof typeof POOLS, Database>;
 
 /**
- * Opens the pools of the main thread. They connect when they are first used.
- * @throws {ConfigError} as `assertConnections` does.
+ * Opens the pools of the main thread. A pool connects when it is first used.
+ * @throws {ConfigError} like `assertConnections`.
  */
 export function openConnections(context: Context): Connections {
   const { config, parts, log, lifecycle } = context;
@@ -71,7 +74,7 @@ export function openConnections(context: Context): Connections {
   };
 }
 
-/** Brings the gauges of the main thread's connections up to date. */
+/** Updates the gauges of the main thread's connections. */
 export function reportConnections({ metrics }: Context, connections: Connections): void {
   const pools = Object.values(connections).map(({ $client }) => $client);
   const report = (state: string, count: "totalCount" | "idleCount" | "waitingCount") => {
@@ -83,7 +86,10 @@ export function reportConnections({ metrics }: Context, connections: Connections
   report("waiting", "waitingCount");
 }
 
-/** @throws {ConfigError} when Postgres gives fewer connections than all processes may use at the same time. */
+/**
+ * Checks that Postgres accepts enough connections.
+ * @throws {ConfigError} if it accepts fewer than all processes together may open.
+ */
 export function assertConnections(config: Config, { connections, setBy }: ServerConnectionLimit): void {
   const { reservationWorkers, batchesPerWorker, webConcurrency } = config;
   const ofMain = Object.values(POOLS).reduce((sum, pool) => sum + pool.connections, 0);

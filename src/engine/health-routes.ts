@@ -16,14 +16,14 @@ const WORDS = { unknown: "UNKNOWN", up: "UP", down: "DOWN" } as const satisfies 
 const UP = { status: "UP" } as const;
 const DOWN = { status: "DOWN" } as const;
 
-/** For Kubernetes, on every port. */
+/** The probes of Kubernetes, on every port. */
 export const probeRoutes = (serve: Serve, view: Pick<HealthView, "ready">): Route[] => [
   serve(live, () => UP),
   serve(ready, () => (view.ready() ? UP : reply(ready, 503, DOWN))),
   serve(startup, () => UP),
 ];
 
-/** The health path that the clients of the replaced engine know. */
+/** The health path that clients of the previous engine know. */
 export const healthRoute = (serve: Serve, view: Pick<HealthView, "components">): Route =>
   serve(actuatorHealth, () => {
     const states = view.components();

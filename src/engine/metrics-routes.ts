@@ -6,7 +6,10 @@ import { actuatorMetrics, metrics as metricsContract } from "./operations-contra
 
 const RETRY_AFTER = { "retry-after": "1" };
 
-/** Where this process is one of several on its port: any of them is asked, and answers for all. */
+/**
+ * Reads the metrics of all processes, if this process is one of several on its port. Any of them answers for
+ * all.
+ */
 export interface FiguresOfAll {
   /** Registers how to read this process's own metrics. */
   onWanted(read: () => Promise<Figures>): void;
@@ -14,7 +17,10 @@ export interface FiguresOfAll {
   read(): Promise<string | undefined>;
 }
 
-/** @param refresh brings figures up to date that are not counted as they happen. */
+/**
+ * Routes that show the metrics.
+ * @param refresh updates the metrics that are not counted as they happen.
+ */
 export function metricsRoutes(
   serve: Serve,
   { registry }: Metrics,
@@ -28,7 +34,7 @@ export function metricsRoutes(
   const scrape = async () => {
     if (!ofAll) refresh();
     const text = await (ofAll ? ofAll.read() : registry.metrics());
-    // Its own metrics alone would look as if every counter had shrunk.
+    // The metrics of this process alone would look as if every counter had shrunk.
     if (text === undefined)
       return problem("unavailable", "The figures of all processes cannot be had now.", RETRY_AFTER);
     return new Response(text, { headers: { "content-type": registry.contentType } });

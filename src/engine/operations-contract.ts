@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { route } from "../http/contract.ts";
 
-/** Probes, metrics and pages: open to everybody, with any query parameters that load balancers and caches add. */
+/**
+ * The contracts of probes, metrics and pages. They are open to everybody, with any query parameters that load balancers
+ * and caches add.
+ */
 
 const operations = { method: "GET", tag: "Operations", query: "any" } as const;
 

@@ -10,9 +10,9 @@ import { start } from "./operations-contract.ts";
 
 const DOCS_PATH = "/docs";
 const SPEC_PATH = "/openapi.json";
-/** The links of the first page, if the port has these routes. */
+/** The links of the first page. Each is shown only if the port has the route. */
 const PLACES = { events: "/api/v1/events", health: "/actuator/health", metrics: "/metrics" };
-/** The assets come from this process, so that the docs work without the internet. */
+/** Folder of the assets. This process serves them itself, so that the docs work without the internet. */
 const SWAGGER_FOLDER = dirname(Bun.resolveSync("swagger-ui-dist/package.json", import.meta.dir));
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1b4d89"/><path d="M4 3h2v5h4V3h2v10h-2v-3H6v3H4z" fill="#fff"/></svg>`;
@@ -29,7 +29,7 @@ const TEXTS: Record<string, string> = {
 const STYLE =
   "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em}@media(prefers-color-scheme:dark){body{background:#222;color:#eee}a{color:#8ab4f8}code{background:#333}}";
 
-/** Every link is relative, so that a proxy may serve the engine under a prefix. */
+/** Builds a page. Every link is relative, so that a proxy may serve the engine under a prefix. */
 const htmlPage = (title: string, head: string, body: string, root = "") => `<!doctype html>
 <html lang="en">
 <head>
@@ -45,7 +45,7 @@ ${body}
 </html>
 `;
 
-/** The first words of the document, and of its page. */
+/** The introduction of the document and of its page. */
 const description = (
   requireApiKey: boolean,
 ) => `Sells seats when everybody wants the same ones at the same moment.
@@ -72,8 +72,9 @@ const swagger = JSON.stringify({
 });
 
 /**
- * A plugin of Swagger UI, run in the page. By itself Swagger UI shows a closed lock where a key may be sent and need not
- * be, and an open one where it must: only the latter keep theirs, which closes when the page has a key.
+ * A plugin for Swagger UI that runs in the page. By default Swagger UI shows a closed lock where a key is optional, and
+ * an open one where it is required. With the plugin only required keys have a lock, and it closes when the page has a
+ * key.
  */
 const LOCKS = `{
   wrapComponents: {
@@ -125,12 +126,12 @@ const pageContract = (path: string): Contract => ({
 
 export interface PageOptions {
   version: string;
-  /** The contracts of the port, which the document describes. */
+  /** The contracts of the port's routes, which the document describes. */
   contracts: readonly Contract[];
   requireApiKey: boolean;
 }
 
-/** Serves everything for a person or a tool that has only the address: the first page, the docs and the document. */
+/** Serves the first page, the docs and the document, for a person or a tool that knows only the address. */
 export function pageRoutes(serve: Serve, { version, contracts, requireApiKey }: PageOptions): Route[] {
   const places = Object.entries(PLACES).filter(([, place]) => contracts.some(({ path }) => path === place));
   const links = { docs: DOCS_PATH, openapi: SPEC_PATH, errors: ERRORS_PATH, ...Object.fromEntries(places) };
@@ -165,7 +166,7 @@ export function pageRoutes(serve: Serve, { version, contracts, requireApiKey }: 
 
 const asksForHtml = ({ headers }: Request) => headers.get("accept")?.includes("text/html") ?? false;
 
-/** Every problem on a page; the link to its part is the `help` of a problem. */
+/** Builds the page of all problems. The `help` of a problem links to its part of the page. */
 const errorsPage = () =>
   htmlPage(
     "Sentinel: errors",
@@ -184,5 +185,5 @@ ${members.length > 0 ? `<p>Members: ${members.map((name) => `<code>${name}</code
     "../",
   );
 
-/** Text with `code` in it as HTML. */
+/** Converts text with `code` in it to HTML. */
 const marked = (text: string) => Bun.escapeHTML(text).replace(/`([^`]+)`/g, "<code>$1</code>");

@@ -1,5 +1,5 @@
-// Loaded before everything else (see bunfig.toml), even by versions of Bun that cannot run the rest. It
-// imports no package.
+// This file is loaded before everything else (see bunfig.toml), even by versions of Bun that cannot run the
+// rest. It imports no package.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };

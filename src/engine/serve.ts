@@ -11,26 +11,29 @@ import { createApp, type DirectRoute } from "./app.ts";
 
 export interface Routes {
   serve: Serve;
-  /** For everybody. */
+  /** The routes for everybody. */
   selling: readonly Route[];
-  /** Those among the routes whose handlers get the request without Elysia's context. */
+  /** The routes among them whose handlers get the request without Elysia's context. */
   direct: readonly DirectRoute[];
-  /** For those who run the engine: with a MANAGEMENT_PORT only there. */
+  /** The routes for operators. If MANAGEMENT_PORT is set, only that port serves them. */
   managing: readonly Route[];
-  /** On every port. */
+  /** The routes that every port serves. */
   probes: readonly Route[];
 }
 
 export interface Serving {
   url: string;
   managementUrl: string;
-  /** From now on every response, on every port, carries `Connection: close`. */
+  /** Sends `Connection: close` with every later response, on every port. */
   announceEnd(): void;
-  /** Takes no new connections for the sale; resolves when every request under way is answered, or after STOP_TIMEOUT_MS. */
+  /**
+   * Closes the port of the sale to new connections. Resolves when every running request is answered, or after
+   * STOP_TIMEOUT_MS.
+   */
   stopSelling(): Promise<void>;
 }
 
-/** The apps of the ports, before they listen: routes ask them where a request comes from. */
+/** Creates the apps of the ports before they listen, because routes ask them where a request comes from. */
 export function createApps({ config, log, metrics }: Context, version: string, routes: Routes) {
   const { serve, selling, managing, probes, direct } = routes;
   const lastResponses = new LastResponses();
@@ -57,7 +60,7 @@ export function serve(
   const address = managementAddress(config);
   let managing: HttpServer | undefined;
   if (management && address) {
-    // The first to open and the last to close: what ends is to be seen ending.
+    // This port opens first and closes last, so that operators can watch the engine end.
     const opened = listen(management, address, config, peers);
     lifecycle.onClose("management port", () => opened.close());
     managing = opened;
@@ -79,7 +82,7 @@ function limitConnections(
   ports: number[],
   limit: number,
 ): () => void {
-  // A counter that is not there before its first event hides that event from rate().
+  // A counter that does not exist before its first event hides that event from rate().
   for (const reason of ["silent", "idle", "asking"]) metrics.httpConnectionsClosed.inc({ reason }, 0);
   let connectionLimit: ConnectionLimit;
   try {

@@ -9,7 +9,7 @@ import { type Logger, messageOf } from "../../telemetry/log.ts";
  * press takes longer.
  */
 const SAME_PRESS_MS = 700;
-/** 128 + SIGINT, whichever signal asked to stop without waiting. */
+/** 128 + SIGINT: the exit code after a second signal, whichever signal it was. */
 const ENDED_AT_ONCE = 130;
 
 /** The engine, or the primary of several processes, which can shut down in order. */
@@ -24,11 +24,14 @@ export interface EndingOptions {
 }
 
 /**
- * Ends this process: in order at the first signal, at once at a later one that is not part of the same key
- * press.
+ * Ends this process. The first signal ends it in order; a later one ends it at once, unless it is part of the
+ * same key press.
  *
- * States: starting (a signal ends it at once with 0, because it has accepted nothing) → open (`opened`) →
- * ending → exit.
+ * States:
+ * - starting: a signal ends the process at once with code 0, because it has accepted nothing. Left when
+ * `opened` is called.
+ * - open: entered with `opened`, left at the first signal or `begin`.
+ * - ending: drains the engine, then exits.
  */
 export class Ending {
   private engine: Ends | undefined;
@@ -52,12 +55,12 @@ export class Ending {
       if (performance.now() - this.endedAt > SAME_PRESS_MS) process.exit(ENDED_AT_ONCE);
       return;
     }
-    // In a terminal no load balancer has to notice first.
+    // In a terminal there is no load balancer that has to notice first.
     const delayMs = signal === "SIGINT" && hasTerminal() ? 0 : this.options.config.drainDelayMs;
     this.begin(delayMs, { signal });
   }
 
-  /** Ends in order, once. One of several processes may be told by its primary and by a signal. */
+  /** Ends the process in order, once. An engine process may be told twice: by its primary and by a signal. */
   begin(delayMs: number, cause: { signal?: NodeJS.Signals } = {}): void {
     if (this.endedAt !== undefined) return;
     this.endedAt = performance.now();

@@ -1,7 +1,7 @@
 import { never } from "../../runtime/assert.ts";
 import { ENGINE_PROCESS, type Start, type ToPrimary, type ToProcess } from "./messages.ts";
 
-/** The messages of an engine process to its primary after its start. */
+/** The messages that an engine process sends to its primary after its start. */
 export type Heard = Extract<ToPrimary, { kind: "figures" | "scraped" }>;
 
 export interface EngineProcessOptions {
@@ -24,7 +24,7 @@ export class EngineProcess {
   constructor(private readonly options: EngineProcessOptions) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
-    // Keeps a rejection handled when nobody waits any more.
+    // Handles a rejection that arrives when nobody waits any more.
     this.ready.catch(() => undefined);
     this.child = Bun.spawn(
       [process.execPath, ...process.execArgv, Bun.main, ENGINE_PROCESS, String(options.number)],
@@ -69,12 +69,12 @@ export class EngineProcess {
     return this.listens;
   }
 
-  /** Sends a message; a process that has just ended does not get it. */
+  /** Sends a message. It is lost if the process has just ended. */
   tell(message: ToProcess): void {
     try {
       this.child.send(message);
     } catch {
-      // Its channel is already closed, a moment before `ended` resolves.
+      // The channel closes a moment before `ended` resolves.
     }
   }
 

@@ -7,7 +7,7 @@ import {
   toldApart,
 } from "../../telemetry/merged-figures.ts";
 
-/** How long a hanging process is waited for; well under the 4 s that Prometheus waits for a scrape. */
+/** How long a round waits for a process that hangs. It is well under the 4 s that Prometheus waits for a scrape. */
 const ANSWER_TIMEOUT_MS = 500;
 
 /** A process that is asked for its metrics; `number` identifies it in metrics that are reported per process. */
@@ -30,11 +30,11 @@ interface LastSample {
  */
 export class FiguresRound {
   private readonly samples = new Map<Asked, LastSample>();
-  /** Counters of processes that have ended. */
+  /** The counters of processes that have ended. */
   private ofEnded: Figures[] = [];
   private readonly rounds = new SharedFlight(() => this.round());
 
-  /** @param readPrimary reads the metrics of this process, which is not one of those asked */
+  /** @param readPrimary reads the metrics of this process, which is not one of the processes that are asked */
   constructor(
     private readonly readPrimary: () => Promise<Figures>,
     private readonly answerTimeoutMs = ANSWER_TIMEOUT_MS,
@@ -44,7 +44,7 @@ export class FiguresRound {
     this.samples.set(asked, { last: [], isAsked: false, onAnswer: undefined });
   }
 
-  /** @param figures null if it could not read them; it is left out of this round and asked in the next */
+  /** @param figures null if the process could not read them; it is left out of this round and asked in the next */
   heard(asked: Asked, figures: Figures | null): void {
     const sample = this.samples.get(asked);
     if (!sample) return;

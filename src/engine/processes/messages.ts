@@ -4,7 +4,7 @@ import type { Figures } from "../../telemetry/merged-figures.ts";
 /** The command-line word that makes `src/main.ts` an engine process. Its number follows, so that `ps` shows it. */
 export const ENGINE_PROCESS = "process";
 
-/** The ports, chosen if the settings leave that to the system. */
+/** The ports. The primary has chosen them if the settings leave that to the system. */
 interface Ports {
   port: number;
   managementPort?: number;
@@ -13,7 +13,7 @@ interface Ports {
 /** The start message of an engine process. Only plain data crosses between the primary and an engine process. */
 export interface Start {
   kind: "start";
-  /** From 1; a replacement has the number of its predecessor. */
+  /** Starts at 1. A replacement has the number of its predecessor. */
   number: number;
   ports: Ports;
   /** The services that the primary has opened for all. */
@@ -22,16 +22,16 @@ export interface Start {
 
 export type ToProcess =
   | Start
-  /** Sell for the delay, finish what was accepted, then end. */
+  /** Tells the process to sell for the delay, finish what it has accepted, and end. */
   | { kind: "end"; delayMs: number }
-  /** A process has at most one of these unanswered. */
+  /** Asks for the metrics of the process, which has at most one such question unanswered. */
   | { kind: "figures-wanted" }
   | { kind: "figures-of-all"; scrape: number; text: string };
 
 export type ToPrimary =
-  /** It listens. */
+  /** The process listens. */
   | { kind: "ready" }
-  /** It cannot start, and ends. */
+  /** The process cannot start, and ends. */
   | { kind: "failed"; message: string }
   | { kind: "figures"; figures: Figures | null }
   /** This process is being scraped; the answer carries the same number. */

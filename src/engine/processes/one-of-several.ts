@@ -2,7 +2,9 @@ import { never } from "../../runtime/assert.ts";
 import type { FiguresOfAll } from "../metrics-routes.ts";
 import type { Start, ToPrimary, ToProcess } from "./messages.ts";
 
-/** How long a scrape waits for the primary, which itself waits half a second for a process, and may be delayed. */
+/**
+ * How long a scrape waits for the primary. The primary may be delayed, and itself waits half a second for each process.
+ */
 const FIGURES_TIMEOUT_MS = 3000;
 
 /** The connection of an engine process to its primary. */

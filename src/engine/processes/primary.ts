@@ -14,11 +14,14 @@ import type { Start } from "./messages.ts";
 import { RestartDelay } from "./restart-delay.ts";
 
 /**
- * Opens the services once, then WEB_CONCURRENCY engine processes on one port, which share nothing else. This
- * process, their primary, serves nothing itself: it replaces those that die, puts their figures together, and
- * ends them in order. They end with it, however it ends.
- * `ready` resolves when all listen, and rejects with what the first that could not start has said; it can be
- * drained before, since the first of them answers requests by then.
+ * Opens the services once, then WEB_CONCURRENCY engine processes on one port. The processes share nothing
+ * else.
+ *
+ * This process is their primary and serves no requests. It replaces processes that die, merges their metrics,
+ * and ends them in order. They end with it, even if it is killed.
+ *
+ * `ready` resolves when all processes listen. It rejects with the fault of the first one that could not
+ * start. The primary can be drained earlier, because the first processes may already answer requests.
  * @throws {ConfigError} naming the variable to correct.
  */
 export async function openProcesses(
@@ -38,7 +41,7 @@ export async function openProcesses(
   const ports = { port, ...(managing && { managementPort: managing.port }) };
   const primary = new Primary(config.webConcurrency, { ports, parts }, log);
   lifecycle.onClose("engine processes", () => primary.kill());
-  // Where this process ends at once, one that hangs would not hear of it.
+  // If this process exits at once, an engine process that hangs would not notice.
   process.on("exit", () => void primary.kill());
   const ready = primary.start();
   const url = urlOf(config.host, port);
@@ -51,7 +54,7 @@ class Primary {
   private readonly metrics = createPrimaryMetrics();
   private readonly round = new FiguresRound(() => this.metrics.registry.getMetricsAsJSON());
   private readonly mergeFaults: FaultLog;
-  /** Only while it is open is a process that ends replaced. */
+  /** An ended process is replaced only while the state is `open`. */
   private state: "starting" | "open" | "ending" = "starting";
 
   constructor(
@@ -62,7 +65,7 @@ class Primary {
     this.mergeFaults = new FaultLog(log, "the figures of all processes cannot be put together");
   }
 
-  /** Resolves when all listen; never where it is told to end before. */
+  /** Resolves when all processes listen, and never if the primary is told to end first. */
   async start(): Promise<void> {
     const opened = Array.from({ length: this.count }, (_, index) => this.open(index + 1, new RestartDelay()));
     const anyEnded = Promise.race(
@@ -76,15 +79,15 @@ class Primary {
       () => undefined,
       (error: Error) => error,
     );
-    // Whoever ends it waits for the processes, and this one exits then.
+    // The caller of `drain` waits for the processes, and then this process exits.
     if (this.state === "ending") return new Promise(() => undefined);
     if (fault) throw fault;
     this.state = "open";
   }
 
   /**
-   * Each goes on selling for the delay and finishes what it has accepted; resolves when all have ended.
-   * @throws when one of them has not ended in order.
+   * Lets each process sell for the delay and finish what it has accepted. Resolves when all have ended.
+   * @throws if one of them has not ended in order.
    */
   async drain(delayMs: number): Promise<void> {
     this.state = "ending";
@@ -139,7 +142,7 @@ class Primary {
       try {
         opened = this.open(number, delay);
       } catch (error) {
-        // An upgrade has moved the program, or the system has no process to give: the others go on.
+        // An upgrade has moved the program, or the system has no process left. The other processes go on.
         this.replace({ number, startedAt: performance.now() }, messageOf(error), delay);
         return;
       }
@@ -164,7 +167,7 @@ class Primary {
             this.mergeFaults.over();
             from.tell({ kind: "figures-of-all", scrape: heard.scrape, text });
           },
-          // Whoever asked is answered 503 by the process that passed it on.
+          // The process that passed the scrape on answers it with 503.
           (error: unknown) => this.mergeFaults.met(error),
         );
         return;
