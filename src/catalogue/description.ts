@@ -21,8 +21,8 @@ const SECTION_LIMIT = 500;
 const HOLD_TTL_SECONDS = { least: 10, most: 86_400 };
 const HOLD_LIMIT_MOST_SECONDS = 7 * 86_400;
 /**
- * The most seats per reservation that an event may allow. A reservation's seats share one row, one batch and
- * one answer.
+ * Maximum number of seats per reservation that an event may allow. A reservation's seats share one row, one
+ * batch and one answer.
  */
 const RESERVATION_LIMIT_SEATS = 20;
 const BUYER_LIMIT_MOST_SEATS = 100_000;

@@ -10,7 +10,7 @@ export const MAP_AGE_MS = 50;
 export const MAP_AGE_SEATS = 250_000;
 
 /**
- * The most maps that are kept; the least recently used makes way. A map of 100,000 seats is 25 KB, and its forms are
+ * Maximum number of maps kept; the least recently used makes way. A map of 100,000 seats is 25 KB, and its forms are
  * three times that.
  */
 const MAP_LIMIT = 32;

@@ -23,7 +23,7 @@ const SETTLED_AFTER_MS = 60_000;
 
 /** Ledger rows that Postgres reads in a millisecond, which is one unit of a rate limit. */
 const PAST_ROWS_PER_UNIT = 600;
-/** The most requests for the past at once, including the running one. */
+/** Maximum number of requests for the past at once, including the running one. */
 const PAST_REQUESTS_LIMIT = 10;
 
 /** Routes that show a whole event with 2 bits per seat: its present state from memory, a past state from the ledger. */

@@ -10,7 +10,7 @@ import type { MapCache } from "./map-cache.ts";
 
 export interface CatalogueOptions {
   database: NodePgDatabase;
-  /** Whether so many readers already wait for a connection that the next one is refused. */
+  /** Whether the queue of readers that wait for a connection is full. */
   isBusy(): boolean;
   /** False while the database is known not to answer. */
   answers(): boolean;

@@ -4,14 +4,15 @@ import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { fillAvailable, placesOf, SeatMap, setStatus } from "./seat-map.ts";
 
 /**
- * The most seats that one statement looks up. A larger range would come close to the statement's time limit.
+ * Maximum number of seats that one statement looks up. A larger range would come close to the statement's
+ * time limit.
  */
 const RANGE_LIMIT_SEATS = 50_000;
 const WORD_BYTES = 4;
 
 /**
- * The most ledger rows that one request for the past reads, unless a seller sends it. Postgres takes 100 ms
- * for them.
+ * Maximum number of ledger rows that one request for the past reads, unless a seller sends it. Postgres takes
+ * 100 ms for them.
  */
 export const PAST_LIMIT_ROWS = 60_000;
 

@@ -3,8 +3,8 @@ import { plainText, plainTextOrNone, visibleForm } from "../http/plain-text.ts";
 import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../venue/layout.ts";
 
 /**
- * The most seats in all sections of one request. One million takes about 10 s in one transaction; publishing stalls
- * meanwhile.
+ * Maximum number of seats in all sections of one request. One million takes about 10 s in one transaction; publishing
+ * stalls meanwhile.
  */
 export const SEAT_LIMIT = 1_000_000;
 
@@ -12,8 +12,8 @@ export const SEAT_LIMIT = 1_000_000;
 const ROW_LIMIT = 20_000;
 const AREA_LIMIT = 200;
 /**
- * The most seats that the areas of a section cover, overlaps counted each time. Laying them out must not hold up the
- * sale.
+ * Maximum number of seats that the areas of a section cover, overlaps counted each time. Laying them out must not hold
+ * up the sale.
  */
 const COVERED_LIMIT_SEATS = 3 * SEAT_LIMIT;
 

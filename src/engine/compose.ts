@@ -37,7 +37,7 @@ import { healthRoute, probeRoutes } from "./health-routes.ts";
 import { type FiguresOfAll, metricsRoutes } from "./metrics-routes.ts";
 import { createApps, type Routes, type Serving, serve as serveHttp } from "./serve.ts";
 
-/** The most readers that wait for a connection of this pool. Further requests are answered 503. */
+/** Maximum number of readers that wait for a connection of this pool. Further requests are answered 503. */
 const READERS_WAITING_LIMIT = 100;
 
 /** Present if this process is one of several on its port: what their primary has opened for all of them. */

@@ -29,7 +29,7 @@ export interface EndingOptions {
  *
  * States:
  * - starting: a signal ends the process at once with code 0, because it has accepted nothing. Left when
- * `opened` is called.
+ *   `opened` is called.
  * - open: entered with `opened`, left at the first signal or `begin`.
  * - ending: drains the engine, then exits.
  */

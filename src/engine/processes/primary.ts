@@ -18,7 +18,7 @@ import { RestartDelay } from "./restart-delay.ts";
  * else.
  *
  * This process is their primary and serves no requests. It replaces processes that die, merges their metrics,
- * and ends them in order. They end with it, even if it is killed.
+ * and ends them in order. They end when it ends, however that happens.
  *
  * `ready` resolves when all processes listen. It rejects with the fault of the first one that could not
  * start. The primary can be drained earlier, because the first processes may already answer requests.
