@@ -34,7 +34,7 @@ export class Admission {
     this.isEnding = true;
   }
 
-  /** Refuses new requests, then resolves when every request that was accepted is answered. */
+  /** Refuses new requests. Resolves when every accepted request is answered. */
   async drain(): Promise<void> {
     this.isDraining = true;
     this.refuse("draining");

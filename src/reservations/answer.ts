@@ -6,7 +6,9 @@ import { type NotOnSale, notOnSale } from "../venue/sale-window.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** The wait that a busy answer asks for: the database's gate and a drained queue look again sooner than that. */
+/**
+ * The wait that a busy answer asks for. The database's gate looks again sooner than that, and so does a drained queue.
+ */
 const RETRY_AFTER_SECONDS = "1";
 
 /** The event that a seat belongs to, if this process knows it. */
@@ -14,10 +16,10 @@ export type EventOf = (seatId: SeatId) => CatalogueEvent | undefined;
 
 const JSON_TYPE = "application/json";
 
-/** Shared by the refusals that carry no request id: the most frequent answers of a sale. */
+/** Shared by the refusals that carry no request id, which are the most frequent answers of a sale. */
 const TAKEN: ResponseInit = { status: 409, headers: { "content-type": JSON_TYPE } };
 
-/** The answer to a seat that is taken, with a request id where the caller gave one. */
+/** Answers that a seat is taken, with a request id if the caller gave one. */
 export function takenAnswer(
   outcome: Extract<Outcome, { kind: "taken" }>,
   requestId: string | undefined,
@@ -30,7 +32,7 @@ export function takenAnswer(
   );
 }
 
-/** The answer where nobody, or nobody without a name, may take seats of the event now. */
+/** Answers that nobody may take seats of the event now, or nobody without a `buyerId`. */
 export function closedProblem(
   why: ClosedReason,
   event: CatalogueEvent | undefined,
@@ -59,7 +61,10 @@ function notOnSaleProblem(why: NotOnSale, headers: Record<string, string>) {
   return problem("not-on-sale", details[why.reason], headers, why);
 }
 
-/** The answer of the wire contract to one outcome. Bodies are put together as text: the ids in them are numbers and UUIDs. */
+/**
+ * Answers an outcome as the wire contract says. Bodies are put together as text, because the ids in them are numbers
+ * and UUIDs.
+ */
 export function answerOf(outcome: Outcome, requestId: string, eventOf: EventOf): Response {
   const { seatId } = outcome;
   switch (outcome.kind) {

@@ -7,8 +7,11 @@ export interface BatchObserver {
   decided(batch: DecidedBatch): void;
   /** These seats have changed; memory already knows. */
   changed(news: SeatNews[]): void;
-  /** `began` before buyers are told to try again although their seats may be committed; `ended` once that is known. */
+  /**
+   * Called with `began` before buyers are told to try again although their seats may be committed, and with `ended`
+   * once that is known.
+   */
   unresolved(orders: DoubtfulOrder[], state: "began" | "ended"): void;
-  /** The answer was lost, or the database cannot be asked. */
+  /** Called when an answer was lost (`doubtful`) or the database cannot be asked (`away`). */
   trouble(kind: "doubtful" | "away"): void;
 }

@@ -32,15 +32,15 @@ import { learnFrom, newsOfSettled, type SeatNews } from "./seat-news.ts";
 
 export interface BatcherOptions {
   memory: SeatMemory;
-  /** False while changes of other processes may be missed: then memory refuses nobody by itself. */
+  /** False while changes of other processes may be missed. Then no request is refused from memory alone. */
   mayTrustMemory(): boolean;
-  /** Hands a batch to a worker thread; rejects when the thread died. */
+  /** Hands a batch to a worker thread. Rejects if the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
-  /** Reads what was committed, for a hold whose answer was lost. */
+  /** Reads the committed facts of a hold whose answer was lost. */
   readFacts(reservationId: string): Promise<ReservationFacts | undefined>;
-  /** The most seats that this caller may have in live holds; 0 is no limit. */
+  /** Returns how many seats this caller may have in live holds; 0 means no limit. */
   callerLimitSeats?(caller: string): number;
-  /** Batches under way at once: worker threads times batches per thread. */
+  /** Maximum number of batches that run at once: worker threads times batches per thread. */
   slotCount: number;
   batchLimitSeats: number;
   queueLimitSeats: number;
@@ -50,7 +50,7 @@ export interface BatcherOptions {
 export interface DecidedBatch {
   answer: BatchAnswer;
   seatCount: number;
-  /** Arrivals by `performance.now`. */
+  /** Times of arrival by `performance.now`. */
   requests: { result: "won" | "taken" | "failed"; arrivedAt: number }[];
   /** The longest wait in the queue, and when the batch was sent (both by `performance.now`). */
   queuedMs: number;
@@ -58,10 +58,10 @@ export interface DecidedBatch {
 }
 
 /**
- * Takes seats: requests of one seat or several go through memory, then in batches to the worker threads.
+ * Takes seats. Requests for one seat or several are checked against memory, then sent in batches to the worker threads.
  *
- * A seat is in flight from arrival to answer, and in one batch at most: who asks for it meanwhile is told
- * `contended` at once, which is true. So are the buyer and the key of a request.
+ * A seat is in flight from arrival to answer, and in one batch at most. Another request for it is answered `contended`
+ * at once, which is true. The buyer and the key of a request are in flight in the same way.
  */
 export class Batcher {
   private readonly inFlight = new Set<SeatId | string>();
@@ -78,17 +78,17 @@ export class Batcher {
     });
   }
 
-  /** Seats waiting for a worker. */
+  /** The number of seats that wait for a worker. */
   get queueSeats(): number {
     return this.gatherer.queued;
   }
 
-  /** Batches with a worker now. */
+  /** The number of batches that a worker is running. */
   get busySlots(): number {
     return this.gatherer.busySlots;
   }
 
-  /** Whether somebody is being decided on for this seat, in this process. */
+  /** Whether a request for this seat is being decided in this process. */
   isInFlight(seatId: SeatId): boolean {
     return this.inFlight.has(seatId);
   }
@@ -98,7 +98,7 @@ export class Batcher {
     return this.options.mayTrustMemory() && this.options.memory.isGone(seatId);
   }
 
-  /** Reserves one seat: from memory at once where memory may, else through the next batch. */
+  /** Reserves one seat through the next batch. Refuses it at once, from memory, if memory may. */
   reserve(seatId: SeatId): Outcome | Promise<Outcome> {
     if (this.isSold(seatId)) return { kind: "taken", seatId, reason: "reserved" };
     const { isRefusing } = this.gatherer;
@@ -117,14 +117,14 @@ export class Batcher {
     });
   }
 
-  /** Those of the seats that are sold for good, as far as memory knows and may be trusted. */
+  /** Returns the seats that are sold for good, as far as memory knows and may be trusted. */
   goneOf(seatIds: SeatId[]): SeatId[] {
     return this.options.mayTrustMemory()
       ? seatIds.filter((seatId) => this.options.memory.isGone(seatId))
       : [];
   }
 
-  /** The refusal of a hold that needs no database; undefined when the database has to be asked. */
+  /** Returns the refusal of a hold that needs no database, or undefined if the database has to be asked. */
   refusalOf(request: HoldRequest, claims = claimsOf(request)): HoldOutcome | undefined {
     const { seatIds, key } = request;
     const gone = key ? [] : this.goneOf(seatIds);
@@ -137,7 +137,7 @@ export class Batcher {
   }
 
   /**
-   * Holds seats, all or none. With a key nobody is refused from memory alone: the key may have been
+   * Holds all of the seats or none. A request with a key is never refused from memory alone: the key may have been
    * answered before the seats were gone.
    */
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
@@ -161,12 +161,15 @@ export class Batcher {
     });
   }
 
-  /** From now on new requests are answered busy for that reason, and those still queued too unless it is draining; undefined ends it. */
+  /**
+   * Answers new requests busy for that reason until called with undefined. Queued requests are refused too, unless the
+   * reason is `draining`.
+   */
   refuse(reason: BusyReason | undefined): void {
     this.gatherer.refuse(reason);
   }
 
-  /** Resolves when everything that was accepted has its answer. */
+  /** Resolves when every accepted request is answered. */
   drained(): Promise<void> {
     return this.gatherer.drained();
   }
@@ -200,7 +203,7 @@ export class Batcher {
     observer.decided({ answer, seatCount, requests, queuedMs, sentAt });
   }
 
-  /** Puts into memory what the answer says of its seats. Returns the seats that were taken. */
+  /** Puts what the answer says of its seats into memory. Returns the seats that were taken. */
   private learn({ kind, seatIds }: Order, answer: OrderAnswer): SeatNews[] {
     if (typeof answer === "string") return [];
     return answer.flatMap((row, index) => {
@@ -211,14 +214,14 @@ export class Batcher {
   }
 
   /**
-   * The seats stay in flight and the slot stays taken until the database has said for each whether it was
-   * committed, which bounds the doubt there can be. Past the deadline the clients are told to try again;
-   * what turns out to be reserved is given back then, and what is held ends by itself.
+   * Asks the database until it has said for each order whether it was committed. Until then the seats stay in flight
+   * and the slot stays taken, which bounds the number of orders in doubt. Past the deadline the clients are told to try
+   * again. Seats that turn out to be reserved are given back then; holds end by themselves.
    */
   private async settle(batch: Order[]): Promise<void> {
     const { observer } = this.options;
     const orders = batch.map(({ reservationId, seatIds }) => ({ reservationId, seatIds }));
-    // What would stay sold: a hold ends by itself.
+    // These would stay sold. A hold ends by itself.
     const sold = orders.filter((_, index) => batch[index]?.kind === "reserve");
     const { result, told } = await untilSettled<SettleResult>({
       ask: (giveBack) =>
@@ -238,7 +241,8 @@ export class Batcher {
       versions: at(result.orders, index, "what became of an order"),
     }));
     const news = settled.flatMap(({ order, versions }) => newsOfSettled(order, versions, told));
-    // Before anybody may ask for them again: memory may have read meanwhile what was given back since.
+    // Memory learns this before anybody can ask for the seats again. It may meanwhile have read that some were given
+    // back since.
     for (const change of news) this.options.memory.learn(...change);
     if (news.length > 0) observer.changed(news);
     if (told) observer.unresolved(sold, "ended");

@@ -27,7 +27,7 @@ export interface BatcherDependencies {
   figures: ReservationFigures;
 }
 
-/** What happened to a batch without an answer. */
+/** Reports a batch that ended without an answer to the metrics and the gate. */
 const troubleOf =
   ({ metrics }: Context, gate: DatabaseGate) =>
   (kind: "doubtful" | "away"): void => {
@@ -35,11 +35,11 @@ const troubleOf =
     gate.suspect(kind === "doubtful" ? "lost" : "failed");
   };
 
-/** The reservations in doubt that DATA_DIR has noted. */
+/** Opens the notes in DATA_DIR about reservations in doubt. */
 export const unresolvedIn = ({ config, log }: Context): UnresolvedReservations =>
   new UnresolvedReservations(join(config.dataDir, "unresolved.jsonl"), log);
 
-/** Takes seats. */
+/** Creates the batcher that takes seats. */
 export function newBatcher(
   context: Context,
   unresolved: UnresolvedReservations,
@@ -76,7 +76,7 @@ export function newBatcher(
   });
 }
 
-/** Confirms, releases, extends and cancels reservations. */
+/** Creates what confirms, releases, extends and cancels reservations. */
 export function newChanges(
   context: Context,
   batchesPerThread: number,

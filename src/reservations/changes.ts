@@ -11,8 +11,8 @@ import { newsOf, type SeatNews } from "./seat-news.ts";
 
 /**
  * How long an extension waits for its caller's claim, if the seats that callers hold are limited. All clients at one
- * address are the same caller, and each of their holds takes the claim for the time of a commit. A thread's few attempts
- * in a row may all meet one.
+ * address are the same caller, and each of their holds keeps the claim for the time of a commit. A thread makes only a
+ * few attempts in a row, and may find the claim taken each time.
  */
 const CLAIM_WAIT_MS = 500;
 /** The longest random pause before the next attempt; random, so that two waiting requests do not meet again and again. */
@@ -20,24 +20,24 @@ const CLAIM_PAUSE_LIMIT_MS = 5;
 
 export interface ChangesOptions {
   memory: SeatMemory;
-  /** Hands a batch to a worker thread; rejects when the thread died. */
+  /** Hands a batch to a worker thread. Rejects if the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
-  /** Seats of these reservations as the database has them, after changes whose clients were told to try again. */
+  /** Reads the seats of these reservations after changes whose clients were told to try again. */
   readSeats(reservationIds: string[]): Promise<SeatNews[]>;
-  /** Batches under way at once. */
+  /** Maximum number of batches that run at once. */
   slotCount: number;
   batchLimitReservations: number;
-  /** The kinds of callers whose held seats are limited. */
+  /** The kinds of callers for whom the number of held seats is limited. */
   limitedCallers?: CallerKind[];
   queueLimitReservations: number;
   observer: ChangesObserver;
 }
 
 interface ChangesObserver {
-  /** These seats have changed, and memory knows. */
+  /** Called when these seats have changed; memory already knows. */
   changed(news: SeatNews[]): void;
   decided(count: number, transactionMs: number): void;
-  /** The answer was lost, or the database cannot be asked. */
+  /** Called when an answer was lost (`doubtful`) or the database cannot be asked (`away`). */
   trouble(kind: "doubtful" | "away"): void;
 }
 
@@ -45,16 +45,16 @@ export interface ChangeRequest {
   reservationId: string;
   action: OwnerAction;
   key: KeyClaim | null;
-  /** The administrator's act that asks for it. */
+  /** The administrator's act that asks for the change. */
   actId?: number;
 }
 
-/** What a reservation's owner may ask for; expiry is the sweeper's. */
+/** The changes that a reservation's owner may ask for. Only the sweeper expires reservations. */
 export type OwnerAction = Exclude<ChangeAction, "expire">;
 
 interface Pending extends ChangeRequest {
   claims: string[];
-  /** Until when it may be repeated while another request has a claim that it needs. */
+  /** The change may be repeated until this time, while another request has a claim that it needs. */
   waitsUntil: number;
   /** Attempts whose answers were lost and whose outcome is not known yet. */
   lostChangeIds: string[];
@@ -62,8 +62,8 @@ interface Pending extends ChangeRequest {
 }
 
 /**
- * Changes reservations: confirm, release, extend and cancel go in batches to the worker threads. A
- * reservation is in flight from arrival to answer; who asks for it meanwhile is told `running`.
+ * Changes reservations: confirm, release, extend and cancel go in batches to the worker threads. A reservation is in
+ * flight from arrival to answer. Another request for it meanwhile is answered `running`.
  */
 export class Changes {
   private readonly inFlight = new Set<string>();
@@ -80,7 +80,7 @@ export class Changes {
     });
   }
 
-  /** Batches with a worker now. */
+  /** The number of batches that a worker is running. */
   get busySlots(): number {
     return this.gatherer.busySlots;
   }
@@ -101,7 +101,7 @@ export class Changes {
     return action === "extend" && (this.options.limitedCallers?.length ?? 0) > 0;
   }
 
-  /** As `Batcher.refuse`. */
+  /** Works like `Batcher.refuse`. */
   refuse(reason: BusyReason | undefined): void {
     this.gatherer.refuse(reason);
   }
@@ -143,10 +143,10 @@ export class Changes {
   }
 
   /**
-   * Each change whose answer was lost is looked up by its id. One that was committed is answered as a success, whatever has
-   * happened to the reservation since. The others can never be committed any more, and are asked for again. Past the
-   * deadline the clients are told to try again and nothing more is done for them, but the outcome of the lost attempts is
-   * still found out.
+   * Looks up each change whose answer was lost by its id. A change that was committed is answered as a success,
+   * whatever has happened to the reservation since. The others can never be committed any more, and are asked for
+   * again. Past the deadline the clients are told to try again and nothing more is done for them, but the outcome of
+   * the lost attempts is still found out.
    */
   private async settle(batch: Pending[]): Promise<void> {
     let open = batch;
@@ -167,7 +167,7 @@ export class Changes {
 
   /**
    * Looks up the lost attempts of these changes.
-   * @returns those that need another look or, while their clients still wait, another attempt.
+   * @returns the changes that need another look or, while their clients still wait, another attempt.
    */
   private async recall(open: Pending[], isTold: boolean): Promise<Pending[]> {
     const lost = open.flatMap((pending) => pending.lostChangeIds.map((changeId) => ({ pending, changeId })));
@@ -194,13 +194,16 @@ export class Changes {
     return open.filter((pending) => !done.has(pending) && (!isTold || pending.lostChangeIds.length > 0));
   }
 
-  /** Asks again for those without an attempt in doubt. @returns those that still have no answer. */
+  /**
+   * Asks again for the changes that have no attempt in doubt.
+   * @returns the changes that still have no answer.
+   */
   private async repeat(open: Pending[]): Promise<Pending[]> {
     const ready = open.filter(({ lostChangeIds }) => lostChangeIds.length === 0);
     if (ready.length === 0) return open;
     const result = await this.attempt(ready);
     if (result === "doubtful") return open;
-    // Held up by the lost attempt, which may still run in the server with its locks and claims.
+    // A lost attempt may still run in the server and hold these up with its locks and claims.
     const answers = answersTo(ready, result);
     const heldUp = new Set(answers.filter(({ change }) => isHeldUp(change)).map(({ pending }) => pending));
     this.tell(
@@ -210,7 +213,10 @@ export class Changes {
     return open.filter((pending) => heldUp.has(pending) || pending.lostChangeIds.length > 0);
   }
 
-  /** Adds them to the next batch, with the requests that have arrived meanwhile. The rest of their batch is answered. */
+  /**
+   * Adds the changes to the next batch, with the requests that have arrived meanwhile. The rest of their batch is
+   * already answered.
+   */
   private async askAgain(waiting: Pending[]): Promise<void> {
     if (waiting.length === 0) return;
     await Bun.sleep(Math.random() * CLAIM_PAUSE_LIMIT_MS);
@@ -221,7 +227,10 @@ export class Changes {
     }
   }
 
-  /** @returns those that wait for a claim, and have no answer yet. */
+  /**
+   * Answers the changes that are decided.
+   * @returns the changes that wait for a claim and have no answer yet.
+   */
   private tell(answers: Answered[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
     const { observer } = this.options;
     if (result.databaseAway) observer.trouble("away");
@@ -245,7 +254,10 @@ export class Changes {
     if (news.length > 0) this.options.observer.changed(news);
   }
 
-  /** Memory and others hear what became of these, whatever the clients were told; the slot stays taken until then. */
+  /**
+   * Tells memory and other processes the outcome of these changes, whatever the clients were told. The slot stays taken
+   * until then.
+   */
   private async hear(reservationIds: string[]): Promise<void> {
     this.spread(await untilRead(() => this.options.readSeats(reservationIds)));
   }
@@ -256,7 +268,6 @@ export class Changes {
   }
 }
 
-/** A change and its answer. */
 interface Answered {
   pending: Pending;
   change: ChangeAnswer;

@@ -12,22 +12,27 @@ import { SharedSeatReads } from "./shared-seat-reads.ts";
 export interface CheckedHoldsOptions {
   batcher: Pick<Batcher, "hold" | "refusalOf" | "goneOf">;
   memory: Pick<SeatMemory, "isAvailable">;
-  /** Reads those of the seats that exist; rejects when the database cannot be asked. */
+  /** Reads the seats that exist among these. Rejects if the database cannot be asked. */
   readSeats(seatIds: SeatId[]): Promise<SeatNow[]>;
-  /** What the key was answered with; rejects as above. */
+  /** Returns the earlier answer to the key. Rejects if the database cannot be asked. */
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
-  /** Whether the buyer may have `moreSeats` more seats of the event of `seatId`; rejects as above. */
+  /**
+   * Whether the buyer may have `moreSeats` more seats of the event of `seatId`. Rejects if the database cannot be
+   * asked.
+   */
   isWithinLimit(buyerId: string, seatId: SeatId, moreSeats: number): Promise<boolean>;
 }
 
 /**
  * Checks holds on their way to the batcher. From there until the answer the seats are in flight, and everybody else who
- * asks for them is told `contended`. So a request that cannot be met must not get that far: somebody could name one sold
- * seat beside 19 that everybody wants, again and again, and keep them from all others at no cost. Whatever is likely to be
- * refused is therefore checked in the database first, with nothing in flight: seats that memory does not know to be free,
- * a key that was used a moment ago, a buyer who has just been refused for having too many.
+ * asks for them is told `contended`. So a request that must fail should not get that far: somebody could name one sold
+ * seat beside 19 that everybody wants, again and again, and keep the 19 from all others at no cost.
  *
- * Memory only decides what is checked, never the answer.
+ * Requests that are likely to be refused are therefore checked in the database first, with nothing in flight. They name
+ * seats that memory does not know to be free, a key that was used a moment ago, or a buyer who has just been refused
+ * for having too many.
+ *
+ * Memory only decides which requests are checked, never the answer.
  */
 export class CheckedHolds {
   private readonly reads: SharedSeatReads;
@@ -38,10 +43,13 @@ export class CheckedHolds {
     this.reads = new SharedSeatReads((seatIds) => options.readSeats(seatIds));
   }
 
-  /** @throws when the database has to be asked first and cannot be. */
+  /**
+   * Checks the request if necessary, then asks the batcher.
+   * @throws if the database has to be asked first and does not answer.
+   */
   hold(request: HoldRequest): HoldOutcome | Promise<HoldOutcome> {
     const { seatIds, buyerId, key } = request;
-    // A single seat that is taken keeps nobody from another one.
+    // A request for a single taken seat keeps nobody from another seat.
     const doubted =
       seatIds.length > 1 ? seatIds.filter((seatId) => !this.options.memory.isAvailable(seatId)) : [];
     if (doubted.length === 0 && key === null && buyerId === null) return this.options.batcher.hold(request);

@@ -9,11 +9,11 @@ const SEAT_ID = 2;
 const RESERVATION_ID = "019a9d0e-8a53-7000-a1b2-c3d4e5f60718";
 export const RESERVATIONS_PATH = "/api/v1/reservations";
 
-/** The first booking contract, which existing clients rely on byte for byte. */
+/** The first booking contract, on which existing clients rely byte for byte. */
 const answer = <Shape extends z.ZodRawShape>(id_: string, status: string, more: Shape) =>
   z.object({ message: z.string(), seatId: id, status: z.literal(status), ...more }).meta({ id: id_ });
 
-/** Served by hand in `reserve-route.ts`: it is the sale, and nothing may stand in its way. */
+/** This route is served by hand in `reserve-route.ts`: it is the sale, and nothing may stand in its way. */
 export const reserveSeat = route({
   method: "POST",
   path: "/api/v1/bookings/reserve/:seatId",
@@ -187,7 +187,7 @@ export const getReservation = route({
   problems: ["reservation-not-found"],
 });
 
-/** What the four changes of a reservation have in common. */
+/** Makes the part of a contract that the four changes of a reservation share. */
 const changed = <const Slug extends ProblemSlug>(
   description: string,
   status: string,

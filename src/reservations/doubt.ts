@@ -1,20 +1,24 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Clients of what is in doubt wait this long for the truth; then they are told to try again. */
+/** How long clients wait while the outcome is in doubt. Then they are told to try again. */
 const DOUBT_DEADLINE_MS = 5000;
 const SETTLE_INTERVAL_MS = 250;
 
 export interface Doubt<Answer> {
-  /** Asks the database; `told`: the clients were given up. */
+  /** Asks the database. `told` says whether the clients were already told to try again. */
   ask(told: boolean): Promise<Answer>;
   isSettled(answer: Answer): boolean;
-  /** Tells the clients to try again. @returns whether to go on asking. */
+  /**
+   * Tells the clients to try again.
+   * @returns whether to go on asking.
+   */
   giveUp(): boolean;
 }
 
 /**
- * Asks until the database has said what became of it; the clients are given up once, past the deadline.
- * @returns no result where nobody asks any longer.
+ * Asks the database until it has said what the outcome is. Past the deadline, the clients are told once to
+ * try again.
+ * @returns no result if `giveUp` has ended the asking.
  */
 export async function untilSettled<Answer>({
   ask,

@@ -8,7 +8,7 @@ const ROUTE = "/api/v1/bookings/reserve/:seatId";
 const LABELS = Object.keys(STATUS_BY_LABEL) as ReserveLabel[];
 
 /**
- * The hot path's figures, as plain numbers that are folded into the metrics at a scrape: a counter with
+ * Counts on the hot path, in plain numbers that are folded into the metrics at each scrape. A counter with
  * labels would cost each refused request a tenth of its time.
  */
 export class ReservationFigures {
@@ -24,7 +24,7 @@ export class ReservationFigures {
     this.counts.invalid++;
   }
 
-  /** An answer that no worker was asked for. */
+  /** Counts an answer that needed no worker. */
   answeredFromMemory(outcome: Outcome): void {
     this.counts[labelOf(outcome)]++;
     if (outcome.kind === "taken")
@@ -56,13 +56,13 @@ export class ReservationFigures {
     if (answer.reran) metrics.batchReruns.inc();
   }
 
-  /** A batch of changes of reservations was decided. */
+  /** Counts a decided batch of changes of reservations. */
   changed(count: number, transactionMs: number): void {
     this.metrics.stageDuration.observe({ stage: "change" }, transactionMs / 1000);
     if (count > 0) this.metrics.changeBatchReservations.observe(count);
   }
 
-  /** Writes the totals into the metrics; called at each scrape. */
+  /** Writes the totals into the metrics. Called at each scrape. */
   fold(): void {
     const { httpRequests, reservations, filterHits } = this.metrics;
     const byStatus = new Map<number, number>();

@@ -8,25 +8,28 @@ const ENTRY_BYTES = 16;
 const WORD_OFFSET_BYTES = 12;
 
 export interface FreeSeatsLookOptions {
-  /** A connection of its own, so that searches hold up neither replays nor readers. */
+  /** A connection of its own, so that searches delay neither replays nor readers. */
   database: NodePgDatabase;
   memory: SeatMemory;
-  /** A moment from before which memory has everything; undefined until it was filled. */
+  /** Returns a moment before which memory has everything, or undefined until memory is filled. */
   completeSince(): Mark | undefined;
 }
 
 /**
- * Brings into memory which seats of some sections are free. Memory has everything from before a moment, so it is enough to
- * read what has changed since: the cost depends on what was sold meanwhile, not on the size of the house. Reading the free
- * seats themselves took 0.6 µs a seat, 60 ms for 100,000, for every search of a house with none of the wanted kind.
- * Sections that memory does not know completely are read in full.
+ * Learns which seats of some sections are free. Memory has everything from before a moment, so it is enough to read
+ * what has changed since. The cost depends on the seats sold since then, not on the size of the house. Reading the free
+ * seats themselves took 0.6 µs a seat: 60 ms for 100,000, for every search of a house with no free seat of the wanted
+ * kind. Sections that memory does not know completely are read in full.
  */
 export class FreeSeatsLook {
   private last: Mark | undefined;
 
   constructor(private readonly options: FreeSeatsLookOptions) {}
 
-  /** @throws when the database cannot be asked. */
+  /**
+   * Brings memory up to date for these sections.
+   * @throws if the database cannot be asked.
+   */
   async look(sections: Section[]): Promise<void> {
     const { memory } = this.options;
     const since = laterOf(this.last, this.options.completeSince());
@@ -41,7 +44,7 @@ export class FreeSeatsLook {
     const takenAtMs = performance.now();
     const eventIds = [...new Set(sections.map(({ eventId }) => eventId))];
     const { now, seats } = await readSeatNews(database, since.moment, eventIds);
-    // Memory is of an earlier epoch, and is being read again.
+    // Memory belongs to an earlier epoch, and is being read again.
     if (now.epoch !== since.moment.epoch) throw new Error("the database lives in another epoch now");
     for (let place = 0; place < seats.length; place += ENTRY_BYTES) {
       memory.learnWord(Number(seats.readBigUInt64BE(place)), seats.readUInt32BE(place + WORD_OFFSET_BYTES));
@@ -67,7 +70,7 @@ interface SeatRange {
   last: number;
 }
 
-/** The ids of the sections as ranges. An event's sections follow each other, so all of them are one range. */
+/** Returns the ids of the sections as ranges. An event's sections follow each other, so all of them are one range. */
 function rangesOf(sections: Section[]): SeatRange[] {
   const ranges: SeatRange[] = [];
   for (const { firstSeatId, seatCount } of sections.toSorted((a, b) => a.firstSeatId - b.firstSeatId)) {

@@ -11,7 +11,7 @@ const POOLED =
   "a pooler gives every transaction another session (PgBouncer with pool_mode = transaction?): requests fail with 503 at random; set pool_mode = session for this database, then restart the engines (docs/operations/postgres.md)";
 
 export interface GateDependencies extends Pick<SharedMemory, "keeper" | "trust"> {
-  /** For the probe alone, so that readers of the catalogue cannot starve it. */
+  /** Used by the probe alone, so that readers of the catalogue cannot starve it. */
   probes: Database;
   memory: SeatMemory;
   catalogue: CatalogueKeeper;
@@ -26,7 +26,7 @@ export function openGate(
 ): DatabaseGate {
   let epoch: number | undefined;
   let isPooled = false;
-  /** Commits may have been lost on the way to this epoch: what memory knows of them is not so any more. */
+  /** Starts over in a new epoch: commits may have been lost on the way to it, so memory may be wrong. */
   const startOver = () => {
     memory.clear();
     keeper.forget();
@@ -40,7 +40,8 @@ export function openGate(
     catalogue.noticed(now.catalogueRevision);
     if (now.hasMoved && !isPooled) {
       log.error(POOLED);
-      // Engines find each other by the locks of their sessions, which may now be anybody's.
+      // Engines find each other by the locks of their sessions. Through a pooler those may belong to any
+      // engine.
       trust.close();
     }
     isPooled ||= now.hasMoved;

@@ -1,33 +1,37 @@
 import type { BusyReason } from "../venue/outcome.ts";
 
-/** A small rest waits no longer for a batch that is slow. */
+/** The longest time that a small rest waits while a batch is slow. */
 const REST_LIMIT_MS = 5;
 
 export interface GathererOptions<Item> {
-  /** Batches under way at once. */
+  /** Maximum number of batches that run at once. */
   slotCount: number;
-  /** What a batch and the queue may carry, in the unit of `weightOf`. An item above the batch's limit goes alone. */
+  /** Limits of a batch and of the queue, in the unit of `weightOf`. An item above the batch's limit goes alone. */
   batchLimit: number;
   queueLimit: number;
   weightOf(item: Item): number;
-  /** Decides on a batch; never rejects. Its slot is free again when this resolves; `answered` tells that workers are done with it. */
+  /**
+   * Decides a batch; never rejects. The slot is free again when this resolves. `answered` is called when the workers
+   * are done with the batch.
+   */
   send(batch: Item[], answered: () => void): Promise<void>;
-  /** The item will not be sent. */
+  /** Called for an item that will not be sent. */
   refuse(item: Item, reason: BusyReason): void;
 }
 
 /**
- * Gathers requests while workers are busy; a free slot takes all that has gathered, up to the limit, once
- * that is as much as the batches under way carry on average, or after 5 ms. Under light load a batch is one
- * request and leaves at once, under heavy load batches grow by themselves, like a database's group commit.
- * (A free slot that takes any small rest at once splits 50 clients into batches of 12, and a batch costs
- * about the same whatever is in it.)
+ * Gathers requests while workers are busy. A free slot takes everything that has gathered, up to the limit. It does so
+ * once that is as much as the running batches carry on average, or after 5 ms.
+ *
+ * Under light load a batch is one request and leaves at once. Under heavy load batches grow by themselves, as in a
+ * database's group commit. If a free slot took any small rest at once, 50 clients would be split into batches of 12,
+ * and a batch costs about the same whatever is in it.
  */
 export class Gatherer<Item> {
   private queue: Item[] = [];
   private queuedWeight = 0;
   private freeSlots: number;
-  /** Batches that workers are deciding on, without those in doubt. */
+  /** The batches that workers are deciding, without those in doubt. */
   private readonly underWay = { batches: 0, weight: 0 };
   private scheduled = false;
   private rest: ReturnType<typeof setTimeout> | undefined;
@@ -38,17 +42,17 @@ export class Gatherer<Item> {
     this.freeSlots = options.slotCount;
   }
 
-  /** What waits for a worker. */
+  /** The weight of all items that wait for a worker. */
   get queued(): number {
     return this.queuedWeight;
   }
 
-  /** Batches with a worker now. */
+  /** The number of batches that have a slot. */
   get busySlots(): number {
     return this.options.slotCount - this.freeSlots;
   }
 
-  /** Why nothing more is taken now; undefined when `add` may be called. */
+  /** Why no more items are accepted now. Undefined if `add` may be called. */
   get isRefusing(): BusyReason | undefined {
     return this.refusal ?? (this.queuedWeight >= this.options.queueLimit ? "overloaded" : undefined);
   }
@@ -59,7 +63,10 @@ export class Gatherer<Item> {
     this.schedule();
   }
 
-  /** From now on nothing is taken, for that reason, and what is queued is refused too unless it is draining; undefined ends it. */
+  /**
+   * Accepts no more items, for that reason, until called with undefined. Queued items are refused too, unless the
+   * reason is `draining`.
+   */
   refuse(reason: BusyReason | undefined): void {
     this.refusal = reason;
     if (!reason || reason === "draining") return;
@@ -69,7 +76,7 @@ export class Gatherer<Item> {
     for (const item of refused) this.options.refuse(item, reason);
   }
 
-  /** Resolves when everything that was taken is decided. */
+  /** Resolves when every accepted item is decided. */
   drained(): Promise<void> {
     if (this.queue.length === 0 && this.busySlots === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -77,7 +84,7 @@ export class Gatherer<Item> {
     });
   }
 
-  /** After this turn of the event loop, so that all requests read in it share a batch. */
+  /** Schedules a send after this turn of the event loop, so that all requests read in it share a batch. */
   private schedule(): void {
     if (this.scheduled || this.freeSlots === 0 || this.queue.length === 0) return;
     this.scheduled = true;

@@ -15,7 +15,9 @@ export interface GivingBackDependencies {
   unresolved: UnresolvedReservations;
 }
 
-/** Gives seats back whose holds are over, and those that a former process on this DATA_DIR has left in doubt. */
+/**
+ * Gives back the seats of holds that are over, and the seats that an earlier process on this DATA_DIR left in doubt.
+ */
 export function openGivingBack(
   context: Context,
   { run, memory, seatEvents, unresolved }: GivingBackDependencies,
@@ -34,7 +36,7 @@ export function openGivingBack(
     .catch((error: unknown) => log.error({ error: messageOf(error) }, "DATA_DIR cannot be read"));
 }
 
-/** @param onFreed hears of seats that are free again, with their versions. */
+/** @param onFreed is called with the freed seats and their versions */
 function openSweeper(
   { config, parts, metrics, log, lifecycle }: Context,
   onFreed: (freed: [seatId: number, version: number][]) => void,

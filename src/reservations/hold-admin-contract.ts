@@ -7,7 +7,7 @@ import { id, wholeNumber } from "../http/parameters.ts";
 import { nameOfOne, plainText } from "../http/plain-text.ts";
 import { BUYER_ID_LIMIT_CHARACTERS, NAME_LIMIT_CHARACTERS } from "./hold-body.ts";
 
-/** Administrators see who holds what, and release holds. */
+/** The contracts of the routes with which administrators list holds and release them. */
 
 const count = z.int().min(0);
 const time = z.iso.datetime();
@@ -117,7 +117,7 @@ export const releaseHolds = route({
           .describe("The reason, which the administration log keeps; required unless `dryRun` is true."),
       })
       .superRefine(({ eventId, caller, buyerId, dryRun, reason }, context) => {
-        // A release of all holds must be asked for event by event.
+        // A release of all holds must be asked for one event at a time.
         if (eventId === undefined && caller === undefined && buyerId === undefined)
           context.addIssue({
             code: "custom",

@@ -37,11 +37,11 @@ export interface HoldAdminOptions {
   log: Logger;
 }
 
-/** Administrators see who holds what, and release holds. */
+/** Routes with which administrators see who holds which seats, and release holds. */
 export function holdAdminRoutes({ serve, runAsAdmin, release, keeper, log }: HoldAdminOptions): Route[] {
   const ask = fromDatabase({ log, what: "what is asked about holds" });
 
-  /** The filter with ids instead of names, or the problem with a name. */
+  /** Returns the filter with ids instead of names, or the problem with a name. */
   async function filterOf(
     place: Place,
     { eventId, caller, buyerId, section }: Asked,

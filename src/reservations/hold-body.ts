@@ -2,7 +2,10 @@ import { z } from "zod";
 import { id } from "../http/parameters.ts";
 import { nameOfOne, plainText } from "../http/plain-text.ts";
 
-/** No reservation has more, whatever its event allows; a batch carries at least one of them whole. */
+/**
+ * Maximum number of seats of a reservation, whatever its event allows. A batch carries at least one whole
+ * reservation.
+ */
 const RESERVATION_LIMIT_SEATS = 20;
 const PREFERENCE_LIMIT = 10;
 const SECTION_LIMIT = 100;
@@ -28,7 +31,7 @@ const bestAvailable = z.strictObject({
   accessible: z.enum(["only", "any", "avoid"]).default("avoid"),
 });
 
-/** One way to be content; exactly one of the three. */
+/** The three ways to choose seats. Exactly one must be given. */
 const wish = {
   seatIds: seatIds.optional(),
   section: name.optional(),
@@ -98,13 +101,13 @@ const shownHold = z
   ])
   .meta({ id: "HoldRequest" });
 
-/** The body of a request for a hold: what checks it, and how the document shows it. */
+/** The body of a request for a hold: the schema that checks it, and the schema that the document shows. */
 export const holdRequest = { schema: holdSchema, shown: shownHold };
 
 export type HoldBody = z.output<typeof holdSchema>;
 export type Wish = z.output<typeof wishSchema>;
 
-/** In the order of the buyer's preference. */
+/** Returns the wishes in the order of the buyer's preference. */
 export function wishesOf({ preferences, seatIds, section, quantity, bestAvailable }: HoldBody): Wish[] {
   return preferences ?? [{ seatIds, section, quantity, bestAvailable }];
 }

@@ -3,14 +3,14 @@ import type { RunAsAdmin } from "../postgres/admin-session.ts";
 import { countHolds, type HoldFilter, type HoldView, listHolds } from "../postgres/holds.ts";
 import type { Changes } from "./changes.ts";
 
-/** How many holds are released at once; a confirmation waits for one such batch at most. */
+/** Maximum number of holds released at once. A confirmation waits for one such batch at most. */
 const PAGE_HOLDS = 256;
 /**
- * Below the shortest IDLE_TIMEOUT_SECONDS, so that the connection is still open for the answer. If holds are left, the
- * same request releases them.
+ * Longest time of one release. It is below the shortest IDLE_TIMEOUT_SECONDS, so that the connection is still open for
+ * the answer. If holds are left, sending the same request again releases them.
  */
 const RELEASE_LIMIT_MS = 4000;
-/** How many holds a dry run shows. */
+/** Maximum number of holds that a dry run shows. */
 const SAMPLE_HOLDS = 10;
 
 export interface HoldReleaseOptions {
@@ -29,15 +29,20 @@ export interface Released {
   actId: number;
   reservations: number;
   seats: number;
-  /** Whether every selected hold has ended, released here or otherwise. */
+  /** Whether every selected hold has ended, by this release or otherwise. */
   isComplete: boolean;
 }
 
-/** Releases the holds of others for administrators: as a dry run, or in batches on the way of every other change. */
+/**
+ * Releases other people's holds for administrators: as a dry run, or in batches that go the way of every other change.
+ */
 export class HoldRelease {
   constructor(private readonly options: HoldReleaseOptions) {}
 
-  /** Shows what a release would end; changes only the log. @returns undefined if too many administrators are at work. */
+  /**
+   * Shows which holds a release would end. Changes only the log.
+   * @returns undefined if too many administrators are at work.
+   */
   async preview(
     filter: HoldFilter,
     origin: ActOrigin,

@@ -10,27 +10,27 @@ import { SearchTurns } from "./search-turns.ts";
 import type { Search, SeatFinder } from "./seat-finder.ts";
 import { mayBeTooDear, quantityFault, seatsFault } from "./totals.ts";
 
-/** Races for seats that were chosen here which one request may lose before it is told so. */
+/** How often one request may lose the race for seats that were chosen here, before it is refused. */
 const ATTEMPT_LIMIT = 8;
 
 export interface HoldsOptions {
   batcher: Pick<Batcher, "hold">;
   finder: SeatFinder;
-  /** The event that a seat lies in, as far as memory knows. */
+  /** Returns the event of a seat, as far as memory knows. */
   eventOf(seatId: SeatId): CatalogueEvent | undefined;
-  /** The event, read from the database where memory does not know it. */
+  /** Returns the event, read from the database if memory does not know it. */
   findEvent(eventId: number): Promise<CatalogueEvent | undefined>;
   /**
-   * Brings into memory which seats of these sections are free; false if that takes too long. One look a request serves all
-   * of its wishes.
+   * Learns which seats of these sections are free. Returns false if that takes too long. One look per request serves
+   * all of its wishes.
    */
-  // biome-ignore lint/suspicious/noConfusingVoidType: who has nothing to say has succeeded
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing has succeeded
   refresh(sections: Section[]): Promise<boolean | void>;
-  /** What the key was answered with. */
+  /** Returns the earlier answer to the key. */
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
 }
 
-/** What a request to hold seats can come to, beside what the seats decide. */
+/** Every result of a request to hold seats: the batcher's outcomes and those of the request itself. */
 export type HoldResult =
   | HoldOutcome
   | { kind: "replay"; facts: ReservationFacts }
@@ -39,17 +39,19 @@ export type HoldResult =
   | { kind: "too_costly" }
   | { kind: "no_event"; eventId: number };
 
-/** After these the next wish is tried. */
+/** After these results the next wish is tried. */
 const MAY_FOLLOW: HoldResult["kind"][] = ["taken", "none", "over_limit", "caller_over_limit"];
-/** Before these are told, the key is looked up: it may have been answered before the seats were gone, or the event changed. */
+/**
+ * Before these results are sent, the key is looked up. It may have been answered before the seats were gone, or before
+ * the event changed.
+ */
 const MAY_BE_REPLAYED: HoldResult["kind"][] = [
   ...(["taken", "none", "missing", "unfit", "no_event", "too_costly", "replayed"] as const),
 ];
 
-/** A wish made ready: seats that were named, or a search for some; `dearField` where their total may be too much. */
+/** A prepared wish: seats that were named, or a search for some. `dearField` is set if their total may be too large. */
 type Plan = { seatIds: SeatId[] } | { search: Search; event: CatalogueEvent; dearField: string | undefined };
 
-/** The caller of a request, and its key. */
 interface Asked {
   key: KeyClaim | null;
   caller: string | null;
@@ -60,19 +62,22 @@ interface Choice {
   body: HoldBody;
   asked: Asked;
   budget: SearchBudget;
-  /** The sections of all its searches. */
+  /** The sections of all searches of the request. */
   sections: Section[];
   /** Whether the database was asked what is free since the request arrived. */
   hasLooked: boolean;
 }
 
-/** Requests to hold seats: the first wish that can be had wins. */
+/** Serves requests to hold seats: the first wish that can be met wins. */
 export class Holds {
   private readonly turns = new SearchTurns();
 
   constructor(private readonly options: HoldsOptions) {}
 
-  /** @throws when the database has to be read and cannot be. */
+  /**
+   * Holds seats for the first wish that can be met.
+   * @throws if the database has to be read and cannot be.
+   */
   async hold(
     body: HoldBody,
     key: KeyClaim | null,
@@ -87,7 +92,10 @@ export class Holds {
     return result.kind === "replayed" ? { kind: "running" } : result;
   }
 
-  /** Every wish must fit, whatever the first ones come to; the refusal of the first is told when none can be had. */
+  /**
+   * Tries the wishes in order. Every wish must be valid, even if an earlier one succeeds. If none can be met, the
+   * refusal of the first is returned.
+   */
   private async firstOf(body: HoldBody, asked: Asked, budget: SearchBudget): Promise<HoldResult> {
     const plans: Plan[] = [];
     for (const [index, wish] of wishesOf(body).entries()) {
@@ -147,19 +155,22 @@ export class Holds {
     return this.options.batcher.hold({ seatIds, buyerId: buyerId ?? null, isLimited, key, caller });
   }
 
-  /** Chosen in memory, decided by the database; nobody is told that none are left before it was asked. */
+  /**
+   * Chooses seats in memory and lets the database decide. The database is asked before anybody is told that none are
+   * left.
+   */
   private async choose(
     { search, event, dearField }: Extract<Plan, { search: Search }>,
     choice: Choice,
   ): Promise<HoldResult> {
     const { body, asked, budget } = choice;
-    // Somebody else is after these: memory may not know it yet.
+    // Somebody else has asked for these seats; memory may not know it yet.
     const lost = new Set<SeatId>();
     let outcome: HoldOutcome = { kind: "none" };
     for (let attempt = 1; attempt <= ATTEMPT_LIMIT; ) {
       const turn = this.turns.enter();
       if (turn !== true && !(await turn)) return { kind: "busy", reason: "overloaded" };
-      // From here to the batcher nothing is awaited: the next search must see that these seats are in flight.
+      // Nothing is awaited from here to the batcher: the next search must see that these seats are in flight.
       const seatIds = this.searched(budget, () => search.next(lost, budget));
       const dear = seatIds && dearField !== undefined && seatsFault(event, seatIds, dearField);
       if (dear) return { kind: "unfit", detail: dear };
@@ -192,7 +203,10 @@ export class Holds {
     }
   }
 
-  /** As far as memory knows; the statement refuses seats of several events, or too many, again. */
+  /**
+   * Checks the seats as far as memory knows them. The statement also refuses seats of several events, or too many
+   * seats.
+   */
   private unfitSeats(seatIds: SeatId[], eventId: number | undefined): string | undefined {
     let event: CatalogueEvent | undefined;
     for (const seatId of seatIds) {
@@ -212,13 +226,13 @@ const sectionsOf = (plans: Plan[]): Section[] => [
   ...new Set(plans.flatMap((plan) => ("search" in plan ? plan.search.suitable : []))),
 ];
 
-/** By this process's clock: only for a request that gets nothing anyway. */
+/** Decides by this process's clock. Used only for a request that gets no seats anyway. */
 const isOnSale = ({ status, onSaleAtMs, offSaleAtMs }: CatalogueEvent) =>
   status === "open" &&
   (onSaleAtMs === null || onSaleAtMs <= Date.now()) &&
   (offSaleAtMs === null || Date.now() < offSaleAtMs);
 
-/** Nobody is told that none are left while some may yet be let go. */
+/** Returns `taken` instead of `none` while other requests may still let seats go. */
 const contended = (seatIds: SeatId[] | undefined): HoldOutcome =>
   seatIds
     ? { kind: "taken", seats: seatIds.map((seatId) => ({ seatId, reason: "contended" })) }

@@ -11,13 +11,13 @@ import { Loop } from "../runtime/loop.ts";
 import { SharedFlight } from "../runtime/shared-flight.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 
-/** A page keeps the main thread for about a millisecond. */
+/** Maximum number of seats of one page, which keeps the main thread busy for about a millisecond. */
 const PAGE_LIMIT_SEATS = 20_000;
 
-/** Between two marks lies far more time than a peer needs from its commit to its feed message. */
+/** The time between two marks. It is far longer than a peer needs from its commit to its feed message. */
 const MARK_INTERVAL_MS = 5000;
 
-/** A moment of the database, and the time by this process's clock when it was asked for. */
+/** A moment of the database, and this process's time when it was asked for. */
 export interface Mark {
   moment: Moment;
   takenAtMs: number;
@@ -25,7 +25,7 @@ export interface Mark {
 
 type Page = (after: number, limit: number) => Promise<PackedSeats>;
 
-/** Reads page after page into memory, of seats after the one given. */
+/** Reads seats into memory page by page, starting after the seat `from`. */
 export async function learnPages(memory: SeatMemory, page: Page, from = 0): Promise<void> {
   for (let after: number | null = from; after !== null; ) {
     const packed: PackedSeats = await page(after, PAGE_LIMIT_SEATS);
@@ -41,17 +41,18 @@ function learnPacked(memory: SeatMemory, after: number, seats: Buffer): void {
 }
 
 /**
- * Fills the seats' memory from the database: all of it at the start, in the background and in pages; what
- * changed while the change feed was lost, afterwards. Marks are moments of the database taken while the
- * feed is heard; a catch-up reads from the mark before the last, since a commit just before a mark may
- * have been announced just after it, into the loss.
+ * Fills the seats' memory from the database. At the start it reads everything, in the background and in pages; later,
+ * what changed while the change feed was lost.
+ *
+ * Marks are moments of the database that are taken while the feed is live. A catch-up reads from the mark before the
+ * last: a commit just before a mark may be announced just after it, when the feed is already lost.
  */
 export class MemoryKeeper {
   private marks: [older: Mark | undefined, newer: Mark | undefined] = [undefined, undefined];
   private readonly loop: Loop;
   private readonly reading = new SharedFlight(() => this.read());
   private filled = false;
-  /** Whether nothing was read since the start or a new epoch: a live feed does not make up for that. */
+  /** Whether nothing has been read since the start or a new epoch. A live feed does not make up for that. */
   private isCold = true;
 
   constructor(
@@ -66,25 +67,25 @@ export class MemoryKeeper {
   }
 
   /**
-   * Takes in what was committed before the call. One begins when the one before it has ended: the change feed
-   * comes alive during the first, and would have everything read twice at once.
-   * @throws when the database cannot be read; what was read stays.
+   * Takes in everything that was committed before the call. A catch-up begins only when the previous one has ended: the
+   * change feed comes alive during the first, and everything would be read twice at the same time.
+   * @throws if the database cannot be read; what was read stays.
    */
   catchUp(): Promise<void> {
     return this.reading.next();
   }
 
-  /** Whether everything was read once: before, a map would show seats as unknown. */
+  /** Whether everything was read once. Before that, a map would show seats as unknown. */
   get isFilled(): boolean {
     return this.filled;
   }
 
-  /** A moment from before which memory has everything; undefined until it was filled. */
+  /** A moment before which memory has everything. Undefined until memory is filled. */
   get completeSince(): Mark | undefined {
     return this.isCold ? undefined : this.marks[0];
   }
 
-  /** The marks are of another epoch now; the next catch-up reads everything. */
+  /** Drops the marks, which belong to an earlier epoch. The next catch-up reads everything. */
   forget(): void {
     this.marks = [undefined, undefined];
     this.isCold = true;
@@ -107,7 +108,10 @@ export class MemoryKeeper {
     this.isCold = false;
   }
 
-  /** Both halves at once, each on a connection and so on a core of the database: 10 million seats in 6 s instead of 11. */
+  /**
+   * Reads both halves at once, each on its own connection and so on its own core of the database. That takes 6 s
+   * instead of 11 for 10 million seats.
+   */
   private async readAll(): Promise<void> {
     const middle = Math.floor((await readLastSeatId(this.database)) / 2);
     await Promise.all([
@@ -121,8 +125,8 @@ export class MemoryKeeper {
   }
 
   /**
-   * Takes a mark while the feed is heard, and catches up while it is not, so that memory without a feed is
-   * seconds old at most. It also repeats a first read that has failed. Called by a timer every 5 s.
+   * Takes a mark while the feed is live, and catches up while it is not. So memory without a feed is a few seconds old
+   * at most. A timer calls this every 5 s, which also repeats a first read that has failed.
    */
   async mark(): Promise<void> {
     if (this.isCold || !this.isFeedLive()) return this.catchUp().catch(() => undefined);

@@ -1,46 +1,48 @@
 import { type Company, TRUST_MS } from "../postgres/presence.ts";
 import { Loop } from "../runtime/loop.ts";
 
-/** The time between two looks at who else uses the database. */
+/** The time between two looks at the other engines on the database. */
 const LOOK_INTERVAL_MS = 1000;
-/** The same after a look that failed or met sessions that are only just opening. */
+/** The same time after a look that failed or met sessions that are just opening. */
 const LOOK_AGAIN_MS = 250;
 
 export interface MemoryTrustOptions {
-  /** This process among those that `readCompany` finds. */
+  /** The number that identifies this process in the result of `readCompany`. */
   presence: number;
   readCompany(): Promise<Company>;
   /** Whether the change feed carries that process's changes to this one. */
   hears(presence: number): boolean;
   isFeedLive(): boolean;
-  /** Reads into memory what was committed before the call. */
+  /** Reads into memory everything that was committed before the call. */
   catchUp(): Promise<void>;
   /**
-   * How many other engines are not heard: called when two looks in a row find some, because a single look may meet a
-   * session that is only just opening, and with 0 when none is left.
+   * Reports how many other engines are not heard. Called when two looks in a row find some, because a single look may
+   * meet a session that is just opening. Called with 0 when none is left.
    */
   onUnheard(count: number): void;
 }
 
 /**
- * Decides whether memory may refuse a seat by itself: while every other process that can change seats of this database
- * is heard through the change feed, or there is none.
+ * Decides whether memory may refuse a seat by itself. It may while every other process that can change seats of this
+ * database is heard through the change feed, or there is none.
  *
- * States: untrusted → (a look finds no unheard engine, and a catch-up that began after it is complete) → trusted → (a look
- * finds an unheard engine or misses one that was heard, the last good look is older than 3 s, or the feed with others is
- * lost) → untrusted.
+ * States:
+ * - untrusted: left when a look finds no unheard engine, and a catch-up that began after it is complete.
+ * - trusted: left when a look finds an unheard engine or misses one that was heard, when the last good look is older
+ *   than 3 s, or when the feed with others is lost.
  *
- * Why no window remains: sessions that can free a seat that was sold for good hold a presence lock from their first
- * moment, and free none before they are 3.5 s old (`isSeenByAll`). So a look that found nobody is valid for 3 s after it
- * was sent, even if another engine starts or the connection breaks. A process that was stopped, or whose machine slept,
- * finds its last look too old by either clock. The catch-up reads the changes of engines that were there and have gone.
+ * Why no gap remains: sessions that can free a seat that was sold for good hold a presence lock from their first
+ * moment, and free none before they are 3.5 s old (`isSeenByAll`). So a look that found nobody is valid for 3 s after
+ * it was sent, even if another engine starts or the connection breaks. A process that was stopped, or whose machine
+ * slept, finds its last look too old by one of its two clocks. The catch-up reads the changes of engines that have
+ * gone.
  */
 export class MemoryTrust {
   private isAlone = false;
   /** The other processes at the last good look, all of them heard. */
   private others: number[] = [];
   private isCaughtUp = false;
-  /** Until when the last good look is valid, by two clocks: only the wall clock goes on while a machine sleeps. */
+  /** The last good look is valid until this time, by two clocks: only the wall clock goes on while a machine sleeps. */
   private untilSteadyMs = Number.NEGATIVE_INFINITY;
   private untilWallMs = Number.NEGATIVE_INFINITY;
   /** Counts the losses of trust: a look or catch-up that began before one does not count after it. */
@@ -64,13 +66,13 @@ export class MemoryTrust {
     );
   }
 
-  /** The change feed was lost or is back, so the other engines have to be looked at again. */
+  /** Called when the change feed is lost or back, because the other engines have to be looked at again. */
   feedChanged(): void {
     if (!this.isAlone) this.lapse();
     this.loop.poke();
   }
 
-  /** Trusts memory no more, from now on. */
+  /** Stops trusting memory, for good. */
   close(): void {
     void this.loop.stop();
     this.lapse();
@@ -94,11 +96,11 @@ export class MemoryTrust {
       this.lapse();
       return;
     }
-    // An engine that is gone may have died after a commit and before announcing it. The feed's loss does not tell: it stays
-    // live for 2 s, and an engine that is alone by then ignores the loss.
+    // An engine that is gone may have died after a commit and before announcing it. The loss of the feed does not show
+    // that: the feed stays live for 2 s, and an engine that is alone by then ignores the loss.
     const isSomebodyGone = this.others.some((other) => !others.includes(other));
     this.others = others;
-    // Without a valid look in between, an engine may have come and gone.
+    // Without a continuous series of valid looks, an engine may have come and gone.
     if (isSomebodyGone || sentAtSteadyMs >= this.untilSteadyMs || sentAtWallMs >= this.untilWallMs)
       this.lapse();
     this.untilSteadyMs = sentAtSteadyMs + TRUST_MS;

@@ -22,9 +22,9 @@ import { SeatFinder } from "./seat-finder.ts";
 import { ReservationTokens } from "./token.ts";
 
 export interface HoldsDependencies {
-  /** For reservations and idempotency keys that a request asks for. */
+  /** Serves reads of reservations and idempotency keys that a request asks for. */
   database: Database;
-  /** For searches, apart from it. */
+  /** Serves searches, on a connection of its own. */
   searches: Database;
   batcher: Batcher;
   memory: SeatMemory;
@@ -32,13 +32,13 @@ export interface HoldsDependencies {
   keeper: MemoryKeeper;
 }
 
-/** What the routes of `/api/v1/reservations` stand on, beside the batchers. */
+/** The dependencies of the routes of `/api/v1/reservations`, except the batchers. */
 export type OpenHolds = Pick<
   ReservationRoutesOptions,
   "holds" | "finder" | "tokens" | "findReservation" | "findReplay" | "findEarliestHoldEnd"
 >;
 
-/** Puts together what holds seats: looking for them, checking wishes, and finding what was held before. */
+/** Assembles the parts that hold seats: the search, the checks of wishes, and the lookup of earlier holds. */
 export function openHolds(
   { config, parts }: Context,
   { database, searches, batcher, memory, catalogue: catalogueKeeper, keeper }: HoldsDependencies,

@@ -18,14 +18,14 @@ import { openSharedMemory } from "./shared-memory.ts";
 import { openReservationThreads } from "./threads.ts";
 
 /**
- * With the default time limits no batch takes as long: lock and look (4 Redis commands), then two rounds of
- * connect and statement. A batch that does is settled like one whose answer was lost.
+ * The time after which a batch is settled like one whose answer was lost. No batch takes as long with the default time
+ * limits: lock and look (4 Redis commands), then two rounds of connect and statement.
  */
 const BATCH_DEADLINE_MS = 15_000;
 
 export interface ReservationsDependencies {
   connections: Record<"reads" | "probes" | "reservations" | "searches", Database>;
-  /** Batches of confirmations and the like that one thread works on at once. */
+  /** Batches of confirmations and other changes that one thread runs at once. */
   changeBatchesPerThread: number;
   memory: SeatMemory;
   seatEvents: SeatEvents;
@@ -38,11 +38,11 @@ export interface Reservations extends OpenHolds {
   figures: ReservationFigures;
   gate: DatabaseGate;
   admission: Admission;
-  /** Brings the gauges up to date. */
+  /** Updates the gauges. */
   refresh(): void;
 }
 
-/** Opens all that sells seats, up to HTTP: threads, memory, the database's gate, and the batchers behind it. */
+/** Opens everything that sells seats, except HTTP: threads, memory, the database's gate, and the batchers behind it. */
 export function openReservations(context: Context, dependencies: ReservationsDependencies): Reservations {
   const { config, metrics } = context;
   const { connections, memory, seatEvents, catalogue, changeBatchesPerThread } = dependencies;

@@ -7,7 +7,7 @@ import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { HoldOutcome, Outcome } from "./outcome.ts";
 
-/** One seat for good: the reserve route. */
+/** An order for one seat for good, from the reserve route. */
 export interface ReserveOrder {
   kind: "reserve";
   reservationId: string;
@@ -16,18 +16,18 @@ export interface ReserveOrder {
   resolve(outcome: Outcome): void;
 }
 
-/** What is asked of the batcher for a hold. */
+/** A request to the batcher for a hold. */
 export interface HoldRequest {
   seatIds: SeatId[];
   buyerId: string | null;
-  /** False where the event is known to have no limit for its buyers. */
+  /** False if the event is known to have no limit for its buyers. */
   isLimited?: boolean;
   key: KeyClaim | null;
   /** The caller, as `reservations.caller` keeps it. */
   caller?: string | null;
 }
 
-/** Seats for a while, all or none. */
+/** An order that holds all of its seats for a while, or none. */
 export interface HoldOrder {
   kind: "hold";
   reservationId: string;
@@ -40,17 +40,20 @@ export interface HoldOrder {
   resolve(outcome: HoldOutcome): void;
 }
 
-/** A request for seats and its answer's way back. */
+/** A request for seats, with the function that answers it. */
 export type Order = ReserveOrder | HoldOrder;
 
-/** What two requests must not have in flight at once, besides seats: the key, and the buyer whose seats are counted. */
+/**
+ * Returns the claims that only one request in flight may have, besides its seats: its key, and the buyer whose seats
+ * are counted.
+ */
 export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): string[] {
   const claims = key ? [claimOfKey(key)] : [];
   if (buyerId !== null && isLimited) claims.push(claimOfBuyer(buyerId));
   return claims;
 }
 
-/** What has to be checked under a claim beside the seats of a hold; undefined if nothing has to. */
+/** Returns the guard of a hold: the checks under a claim, besides those of its seats. Undefined if there are none. */
 export function guardOf(
   { buyerId, isLimited = true, key, caller }: HoldRequest,
   limitSeats: number,
@@ -60,7 +63,7 @@ export function guardOf(
   return { buyerId, isLimited, key, callerLimitSeats };
 }
 
-/** The order as the database decides on it: its seats at the versions that memory knows now. */
+/** Returns the order as the database decides it: its seats at the versions that memory knows now. */
 export function seatOrderOf(order: Order, memory: SeatMemory): SeatOrder {
   const { reservationId } = order;
   const seats = order.seatIds.map((seatId) => ({ seatId, version: memory.versionOf(seatId) }));
@@ -76,7 +79,7 @@ export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome =>
 
 const UNAVAILABLE = { kind: "busy", reason: "unavailable" } as const;
 
-/** What the worker's answer means for a reserve request. */
+/** Converts the worker's answer to the outcome of a reserve request. */
 export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
   const [seatId] = order.seatIds;
   if (answer === "undecided") return { ...UNAVAILABLE, seatId };
@@ -96,12 +99,12 @@ export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
     case "busy":
       return { ...UNAVAILABLE, seatId };
     default:
-      // The others are of orders with a guard or several seats.
+      // The other verdicts belong to orders with a guard or several seats.
       throw new Error(`broken invariant: a request for one seat without a guard is not ${verdict}`);
   }
 }
 
-/** What the worker's answer means for a request to hold seats. */
+/** Converts the worker's answer to the outcome of a request to hold seats. */
 export function holdOutcomeOf(order: HoldOrder, answer: OrderAnswer): HoldOutcome {
   if (answer === "undecided") return UNAVAILABLE;
   if (answer === "claimed") return { kind: "running" };
@@ -122,7 +125,7 @@ function heldOf({ reservationId, seatIds }: HoldOrder, rows: SeatRow[]): HoldOut
   return { kind: "held", facts: { reservationId, eventId, seatIds, pricesMinor, expiresAtMs } };
 }
 
-/** The first reason that applies, in the order of the table of verdicts. */
+/** Returns the first refusal that applies, in the order of the table of verdicts. */
 function refusalOf(seatIds: SeatId[], rows: SeatRow[]): HoldOutcome {
   const verdict = firstOf(new Set(rows.map((row) => row.verdict)));
   assert(verdict !== undefined, "an order has seats");
@@ -141,7 +144,7 @@ function refusalOf(seatIds: SeatId[], rows: SeatRow[]): HoldOutcome {
       };
     default:
   }
-  // Seats of two events may each have a reason, but it would be that of its own event.
+  // Each of two events may give a reason, but it would apply only to that event.
   if (new Set(rows.flatMap(({ hold }) => hold?.[0] ?? [])).size > 1) return { kind: "mixed" };
   switch (told.outcome) {
     case "closed":
@@ -170,7 +173,10 @@ export function answerBusy(order: Order, reason: BusyReason): void {
   else order.resolve({ kind: "busy", reason });
 }
 
-/** An answer that does not fit its batch is as good as lost: the database is asked what it has done. */
+/**
+ * Checks that the answer fits its batch. An answer that does not fit counts as lost: the database is asked what was
+ * committed.
+ */
 export function fitting(result: TakeResult, orders: SeatOrder[]): TakeResult {
   const fits = (answer: OrderAnswer | undefined, { seats }: SeatOrder) =>
     typeof answer === "string" || answer?.length === seats.length;

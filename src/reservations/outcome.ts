@@ -9,7 +9,7 @@ import {
 } from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 
-/** Everything a reserve request can come to. Only `won` changed anything. */
+/** Every outcome of a reserve request. Only `won` changed anything. */
 export type Outcome =
   /** `final`: the seat's event takes nothing back. */
   | { kind: "won"; seatId: SeatId; reservationId: string; version: number; final: boolean }
@@ -18,18 +18,18 @@ export type Outcome =
   | { kind: "closed"; seatId: SeatId; why: ClosedReason }
   | { kind: "busy"; seatId: SeatId; reason: BusyReason };
 
-/** Everything a request to hold seats can come to. Only `held` changed anything. */
+/** Every outcome of a request to hold seats. Only `held` changed anything. */
 export type HoldOutcome =
   | { kind: "held"; facts: ReservationFacts }
-  /** What was in the way; the others were free. */
+  /** The seats that were in the way; the others were free. */
   | { kind: "taken"; seats: { seatId: SeatId; reason: TakenReason }[] }
   | { kind: "missing"; seatIds: SeatId[] }
-  /** Of several kinds of seats that would do none is free. */
+  /** Several kinds of seats would do, but none is free. */
   | { kind: "none" }
   | { kind: "closed"; why: ClosedReason }
   /** The event allows fewer seats in a reservation. */
   | { kind: "too_many" }
-  /** The seats are of several events. */
+  /** The seats belong to several events. */
   | { kind: "mixed" }
   /** The buyer would have more seats than the event allows. */
   | { kind: "over_limit" }
@@ -38,22 +38,22 @@ export type HoldOutcome =
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };
 
-/** What a request with an `Idempotency-Key` can come to beside its own outcomes. */
+/** The outcomes that an `Idempotency-Key` adds to those of its request. */
 export type KeyOutcome =
-  /** It was answered before. */
+  /** The key was answered before. */
   | { kind: "replayed" }
-  /** It was answered before, for another request. */
+  /** The key was answered before, for another request. */
   | { kind: "key_mismatch" }
-  /** Somebody is deciding on the same key, or for the same buyer, at this moment. */
+  /** Another request with the same key, or for the same buyer, is being decided at this moment. */
   | { kind: "running" };
 
-/** Everything a change of a reservation can come to. Only `done` changed anything. */
+/** Every outcome of a change of a reservation. Only `done` changed anything. */
 export type ChangeOutcome =
   | { kind: "done"; facts: ReservationFacts }
   | { kind: "missing" }
-  /** Its state does not allow it. */
+  /** The reservation's state does not allow the change. */
   | { kind: "refused"; status: "held" | "confirmed" | "released" | "expired" | "cancelled" }
-  /** The hold is over, and others have these of its seats. */
+  /** The hold is over, and others have taken these of its seats. */
   | { kind: "gone"; seatIds: number[] }
   /** The event is closed, and its closing stops the action. */
   | { kind: "stopped" }
@@ -61,7 +61,7 @@ export type ChangeOutcome =
   | KeyOutcome
   | { kind: "busy"; reason: BusyReason };
 
-/** The label of the outcome in metrics. */
+/** Returns the label of the outcome in metrics. */
 export function labelOf(outcome: Outcome): ReserveLabel {
   switch (outcome.kind) {
     case "won":

@@ -1,10 +1,10 @@
-/** How long a claim is remembered, and how many: beyond that the oldest is forgotten. */
+/** How long a claim is remembered, and how many are. Beyond the limit the oldest is forgotten. */
 const LIFETIME_MS = 10_000;
 const CLAIM_LIMIT = 10_000;
 
-/** Remembers keys or buyers for a moment. It is only a hint. */
+/** Remembers keys or buyers for a moment. The memory is only a hint. */
 export class RecentClaims {
-  /** Until when each is remembered, the oldest first. */
+  /** The time until which each claim is remembered; the oldest comes first. */
   private readonly untilMs = new Map<string, number>();
 
   constructor(private readonly nowMs: () => number = () => performance.now()) {}

@@ -9,18 +9,18 @@ import type { OwnerAction } from "./changes.ts";
 import type { HoldResult } from "./holds.ts";
 import type { ChangeOutcome, KeyOutcome } from "./outcome.ts";
 
-/** Losers of one race come back spread over so many seconds. */
+/** The seconds over which the retries of those who lost one race are spread. */
 const RETRY_SPREAD_SECONDS = 3;
 
 const retryAfter = () => ({ "retry-after": String(1 + Math.floor(Math.random() * RETRY_SPREAD_SECONDS)) });
 
-/** What a refusal may tell beside its reason. */
+/** The details that a refusal may give besides its reason. */
 export interface Hints {
-  /** The event that was asked about, if it is known. */
+  /** The event that the request names, if it is known. */
   event: CatalogueEvent | undefined;
-  /** Free seats near the ones that were asked for. */
+  /** Free seats near the requested ones. */
   alternatives: SeatId[];
-  /** When the first of the holds in the way ends; for callers who may know. */
+  /** The earliest end of the holds in the way, for callers who may know it. */
   earliestHoldEndsAt?: string;
 }
 
@@ -110,7 +110,7 @@ export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Resp
   }
 }
 
-/** The same for a reservation that is not there and for one that is not the caller's. */
+/** Answers the same for a reservation that does not exist and for one that is not the caller's. */
 export const reservationNotFound = () =>
   problem("reservation-not-found", "There is no such reservation, or X-Reservation-Token is not its token.");
 

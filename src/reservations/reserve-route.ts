@@ -14,22 +14,24 @@ interface ReserveContext {
   request: Request;
 }
 
-/** Checks before the route; given only where a setting asks for them, so that else the route is untouched. */
+/**
+ * Runs the checks before the route. Present only if a setting asks for them, so that the route is otherwise unchanged.
+ */
 export type ReserveGuard = (
   path: string,
   request: Request,
   reserve: () => Response | Promise<Response>,
 ) => Promise<Response>;
 
-/** The refusal of a caller whom an administrator has denied; undefined where nobody is denied, or not this caller. */
+/** Returns the refusal of a caller whom an administrator has denied, or undefined if the caller is not denied. */
 export type DeniedReserving = (
   path: string,
   request: Request,
 ) => Response | Promise<Response | undefined> | undefined;
 
 /**
- * Refuses a seat that memory knows to be sold for good; undefined if the request has to go further. The refusal changes
- * nothing and depends only on the seat's id, so none of the checks before a route has to run for it
+ * Refuses a seat that memory knows to be sold for good. Returns undefined if the request has to go further. The refusal
+ * changes nothing and depends only on the seat's id, so none of the checks before a route has to run for it
  * (`docs/operations/requests.md`).
  */
 export const soldAtOnce =
@@ -42,9 +44,7 @@ export const soldAtOnce =
     return takenAnswer(outcome, requestIdIfGiven(request));
   };
 
-/**
- * `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither needed nor read.
- */
+/** `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither required nor read. */
 export function reserveRoute(
   batcher: Batcher,
   figures: ReservationFigures,
@@ -54,7 +54,8 @@ export function reserveRoute(
 ): Route {
   const handler = ({ params, request }: ReserveContext) => {
     const seatId = parseSeatId(params["seatId"] ?? "");
-    // Assigned first: a call right behind `return` makes Elysia compile an asynchronous route for every answer.
+    // The answer is assigned first: a call directly after `return` makes Elysia compile an asynchronous route for every
+    // answer.
     const answer =
       seatId === undefined ? refuse(request) : unlessDenied(denied?.(RESERVE_PATH, request), seatId, request);
     return answer;

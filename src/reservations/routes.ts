@@ -41,7 +41,7 @@ export interface ReservationRoutesOptions {
   tokens: ReservationTokens;
   keeper: CatalogueKeeper;
   guard: Guard;
-  /** Reads; each rejects when the database cannot be asked. */
+  /** Reads; each of them rejects if the database cannot be asked. */
   findReservation(reservationId: string): Promise<ReservationView | undefined>;
   findReplay(key: KeyClaim): Promise<ReservationFacts | "key_mismatch" | undefined>;
   findEarliestHoldEnd(seats: SeatId[] | { eventId: number }): Promise<number | undefined>;
@@ -49,7 +49,7 @@ export interface ReservationRoutesOptions {
   log: Logger;
 }
 
-/** `/api/v1/reservations`: seats held for a while, then confirmed or released. */
+/** The routes of `/api/v1/reservations`, which hold seats for a while and then confirm or release them. */
 export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
   const { serve, holds, changes, tokens, keeper, guard, metrics, log } = options;
   const fromReads = fromDatabase({ log, what: "what is asked about reservations" });
@@ -77,13 +77,16 @@ export function reservationsRoutes(options: ReservationRoutesOptions): Route[] {
     return reply(holdSeats, 201, { ...held, expiresAt, token }, { location, ...(isReplay && REPLAYED) });
   }
 
-  /** Reads the event first where another process has made it a moment ago, so that the response can name its places. */
+  /**
+   * Describes a reservation. Reads the event first if another process created it a moment ago, so that the response can
+   * name the section and row of each seat.
+   */
   async function wireOf(facts: ReservationFacts, status: WireStatus): Promise<WireReservation> {
     if (!keeper.catalogue.event(facts.eventId)) await keeper.find(facts.eventId);
     return wireReservation(facts, status, keeper.catalogue);
   }
 
-  /** Whether the caller may ask for the reservation: with its token, or as a seller. */
+  /** Whether the caller may see and change the reservation: with its token, or as a seller. */
   function owns(request: Request, caller: Caller, reservationId: string): boolean {
     if (isSeller(caller)) return true;
     const token = request.headers.get("x-reservation-token");
@@ -164,7 +167,7 @@ async function hintsFor(
   };
 }
 
-/** The event that a hold asks about: the one it names, or the one of its first seat. */
+/** Returns the event of a hold: the one that it names, or the one of its first seat. */
 function eventIn(body: HoldBody, catalogue: Catalogue): CatalogueEvent | undefined {
   const [seatId] = wishesOf(body).flatMap(({ seatIds = [] }) => seatIds);
   const eventId = body.eventId ?? (seatId && catalogue.sectionOf(seatId)?.eventId);

@@ -1,8 +1,11 @@
-/** When the searches of one turn of the event loop have looked at this many seats, no other begins in it. One search may take all. */
+/**
+ * How many seats the searches of one turn of the event loop look at before no other may begin in it. A single search
+ * may take all of them.
+ */
 const TURN_LIMIT_STEPS = 500_000;
 /** Maximum number of searches that wait. Any more are refused. */
 const WAITING_LIMIT = 1000;
-/** Longest wait for a turn. */
+/** The longest wait for a turn. */
 const DEADLINE_MS = 1000;
 
 interface Waiting {
@@ -12,11 +15,11 @@ interface Waiting {
 
 /**
  * Spreads searches over the turns of the event loop. A costly search takes 11 ms of the main thread. Without turns, 64
- * clients that sent them without a pause made every other request wait for 64 searches at each step: when it was read,
- * and for each answer of the database. Cheap searches begin at once.
+ * clients that sent costly searches without a pause made every other request wait for 64 searches at each step: when it
+ * was read, and for each answer of the database. Cheap searches begin at once.
  *
- * Somebody always lets the next one go: `spent` while the turn has steps left, and otherwise the next turn, which `spent`
- * has planned.
+ * There is always something that lets the next search begin: `spent` while the turn has steps left, and otherwise the
+ * next turn, which `spent` has planned.
  */
 export class SearchTurns {
   private spentSteps = 0;
@@ -24,8 +27,9 @@ export class SearchTurns {
   private isTurnPlanned = false;
 
   /**
-   * Returns true if the search may begin now, or else a promise that becomes true when it may, and false if it has waited
-   * too long. The caller then searches without awaiting anything first, and calls `spent`.
+   * Returns true if the search may begin now. Otherwise returns a promise, which becomes true when the search may
+   * begin, and false if it has waited too long. The caller then searches without awaiting anything first, and calls
+   * `spent`.
    */
   enter(): true | Promise<boolean> {
     if (this.waiting.length === 0 && this.spentSteps < TURN_LIMIT_STEPS) return true;

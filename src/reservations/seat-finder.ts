@@ -7,7 +7,7 @@ import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { Wish } from "./hold-body.ts";
 
-/** Free seats named in a refusal. */
+/** Maximum number of free seats that a refusal names. */
 const ALTERNATIVE_LIMIT = 5;
 
 export interface SeatFinderOptions {
@@ -16,40 +16,45 @@ export interface SeatFinderOptions {
   isInFlight(seatId: SeatId): boolean;
 }
 
-/** A wish that leaves the choice of seats to the engine, made ready to be asked again and again. */
+/** A prepared search for a wish that leaves the choice of seats to the engine. It can be asked repeatedly. */
 export interface Search {
   sections: Section[];
-  /** Those of them that have seats of the wanted kind, free or not. */
+  /** The sections among them that have seats of the wanted kind, free or not. */
   suitable: Section[];
   /**
-   * The seats to try next, none of those to be avoided; undefined when memory knows of no such seats, or the budget
+   * Returns the seats to try next, without the avoided ones. Undefined if memory knows of no such seats, or the budget
    * is spent.
    */
   next(avoided: ReadonlySet<SeatId>, budget?: SearchBudget): SeatId[] | undefined;
-  /** Seats that would do, were nobody deciding on them at this moment: whoever does may yet lose them. */
+  /** Returns matching seats, including those in flight for other buyers, who may still lose them. */
   awaited(budget?: SearchBudget): SeatId[] | undefined;
 }
 
-/** What the last search saw. */
+/** The findings of the last search. */
 interface Seen {
   /** Whether there were seats in flight for others. If not, there is nothing to wait for and no need to look again. */
   isBusy: boolean;
 }
 
-/** What of a wish does not fit its event. */
+/** The part of a wish that does not fit its event. */
 export interface Unfit {
-  /** The field and what it must be. */
+  /** The field and its rule. */
   detail: string;
 }
 
-/** Finds seats in memory, which the database then decides on. */
+/** Finds seats in memory. The database then decides on them. */
 export class SeatFinder {
-  /** Where the search in a section of general admission goes on; each process begins anywhere. */
+  /**
+   * The place where the next search in a section of general admission begins. Each process starts at a random place.
+   */
   private readonly cursors = new Map<number, number>();
 
   constructor(private readonly options: SeatFinderOptions) {}
 
-  /** @returns what does not fit where the event has no such section or price tier. */
+  /**
+   * Prepares the search for a wish.
+   * @returns the fault if the event has no such section or price tier.
+   */
   searchFor(event: CatalogueEvent, { section, quantity, bestAvailable }: Wish): Search | Unfit {
     if (bestAvailable) return this.searchBest(event, bestAvailable);
     const found = event.sections.find(({ name }) => name === section);
@@ -68,7 +73,7 @@ export class SeatFinder {
     });
   }
 
-  /** Up to 5 free seats near these. */
+  /** Returns up to 5 free seats near these. */
   alternativesTo(seatIds: SeatId[]): SeatId[] {
     const sections = new Set(seatIds.flatMap((seatId) => this.options.catalogue.sectionOf(seatId) ?? []));
     return nearAlternatives({
@@ -139,7 +144,10 @@ export class SeatFinder {
     });
   }
 
-  /** A search of a sold out house looks at every seat (29 ms for a million): the counts say it at once. */
+  /**
+   * Ends a search at once if the counts show that the house is sold out. The search itself would look at every seat (29
+   * ms for a million).
+   */
   private unlessSoldOut({ next, awaited, seen, ...search }: Search & { seen: Seen }): Search {
     const mayBeThere = () => this.withFree(search.suitable).length > 0;
     return {
@@ -161,7 +169,8 @@ export class SeatFinder {
     hasLost: boolean,
     budget: SearchBudget | undefined,
   ): SeatId[] | undefined {
-    // Whoever lost a race jumps: a process that follows close behind another would lose each one after it too.
+    // A process that has lost a race jumps to a random place. If it followed close behind another process, it would
+    // lose each later race too.
     const cursor = hasLost ? undefined : this.cursors.get(section.id);
     const from = cursor ?? Math.floor(Math.random() * section.seatCount);
     const found = nextFree(section, quantity, from, isFree, budget);

@@ -9,7 +9,7 @@ import type { Order } from "./order.ts";
 /** A seat's new state, as memory and other processes hear of it. */
 export type SeatNews = [seatId: number, version: number, status: SeatStatus, final: boolean];
 
-/** Puts into memory what the statement says of a seat. Returns the change if the seat was taken. */
+/** Puts the statement's answer about a seat into memory. Returns the change if the seat was taken. */
 export function learnFrom(
   memory: SeatMemory,
   seatId: number,
@@ -37,7 +37,7 @@ export function learnFrom(
   }
 }
 
-/** The seats that a change of their reservation has changed. */
+/** Returns the seats that a change of their reservation has changed. */
 export function newsOf(
   action: ChangeAction,
   { seats, final }: Pick<ChangeRow, "seats" | "final">,
@@ -46,7 +46,10 @@ export function newsOf(
   return seats.map(([seatId, version]) => [seatId, version, status, final && status === "reserved"]);
 }
 
-/** The changes of an order that was committed; `told`: its client was told to try again, and what it reserved was given back. */
+/**
+ * Returns the changes of an order that was committed. `told` says that its client was told to try again, and that its
+ * reserved seats were given back.
+ */
 export function newsOfSettled({ kind, seatIds }: Order, versions: Settled, told: boolean): SeatNews[] {
   return (versions ?? []).map((version, place): SeatNews => {
     const seatId = at(seatIds, place, "a seat of the order");

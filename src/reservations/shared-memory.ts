@@ -30,8 +30,8 @@ export interface SharedMemory {
 }
 
 /**
- * Fills memory and keeps it up to date with the changes of other processes: by the feed, or every few seconds without it.
- * Also decides whether memory may be trusted.
+ * Fills memory and keeps it up to date with the changes of other processes: by the feed, or every few seconds without
+ * it. It also decides whether memory may be trusted.
  */
 export function openSharedMemory(context: Context, dependencies: SharedMemoryDependencies): SharedMemory {
   const { log, lifecycle } = context;
@@ -67,7 +67,7 @@ function openFeed({ config, parts, lifecycle }: Context, presence: number): Seat
   return feed;
 }
 
-/** Tells peers what this process changes, and memory what they change. */
+/** Sends this process's changes to its peers, and puts their changes into memory. */
 function listenTo(
   feed: SeatFeed,
   { metrics, log }: Context,

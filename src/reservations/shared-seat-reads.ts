@@ -1,7 +1,10 @@
 import type { SeatNow } from "../postgres/seats.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 
-/** The most seats of one read. A request beyond that waits for the next read; beyond the second limit it is refused. */
+/**
+ * Maximum number of seats of one read. Requests beyond that wait for the next read; beyond the second limit they are
+ * refused.
+ */
 const READ_LIMIT_SEATS = 2000;
 const WAITING_LIMIT_SEATS = 2 * READ_LIMIT_SEATS;
 
@@ -14,18 +17,18 @@ interface Waiting {
 }
 
 /**
- * Reads the rows of single seats, one read at a time. All requests that arrive meanwhile share the next read, so a flood of
- * them takes one connection and never more.
+ * Reads the rows of single seats, one read at a time. All requests that arrive meanwhile share the next read, so a
+ * flood of requests never takes more than one connection.
  */
 export class SharedSeatReads {
   private waiting: Waiting[] = [];
   private waitingSeats = 0;
   private isReading = false;
 
-  /** @param read returns those of the seats that exist; rejects when the database cannot be asked. */
+  /** @param read returns the seats that exist among these; rejects if the database cannot be asked */
   constructor(private readonly read: (seatIds: SeatId[]) => Promise<SeatNow[]>) {}
 
-  /** The seats as they are after this call, by id; undefined when too many wait already. */
+  /** Returns the seats as they are after this call, by id. Undefined if too many already wait. */
   find(seatIds: SeatId[]): Promise<Map<number, SeatNow>> | undefined {
     if (this.waitingSeats + seatIds.length > WAITING_LIMIT_SEATS) return undefined;
     return new Promise((resolve, reject) => {

@@ -1,12 +1,14 @@
 import { Loop } from "../runtime/loop.ts";
 import type { Sweeper, SweeperReport } from "./sweeper.ts";
 
-/** With the jitter of a second, every hold that is over is swept within 2 s. */
+/**
+ * The pause between two rounds. With up to a second of jitter, every hold that is over is swept within 2 s.
+ */
 const PAUSE_MS = 250;
-/** What a round under way at the end still gets. */
+/** The time that a running round gets when the process ends. */
 const LAST_ROUND_MS = 2000;
 
-/** Keeps the sweeper at work: a round four times a second, and at once while more is due. */
+/** Runs the sweeper: a round four times a second, and the next one at once while more is due. */
 export class SweeperLoop {
   private readonly loop: Loop;
 
@@ -22,7 +24,7 @@ export class SweeperLoop {
   }
 
   async stop(): Promise<void> {
-    // A round that hangs on a silent database ends with the process, done as a whole or not at all.
+    // A round that hangs on a silent database ends with the process. It is done as a whole or not at all.
     if (await this.loop.stop(LAST_ROUND_MS)) await this.sweeper.letGo();
   }
 }

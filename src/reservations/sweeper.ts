@@ -12,12 +12,15 @@ import { faultOf } from "../postgres/faults.ts";
 import { tryToLead } from "../postgres/ledger.ts";
 import { FaultLog, type Logger } from "../telemetry/log.ts";
 
-/** Some 800 ms a round, within the statement's time limit; 10,000 holds that end in one instant take 4 s (seen). */
+/**
+ * Maximum number of seats in a round. A round takes about 800 ms, within the statement's time limit; 10,000 holds that
+ * end in one instant take 4 s (seen).
+ */
 const ROUND_LIMIT_SEATS = 2000;
-/** When a hold that the statement fails for is tried again, and how many such holds are left out at most. */
+/** How long a hold is left out after the statement failed for it, and how many holds are left out at most. */
 const SPOILT_RETRY_MS = 10_000;
 const SPOILT_LIMIT = 1000;
-/** How often overdue holds are counted, and up to which number. */
+/** How often overdue holds are counted, and the number at which counting stops. */
 const OVERDUE_INTERVAL_MS = 5000;
 const OVERDUE_LIMIT = 10_000;
 const KEYS_INTERVAL_MS = 60_000;
@@ -30,15 +33,15 @@ export interface SweeperOptions {
   log: Logger;
 }
 
-/** What one round of the sweeper did. */
+/** The result of one round of the sweeper. */
 export interface SweeperReport {
   /** Whether this process is the one that sweeps. */
   active: boolean;
   /** Seats that are free again, with their new versions. */
   freed: [seatId: number, version: number][];
-  /** More is due: the next round should begin at once. */
+  /** Whether more is due, so that the next round should begin at once. */
   more: boolean;
-  /** Present if they were counted in this round; every process counts them, also one that does not sweep. */
+  /** Present if they were counted in this round. Every process counts them, even if it does not sweep. */
   overdue?: OverdueHolds;
 }
 
@@ -52,22 +55,23 @@ interface Turn {
 }
 
 /**
- * Ends holds that are over. One process of all sweeps, the one whose session has the advisory lock. Nobody
- * rests on it: whoever wants a seat whose hold is over takes it without it. It needs no thread of its own: that
- * took 11 MB, and 2,000 seats are 50 to 80 ms of work for the main thread, in pieces of 10 ms at most.
+ * Ends holds that are over. Only one process sweeps: the one whose session has the advisory lock. Correctness does not
+ * depend on the sweeper: a request for a seat whose hold is over takes the seat without it. The sweeper needs no thread
+ * of its own. A thread took 11 MB, and 2,000 seats are 50 to 80 ms of work for the main thread, in pieces of 10 ms at
+ * most.
  *
- * A hold that cannot be ended now (its row or a seat is locked) does not hold up the others: the next round goes on behind
- * it, and comes back to it after the end of the list. When the statement itself fails, rounds get smaller until the hold
- * that it fails for is alone, and that one is left out for a while.
+ * A hold that cannot be ended now (its row or a seat is locked) does not delay the others: the next round continues
+ * after it, and the sweeper comes back to it after the end of the list. When the statement itself fails, rounds get
+ * smaller until the hold that it fails for is alone. That hold is left out for a while.
  */
 export class Sweeper {
   private readonly faults: FaultLog;
   private turn: Turn | undefined;
-  /** Holds that were sent to be ended, and not heard of again: they may have been. */
+  /** Holds that were sent to be ended and had no answer. They may have been ended. */
   private unheard: string[] = [];
   private keysAt = Number.NEGATIVE_INFINITY;
   private overdueAt = Number.NEGATIVE_INFINITY;
-  /** The last hold of a round in which some were refused: the next round looks behind it. */
+  /** The last hold of a round in which some were refused. The next round begins after it. */
   private after: string | undefined;
   private limitHolds = ROUND_LIMIT_SEATS;
   /** Holds that the statement fails for. */
@@ -78,25 +82,25 @@ export class Sweeper {
     this.faults = new FaultLog(options.log, "holds that are over cannot be swept");
   }
 
-  /** Sweeps once, at most `ROUND_LIMIT_SEATS`; never fails. */
+  /** Sweeps once, at most `ROUND_LIMIT_SEATS`. Never rejects. */
   async round(): Promise<SweeperReport> {
     try {
       const report = await this.sweep();
       this.faults.over();
-      // Afterwards: what it may fail of must not take the report with it.
+      // Keys are removed afterwards, so that a failure there cannot lose the report.
       if (this.turn?.leads) {
         await this.removeKeys(this.turn.session).catch((error) => this.faults.met(error));
       }
       return report;
     } catch (error) {
-      // That the database is away is told once, by its gate.
+      // The gate already reports that the database does not answer.
       if (this.turn && !this.turn.isLost) this.faults.met(error);
       await this.letGo();
       return NOTHING;
     }
   }
 
-  /** Gives the session back, and with it the sweeping to another process. */
+  /** Closes the session, so that another process can sweep. */
   async letGo(): Promise<void> {
     const client = this.turn?.session.$client;
     this.turn = undefined;
@@ -157,7 +161,7 @@ export class Sweeper {
     return { overdue: await readOverdueHolds(session, OVERDUE_LIMIT) };
   }
 
-  /** At once again while there are more than one look removes. */
+  /** Removes old keys once per interval, or in the next round if one call cannot remove them all. */
   private async removeKeys(session: Session): Promise<void> {
     if (performance.now() - this.keysAt < KEYS_INTERVAL_MS) return;
     this.keysAt = performance.now();

@@ -5,7 +5,7 @@ import { ThreadPool } from "../threads/thread-pool.ts";
 
 export interface ReservationThreadsOptions {
   presence: number;
-  /** Batches that one thread works on at once, each with a connection of its own. */
+  /** Batches that one thread runs at once, each on a connection of its own. */
   batchesPerThread: number;
 }
 

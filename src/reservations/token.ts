@@ -1,8 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 
 /**
- * Tokens of reservations: HMAC-SHA256 of the id under the engine's secret, in base64url. Nobody can guess
- * one, none is kept anywhere, and the same reservation always has the same.
+ * Issues and checks tokens of reservations: the HMAC-SHA256 of the id under the engine's secret, in
+ * base64url. Nobody can guess a token, none is stored anywhere, and a reservation always has the same one.
  */
 export class ReservationTokens {
   constructor(private readonly secret: string) {}
@@ -11,7 +11,7 @@ export class ReservationTokens {
     return new Bun.CryptoHasher("sha256", this.secret).update(reservationId).digest("base64url");
   }
 
-  /** In a time that does not depend on where they differ. */
+  /** Compares in a time that does not depend on where the tokens differ. */
   isOf(reservationId: string, token: string): boolean {
     const expected = Buffer.from(this.of(reservationId));
     const given = Buffer.from(token);

@@ -1,12 +1,12 @@
 import type { CatalogueEvent } from "../venue/catalogue.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 
-/** The largest integer that a JSON number carries exactly; a larger total could not be shown. */
+/** The largest integer that a JSON number carries exactly. A larger total could not be shown. */
 const TOTAL_LIMIT_MINOR = Number.MAX_SAFE_INTEGER;
 
 /**
- * Whether `quantity` seats of the event could cost more than can be told, if each had the highest price; false for nearly
- * every event.
+ * Whether `quantity` seats of the event could cost more than a total can show, if each had the highest price. False for
+ * nearly every event.
  * @param tiers the names of the price tiers that the seats are from; undefined for all
  */
 export function mayBeTooDear(event: CatalogueEvent, quantity: number, tiers?: readonly string[]): boolean {
@@ -17,8 +17,8 @@ export function mayBeTooDear(event: CatalogueEvent, quantity: number, tiers?: re
 }
 
 /**
- * The fault if even the cheapest choice of `quantity` seats from these sections and price tiers costs too much; otherwise
- * undefined. `field` is the field that asks for them.
+ * Returns the fault if even the cheapest choice of `quantity` seats from these sections and price tiers costs too much.
+ * Otherwise undefined. `field` is the field that asks for them.
  */
 export function quantityFault(
   event: CatalogueEvent,
@@ -42,10 +42,13 @@ export function quantityFault(
   return amounts.length > 0 && cheapest * quantity > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
 }
 
-/** Says why these seats are too expensive together; undefined if they are not. `field` asks for them. */
+/**
+ * Returns why these seats are too expensive together, or undefined if they are not. `field` is the field that asks for
+ * them.
+ */
 export function seatsFault(event: CatalogueEvent, seatIds: SeatId[], field: string): string | undefined {
   if (!mayBeTooDear(event, seatIds.length)) return undefined;
-  // Each amount is at most 2^53 - 1. If the sum is not exact, it is beyond the limit anyway.
+  // Each amount is at most 2^53 - 1. If the sum is not exact, it is above the limit anyway.
   const total = seatIds.reduce((sum, seatId) => sum + amountOf(event, seatId), 0);
   return total > TOTAL_LIMIT_MINOR ? tooDear(field) : undefined;
 }

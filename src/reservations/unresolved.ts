@@ -16,13 +16,13 @@ import type { ReservationTask, SettleResult } from "../threads/messages.ts";
 import { untilSettled } from "./doubt.ts";
 
 /**
- * Reservations whose buyers were told "try again" before it was known whether they were committed. They are
- * noted on disk before the buyers hear so, and given back when the database answers: by this process, or by
- * the next one on the same DATA_DIR. Without the note a crash in between would leave their seats sold to
- * somebody who was told that they are not.
+ * Keeps reservations whose buyers were told "try again" before it was known whether they were committed. They are
+ * written to disk before the buyers are told. When the database answers, they are given back by this process, or by the
+ * next one on the same DATA_DIR. Without this file, a crash in between would leave the seats sold to buyers who were
+ * told that they are not.
  *
- * A line for each, `{"began":{...}}`, and one more when it is settled, `{"ended":"<first reservation id>"}`.
- * Processes that share the folder append to one file; to give the same back twice changes nothing.
+ * Each batch in doubt has a line, `{"began":{...}}`, and another when it is settled, `{"ended":"<first reservation
+ * id>"}`. Processes that share the folder append to one file. Giving the same seats back twice changes nothing.
  */
 export class UnresolvedReservations {
   constructor(
@@ -30,7 +30,10 @@ export class UnresolvedReservations {
     private readonly log: Logger,
   ) {}
 
-  /** Synchronous: nobody is told before it is on disk. This happens when the database is away, and then once a batch. */
+  /**
+   * Writes the orders to disk. This is synchronous, so that nobody is told before. It happens when the database does
+   * not answer, and then once per batch.
+   */
   began(orders: DoubtfulOrder[]): void {
     const seats = orders.flatMap(({ reservationId, seatIds }) =>
       seatIds.map((seatId) => ({ seatId, reservationId })),
@@ -43,7 +46,7 @@ export class UnresolvedReservations {
     this.append({ ended: at(orders, 0, "an order in doubt").reservationId });
   }
 
-  /** Those that no process has settled; each has one seat. */
+  /** Returns the orders that no process has settled. Each has one seat. */
   left(): DoubtfulOrder[][] {
     const open = new Map<string | undefined, DoubtfulOrder[]>();
     for (const { began, ended } of this.lines()) {
@@ -53,7 +56,7 @@ export class UnresolvedReservations {
     return [...open.values()];
   }
 
-  /** Removes the file where everything in it is settled. Only for a process that has the folder to itself. */
+  /** Removes the file if everything in it is settled. Call it only in a process that has the folder to itself. */
   tidy(): void {
     if (this.left().length === 0) rmSync(this.path, { force: true });
   }
@@ -61,7 +64,7 @@ export class UnresolvedReservations {
   private lines(): { began?: NotedSeats; ended?: string }[] {
     const text = readIfThere(this.path);
     return text.split("\n").flatMap((line) => {
-      // A process that died while writing left half a line, whose buyers have not been told anything.
+      // A process that died while writing left half a line. Its buyers have not been told anything.
       if (!line.endsWith("}")) return [];
       try {
         return [JSON.parse(line)];
@@ -78,7 +81,7 @@ export class UnresolvedReservations {
       const isNew = !existsSync(this.path);
       const file = openSync(this.path, "a");
       try {
-        // A line of its own also after half a line.
+        // The leading newline starts a line of its own even after half a line.
         writeSync(file, `\n${JSON.stringify(line)}\n`);
         fsyncSync(file);
       } finally {
@@ -94,7 +97,7 @@ export class UnresolvedReservations {
   }
 }
 
-/** What a line has of the orders, one value a seat: also read from the files of earlier versions. */
+/** The orders of a line, with one value per seat. Files of earlier versions have the same format. */
 interface NotedSeats {
   seatIds: number[];
   reservationIds: string[];
@@ -105,7 +108,7 @@ const ordersOf = ({ seatIds, reservationIds }: NotedSeats): DoubtfulOrder[] =>
     ...{ reservationId: at(reservationIds, index, "a seat's reservation"), seatIds: [seatId] },
   }));
 
-/** A file that is new is there after a power cut only when its folder says so on disk. */
+/** Syncs the folder: after a power cut, a new file exists only if the folder on disk names it. */
 function syncFolder(path: string): void {
   const folder = openSync(path, "r");
   try {
@@ -125,8 +128,9 @@ function readIfThere(path: string): string {
 }
 
 /**
- * Gives back what a former process has left in doubt; one that the database does not decide keeps no other waiting.
- * @param onFreed hears of seats that are free again, with their versions, as soon as they are.
+ * Gives back the seats that an earlier process left in doubt. An order that the database does not decide delays no
+ * other.
+ * @param onFreed is called with the freed seats and their versions, as soon as they are free
  */
 export async function giveBackLeft(
   unresolved: UnresolvedReservations,
@@ -152,6 +156,6 @@ export async function giveBackLeft(
   }
 }
 
-/** The seats of an order that was given back, at the versions they have now. */
+/** Returns the seats of an order that was given back, with their new versions. */
 const freedOf = ({ seatIds }: DoubtfulOrder, versions: Settled): [seatId: number, version: number][] =>
   (versions ?? []).map((version, place) => [at(seatIds, place, "a seat"), version + 1]);

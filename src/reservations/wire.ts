@@ -3,7 +3,10 @@ import type { Catalogue } from "../venue/catalogue.ts";
 import { formatAmount } from "../venue/money.ts";
 import type { WireReservation, WireStatus } from "./contract.ts";
 
-/** A reservation as clients see it. Made of what never changes, so that a replay is the same to the bit. */
+/**
+ * Describes a reservation to clients. It uses only facts that never change, so that a replay is identical to
+ * the bit.
+ */
 export function wireReservation(
   facts: ReservationFacts,
   status: WireStatus,
