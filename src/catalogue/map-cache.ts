@@ -3,8 +3,9 @@ import type { SeatMemory } from "../venue/seat-memory.ts";
 import { placesOf, SeatMap } from "./seat-map.ts";
 
 /**
- * A map stays in use for at least 50 ms per 250,000 seats or part of them, however fast its event sells. So this is how
- * old it may be. With its gzipped JSON, a map of 100,000 seats takes 0.6 ms, and one of a million 4.4 ms.
+ * A map stays in use for at least `MAP_AGE_MS` per `MAP_AGE_SEATS` seats or part of them, however fast its event sells.
+ * So this is how old it may be. With its gzipped JSON, a map of 100,000 seats takes 0.6 ms, and one of a million 4.4
+ * ms.
  */
 export const MAP_AGE_MS = 50;
 export const MAP_AGE_SEATS = 250_000;

@@ -67,8 +67,8 @@ export class MemoryKeeper {
   }
 
   /**
-   * Takes in everything that was committed before the call. A catch-up begins only when the previous one has ended: the
-   * change feed comes alive during the first, and everything would be read twice at the same time.
+   * Takes in everything that was committed before the call. A catch-up begins only when the previous one has ended.
+   * Otherwise everything would be read twice at the same time, because the change feed comes alive during the first.
    * @throws if the database cannot be read; what was read stays.
    */
   catchUp(): Promise<void> {

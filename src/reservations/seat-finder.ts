@@ -145,8 +145,8 @@ export class SeatFinder {
   }
 
   /**
-   * Ends a search at once if the counts show that the house is sold out. The search itself would look at every seat (29
-   * ms for a million).
+   * Ends a search at once if the counts show that the house is sold out. The search itself would look at every seat,
+   * which takes 29 ms for a million.
    */
   private unlessSoldOut({ next, awaited, seen, ...search }: Search & { seen: Seen }): Search {
     const mayBeThere = () => this.withFree(search.suitable).length > 0;

@@ -21,8 +21,9 @@ import { untilSettled } from "./doubt.ts";
  * next one on the same DATA_DIR. Without this file, a crash in between would leave the seats sold to buyers who were
  * told that they are not.
  *
- * Each batch in doubt has a line, `{"began":{...}}`, and another when it is settled, `{"ended":"<first reservation
- * id>"}`. Processes that share the folder append to one file. Giving the same seats back twice changes nothing.
+ * Each batch in doubt has a line, `{"began":{...}}`, and another when it is settled,
+ * `{"ended":"<first reservation id>"}`. Processes that share the folder append to one file. Giving the same seats back
+ * twice changes nothing.
  */
 export class UnresolvedReservations {
   constructor(
