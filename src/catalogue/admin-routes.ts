@@ -2,7 +2,7 @@ import { actOriginOf } from "../access/act-origin.ts";
 import type { Caller } from "../http/caller.ts";
 
 import { claimIn, keyReused } from "../http/idempotency-key.ts";
-import { REPLAYED } from "../http/parameters.ts";
+import { eventNotFound, REPLAYED } from "../http/parameters.ts";
 import { invalid, problem } from "../http/problem.ts";
 import { pathOf } from "../http/request-path.ts";
 import type { Route } from "../http/route.ts";
@@ -11,7 +11,6 @@ import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "
 import type { KeyClaim } from "../postgres/guards.ts";
 import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
 import { changeEvent, closeEvent, createEvent, openEvent } from "./admin-contract.ts";
-import { eventNotFound } from "./asking.ts";
 import { contradictionIn } from "./description.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";

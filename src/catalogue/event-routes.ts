@@ -1,10 +1,10 @@
 import type { z } from "zod";
 import type { FromDatabase } from "../http/from-database.ts";
+import { eventNotFound } from "../http/parameters.ts";
 import { invalidValue, type ProblemResponse } from "../http/problem.ts";
 import type { Route } from "../http/route.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
-import { eventNotFound } from "./asking.ts";
 import { getEvent, listEvents, listSeatsOfEvent, listSections } from "./contract.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { LIST_SEATS_PER_UNIT, seatPage } from "./seat-page.ts";

@@ -1,11 +1,11 @@
 import { type Caller, isSeller } from "../http/caller.ts";
 
 import { acceptsGzip, matches } from "../http/conditional.ts";
+import { eventNotFound } from "../http/parameters.ts";
 import { invalidValue, problem } from "../http/problem.ts";
 import type { Route } from "../http/route.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
-import { eventNotFound } from "./asking.ts";
 import { getEventMap } from "./contract.ts";
 import type { CatalogueNeighbours } from "./neighbours.ts";
 import { countPastRows, PAST_LIMIT_ROWS, PAST_TOO_COSTLY, pastMap } from "./past-map.ts";

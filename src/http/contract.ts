@@ -134,7 +134,7 @@ export function reply<C extends Contract, Status extends keyof C["responses"] & 
 
 const isSafe = ({ method }: Contract) => method === "GET";
 
-/** Every problem that the operation may answer with, in the order of their statuses in the table. */
+/** Returns every problem that the operation may answer with: those of the shared checks first, then its own. */
 export function slugsOf(contract: Contract): ProblemSlug[] {
   const { role, body, problems } = contract;
   return [

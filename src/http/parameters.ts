@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { integer } from "../config/setting-types.ts";
 import { INVALID_SEAT_ID, parseSeatId, type SeatId } from "../venue/seat-id.ts";
 import type { HeaderParameter, PathParameter } from "./contract.ts";
 import { invalidValue, problem } from "./problem.ts";
@@ -16,6 +17,8 @@ export const eventIdParameter: PathParameter<number> = {
   description: IN_DIGITS,
   example: 1,
 };
+
+export const eventNotFound = (eventId: number) => problem("event-not-found", `There is no event ${eventId}.`);
 
 export const invalidSeatId = (headers: Record<string, string> = {}) =>
   problem("invalid-seat-id", `seatId ${INVALID_SEAT_ID}`, headers, {
@@ -49,19 +52,5 @@ export const replayedHeader = {
 };
 
 /** A whole number in the query of an address. */
-export const wholeNumber = (low: number, high: number) => {
-  const message = `must be a whole number from ${low} to ${high}`;
-  return z
-    .string()
-    .regex(/^\d+$/, message)
-    .transform(Number)
-    .refine((value) => value >= low && value <= high, message)
-    .meta({
-      shownAs: {
-        type: "integer",
-        minimum: low,
-        maximum: high,
-        ...(high > 2 ** 31 - 1 && { format: "int64" }),
-      },
-    });
-};
+export const wholeNumber = (low: number, high: number) =>
+  integer(low, high).meta({ shownAs: { type: "integer", minimum: low, maximum: high } });

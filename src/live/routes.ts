@@ -1,4 +1,5 @@
 import type { Guard } from "../access/guard.ts";
+import { eventNotFound } from "../http/parameters.ts";
 import { invalidValue, problem } from "../http/problem.ts";
 import type { Route, Serve } from "../http/route.ts";
 import { never } from "../runtime/assert.ts";
@@ -46,8 +47,7 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
       );
     if (text && !position) return invalid();
     try {
-      if (!hub.hasListeners(eventId) && !(await knowsEvent(eventId)))
-        return problem("event-not-found", `There is no event ${eventId}.`);
+      if (!hub.hasListeners(eventId) && !(await knowsEvent(eventId))) return eventNotFound(eventId);
       const opened = await hub.open({
         ...{ eventId, position },
         client: streamClientOf(

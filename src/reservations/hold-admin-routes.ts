@@ -1,8 +1,8 @@
 import { actOriginOf } from "../access/act-origin.ts";
-import { eventNotFound } from "../catalogue/asking.ts";
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Place } from "../http/field-error.ts";
 import { fromDatabase } from "../http/from-database.ts";
+import { eventNotFound } from "../http/parameters.ts";
 import { invalidValue, type ProblemResponse, problem } from "../http/problem.ts";
 import type { Route, Serve } from "../http/route.ts";
 import type { RunAsAdmin } from "../postgres/admin-session.ts";

@@ -105,7 +105,7 @@ describe("a request to hold seats", () => {
       ],
     });
     expect([answer.status, idsOf(answer)]).toEqual([201, seatsAt(43, 44)]);
-    // It is made anew 20 times a second at most.
+    // It is made again at most 20 times a second.
     const seen = await untilWithin(1000, "the map knows of the hold", async () => {
       const map = await till.map(house.eventId);
       return map.get(seatsAt(43)[0] ?? 0) === "held" && map;

@@ -14,7 +14,7 @@ export interface MutatedTree {
   mutants: Mutant[];
 }
 
-/** What is used of `@stryker-mutator/instrumenter`, which the project itself does not install. */
+/** The used part of `@stryker-mutator/instrumenter`, which the project itself does not install. */
 interface Instrumenter {
   instrument(
     files: { name: string; mutate: true; content: string }[],

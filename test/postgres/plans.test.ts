@@ -54,7 +54,7 @@ interface House {
   /** As `verify` reads, without the settings of sessions that sell. */
   proof: Client;
   explained: { session(): Explained[]; proof(): Explained[] };
-  /** Tables with so many rows that reading them as a whole is a fault. */
+  /** Tables that have too many rows to be read as a whole. */
   large: Set<string>;
   /** The first seat of the event; ids go on from there. */
   firstSeatId: number;
@@ -145,7 +145,7 @@ const seatIdsAt = ({ firstSeatId }: House, place: number) =>
 
 type Run = (house: House, database: NodePgDatabase) => Promise<unknown>;
 
-/** What is sold and changed, by the statements that do it. */
+/** The statements that sell seats and change reservations. */
 const SALES: Record<string, Run> = {
   "take seats one by one": (house) => takeSingles(house, seatIdsAt(house, 0).slice(0, 2), false),
   "hold seats one by one": (house) => takeSingles(house, seatIdsAt(house, 0).slice(2, 4), true),

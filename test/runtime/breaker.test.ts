@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Breaker } from "../../src/runtime/breaker.ts";
 
-test("opens after so many failures in a row, admits a try later, and closes with a success", () => {
+test("opens after a number of failures in a row, admits a try later, and closes with a success", () => {
   let now = 0;
   const breaker = new Breaker({ failureLimit: 2, retryMs: 100, now: () => now });
   const state = () => [breaker.isOpen, breaker.admits];
