@@ -127,20 +127,20 @@ async function topicAndExit(args: string[]): Promise<void> {
 async function beOneOfSeveral(): Promise<void> {
   // A terminal interrupts every process; the primary decides how this one ends.
   process.on("SIGINT", () => undefined);
-  const { number, ports, parts, figuresOfAll, tell, onEnd } = await joinPrimary();
+  const { number, ports, parts, allMetrics, send, onEnd } = await joinPrimary();
   try {
     const config = { ...readConfig(process.env), ...ports };
     const log = createLog(config.logLevel, "main").child({ process: number });
     const lifecycle = new Lifecycle();
-    const engine = await openEngine(config, version, log, lifecycle, { parts, figuresOfAll });
+    const engine = await openEngine(config, version, log, lifecycle, { parts, allMetrics });
     const ending = new Ending({ config, log, lifecycle });
     ending.opened(engine);
     // A service manager such as systemd signals every process, and the primary then tells each of its own again.
     process.on("SIGTERM", (signal) => ending.begin(config.drainDelayMs, { signal }));
     onEnd((delayMs) => ending.begin(delayMs));
-    tell({ kind: "ready" });
+    send({ kind: "ready" });
   } catch (error) {
-    tell({ kind: "failed", message: messageOf(error) });
+    send({ kind: "failed", message: messageOf(error) });
     process.exit(1);
   }
 }

@@ -22,7 +22,7 @@ import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import type { PartStates } from "../telemetry/part-state.ts";
-import { EngineFigures } from "../threads/engine-figures.ts";
+import { EngineMetrics } from "../threads/engine-metrics.ts";
 import { sampleThread } from "../threads/thread-sampler.ts";
 import { SeatEvents } from "../venue/seat-events.ts";
 import { SeatMemory } from "../venue/seat-memory.ts";
@@ -34,7 +34,7 @@ import {
   SESSIONS,
 } from "./connections.ts";
 import { healthRoute, probeRoutes } from "./health-routes.ts";
-import { type FiguresOfAll, metricsRoutes } from "./metrics-routes.ts";
+import { type AllMetrics, metricsRoutes } from "./metrics-routes.ts";
 import { createApps, type Routes, type Serving, serve as serveHttp } from "./serve.ts";
 
 /** Maximum number of readers that wait for a connection of this pool. Further requests are answered 503. */
@@ -43,7 +43,7 @@ const READERS_WAITING_LIMIT = 100;
 /** Present if this process is one of several on its port: what their primary has opened for all of them. */
 export interface OneOfSeveral {
   parts: Parts;
-  figuresOfAll: FiguresOfAll;
+  allMetrics: AllMetrics;
 }
 
 export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
@@ -115,7 +115,7 @@ export async function openEngine(
     version,
     routesOf(context, {
       ...{ connections, memory, catalogue, reservations, access, live },
-      operations: { components, refresh, figuresOfAll: several?.figuresOfAll },
+      operations: { components, refresh, allMetrics: several?.allMetrics },
     }),
   );
   const serving = serveHttp(context, apps, peers);
@@ -133,7 +133,7 @@ function openContext(
   metrics.buildInfo.set({ version, bun: Bun.version }, 1);
   metrics.processes.set(config.webConcurrency);
   metrics.processesAnswering.set(1);
-  const figures = new EngineFigures({
+  const figures = new EngineMetrics({
     ...{ metrics, log, hasRedis: parts.redisUrls.length > 0, hasKafka: parts.kafkaBrokers !== undefined },
     reservationThreads: config.reservationWorkers,
   });
@@ -148,7 +148,7 @@ interface Rooms {
   reservations: Reservations;
   access: Access;
   live: Live;
-  operations: { components(): PartStates; refresh(): void; figuresOfAll: FiguresOfAll | undefined };
+  operations: { components(): PartStates; refresh(): void; allMetrics: AllMetrics | undefined };
 }
 
 /** Collects the routes of all rooms. */
@@ -206,7 +206,7 @@ function routesOf(
         release: new HoldRelease({ runAsAdmin, changes }),
       }),
       healthRoute(serve, { components: operations.components }),
-      ...metricsRoutes(serve, metrics, operations.refresh, operations.figuresOfAll),
+      ...metricsRoutes(serve, metrics, operations.refresh, operations.allMetrics),
     ],
     probes: probeRoutes(serve, { ready: () => reservations.admission.isReady }),
     serve,

@@ -1,6 +1,6 @@
 import { problem } from "../http/problem.ts";
 import type { Route, Serve } from "../http/route.ts";
-import type { Figures } from "../telemetry/merged-figures.ts";
+import type { ProcessMetrics } from "../telemetry/merged-metrics.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { actuatorMetrics, metrics as metricsContract } from "./operations-contract.ts";
 
@@ -10,9 +10,9 @@ const RETRY_AFTER = { "retry-after": "1" };
  * Reads the metrics of all processes, if this process is one of several on its port. Any of them answers for
  * all.
  */
-export interface FiguresOfAll {
+export interface AllMetrics {
   /** Registers how to read this process's own metrics. */
-  onWanted(read: () => Promise<Figures>): void;
+  onWanted(read: () => Promise<ProcessMetrics>): void;
   /** Returns the metrics of all processes as text; undefined if they are not available now. */
   read(): Promise<string | undefined>;
 }
@@ -25,7 +25,7 @@ export function metricsRoutes(
   serve: Serve,
   { registry }: Metrics,
   refresh: () => void,
-  ofAll?: FiguresOfAll,
+  ofAll?: AllMetrics,
 ): Route[] {
   ofAll?.onWanted(() => {
     refresh();
@@ -36,7 +36,7 @@ export function metricsRoutes(
     const text = await (ofAll ? ofAll.read() : registry.metrics());
     // The metrics of this process alone would look as if every counter had shrunk.
     if (text === undefined)
-      return problem("unavailable", "The figures of all processes cannot be had now.", RETRY_AFTER);
+      return problem("unavailable", "The metrics of all processes cannot be had now.", RETRY_AFTER);
     return new Response(text, { headers: { "content-type": registry.contentType } });
   };
   return [serve(metricsContract, scrape), serve(actuatorMetrics, scrape)];

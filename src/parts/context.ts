@@ -2,7 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { EngineFigures } from "../threads/engine-figures.ts";
+import type { EngineMetrics } from "../threads/engine-metrics.ts";
 import type { Parts } from "./parts.ts";
 
 /** The arguments that every room is opened with. Register each close with `lifecycle` on the line after its open. */
@@ -10,7 +10,7 @@ export interface Context {
   config: Config;
   parts: Parts;
   metrics: Metrics;
-  figures: EngineFigures;
+  figures: EngineMetrics;
   log: Logger;
   lifecycle: Lifecycle;
 }

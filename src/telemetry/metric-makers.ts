@@ -14,7 +14,7 @@ export const isGauge = ({ type }: { type: unknown }): boolean => type === "gauge
  * Collects each process's use of machine resources. The gauges are reported per process, because leaks and
  * file limits are per process.
  */
-export function collectProcessFigures(registry: Registry): void {
+export function collectProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
   for (const metric of registry.getMetricsAsArray()) {
     // Bun does not provide these (garbage collections, heap spaces); they would all be 0.
@@ -38,7 +38,7 @@ export function makersFor(registry: Registry) {
   ) =>
     new Gauge({
       ...{ name: `sentinel_${name}`, help, labelNames, registers },
-      // `omit` is prom-client's word for a gauge it cannot aggregate; `toldApart` adds the label.
+      // `omit` is prom-client's word for a gauge it cannot aggregate; `withProcessLabel` adds the label.
       aggregator: together === "apart" ? "omit" : together,
     });
   const histogram = <Label extends string = never>(

@@ -1,6 +1,6 @@
 import { Counter, Registry } from "prom-client";
 import { FoldedHistogram } from "./folded-histogram.ts";
-import { collectProcessFigures, type Makers, makersFor } from "./metric-makers.ts";
+import { collectProcessMetrics, type Makers, makersFor } from "./metric-makers.ts";
 
 /** 1 ms to 1 s is where the time to respond to a reservation lies; a little more on both sides. */
 const LATENCY_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -252,7 +252,7 @@ const processMetrics = ({ counter, gauge, registry }: Makers) => ({
  */
 export function createMetrics() {
   const registry = new Registry();
-  collectProcessFigures(registry);
+  collectProcessMetrics(registry);
   const makers = makersFor(registry);
   return {
     registry,

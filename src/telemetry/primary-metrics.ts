@@ -1,6 +1,6 @@
 import { Counter, Registry } from "prom-client";
 import { takeDroppedLogLines } from "./log-output.ts";
-import { collectProcessFigures } from "./metric-makers.ts";
+import { collectProcessMetrics } from "./metric-makers.ts";
 import { LOG_LINES_DROPPED, PROCESS_RESTARTS } from "./metrics.ts";
 
 /**
@@ -9,7 +9,7 @@ import { LOG_LINES_DROPPED, PROCESS_RESTARTS } from "./metrics.ts";
  */
 export function createPrimaryMetrics() {
   const registry = new Registry();
-  collectProcessFigures(registry);
+  collectProcessMetrics(registry);
   new Counter({
     ...{ ...LOG_LINES_DROPPED, registers: [registry] },
     collect() {

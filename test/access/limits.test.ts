@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
@@ -48,7 +48,7 @@ describe("the rate limit of a client address", () => {
     expect(refused.headers.get("ratelimit")).toMatch(/^"address";r=0;t=\d+$/);
     expect(Number(refused.headers.get("retry-after"))).toBeWithin(590, 601);
     expect(refused.headers.get("x-request-id")).toMatch(/\S/);
-    expect((await readFigures(url)).value("sentinel_access_refusals_total", { reason: "rate_limited" })).toBe(
+    expect((await readMetrics(url)).value("sentinel_access_refusals_total", { reason: "rate_limited" })).toBe(
       1,
     );
   });
@@ -102,9 +102,9 @@ describe("the contract's reserve route", () => {
     const refused = await ask(url, "POST", RESERVE);
     expect([refused.status, slugOf(refused)]).toEqual([429, "rate-limited"]);
     expect(refused.headers.get("x-request-id")).toMatch(/\S/);
-    const figures = await readFigures(url);
+    const metrics = await readMetrics(url);
     const labels = { route: "/api/v1/bookings/reserve/:seatId", method: "POST", status: "429" };
-    expect(figures.value("sentinel_http_requests_total", labels)).toBe(1);
+    expect(metrics.value("sentinel_http_requests_total", labels)).toBe(1);
   });
 
   test("is limited by nothing else, whatever limits the other routes", async () => {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { runEngine } from "../engine/command.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { untilWithin } from "../fixtures/until.ts";
@@ -214,7 +214,7 @@ describe("an engine", () => {
 
   test("counts its refusals by reason", async () => {
     const value = async (reason: string) =>
-      (await readFigures(engine.url)).value("sentinel_access_refusals_total", { reason });
+      (await readMetrics(engine.url)).value("sentinel_access_refusals_total", { reason });
     const before = await value("unauthorized");
     await ask(engine.url, "GET", PATH);
     expect(await value("unauthorized")).toBe(Number(before) + 1);

@@ -5,7 +5,7 @@ import { until } from "../fixtures/until.ts";
 import { bodyOf, reserve, reservePath } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 // Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
 setDefaultTimeout(60_000);
@@ -283,14 +283,14 @@ describe("metrics", () => {
     const threads = ["main", "reservation-1", "publisher-1"];
     await until(
       async () => {
-        const { value } = await readFigures(engine.url);
+        const { value } = await readMetrics(engine.url);
         return threads.every((thread) => value("sentinel_thread_heap_used_bytes", { thread }) !== undefined);
       },
       { deadlineMs: 10_000, what: "every thread has reported" },
     );
     const [one, other] = [
-      await readFigures(engine.url),
-      await readFigures(engine.url, "/actuator/prometheus"),
+      await readMetrics(engine.url),
+      await readMetrics(engine.url, "/actuator/prometheus"),
     ];
     expect(one.contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(other.contentType).toBe(one.contentType);

@@ -9,7 +9,7 @@ import { until } from "../fixtures/until.ts";
 import { openSale, reserve, seatsFrom } from "./buyers.ts";
 import { type Engine, logLines, openEngine, strayLines } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
 
@@ -45,7 +45,7 @@ describe("the log of an engine", () => {
   async function becomes(component: "db" | "redis", up: boolean): Promise<void> {
     if (component === "redis" && !redis) return;
     await until(`${component} is ${up ? "up" : "down"} by the metrics`, async () => {
-      const { value } = await readFigures(engine.url);
+      const { value } = await readMetrics(engine.url);
       return value("sentinel_component_up", { component }) === (up ? 1 : 0);
     });
   }

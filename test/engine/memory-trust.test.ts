@@ -11,8 +11,8 @@ import { until } from "../fixtures/until.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import { type Engine, openEngine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
 import { UNLIMITED } from "./reservations.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 // Whether memory may refuse a seat by itself, for engines on one database that do not hear each other.
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
   first = await openEngine(stack, { DATABASE_URL: database.url, ...UNLIMITED });
 });
 
-const fromMemory = async ({ url }: Engine) => (await readFigures(url)).sum("sentinel_filter_hits_total");
+const fromMemory = async ({ url }: Engine) => (await readMetrics(url)).sum("sentinel_filter_hits_total");
 
 /** Whether the engine refuses a sold seat without asking Postgres. */
 async function refusesFromMemory(engine: Engine, seatId: number): Promise<boolean> {

@@ -87,9 +87,9 @@ describe("an engine of two processes on one port", () => {
 
   test("has one publisher and one sweeper, and threads of each process apart", async () => {
     const { value, sum, series } = await until("one publishes and one sweeps", async () => {
-      const figures = await scrape(house.url);
-      const active = ["publisher", "sweeper"].map((name) => figures.value(`sentinel_${name}_active`));
-      return active.every((count) => count === 1) && figures;
+      const metrics = await scrape(house.url);
+      const active = ["publisher", "sweeper"].map((name) => metrics.value(`sentinel_${name}_active`));
+      return active.every((count) => count === 1) && metrics;
     });
     for (const thread of ["main", "reservation-1"]) {
       for (const process of ["1", "2"])
@@ -104,18 +104,18 @@ describe("an engine of two processes on one port", () => {
     const victim = (await processesOf(house.engine)).get(1) ?? 0;
     const counted: number[] = [];
     const count = async () => {
-      const figures = await scrape(house.url);
-      counted.push(figures.sum("sentinel_reservations_total", WON));
-      return figures;
+      const metrics = await scrape(house.url);
+      counted.push(metrics.sum("sentinel_reservations_total", WON));
+      return metrics;
     };
     const sale = openSale(house.url, seats, 48);
     await until("300 seats are sold", async () => (await count()) && sale.won() >= 300);
     process.kill(victim, "SIGKILL");
     const { length: answeredBefore } = sale.answers;
     const back = await until("it is replaced", async () => {
-      const figures = await count();
-      const isBack = figures.value("sentinel_processes_answering") === 2;
-      return isBack && figures.value("sentinel_process_restarts_total") === 1 && figures;
+      const metrics = await count();
+      const isBack = metrics.value("sentinel_processes_answering") === 2;
+      return isBack && metrics.value("sentinel_process_restarts_total") === 1 && metrics;
     });
     const meanwhile = sale.answers.slice(answeredBefore).filter(({ status }) => status === 201);
     expect(meanwhile.length).toBeGreaterThan(50);
@@ -145,20 +145,20 @@ describe("an engine of two processes on one port", () => {
     process.kill(hanging, "SIGSTOP");
     try {
       // A scrape that reaches the one that hangs is not answered; of several, some reach the other.
-      const figures = await until("one is missing", async () => {
+      const metrics = await until("one is missing", async () => {
         const read = await Promise.any(Array.from({ length: 6 }, () => scrape(house.url)));
         return read.value("sentinel_processes_answering") === 1 && read;
       });
-      expect(figures.value("sentinel_processes")).toBe(2);
-      expect(figures.sum("sentinel_reservations_total")).toBe(before);
-      expect(figures.value("process_start_time_seconds", { process: "2" })).toBeUndefined();
+      expect(metrics.value("sentinel_processes")).toBe(2);
+      expect(metrics.sum("sentinel_reservations_total")).toBe(before);
+      expect(metrics.value("process_start_time_seconds", { process: "2" })).toBeUndefined();
     } finally {
       process.kill(hanging, "SIGCONT");
     }
     await bothAnswer();
   });
 
-  test("sells on while the primary hangs, and answers a scrape with 503 rather than with half of the figures", async () => {
+  test("sells on while the primary hangs, and answers a scrape with 503 rather than with half of the metrics", async () => {
     process.kill(house.engine.pid, "SIGSTOP");
     try {
       const [seatId = 0] = take(1);

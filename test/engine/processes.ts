@@ -1,4 +1,4 @@
-import { type Figures, figuresIn } from "./figures.ts";
+import { metricsIn, type ScrapedMetrics } from "./scraped-metrics.ts";
 
 const SCRAPE_TIMEOUT_MS = 2000;
 
@@ -16,13 +16,13 @@ export async function processesOf({ pid }: { pid: number }): Promise<Map<number,
 }
 
 /** A scrape on a connection of its own, so that any of the processes may be the one that is asked. */
-export async function scrape(url: string): Promise<Figures> {
+export async function scrape(url: string): Promise<ScrapedMetrics> {
   const answer = await fetch(`${url}/metrics`, {
     keepalive: false,
     signal: AbortSignal.timeout(SCRAPE_TIMEOUT_MS),
   });
   if (answer.status !== 200) throw new Error(`the scrape was answered ${answer.status}`);
-  return figuresIn(await answer.text());
+  return metricsIn(await answer.text());
 }
 
 export function isAlive(pid: number): boolean {

@@ -8,7 +8,6 @@ import { until, untilWithin } from "../fixtures/until.ts";
 import { type Listener, listen } from "../live/listener.ts";
 import type { Engine } from "./engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "./events.ts";
-import { readFigures } from "./figures.ts";
 import {
   type OnSale,
   openTheatre,
@@ -18,6 +17,7 @@ import {
   tillAt,
   tokenOf,
 } from "./reservations.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 const kafkaFound = await partOrSkip("kafka", findKafka);
 
@@ -100,7 +100,7 @@ describe("holds that end", () => {
     expect(afterMs).toBeWithin(0, SWEPT_WITHIN_MS);
     expect((await till.show(held, tokenOf(held))).body.status).toBe("EXPIRED");
     await expectPublished(theatre.facts, await readEvents(events, { ...WAIT, atLeast: rows.length }));
-    expect((await readFigures(engine.url)).value("sentinel_swept_seats_total")).toBeGreaterThanOrEqual(3);
+    expect((await readMetrics(engine.url)).value("sentinel_swept_seats_total")).toBeGreaterThanOrEqual(3);
   });
 
   test("that end in one instant are not freed in one instant, and all within 2 s", async () => {
@@ -216,8 +216,8 @@ describe("two engines", () => {
     const theatre = await openTheatre(stack);
     const brief = await theatre.addEvent({ rows: 4, more: BRIEF });
     const engines = [await theatre.openEngine(), await theatre.openEngine()];
-    const figures = (name: string) =>
-      Promise.all(engines.map(async ({ url }) => (await readFigures(url)).value(`sentinel_${name}`)));
+    const metrics = (name: string) =>
+      Promise.all(engines.map(async ({ url }) => (await readMetrics(url)).value(`sentinel_${name}`)));
     const ids: string[] = [];
     for (const seat of brief.seats.slice(0, CROWD_OF_TWO)) {
       ids.push(
@@ -228,12 +228,12 @@ describe("two engines", () => {
       "the first holds are swept",
       async () => (await sweptAfterMs(theatre, ids)).length === CROWD_OF_TWO,
     );
-    const active = await figures("sweeper_active");
+    const active = await metrics("sweeper_active");
     const sweeper = active.indexOf(1);
     expect(active.toSorted()).toEqual([0, 1]);
     await until(
       "one of them has swept them all",
-      async () => (await figures("swept_seats_total"))[sweeper] === CROWD_OF_TWO,
+      async () => (await metrics("swept_seats_total"))[sweeper] === CROWD_OF_TWO,
     );
     const [dying, other] = [engines[sweeper], engines[1 - sweeper]];
     if (!dying || !other) throw new Error("there are two");
@@ -247,7 +247,7 @@ describe("two engines", () => {
     );
     const [afterMs = -1] = await sweptAfterMs(theatre, [held.reservationId]);
     expect(afterMs).toBeWithin(0, SWEPT_WITHIN_MS);
-    expect((await readFigures(other.url)).value("sentinel_sweeper_active")).toBe(1);
+    expect((await readMetrics(other.url)).value("sentinel_sweeper_active")).toBe(1);
     await theatre.expectSound();
   });
 });

@@ -3,8 +3,8 @@ import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
 import type { Engine } from "./engines.ts";
 import { type Facts, openFacts } from "./facts.ts";
-import { readFigures } from "./figures.ts";
 import { newKey, type OnSale, openTheatre, type Theatre, type Till, tillAt } from "./reservations.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 const SWEEPER_LOCK = 7_310_005;
 /** As many seats as one round of the sweeper takes. */
@@ -75,17 +75,17 @@ test("holds whose rows somebody has locked keep no others from being swept, and 
 
   await areSwept(others, "the holds that nobody has locked are swept");
   expect(await statusesOf(locked)).toEqual(["held"]);
-  const figures = await until("the metrics tell how many holds are overdue", async () => {
-    const read = await readFigures(engine.url);
+  const metrics = await until("the metrics tell how many holds are overdue", async () => {
+    const read = await readMetrics(engine.url);
     return read.value("sentinel_overdue_holds") === locked.length && read;
   });
-  expect(figures.value("sentinel_overdue_hold_seconds")).toBeWithin(60, 120);
+  expect(metrics.value("sentinel_overdue_hold_seconds")).toBeWithin(60, 120);
 
   await locker.query("rollback");
   await areSwept(locked, "those are swept too once they are not locked any more");
   await until(
     "none is overdue",
-    async () => (await readFigures(engine.url)).value("sentinel_overdue_holds") === 0,
+    async () => (await readMetrics(engine.url)).value("sentinel_overdue_holds") === 0,
   );
   await theatre.expectSound();
 });

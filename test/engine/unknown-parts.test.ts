@@ -4,7 +4,7 @@ import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
 import { reserve } from "./buyers.ts";
 import { logLines, openEngine, strayLines } from "./engines.ts";
-import { readFigures } from "./figures.ts";
+import { readMetrics } from "./scraped-metrics.ts";
 
 /** A port that takes connections and never says a word. */
 async function startSilence(stack: AsyncDisposableStack): Promise<number> {
@@ -24,7 +24,7 @@ test("parts that take connections and never answer are UNKNOWN, then DOWN, and t
     ...{ REDIS_URL: `redis://127.0.0.1:${port}`, REDIS_TIMEOUT_MS: "1000" },
   });
   const look = async (component: "redis" | "kafka") => {
-    const { value } = await readFigures(engine.url);
+    const { value } = await readMetrics(engine.url);
     const health = (await (await fetch(`${engine.url}/actuator/health`)).json()) as {
       status: string;
       components: Record<string, { status: string }>;

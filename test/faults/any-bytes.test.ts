@@ -5,7 +5,7 @@ import { logLines } from "../engine/engines.ts";
 import { seedOf } from "../engine/random.ts";
 import { useEngine } from "../fixtures/use-engine.ts";
 import { anyRequest, exchange } from "./any-bytes.ts";
-import { figuresOf, servedDuring } from "./attackers.ts";
+import { metricsOf, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: any bytes to the HTTP port; no 5xx but the documented ones, no leak, memory flat.
@@ -61,7 +61,7 @@ describe("an HTTP port that is sent anything", () => {
       });
       await Promise.all(sending);
     };
-    const rss = async () => (await figuresOf(sale.url)).value("process_resident_memory_bytes") ?? 0;
+    const rss = async () => (await metricsOf(sale.url)).value("process_resident_memory_bytes") ?? 0;
     const served = await servedDuring(sale.url, async () => {
       await sendAll(0, WARM_UP);
       before = await rss();

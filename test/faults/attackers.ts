@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { reserve } from "../engine/buyers.ts";
-import { figuresIn } from "../engine/figures.ts";
+import { metricsIn } from "../engine/scraped-metrics.ts";
 
 /** Between two requests of the normal client: it is one of many, not a load of its own. */
 const PAUSE_MS = 50;
@@ -108,8 +108,8 @@ async function timed(served: Served, ask: () => Promise<number>): Promise<void> 
 }
 
 /** A scrape on a connection of its own, which is closed again. */
-export async function figuresOf(url: string) {
-  return figuresIn(await (await fetch(`${url}/metrics`, { keepalive: false })).text());
+export async function metricsOf(url: string) {
+  return metricsIn(await (await fetch(`${url}/metrics`, { keepalive: false })).text());
 }
 
 export const post = (path: string, ...headers: string[]) =>

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
-import { figuresIn } from "../engine/figures.ts";
+import { metricsIn } from "../engine/scraped-metrics.ts";
 import { findLinux, findProgram, partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
-import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
+import { Attackers, get, metricsOf, post, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: the limit of connections, and the engine at the end of its descriptors.
@@ -51,13 +51,13 @@ describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
       const attackers = new Attackers(stack, engine.url);
       const served = await servedDuring(engine.url, async () => {
         await flood(attackers, first);
-        const figures = await until("there are no more connections than the limit", async () => {
-          const seen = await figuresOf(engine.url);
+        const metrics = await until("there are no more connections than the limit", async () => {
+          const seen = await metricsOf(engine.url);
           const counted = seen.value("sentinel_http_connections") ?? 0;
           return attackers.opened - attackers.closed <= LIMIT && counted <= LIMIT && seen;
         });
-        expect(figures.value("sentinel_http_connection_limit")).toBe(LIMIT);
-        expect(figures.value("sentinel_http_connections_closed_total", { reason })).toBeGreaterThan(0);
+        expect(metrics.value("sentinel_http_connection_limit")).toBe(LIMIT);
+        expect(metrics.value("sentinel_http_connections_closed_total", { reason })).toBeGreaterThan(0);
       });
       console.log(`connection-flood.test.ts, ${what}:`, served);
       expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
@@ -94,7 +94,7 @@ describe.skipIf(!prlimit)("an engine whose last descriptor is taken", () => {
     const usedBefore = await mainThreadSeconds(engine);
     await until("its timers have run without a descriptor", async () => {
       if (engine.exitCode() !== undefined) return true;
-      const counted = (await connected.figures()).value("sentinel_http_connections") ?? 0;
+      const counted = (await connected.metrics()).value("sentinel_http_connections") ?? 0;
       return counted > DESCRIPTORS / 2 && (await mainThreadSeconds(engine)) - usedBefore > USED_SECONDS;
     });
     expect(engine.exitCode()).toBeUndefined();
@@ -109,7 +109,7 @@ async function limitDescriptors({ pid }: Engine, count: number): Promise<void> {
   expect(await limiting.exited).toBe(0);
 }
 
-/** A client who came while there was room, and reads figures on the same connection again and again. */
+/** A client who came while there was room, and reads metrics on the same connection again and again. */
 async function connectedTo({ url }: Engine) {
   const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1" });
   stack.defer(() => void socket.destroy());
@@ -118,14 +118,14 @@ async function connectedTo({ url }: Engine) {
     answer += bytes;
   });
   socket.on("error", () => undefined);
-  const figures = async () => {
+  const metrics = async () => {
     answer = "";
     socket.write(get("/metrics"));
     const body = await until("a client who stays is answered", () => wholeBodyOf(answer));
-    return figuresIn(body);
+    return metricsIn(body);
   };
-  await figures();
-  return { figures };
+  await metrics();
+  return { metrics };
 }
 
 /** Of an answer whose head tells its length, once all of it is there. */

@@ -6,7 +6,7 @@ import { runEngine } from "../engine/command.ts";
 import { logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
@@ -43,12 +43,12 @@ describe("an engine whose events file", () => {
   const published = async () =>
     Number((await sale.facts.query<{ count: string }>("select count(*) from seat_events"))[0]?.count);
   const allAcknowledged = () => untilAcknowledged(sale.facts);
-  const figure = async (name: string) => (await readFigures(sale.url)).value(name) ?? Number.NaN;
+  const figure = async (name: string) => (await readMetrics(sale.url)).value(name) ?? Number.NaN;
   const linesInFile = async () =>
     (await readFile(sale.eventsFile, "utf8").catch(() => "")).split("\n").length - 1;
   const stands = (status: "UP" | "DOWN", drift: number) =>
     until(`health says ${status}, the auditor ${drift}`, async () => {
-      const { value } = await readFigures(sale.url);
+      const { value } = await readMetrics(sale.url);
       const health = (await (await fetch(`${sale.url}/actuator/health`)).json()) as {
         components: { events: { status: string } };
       };
@@ -152,7 +152,7 @@ describe.skipIf(!disksFound)("an engine whose events file is on a full disk", ()
         expect((await reserve(engine.url, seats.next().value ?? 0)).status).toBe(201);
     };
     const figure = async (name: string, labels?: Record<string, string>) =>
-      (await readFigures(engine.url)).value(name, labels);
+      (await readMetrics(engine.url)).value(name, labels);
     await sell(20);
     await until("published", async () => (await figure("sentinel_ledger_backlog_rows")) === 0);
     const before = logLines(engine).length;

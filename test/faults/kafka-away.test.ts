@@ -3,7 +3,7 @@ import { histogram, openSale, reserve, type Sale, seatsFrom } from "../engine/bu
 import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents, TOPIC } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
@@ -48,12 +48,12 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     engine = await openEngine(stack, { DATABASE_URL: databaseUrl, KAFKA_BROKERS: kafka.brokers });
   });
 
-  const figures = () => readFigures(engine.url);
+  const metrics = () => readMetrics(engine.url);
   const backlogOver = (rows: number, { deadlineMs } = WAIT) =>
     untilWithin(
       deadlineMs,
       `the backlog is over ${rows} rows`,
-      async () => ((await figures()).value("sentinel_ledger_backlog_rows") ?? 0) > rows,
+      async () => ((await metrics()).value("sentinel_ledger_backlog_rows") ?? 0) > rows,
     );
   const sellsOn = async (sale: Sale, count = 200) => {
     const before = sale.won();
@@ -76,7 +76,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     const sale = openSale(engine.url, seats, BUYERS);
     await sellsOn(sale);
     await backlogOver(199);
-    expect((await figures()).value("sentinel_component_up", { component: "kafka" })).toBe(0);
+    expect((await metrics()).value("sentinel_component_up", { component: "kafka" })).toBe(0);
     expect((await fetch(`${engine.url}/health/ready`)).status).toBe(200);
     await expectAllSold(sale);
 
@@ -87,13 +87,13 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     for (const end of ends.values()) expect(end).toBeGreaterThan(0);
     await until(
       "the metrics say that Kafka is up",
-      async () => (await figures()).value("sentinel_component_up", { component: "kafka" }) === 1,
+      async () => (await metrics()).value("sentinel_component_up", { component: "kafka" }) === 1,
     );
   });
 
   test("killed in the middle of a sale: no buyer notices, the backlog grows, all is published when it is back, and the log has a line for each", async () => {
     const sale = openSale(engine.url, seats, BUYERS);
-    const failures = async () => (await figures()).value("sentinel_publish_failures_total") ?? 0;
+    const failures = async () => (await metrics()).value("sentinel_publish_failures_total") ?? 0;
     const failuresBefore = await failures();
     const saidBefore = logLines(engine).length;
     await sellsOn(sale);
@@ -107,7 +107,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     }
     await sellsOn(sale);
     await backlogOver(sale.won() - whileAway);
-    expect((await figures()).value("sentinel_ledger_backlog_seconds")).toBeGreaterThan(0);
+    expect((await metrics()).value("sentinel_ledger_backlog_seconds")).toBeGreaterThan(0);
 
     await kafka.restart();
     await sellsOn(sale);
@@ -125,7 +125,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     }
     await until(
       "the backlog is gone",
-      async () => (await figures()).value("sentinel_ledger_backlog_rows") === 0,
+      async () => (await metrics()).value("sentinel_ledger_backlog_rows") === 0,
     );
     // However often it was tried meanwhile, and it was.
     expect(await failures()).toBeGreaterThan(failuresBefore + 2);
@@ -175,7 +175,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
         // Told before a send to a silent broker fails (5 s): a gauge that stands still tells nothing.
         await until("the gauges rise", () => performance.now() - beganAt > TOLD_AFTER_MS);
         await backlogOver((sale.won() - before) * 0.9, { deadlineMs: TOLD_AFTER_MS });
-        expect((await figures()).value("sentinel_ledger_backlog_seconds")).toBeGreaterThan(1);
+        expect((await metrics()).value("sentinel_ledger_backlog_seconds")).toBeGreaterThan(1);
         await until("the outage", () => performance.now() - beganAt > OUTAGE_MS);
         await sellsOn(sale);
       } finally {
@@ -186,7 +186,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
       expect(await stopWatching()).toEqual([200]);
       await expectEverythingPublished();
       await until("the gauges tell that nothing waits", async () => {
-        const { value } = await figures();
+        const { value } = await metrics();
         return (
           value("sentinel_ledger_backlog_rows") === 0 &&
           value("sentinel_ledger_backlog_seconds") === 0 &&

@@ -5,8 +5,8 @@ import { histogram, openSale, type Sale, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
@@ -76,7 +76,7 @@ describe("two engines beside writers that take their time", () => {
   };
   /** Of the engine that publishes. */
   const gauge = async (name: string) => {
-    const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+    const all = await Promise.all(engines.map(({ url }) => readMetrics(url)));
     return Math.max(...all.map(({ value }) => value(name) ?? 0));
   };
   const gaugeIs = (name: string, holds: (value: number) => boolean, what: string) =>

@@ -4,8 +4,8 @@ import { join, resolve } from "node:path";
 import { reserve } from "../engine/buyers.ts";
 import { engineEnvironment } from "../engine/command.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
 import { processesOf, scrape } from "../engine/processes.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { type Child, startChild } from "../fixtures/child.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
@@ -91,11 +91,11 @@ describe("an engine whose log nobody takes", () => {
       first.output().includes("the database is available again"),
     );
     expect(first.output()).not.toContain("were dropped");
-    expect((await readFigures(url)).value(DROPPED)).toBe(0);
+    expect((await readMetrics(url)).value(DROPPED)).toBe(0);
 
     await first.kill();
     await haveItLog(url);
-    await until("lost lines are counted", async () => ((await readFigures(url)).value(DROPPED) ?? 0) >= 2);
+    await until("lost lines are counted", async () => ((await readMetrics(url)).value(DROPPED) ?? 0) >= 2);
     const second = reader(path);
     await until("the log is read again", () => hasReader(path));
     await haveItLog(url);

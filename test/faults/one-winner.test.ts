@@ -4,7 +4,7 @@ import { type Answer, bodyOf, histogram, reserve, reserveAtOnce } from "../engin
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { findKafka, startKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
@@ -120,7 +120,7 @@ describe("two engines on one Postgres, Redis and Kafka", () => {
   test.skipIf(!redisFound)("a seat sold by one is refused by the other from memory", async () => {
     const [{ url: here }, { url: there }] = house.engines;
     const hits = async () =>
-      (await readFigures(there)).value("sentinel_filter_hits_total", { reason: "reserved" }) ?? 0;
+      (await readMetrics(there)).value("sentinel_filter_hits_total", { reason: "reserved" }) ?? 0;
     let seatId = 200;
     await until(
       "a first request is refused from memory", // A new seat each time: a refusal by the database teaches the other as well, and would prove nothing.

@@ -2,10 +2,10 @@ import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type Answer, bodyOf, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
 import { type OwnPostgres, openOwnPostgres } from "../engine/own-postgres.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
 import { tillAt, UNLIMITED } from "../engine/reservations.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { type Network, startProxy } from "../fixtures/proxy.ts";
@@ -153,7 +153,7 @@ describe("an engine whose Postgres is away", () => {
   });
 
   test("costs no worker thread its life, and with it the batches that were on other connections", async () => {
-    expect((await readFigures(engine.url)).sum("sentinel_worker_restarts_total")).toBe(0);
+    expect((await readMetrics(engine.url)).sum("sentinel_worker_restarts_total")).toBe(0);
   });
 
   describe("for the one moment between the commit and its answer", () => {

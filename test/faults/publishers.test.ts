@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
-import { readFigures } from "../engine/figures.ts";
 import {
   type OnSale,
   openTheatre,
@@ -10,6 +9,7 @@ import {
   tokenOf,
   UNLIMITED,
 } from "../engine/reservations.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { type Network, startProxy } from "../fixtures/proxy.ts";
@@ -53,7 +53,7 @@ describe.skipIf(!found)("engines that publish to one Kafka", () => {
     return { ...(await openEngine(stack, env)), wire };
   };
   const isLeader = async ({ url }: Engine) =>
-    (await readFigures(url)).value("sentinel_publisher_active") === 1;
+    (await readMetrics(url)).value("sentinel_publisher_active") === 1;
   const leads = (engine: Engine) => until("the engine publishes", () => isLeader(engine));
 
   /** Shops that change each seat four times, one seat after the other, so that the order of its events can be seen. */

@@ -3,7 +3,7 @@ import { Redis as Client } from "ioredis";
 import { seatsFrom } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
@@ -36,7 +36,7 @@ test.skipIf(!redisFound)(
     const urls = engines.map(({ url }) => url);
     const locksInUse = () =>
       until("the locks of both are in use", async () => {
-        const all = await Promise.all(urls.map((url) => readFigures(url)));
+        const all = await Promise.all(urls.map((url) => readMetrics(url)));
         return all.every(({ value }) => value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0);
       });
     const rivalry = openRivalry(urls, seatsFrom(1, SEATS), PAIRS);

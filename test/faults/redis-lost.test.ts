@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
@@ -42,11 +42,11 @@ async function openHouse(stack: AsyncDisposableStack, redisUrls: string[]) {
 
 function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<number> & Iterable<number>) {
   const [engine] = engines;
-  const figures = () => readFigures(engine.url);
+  const metrics = () => readMetrics(engine.url);
   const nextSeat = () => seats.next().value ?? 0;
   const degradedIs = (value: 0 | 1) =>
     until(`the metrics say ${value ? "degraded" : "locks in use"}`, async () => {
-      const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+      const all = await Promise.all(engines.map(({ url }) => readMetrics(url)));
       return all.every(
         ({ value: figure }) =>
           figure("sentinel_lock_degraded", { thread: "reservation-1" }) === value &&
@@ -55,7 +55,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
     });
   const mastersUp = () =>
     until("every thread uses all three masters", async () => {
-      const all = await Promise.all(engines.map(({ url }) => readFigures(url)));
+      const all = await Promise.all(engines.map(({ url }) => readMetrics(url)));
       return ["1", "2", "3"].every((master) =>
         all.every(({ value: figure }) => figure("sentinel_lock_master_up", { master }) === 1),
       );
@@ -69,7 +69,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
   };
   /** Batches that went without a lock while these seats were sold, one by one. */
   const unguardedOf = async (count: number) => {
-    const read = async () => (await figures()).value("sentinel_unguarded_batches_total") ?? Number.NaN;
+    const read = async () => (await metrics()).value("sentinel_unguarded_batches_total") ?? Number.NaN;
     const before = await read();
     for (let sold = 0; sold < count; sold++) expect((await reserve(engine.url, nextSeat())).status).toBe(201);
     return (await read()) - before;
@@ -80,7 +80,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
     console.info(`${after}: locks in use again after ${Math.round(performance.now() - beganAt)} ms`);
   };
   return {
-    figures,
+    metrics,
     nextSeat,
     degradedIs,
     mastersUp,
@@ -151,7 +151,7 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
     });
     await until(
       "the change feed is heard again",
-      async () => (await house.figures()).value("sentinel_feed_up") === 1,
+      async () => (await house.metrics()).value("sentinel_feed_up") === 1,
     );
   });
 
@@ -160,7 +160,7 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
     const sellOne = async ({ url } = engine) =>
       expect((await reserve(url, house.nextSeat())).status).toBe(201);
     const secondsInLocks = async () =>
-      (await house.figures()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
+      (await house.metrics()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
     redis.pause();
     try {
       for (const each of house.engines) await sellOne(each);
@@ -233,13 +233,13 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
   /** Nobody is told of an outage, and each batch has its lock: those that wait for one master too many say so. */
   const isGuarded = async () => {
     const secondsInLocks = async () =>
-      (await house.figures()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
+      (await house.metrics()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
     await house.unguardedOf(1);
     const before = await secondsInLocks();
     expect(await house.unguardedOf(20)).toBe(0);
     // A wait of each of them for one that hangs would be twice as long.
     expect((await secondsInLocks()) - before).toBeLessThan((10 * REDIS_TIMEOUT_MS) / 1000);
-    expect((await house.figures()).value("sentinel_component_up", { component: "redis" })).toBe(1);
+    expect((await house.metrics()).value("sentinel_component_up", { component: "redis" })).toBe(1);
   };
 
   test("of which one is killed lock on with the other two", async () => {

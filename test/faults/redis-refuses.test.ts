@@ -3,7 +3,7 @@ import { Redis as Client } from "ioredis";
 import { reserve, seatsFrom, THINK_MS } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
@@ -100,7 +100,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
   const health = async () => componentStatus(engine.url, "redis");
   const redisIs = (status: "UP" | "DOWN", deadlineMs: number) =>
     untilWithin(deadlineMs, `health and metrics say that Redis is ${status}`, async () => {
-      const { value } = await readFigures(engine.url);
+      const { value } = await readMetrics(engine.url);
       const up = status === "UP" ? 1 : 0;
       return (
         (await health()) === status &&
@@ -111,7 +111,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     });
   const sellOne = async () => expect((await reserve(engine.url, seats.next().value ?? 0)).status).toBe(201);
   const unguarded = async () =>
-    (await readFigures(engine.url)).value("sentinel_unguarded_batches_total") ?? Number.NaN;
+    (await readMetrics(engine.url)).value("sentinel_unguarded_batches_total") ?? Number.NaN;
   const expectLocked = async () => {
     const before = await unguarded();
     await sellOne();
@@ -175,7 +175,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     const feedIs = (up: number) =>
       until(
         `sentinel_feed_up is ${up}`,
-        async () => (await readFigures(engine.url)).value("sentinel_feed_up") === up,
+        async () => (await readMetrics(engine.url)).value("sentinel_feed_up") === up,
       );
     await feedIs(1);
     const before = logLines(engine).length;
@@ -194,7 +194,7 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     const newMaster = new Client(other.url);
     const connections = async (client: Client) => (await client.client("LIST")) as string;
     const feedIsHeard = async () =>
-      (await readFigures(engine.url)).value("sentinel_feed_up") === 1 &&
+      (await readMetrics(engine.url)).value("sentinel_feed_up") === 1 &&
       /sub=1/.test(await connections(newMaster));
     const before = logLines(engine).length;
     try {
@@ -238,12 +238,12 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     });
     await until(
       "the change feed is heard",
-      async () => (await readFigures(limited.url)).value("sentinel_feed_up") === 1,
+      async () => (await readMetrics(limited.url)).value("sentinel_feed_up") === 1,
     );
     await until("a seat is locked", async () => {
-      const before = (await readFigures(limited.url)).value("sentinel_unguarded_batches_total");
+      const before = (await readMetrics(limited.url)).value("sentinel_unguarded_batches_total");
       expect((await reserve(limited.url, seats.next().value ?? 0)).status).toBe(201);
-      const { value } = await readFigures(limited.url);
+      const { value } = await readMetrics(limited.url);
       return (
         value("sentinel_component_up", { component: "redis" }) === 1 &&
         value("sentinel_unguarded_batches_total") === before
@@ -269,7 +269,7 @@ describe.skipIf(!found)("an engine with three Redis masters", () => {
     const standIs = (redisUp: number, ...masters: number[]) =>
       until(`Redis is ${redisUp}, its masters are ${masters}`, async () => {
         expect((await reserve(engine.url, ++seatId)).status).toBe(201);
-        const { value } = await readFigures(engine.url);
+        const { value } = await readMetrics(engine.url);
         const seen = [1, 2, 3].map((master) => value("sentinel_lock_master_up", { master: String(master) }));
         return (
           value("sentinel_component_up", { component: "redis" }) === redisUp && Bun.deepEquals(seen, masters)

@@ -3,7 +3,7 @@ import { Agent, request } from "node:http";
 import { reservePath } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { findHaproxy, findNginx, startHaproxy, startNginx } from "../fixtures/load-balancers.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
@@ -71,7 +71,7 @@ describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () =
         "both proxies send it buyers",
         async () =>
           performance.now() > upAt + 1500 &&
-          (await readFigures(url)).sum("sentinel_reservations_total", { outcome: "won" }) > 50,
+          (await readMetrics(url)).sum("sentinel_reservations_total", { outcome: "won" }) > 50,
       );
     };
     for (const name of ["one", "two"] as const) {

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { openEngine } from "../engine/engines.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { untilWithin } from "../fixtures/until.ts";
-import { Attackers, figuresOf, get, post, servedDuring } from "./attackers.ts";
+import { Attackers, get, metricsOf, post, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: slow clients (slowloris), slow bodies, slow readers, idle connections.
@@ -89,7 +89,7 @@ test("clients who are slow in every way at once are all disconnected in time, an
   const engine = await openSelling({ IDLE_TIMEOUT_SECONDS: String(IDLE_TIMEOUT_SECONDS) });
   const attackers = new Attackers(stack, engine.url);
   await warmUp(engine.url);
-  const before = (await figuresOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
+  const before = (await metricsOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
   let peak = before;
   const served = await servedDuring(engine.url, async () => {
     await Promise.all(Object.values(SLOW).map((attack) => attack(attackers)));
@@ -99,9 +99,9 @@ test("clients who are slow in every way at once are all disconnected in time, an
       (FIRST_REQUEST_SECONDS + IDLE_TIMEOUT_SECONDS + SLACK_SECONDS) * 1000,
       "every slow client is disconnected",
       async () => {
-        const figures = await figuresOf(engine.url);
-        peak = Math.max(peak, figures.value("process_resident_memory_bytes") ?? 0);
-        const connections = figures.value("sentinel_http_connections") ?? 0;
+        const metrics = await metricsOf(engine.url);
+        peak = Math.max(peak, metrics.value("process_resident_memory_bytes") ?? 0);
+        const connections = metrics.value("sentinel_http_connections") ?? 0;
         most = Math.max(most, connections);
         return most > OF_EACH && connections < FEW_CONNECTIONS;
       },
@@ -143,7 +143,7 @@ test("who goes on sending a body larger than BODY_LIMIT_BYTES is disconnected in
 
 test("a body larger than BODY_LIMIT_BYTES is answered 413 when it has come, and is never kept in memory", async () => {
   const engine = await openSelling({ BODY_LIMIT_BYTES: "4096" });
-  const residentBytes = async () => (await figuresOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
+  const residentBytes = async () => (await metricsOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
   await warmUp(engine.url);
   const before = await residentBytes();
   let peak = before;

@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { Redis } from "ioredis";
 import { bodyOf, openSale, reserve, type Sale, type Answer as Sold } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
-import { readFigures } from "../engine/figures.ts";
 import { tillAt, tokenOf } from "../engine/reservations.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis } from "../fixtures/redis.ts";
 import { useStack } from "../fixtures/stack.ts";
@@ -157,7 +157,7 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
     const [seatId = 0] = house.seats(1);
     const victim = await openEngine(stack, house.env);
     const isLocking = async () =>
-      (await readFigures(victim.url)).value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0;
+      (await readMetrics(victim.url)).value("sentinel_lock_degraded", { thread: "reservation-1" }) === 0;
     await until("it has reached Redis", isLocking);
     const reached = house.postgres.holdWhen(String(seatId), "toServer");
     const sent = reserve(victim.url, seatId);
@@ -172,7 +172,7 @@ describe.skipIf(!redisFound)("a writer that stands still with the lock of its se
     expect(await storyOf(seatId)).toEqual([{ status: "RESERVED", reservationId }]);
     // Whose lock could that be but the dead one's: nobody else has taken one since.
     expect(restMs).toBeGreaterThan(0);
-    expect((await readFigures(rival.url)).value("sentinel_lock_ghosts_total")).toBeGreaterThan(0);
+    expect((await readMetrics(rival.url)).value("sentinel_lock_ghosts_total")).toBeGreaterThan(0);
   });
 
   test("and of all the load beside them everybody was told the truth", async () => {

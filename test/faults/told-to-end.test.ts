@@ -6,7 +6,7 @@ import { histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "../engin
 import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
@@ -76,7 +76,7 @@ describe("an engine that is told to end", () => {
 
   /** Seats that wait, and those that were sold: with a batch of 10 under way, all that were accepted but these 10. */
   const acceptedBy = async ({ url }: Engine) => {
-    const { sum } = await readFigures(url);
+    const { sum } = await readMetrics(url);
     return sum("sentinel_queue_seats") + sum("sentinel_reservations_total", { outcome: "won" });
   };
   const slowDown = async () => {

@@ -4,7 +4,7 @@ import { reserve, seatsFrom } from "../engine/buyers.ts";
 import { runEngine } from "../engine/command.ts";
 import { logLines } from "../engine/engines.ts";
 import { expectPublished, readEvents, type SeatEvent, TOPIC } from "../engine/events.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { findKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { until } from "../fixtures/until.ts";
@@ -52,15 +52,15 @@ describe.skipIf(!found)("a topic", () => {
     return Number(rows[0]?.count);
   };
   const acknowledged = () => until("nothing waits to be published", async () => (await waiting()) === 0);
-  const figuresAre = (wanted: Record<string, number>) =>
+  const metricsAre = (wanted: Record<string, number>) =>
     until(JSON.stringify(wanted), async () => {
-      const { value } = await readFigures(sale.url);
+      const { value } = await readMetrics(sale.url);
       return Object.entries(wanted).every(([name, number]) => value(`sentinel_${name}`) === number);
     });
   const kafkaIs = (up: 0 | 1) =>
     until(
       `Kafka is ${up}`,
-      async () => (await readFigures(sale.url)).value("sentinel_component_up", { component: "kafka" }) === up,
+      async () => (await readMetrics(sale.url)).value("sentinel_component_up", { component: "kafka" }) === up,
     );
   const count = async () => {
     const rows = await sale.facts.query<{ count: string }>("select count(*) from seat_events");
@@ -81,7 +81,7 @@ describe.skipIf(!found)("a topic", () => {
     await sellAgain();
     await acknowledged();
     await admin.createPartitions({ topicPartitions: [{ topic: TOPIC, count: 6 }] });
-    await figuresAre({ topic_partitions: 6, topic_partitions_used: 3 });
+    await metricsAre({ topic_partitions: 6, topic_partitions_used: 3 });
     await sellAgain();
     await sellNew(50);
     await acknowledged();
@@ -114,7 +114,7 @@ describe.skipIf(!found)("a topic", () => {
     expect(await topic()).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("topic withdraw") });
     expect((await topic("withdraw")).exitCode).toBe(0);
     await acknowledged();
-    await figuresAre({ topic_partitions: 6, topic_partitions_used: 3 });
+    await metricsAre({ topic_partitions: 6, topic_partitions_used: 3 });
     const withdrawn = await read();
     expect([...partitionsOf(withdrawn)].sort()).toEqual([0, 1, 2]);
     expect(await topic("withdraw")).toMatchObject({
@@ -129,7 +129,7 @@ describe.skipIf(!found)("a topic", () => {
     const places = await admin.fetchTopicOffsets(TOPIC);
     await commit(places.map(({ partition, high }) => ({ partition, offset: high })));
     await acknowledged();
-    await figuresAre({ topic_partitions: 6, topic_partitions_used: 6 });
+    await metricsAre({ topic_partitions: 6, topic_partitions_used: 6 });
     const events = await read();
     expect([...partitionsOf(events)].sort()).toEqual([0, 1, 2, 3, 4, 5]);
     // Of a seat that has moved, everything in the former partition was read before the first event in the new one.
@@ -166,7 +166,7 @@ describe.skipIf(!found)("a topic", () => {
     await sellNew(5);
     const ends = async () => (await admin.fetchTopicOffsets(TOPIC)).map(({ high }) => high);
     const stuck = await ends();
-    const failures = async () => (await readFigures(sale.url)).value("sentinel_publish_failures_total") ?? 0;
+    const failures = async () => (await readMetrics(sale.url)).value("sentinel_publish_failures_total") ?? 0;
     const failed = await failures();
     await until("it is tried again", async () => (await failures()) > failed + 3);
     expect(await ends()).toEqual(stuck);
@@ -192,12 +192,12 @@ describe.skipIf(!found)("a topic", () => {
     await until("it is there", async () => (await described()).topics[0]?.partitions.length === 2);
     await sellNew(20);
     await kafkaIs(0);
-    await figuresAre({ topic_partitions: 2, topic_partitions_used: 6 });
+    await metricsAre({ topic_partitions: 2, topic_partitions_used: 6 });
     expect(linesWith("topic's number of partitions differs")).toHaveLength(2);
     expect((await topic("confirm-partitions", "--now")).exitCode).toBe(0);
     await kafkaIs(1);
     await acknowledged();
-    await figuresAre({ topic_partitions: 2, topic_partitions_used: 2 });
+    await metricsAre({ topic_partitions: 2, topic_partitions_used: 2 });
     const republish = (...args: string[]) => runEngine(sale.env, { args: ["republish", ...args] });
     expect((await republish()).exitCode).toBe(1);
     expect((await republish("--apply")).exitCode).toBe(0);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { bodyOf, histogram, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { until } from "../fixtures/until.ts";
 import { useEngine } from "../fixtures/use-engine.ts";
 import { sized } from "./sizes.ts";
@@ -34,7 +34,7 @@ describe("an engine whose reservation threads misbehave", () => {
     return seatsFrom(first, first + count - 1);
   };
   const restarts = async () =>
-    (await readFigures(house.url)).value("sentinel_worker_restarts_total", { pool: "reservation" }) ?? 0;
+    (await readMetrics(house.url)).value("sentinel_worker_restarts_total", { pool: "reservation" }) ?? 0;
   const sellsOn = async (sale: Sale) => {
     const before = sale.won();
     await until("300 more seats are sold", () => sale.won() >= before + 300);
@@ -43,7 +43,7 @@ describe("an engine whose reservation threads misbehave", () => {
     until(
       "all threads are there again",
       async () =>
-        (await readFigures(house.url)).value("sentinel_worker_threads", {
+        (await readMetrics(house.url)).value("sentinel_worker_threads", {
           ...{ pool: "reservation", state: "running" },
         }) === THREADS,
     );

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
-import { readFigures } from "../engine/figures.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { until } from "../fixtures/until.ts";
 import { useEngine } from "../fixtures/use-engine.ts";
 import { type LedgerWriter, openLedgerWriter } from "./ledger-writer.ts";
@@ -37,7 +37,7 @@ describe("the stream of an event's seat changes", () => {
         [eventId],
       )
     ).map(({ id }) => id);
-  const streamCount = async () => (await readFigures(sale.url)).value("sentinel_change_streams");
+  const streamCount = async () => (await readMetrics(sale.url)).value("sentinel_change_streams");
   /** A read of the ledger that began after this moment has ended. */
   const tailToRead = async () => {
     const [now] = await sale.facts.query<{ at: string }>("select clock_timestamp()::text as at");

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
 import { exitCodeOf, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
 import { openLedgerWriter } from "./ledger-writer.ts";
@@ -46,7 +46,7 @@ describe("clients that stop reading", () => {
   test("are dropped with a reason while all others hear everything, and cost no memory of their own", async () => {
     const { engine, writer } = await openSelling();
     const awake = [await listen(engine.url), await listen(engine.url)];
-    const before = (await readFigures(engine.url)).value("process_resident_memory_bytes") ?? 0;
+    const before = (await readMetrics(engine.url)).value("process_resident_memory_bytes") ?? 0;
     const asleep = await Promise.all(Array.from({ length: SLEEPERS }, () => listenAsleep(engine.url)));
     for (let written = 0; written < CHANGES; written += 5000) await writer.flood(5000);
     for (const listener of awake) {
@@ -54,8 +54,8 @@ describe("clients that stop reading", () => {
       expect(new Set(heard.map(({ id }) => id)).size).toBe(CHANGES);
     }
     const after = await untilWithin(SOON_MS, "the sleepers are dropped", async () => {
-      const figures = await readFigures(engine.url);
-      return figures.value("sentinel_change_streams") === awake.length && figures;
+      const metrics = await readMetrics(engine.url);
+      return metrics.value("sentinel_change_streams") === awake.length && metrics;
     });
     expect(after.value("sentinel_change_stream_drops_total", { reason: "slow-consumer" })).toBe(SLEEPERS);
     const grown = (after.value("process_resident_memory_bytes") ?? 0) - before;
@@ -111,7 +111,7 @@ test("while Postgres is away streams stay open, and when it is back nothing is m
   const leaving = await listen(engine.url);
   await leaving.hears(1, "ready");
   await leaving.cut();
-  const noneListens = async () => (await readFigures(engine.url)).value("sentinel_change_streams") === 0;
+  const noneListens = async () => (await readMetrics(engine.url)).value("sentinel_change_streams") === 0;
   await until("nobody listens", noneListens);
   await sells(1);
   const [row] = await facts.query<{ id: string }>(

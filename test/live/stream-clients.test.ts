@@ -1,8 +1,8 @@
 import { beforeAll, expect, test } from "bun:test";
 import { idOf } from "../access/keyed.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
-import { readFigures } from "../engine/figures.ts";
 import { openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
 import { type Listener, listen } from "./listener.ts";
@@ -116,5 +116,5 @@ test("one network or key has a share of all streams, and others still get in whe
 
   await streams[0]?.cut();
   await until("there is room again", async () => (await listenWith(greedy)).status === 200);
-  expect((await readFigures(engine.url)).value("sentinel_change_streams")).toBeLessThan(LIMIT_STREAMS);
+  expect((await readMetrics(engine.url)).value("sentinel_change_streams")).toBeLessThan(LIMIT_STREAMS);
 });

@@ -4,9 +4,9 @@ import type { Drift } from "../../src/proof/audit/open-findings.ts";
 import type { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
 import type { LockAudit } from "../../src/redis/lock-audit.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
-import { mergedText } from "../../src/telemetry/merged-figures.ts";
+import { mergedText } from "../../src/telemetry/merged-metrics.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
-import { figuresIn } from "../engine/figures.ts";
+import { metricsIn } from "../engine/scraped-metrics.ts";
 
 const NOTHING = { lookedAt: 500, found: [] as Drift[] };
 
@@ -31,7 +31,7 @@ function openAuditor() {
   } as unknown as SeatAudit;
   const locks = { look: async () => next.locks } as unknown as LockAudit;
   const auditor = new Auditor({ seats, locks, metrics, log });
-  const figures = async () => figuresIn(await metrics.registry.metrics());
+  const figures = async () => metricsIn(await metrics.registry.metrics());
   const drift = async (part: string) => (await figures()).value("sentinel_audit_drift", { part });
   return { auditor, lines, next, figures, drift };
 }
@@ -146,7 +146,7 @@ test("says of several processes what the worst has found, and when the one that 
     metrics.auditLastRound.set(1000 + index);
     return metrics.registry.getMetricsAsJSON();
   });
-  const { value } = figuresIn(await mergedText(await Promise.all(all)));
+  const { value } = metricsIn(await mergedText(await Promise.all(all)));
   expect(value("sentinel_audit_drift", { part: "seats" })).toBe(3);
   expect(value("sentinel_audit_checks_total", { part: "seats" })).toBe(1000);
   expect(value("sentinel_audit_last_round_timestamp_seconds")).toBe(1000);

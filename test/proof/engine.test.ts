@@ -3,7 +3,7 @@ import { Redis as Client } from "ioredis";
 import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, type LogLine, logLines, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
@@ -54,12 +54,12 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
   });
 
   const drift = async (part: string) =>
-    (await readFigures(engine.url)).value("sentinel_audit_drift", { part });
+    (await readMetrics(engine.url)).value("sentinel_audit_drift", { part });
   const looked = async (part: string) =>
-    (await readFigures(engine.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
+    (await readMetrics(engine.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
   const standing = (counts: Record<string, number>) =>
     until(`the drift is ${JSON.stringify(counts)}`, async () => {
-      const { value } = await readFigures(engine.url);
+      const { value } = await readMetrics(engine.url);
       return Object.entries(counts).every(
         ([part, count]) => value("sentinel_audit_drift", { part }) === count,
       );

@@ -65,7 +65,7 @@ describe("a hold", () => {
     expect(ask(2).atOnce).toBe(false);
   });
 
-  test("counts in the figures once, however many seats it has", async () => {
+  test("counts in the metrics once, however many seats it has", async () => {
     const { ask, askToHold, last, decided } = openBatcher();
     askToHold([1, 2]);
     ask(3);

@@ -5,7 +5,7 @@ import { histogram, reserve } from "../engine/buyers.ts";
 import { runEngine } from "../engine/command.ts";
 import { logLines, openEngine, strayLines } from "../engine/engines.ts";
 import { readEvents } from "../engine/events.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { findKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
@@ -59,7 +59,7 @@ test.skipIf(parts.includes(undefined))(
     };
     const engine = await openEngine(stack, env);
     await until("Postgres, Redis and Kafka are used", async () => {
-      const { sum, value } = await readFigures(engine.url);
+      const { sum, value } = await readMetrics(engine.url);
       return (
         sum("sentinel_lock_degraded") === 0 &&
         ["db", "redis", "kafka"].every((component) => value("sentinel_component_up", { component }) === 1)

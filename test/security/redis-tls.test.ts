@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { Redis as Client } from "ioredis";
 import { reserve } from "../engine/buyers.ts";
 import { type Engine, logLines, openEngine, strayLines } from "../engine/engines.ts";
-import { readFigures } from "../engine/figures.ts";
+import { readMetrics } from "../engine/scraped-metrics.ts";
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { type Database, openDatabase } from "../fixtures/postgres.ts";
@@ -42,7 +42,7 @@ describe.skipIf(!redisFound || !openssl)("a Redis that demands TLS, a certificat
     openEngine(own, { DATABASE_URL: database.url, LOG_LEVEL: "trace", ...env });
   const isUsed = async ({ url }: Engine, used: boolean) =>
     until(`Redis is ${used ? "" : "not "}used`, async () => {
-      const { value } = await readFigures(url);
+      const { value } = await readMetrics(url);
       return (
         value("sentinel_component_up", { component: "redis" }) === (used ? 1 : 0) &&
         value("sentinel_feed_up") === (used ? 1 : 0)
@@ -132,7 +132,7 @@ test.skipIf(!redisFound)(
     const engine = await openEngine(stack, { REDIS_URL: redis.url.replace("redis:", "rediss:") });
     expect((await reserve(engine.url, 1)).status).toBe(201);
     await until("Redis is not used", async () => {
-      const { value } = await readFigures(engine.url);
+      const { value } = await readMetrics(engine.url);
       return value("sentinel_component_up", { component: "redis" }) === 0;
     });
   },

@@ -2,7 +2,7 @@ import { never } from "../../runtime/assert.ts";
 import { ENGINE_PROCESS, type Start, type ToPrimary, type ToProcess } from "./messages.ts";
 
 /** The messages that an engine process sends to its primary after its start. */
-export type Heard = Extract<ToPrimary, { kind: "figures" | "scraped" }>;
+export type Heard = Extract<ToPrimary, { kind: "metrics" | "scraped" }>;
 
 export interface EngineProcessOptions {
   number: number;
@@ -37,7 +37,7 @@ export class EngineProcess {
               return resolve();
             case "failed":
               return reject(new Error(message.message));
-            case "figures":
+            case "metrics":
             case "scraped":
               return options.onHeard(message, this);
             default:
@@ -53,7 +53,7 @@ export class EngineProcess {
       reject(new Error(`engine process ${this.number} ended before it was ready (${how})`));
       return { code, how };
     });
-    this.tell({ kind: "start", number: options.number, ports: options.ports, parts: options.parts });
+    this.send({ kind: "start", number: options.number, ports: options.ports, parts: options.parts });
   }
 
   get number(): number {
@@ -70,7 +70,7 @@ export class EngineProcess {
   }
 
   /** Sends a message. It is lost if the process has just ended. */
-  tell(message: ToProcess): void {
+  send(message: ToProcess): void {
     try {
       this.child.send(message);
     } catch {
@@ -80,7 +80,7 @@ export class EngineProcess {
 
   /** Tells it to sell for the delay, finish what it has accepted, and end. */
   end(delayMs: number): void {
-    this.tell({ kind: "end", delayMs });
+    this.send({ kind: "end", delayMs });
   }
 
   kill(): void {

@@ -1,5 +1,5 @@
 import type { Parts } from "../../parts/parts.ts";
-import type { Figures } from "../../telemetry/merged-figures.ts";
+import type { ProcessMetrics } from "../../telemetry/merged-metrics.ts";
 
 /** The command-line word that makes `src/main.ts` an engine process. Its number follows, so that `ps` shows it. */
 export const ENGINE_PROCESS = "process";
@@ -25,14 +25,14 @@ export type ToProcess =
   /** Tells the process to sell for the delay, finish what it has accepted, and end. */
   | { kind: "end"; delayMs: number }
   /** Asks for the metrics of the process, which has at most one such question unanswered. */
-  | { kind: "figures-wanted" }
-  | { kind: "figures-of-all"; scrape: number; text: string };
+  | { kind: "metrics-wanted" }
+  | { kind: "metrics-of-all"; scrape: number; text: string };
 
 export type ToPrimary =
   /** The process listens. */
   | { kind: "ready" }
   /** The process cannot start, and ends. */
   | { kind: "failed"; message: string }
-  | { kind: "figures"; figures: Figures | null }
+  | { kind: "metrics"; metrics: ProcessMetrics | null }
   /** This process is being scraped; the answer carries the same number. */
   | { kind: "scraped"; scrape: number };

@@ -1,5 +1,5 @@
 import { never } from "../../runtime/assert.ts";
-import type { FiguresOfAll } from "../metrics-routes.ts";
+import type { AllMetrics } from "../metrics-routes.ts";
 import type { Start, ToPrimary, ToProcess } from "./messages.ts";
 
 /**
@@ -9,8 +9,8 @@ const FIGURES_TIMEOUT_MS = 3000;
 
 /** The connection of an engine process to its primary. */
 export interface Membership extends Start {
-  figuresOfAll: FiguresOfAll;
-  tell(message: ToPrimary): void;
+  allMetrics: AllMetrics;
+  send(message: ToPrimary): void;
   /** The primary calls this once. A process that is told to end before it has registered ends at once. */
   onEnd(end: (delayMs: number) => void): void;
 }
@@ -23,11 +23,11 @@ export interface Membership extends Start {
 export async function joinPrimary(): Promise<Membership> {
   if (!process.send) throw new Error("process: only the engine itself starts this, see WEB_CONCURRENCY");
   process.on("disconnect", () => process.exit(1));
-  const tell = (message: ToPrimary) => void process.send?.(message);
+  const send = (message: ToPrimary) => void process.send?.(message);
   const scrapes = new Map<number, (text: string) => void>();
   let scrapeCount = 0;
   let end: (delayMs: number) => void = () => process.exit(0);
-  let readOwn: Parameters<FiguresOfAll["onWanted"]>[0] | undefined;
+  let readOwn: Parameters<AllMetrics["onWanted"]>[0] | undefined;
 
   const start = await new Promise<Start>((resolve) => {
     process.on("message", (message: ToProcess) => {
@@ -36,13 +36,13 @@ export async function joinPrimary(): Promise<Membership> {
           return resolve(message);
         case "end":
           return end(message.delayMs);
-        case "figures-wanted":
+        case "metrics-wanted":
           readOwn?.().then(
-            (figures) => tell({ kind: "figures", figures }),
-            () => tell({ kind: "figures", figures: null }),
+            (metrics) => send({ kind: "metrics", metrics }),
+            () => send({ kind: "metrics", metrics: null }),
           );
           return;
-        case "figures-of-all":
+        case "metrics-of-all":
           return scrapes.get(message.scrape)?.(message.text);
         default:
           never(message, "message of the primary process");
@@ -59,13 +59,13 @@ export async function joinPrimary(): Promise<Membership> {
       };
       const timer = setTimeout(answer, FIGURES_TIMEOUT_MS);
       scrapes.set(scrape, answer);
-      tell({ kind: "scraped", scrape });
+      send({ kind: "scraped", scrape });
     });
-  const onWanted: FiguresOfAll["onWanted"] = (given) => {
+  const onWanted: AllMetrics["onWanted"] = (given) => {
     readOwn = given;
   };
   const onEnd: Membership["onEnd"] = (given) => {
     end = given;
   };
-  return { ...start, tell, onEnd, figuresOfAll: { read, onWanted } };
+  return { ...start, send, onEnd, allMetrics: { read, onWanted } };
 }

@@ -9,8 +9,8 @@ import { createPrimaryMetrics } from "../../telemetry/primary-metrics.ts";
 import type { Engine } from "../compose.ts";
 import { assertConnections } from "../connections.ts";
 import { EngineProcess, type Heard } from "./engine-process.ts";
-import { FiguresRound } from "./figures-round.ts";
 import type { Start } from "./messages.ts";
+import { MetricsRound } from "./metrics-round.ts";
 import { RestartDelay } from "./restart-delay.ts";
 
 /**
@@ -52,7 +52,7 @@ export async function openProcesses(
 class Primary {
   private readonly processes = new Set<EngineProcess>();
   private readonly metrics = createPrimaryMetrics();
-  private readonly round = new FiguresRound(() => this.metrics.registry.getMetricsAsJSON());
+  private readonly round = new MetricsRound(() => this.metrics.registry.getMetricsAsJSON());
   private readonly mergeFaults: FaultLog;
   /** An ended process is replaced only while the state is `open`. */
   private state: "starting" | "open" | "ending" = "starting";
@@ -62,7 +62,7 @@ class Primary {
     private readonly given: Pick<Start, "parts" | "ports">,
     private readonly log: Logger,
   ) {
-    this.mergeFaults = new FaultLog(log, "the figures of all processes cannot be put together");
+    this.mergeFaults = new FaultLog(log, "the metrics of all processes cannot be put together");
   }
 
   /** Resolves when all processes listen, and never if the primary is told to end first. */
@@ -158,14 +158,14 @@ class Primary {
 
   private hear(heard: Heard, from: EngineProcess): void {
     switch (heard.kind) {
-      case "figures":
-        this.round.heard(from, heard.figures);
+      case "metrics":
+        this.round.heard(from, heard.metrics);
         return;
       case "scraped":
         this.round.read().then(
           (text) => {
             this.mergeFaults.over();
-            from.tell({ kind: "figures-of-all", scrape: heard.scrape, text });
+            from.send({ kind: "metrics-of-all", scrape: heard.scrape, text });
           },
           // The process that passed the scrape on answers it with 503.
           (error: unknown) => this.mergeFaults.met(error),

@@ -3,9 +3,9 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { PartState, PartStates } from "../telemetry/part-state.ts";
 import type { PublisherReport, ThreadSample } from "./messages.ts";
-import { RedisFigures } from "./redis-figures.ts";
+import { RedisMetrics } from "./redis-metrics.ts";
 
-export interface EngineFiguresOptions {
+export interface EngineMetricsOptions {
   metrics: Metrics;
   log: Logger;
   hasRedis: boolean;
@@ -15,13 +15,13 @@ export interface EngineFiguresOptions {
 }
 
 /** Turns the reports of the threads into metrics, and into log lines when something changes. */
-export class EngineFigures {
-  private readonly redis: RedisFigures;
+export class EngineMetrics {
+  private readonly redis: RedisMetrics;
   private sink: PartState = "unknown";
 
-  constructor(private readonly options: EngineFiguresOptions) {
+  constructor(private readonly options: EngineMetricsOptions) {
     const { metrics, log, reservationThreads: threadCount } = options;
-    this.redis = new RedisFigures({ metrics, log, threadCount });
+    this.redis = new RedisMetrics({ metrics, log, threadCount });
     // Creates the counters at 0, because rate() misses the first event of a counter that appears with it.
     for (const pool of ["reservation", "publisher"]) options.metrics.workerRestarts.inc({ pool }, 0);
   }

@@ -1,5 +1,5 @@
 /** One scrape of an engine's metrics. */
-export interface Figures {
+export interface ScrapedMetrics {
   /** The value of the one series with these labels; undefined when there is none. */
   value(name: string, labels?: Record<string, string>): number | undefined;
   /** The sum over all series that carry these labels among others; 0 when there is none. */
@@ -12,13 +12,13 @@ export interface Figures {
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-export async function readFigures(url: string, path = "/metrics"): Promise<Figures> {
+export async function readMetrics(url: string, path = "/metrics"): Promise<ScrapedMetrics> {
   const response = await fetch(url + path);
-  return figuresIn(await response.text(), response.headers.get("content-type") ?? "");
+  return metricsIn(await response.text(), response.headers.get("content-type") ?? "");
 }
 
 /** What Prometheus would read there. */
-export function figuresIn(text: string, contentType = ""): Figures {
+export function metricsIn(text: string, contentType = ""): ScrapedMetrics {
   const lines = text.split("\n").filter((line) => line.length > 0 && !line.startsWith("#"));
   const samples = lines.map((line) => {
     const [, name, labels = "", value] = LINE.exec(line) ?? [];

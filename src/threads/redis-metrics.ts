@@ -3,7 +3,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { PartState } from "../telemetry/part-state.ts";
 
-export interface RedisFiguresOptions {
+export interface RedisMetricsOptions {
   metrics: Metrics;
   log: Logger;
   /** The number of threads that lock seats. The state of Redis is known when each of them has reported. */
@@ -11,13 +11,13 @@ export interface RedisFiguresOptions {
 }
 
 /** Combines the threads' reports on Redis into one state, and logs a line when it changes. */
-export class RedisFigures {
+export class RedisMetrics {
   private readonly reports = new Map<string, LocksReport>();
   private current: PartState = "unknown";
   /** By number, from 1; only if there are several. */
   private readonly mastersDown = new Set<number>();
 
-  constructor(private readonly options: RedisFiguresOptions) {}
+  constructor(private readonly options: RedisMetricsOptions) {}
 
   get state(): PartState {
     return this.current;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { type Asked, FiguresRound } from "../../src/engine/processes/figures-round.ts";
+import { type Asked, MetricsRound } from "../../src/engine/processes/metrics-round.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { createPrimaryMetrics } from "../../src/telemetry/primary-metrics.ts";
-import { figuresIn } from "../engine/figures.ts";
+import { metricsIn } from "../engine/scraped-metrics.ts";
 import { untilWithin } from "../fixtures/until.ts";
 
 const ANSWER_TIMEOUT_MS = 50;
@@ -14,14 +14,14 @@ class Process implements Asked {
   askedCount = 0;
 
   constructor(
-    private readonly round: FiguresRound,
+    private readonly round: MetricsRound,
     readonly number: number,
   ) {
     this.metrics.processesAnswering.set(1);
     round.joined(this);
   }
 
-  tell(): void {
+  send(): void {
     this.askedCount++;
     if (!this.hangs) void this.answer();
   }
@@ -33,14 +33,14 @@ class Process implements Asked {
 
 function open(count: number) {
   const primary = createPrimaryMetrics();
-  const round = new FiguresRound(() => primary.registry.getMetricsAsJSON(), ANSWER_TIMEOUT_MS);
+  const round = new MetricsRound(() => primary.registry.getMetricsAsJSON(), ANSWER_TIMEOUT_MS);
   const processes = Array.from({ length: count }, (_, index) => new Process(round, index + 1));
   const [one, two] = processes;
   if (!one || !two) throw new Error("at least two");
-  return { round, primary, processes, one, two, read: async () => figuresIn(await round.read()) };
+  return { round, primary, processes, one, two, read: async () => metricsIn(await round.read()) };
 }
 
-describe("the figures of several processes", () => {
+describe("the metrics of several processes", () => {
   test("are the sums of what they have counted, histograms included", async () => {
     const { one, two, read } = open(2);
     one.metrics.reservations.inc({ outcome: "won" }, 3);
@@ -61,7 +61,7 @@ describe("the figures of several processes", () => {
     expect(value(name, { outcome: "won", le: "+Inf" })).toBe(2);
   });
 
-  test("tell of each process apart what has a limit there, and of threads, which have the same names", async () => {
+  test("have a label for the process on gauges with a limit of their own and on those of threads", async () => {
     const { one, two, read } = open(2);
     one.metrics.queueSeats.set(9);
     two.metrics.queueSeats.set(1);
@@ -173,7 +173,7 @@ describe("the figures of several processes", () => {
     one.metrics.feedCatchUps.inc(2);
     await first;
     for (const text of await Promise.all(more))
-      expect(figuresIn(text).value("sentinel_feed_catch_ups_total")).toBe(2);
+      expect(metricsIn(text).value("sentinel_feed_catch_ups_total")).toBe(2);
     expect(one.askedCount).toBe(2);
   });
 });

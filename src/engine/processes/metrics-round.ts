@@ -1,11 +1,11 @@
 import { SharedFlight } from "../../runtime/shared-flight.ts";
 import {
   countersOf,
-  type Figures,
   mergedText,
-  mergeFigures,
-  toldApart,
-} from "../../telemetry/merged-figures.ts";
+  mergeMetrics,
+  type ProcessMetrics,
+  withProcessLabel,
+} from "../../telemetry/merged-metrics.ts";
 
 /** How long a round waits for a process that hangs. It is well under the 4 s that Prometheus waits for a scrape. */
 const ANSWER_TIMEOUT_MS = 500;
@@ -13,12 +13,12 @@ const ANSWER_TIMEOUT_MS = 500;
 /** A process that is asked for its metrics; `number` identifies it in metrics that are reported per process. */
 export interface Asked {
   number: number;
-  tell(message: { kind: "figures-wanted" }): void;
+  send(message: { kind: "metrics-wanted" }): void;
 }
 
 interface LastSample {
   /** The newest metrics that it sent. */
-  last: Figures;
+  last: ProcessMetrics;
   /** Whether a question is unanswered. A process that hangs is not asked again. */
   isAsked: boolean;
   onAnswer: (() => void) | undefined;
@@ -28,15 +28,15 @@ interface LastSample {
  * Merges the metrics of all processes for each scrape. Counters never decrease: the last known counters of a
  * process that has ended or is late are still added. Its gauges are not.
  */
-export class FiguresRound {
+export class MetricsRound {
   private readonly samples = new Map<Asked, LastSample>();
   /** The counters of processes that have ended. */
-  private ofEnded: Figures[] = [];
+  private ofEnded: ProcessMetrics[] = [];
   private readonly rounds = new SharedFlight(() => this.round());
 
   /** @param readPrimary reads the metrics of this process, which is not one of the processes that are asked */
   constructor(
-    private readonly readPrimary: () => Promise<Figures>,
+    private readonly readPrimary: () => Promise<ProcessMetrics>,
     private readonly answerTimeoutMs = ANSWER_TIMEOUT_MS,
   ) {}
 
@@ -44,13 +44,13 @@ export class FiguresRound {
     this.samples.set(asked, { last: [], isAsked: false, onAnswer: undefined });
   }
 
-  /** @param figures null if the process could not read them; it is left out of this round and asked in the next */
-  heard(asked: Asked, figures: Figures | null): void {
+  /** @param metrics null if the process could not read them; it is left out of this round and asked in the next */
+  heard(asked: Asked, metrics: ProcessMetrics | null): void {
     const sample = this.samples.get(asked);
     if (!sample) return;
     sample.isAsked = false;
-    if (!figures) return;
-    sample.last = figures;
+    if (!metrics) return;
+    sample.last = metrics;
     sample.onAnswer?.();
   }
 
@@ -80,10 +80,10 @@ export class FiguresRound {
       }),
     ]);
     // Computed in one turn: a process that answered and has ended since is counted only among the ended.
-    const figures = [...this.samples].map(([asked, { last }]) =>
-      answered.has(asked) ? toldApart(last, String(asked.number)) : countersOf(last),
+    const metrics = [...this.samples].map(([asked, { last }]) =>
+      answered.has(asked) ? withProcessLabel(last, String(asked.number)) : countersOf(last),
     );
-    return mergedText([...this.ofEnded, ...figures, toldApart(primary, "primary")]);
+    return mergedText([...this.ofEnded, ...metrics, withProcessLabel(primary, "primary")]);
   }
 
   /** @returns whether it answered in time */
@@ -96,7 +96,7 @@ export class FiguresRound {
       };
       if (sample.isAsked) return;
       sample.isAsked = true;
-      asked.tell({ kind: "figures-wanted" });
+      asked.send({ kind: "metrics-wanted" });
     });
   }
 
@@ -104,7 +104,7 @@ export class FiguresRound {
   private async foldEnded(): Promise<void> {
     const { length } = this.ofEnded;
     if (length < 2) return;
-    const folded = await mergeFigures(this.ofEnded.slice(0, length));
+    const folded = await mergeMetrics(this.ofEnded.slice(0, length));
     this.ofEnded.splice(0, length, folded);
   }
 }
