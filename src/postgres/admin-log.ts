@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Transaction } from "./kept-answers.ts";
+import { millisecondsOf, rowOf, rowsOf } from "./query.ts";
 
 /** The acts of administrators. Only `holds.released` changes seats; the ledger rows of those changes name its id. */
 export const ACT_KINDS = [
@@ -41,12 +42,11 @@ export async function recordAct(
   kind: ActKind,
   detail: Record<string, unknown>,
 ): Promise<number> {
-  const { rows } = await session.execute<{ id: string }>(sql`
+  const query = sql`
     insert into admin_log (epoch, kind, actor, reason, detail)
     values ((select max(epoch) from ledger_epochs), ${kind}, ${actor}, ${reason}, ${JSON.stringify(detail)}::jsonb)
-    returning id`);
-  if (!rows[0]) throw new Error("the act was not inserted");
-  return Number(rows[0].id);
+    returning id::float8 as "actId"`;
+  return (await rowOf<{ actId: number }>(session, query)).actId;
 }
 
 /** Lists acts in the order of their ids: at most `limit`, after the given id. */
@@ -54,10 +54,10 @@ export async function listActs(
   database: NodePgDatabase,
   { after, limit, kind }: { after: number; limit: number; kind?: ActKind | undefined },
 ): Promise<Act[]> {
-  const { rows } = await database.execute<Omit<Act, "occurredAt"> & { occurredAtMs: number }>(sql`
-    select id::float8 as "actId", kind, actor, reason, detail,
-           floor(extract(epoch from occurred_at) * 1000)::float8 as "occurredAtMs"
+  const query = sql`
+    select id::float8 as "actId", kind, actor, reason, detail, ${millisecondsOf("occurred_at")} as "occurredAtMs"
     from admin_log where id > ${after} ${kind === undefined ? sql`` : sql`and kind = ${kind}`}
-    order by id limit ${limit}`);
+    order by id limit ${limit}`;
+  const rows = await rowsOf<Omit<Act, "occurredAt"> & { occurredAtMs: number }>(database, query);
   return rows.map(({ occurredAtMs, ...act }) => ({ ...act, occurredAt: new Date(occurredAtMs) }));
 }

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
+import { rowOf } from "./query.ts";
 
 /** Longest wait for other transactions. If they take longer, the next start tries again. */
 const LOCK_TIMEOUT_MS = 5000;
@@ -15,14 +16,14 @@ const LOCK_TIMEOUT_MS = 5000;
  * deadlock.)
  */
 export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> {
-  const { rows } = await session.execute<{ valid: boolean | null; before: string }>(sql`
-    select (select indisvalid from pg_index where indexrelid = to_regclass('reservations_caller')) as valid,
-           current_setting('lock_timeout') as before`);
-  if (rows[0]?.valid) return;
-  const lock = await session.execute<{ mine: boolean }>(
-    sql`select pg_try_advisory_lock(${ADVISORY_LOCKS.callerIndex}) as mine`,
+  const { valid, before } = await rowOf<{ valid: boolean | null; before: string }>(
+    session,
+    sql`select (select indisvalid from pg_index where indexrelid = to_regclass('reservations_caller')) as valid,
+               current_setting('lock_timeout') as before`,
   );
-  if (!lock.rows[0]?.mine) return;
+  if (valid) return;
+  const lock = sql`select pg_try_advisory_lock(${ADVISORY_LOCKS.callerIndex}) as "isOurs"`;
+  if (!(await rowOf<{ isOurs: boolean }>(session, lock)).isOurs) return;
   await session.execute(sql.raw(`set lock_timeout = ${LOCK_TIMEOUT_MS}`));
   try {
     // An interrupted attempt leaves an invalid index behind.
@@ -33,7 +34,7 @@ export async function ensureCallerIndex(session: NodePgDatabase): Promise<void> 
   } catch {
     // The next start tries again.
   } finally {
-    await session.execute(sql`select set_config('lock_timeout', ${rows[0]?.before ?? "0"}, false)`);
+    await session.execute(sql`select set_config('lock_timeout', ${before}, false)`);
     await session.execute(sql`select pg_advisory_unlock(${ADVISORY_LOCKS.callerIndex})`);
   }
 }

@@ -1,6 +1,7 @@
 import { asc, gt, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { EventFacts, SectionFacts } from "../venue/catalogue.ts";
+import { rowOf } from "./query.ts";
 import { events, sections } from "./schema.ts";
 
 /** Reads every event, and the sections with a greater id than the given one. Known sections never change. */
@@ -35,15 +36,12 @@ export interface Pulse {
   catalogueRevision: number;
 }
 
-export async function readPulse(database: NodePgDatabase): Promise<Pulse> {
-  const { rows } = await database.execute<{ epoch: number; revision: string }>(
-    sql`select max(epoch) as epoch, (select coalesce(max(revision), -1) from events) as revision from ledger_epochs`,
+export function readPulse(database: NodePgDatabase): Promise<Pulse> {
+  return rowOf(
+    database,
+    sql`select coalesce(max(epoch), 0) as epoch,
+               (select coalesce(max(revision), -1) from events)::float8 as "catalogueRevision" from ledger_epochs`,
   );
-  return { epoch: rows[0]?.epoch ?? 0, catalogueRevision: Number(rows[0]?.revision ?? -1) };
-}
-
-export async function readCatalogueRevision(database: NodePgDatabase): Promise<number> {
-  return (await readPulse(database)).catalogueRevision;
 }
 
 /** Converts an event's row for the catalogue. */

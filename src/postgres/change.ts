@@ -1,10 +1,10 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
 import type { ReservationAction } from "../venue/outcome.ts";
-import { arrayOf } from "./arrays.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
 import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
+import { arrayOf } from "./query.ts";
 
 /** The actions on an existing reservation. */
 export type ChangeAction = ReservationAction;

@@ -1,6 +1,7 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { Cursor } from "./ledger.ts";
+import { type Cursor, positionIn } from "./ledger.ts";
+import { rowsOf } from "./query.ts";
 
 /** The end of the ledger's chain: the last row of its newest checkpoint. */
 export interface ChainHead extends Cursor {
@@ -20,24 +21,23 @@ export interface Checkpoint extends ChainHead {
 
 /** @returns undefined if nothing was sealed yet */
 export async function readChainHead(session: NodePgDatabase): Promise<ChainHead | undefined> {
-  const { rows } = await session.execute<Omit<ChainHead, "number"> & { number: string }>(sql`
-    select number, epoch, txid::text, id::text, rows_total::float8 as "rowsTotal", encode(digest, 'base64') as digest
-    from ledger_checkpoints order by number desc limit 1`);
-  return rows[0] && { ...rows[0], number: Number(rows[0].number) };
+  const query = sql`
+    select number::float8, epoch, txid::text, id::text, rows_total::float8 as "rowsTotal", encode(digest, 'base64') as digest
+    from ledger_checkpoints order by ledger_checkpoints.number desc limit 1`;
+  return (await rowsOf<ChainHead>(session, query))[0];
 }
 
 /**
  * Counts the seat rows that are sealed up to this position. It never counts too many; the newest windows may
  * be missing. Acts are sealed too but not counted, as they are not published.
  */
-export async function readSealedSeatRowsUpTo(session: NodePgDatabase, place: Cursor): Promise<number> {
-  const { rows } = await session.execute<{ rowsTotal: number }>(sql`
-    select rows_total::float8 - (select count(*) from admin_log
-        where (epoch, txid, id) <= (${place.epoch}, ${place.txid}::xid8, ${place.id}::bigint)) as "rowsTotal"
-    from ledger_checkpoints
-    where (epoch, txid, id) <= (${place.epoch}, ${place.txid}::xid8, ${place.id}::bigint)
-    order by number desc limit 1`);
-  return Math.max(0, rows[0]?.rowsTotal ?? 0);
+export async function readSealedSeatRowsUpTo(session: NodePgDatabase, end: Cursor): Promise<number> {
+  const isUpTo = sql`(epoch, txid, id) <= ${positionIn(end)}`;
+  const query = sql`
+    select rows_total::float8 - (select count(*) from admin_log where ${isUpTo}) as "rowsTotal"
+    from ledger_checkpoints where ${isUpTo} order by ledger_checkpoints.number desc limit 1`;
+  const [newest] = await rowsOf<{ rowsTotal: number }>(session, query);
+  return Math.max(0, newest?.rowsTotal ?? 0);
 }
 
 /**
@@ -55,30 +55,30 @@ export async function appendCheckpoint(session: NodePgDatabase, checkpoint: Chec
 }
 
 /** Reads checkpoints in the order of their numbers: at most `limit`, after the given number. */
-export async function readCheckpointsAfter(
-  session: NodePgDatabase,
-  after: number,
-  limit: number,
-): Promise<Checkpoint[]> {
-  const { rows } = await session.execute<Omit<Checkpoint, "number"> & { number: string }>(sql`
-    select number, epoch, txid::text, id::text, row_count as "rowCount", rows_total::float8 as "rowsTotal",
-           encode(digest, 'base64') as digest, row_digests as "rowDigests", row_form as "rowForm"
-    from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
-  return rows.map((row) => ({ ...row, number: Number(row.number) }));
-}
+export const readCheckpointsAfter = (session: NodePgDatabase, after: number, limit: number) =>
+  readAfter<Checkpoint>(
+    session,
+    after,
+    limit,
+    sql`, rows_total::float8 as "rowsTotal", row_digests as "rowDigests"`,
+  );
 
 /** The fields of a checkpoint that its window's rows are checked against. */
 export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest" | "rowForm">;
 
 /** Same as `readCheckpointsAfter`, without the CRCs of the rows, which are megabytes for a thousand windows. */
-export async function readWindowsAfter(
+export const readWindowsAfter = (session: NodePgDatabase, after: number, limit: number) =>
+  readAfter<SealedWindow>(session, after, limit, sql``);
+
+const readAfter = <Row extends SealedWindow>(
   session: NodePgDatabase,
   after: number,
   limit: number,
-): Promise<SealedWindow[]> {
-  const { rows } = await session.execute<Omit<SealedWindow, "number"> & { number: string }>(sql`
-    select number, epoch, txid::text, id::text, row_count as "rowCount", encode(digest, 'base64') as digest,
-           row_form as "rowForm"
-    from ledger_checkpoints where number > ${after} order by number limit ${limit}`);
-  return rows.map((row) => ({ ...row, number: Number(row.number) }));
-}
+  more: SQL,
+) =>
+  rowsOf<Row>(
+    session,
+    sql`select number::float8, epoch, txid::text, id::text, row_count as "rowCount", encode(digest, 'base64') as digest,
+               row_form as "rowForm"${more}
+        from ledger_checkpoints where number > ${after} order by ledger_checkpoints.number limit ${limit}`,
+  );

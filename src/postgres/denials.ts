@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type ActOrigin, recordAct } from "./admin-log.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";
+import { millisecondsOf, rowOf, rowsOf } from "./query.ts";
 
 /** Maximum denials in force; every process reads all of them each second. */
 export const DENIAL_LIMIT = 1000;
@@ -19,15 +20,14 @@ export interface Denial {
 }
 
 /** Reads the denials in force. */
-export async function readDenials(database: NodePgDatabase): Promise<Denial[]> {
-  const { rows } = await database.execute<Denial & Record<string, unknown>>(sql`
-    select act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
-           extract(epoch from denied_until - now())::float8 as "secondsLeft",
-           floor(extract(epoch from denied_until) * 1000)::float8 as "deniedUntilMs"
-    from denials where ended_at is null and denied_until > now()
-    order by act_id limit ${DENIAL_LIMIT}`);
-  return rows;
-}
+export const readDenials = (database: NodePgDatabase): Promise<Denial[]> =>
+  rowsOf(
+    database,
+    sql`select act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
+               extract(epoch from denied_until - now())::float8 as "secondsLeft", ${millisecondsOf("denied_until")} as "deniedUntilMs"
+        from denials where ended_at is null and denied_until > now()
+        order by act_id limit ${DENIAL_LIMIT}`,
+  );
 
 /**
  * Denies a caller, replacing an earlier denial of the same caller.
@@ -41,17 +41,16 @@ export function denyCaller(
   return database.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.denials})`);
     await tx.execute(sql`update denials set ended_at = now() where caller = ${caller} and ended_at is null`);
-    const { rows: active } = await tx.execute<{ count: number }>(
-      sql`select count(*)::int as count from denials where ended_at is null and denied_until > now()`,
-    );
-    if ((active[0]?.count ?? 0) >= DENIAL_LIMIT) return undefined;
+    const active = sql`select count(*)::int as count from denials where ended_at is null and denied_until > now()`;
+    if ((await rowOf<{ count: number }>(tx, active)).count >= DENIAL_LIMIT) return undefined;
     const denialId = await recordAct(tx, origin, "caller.denied", { caller, prefixBits, seconds });
-    const { rows } = await tx.execute<{ deniedUntilMs: number }>(sql`
-      insert into denials (act_id, caller, prefix_bits, reason, denied_until)
-      values (${denialId}, ${caller}, ${prefixBits}, ${origin.reason}, now() + ${seconds} * interval '1 second')
-      returning floor(extract(epoch from denied_until) * 1000)::float8 as "deniedUntilMs"`);
-    const deniedUntilMs = rows[0]?.deniedUntilMs ?? 0;
-    return { denialId, caller, prefixBits, reason: origin.reason, secondsLeft: seconds, deniedUntilMs };
+    return rowOf<Denial>(
+      tx,
+      sql`insert into denials (act_id, caller, prefix_bits, reason, denied_until)
+          values (${denialId}, ${caller}, ${prefixBits}, ${origin.reason}, now() + ${seconds} * interval '1 second')
+          returning act_id::float8 as "denialId", caller, prefix_bits as "prefixBits", reason,
+                    ${seconds}::float8 as "secondsLeft", ${millisecondsOf("denied_until")} as "deniedUntilMs"`,
+    );
   });
 }
 

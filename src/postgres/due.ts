@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { KEY_LIFETIME_HOURS } from "./guards.ts";
+import { rowOf, rowsOf } from "./query.ts";
 
 /**
  * Spreads sweeping: each hold is swept up to this long after its end, so that holds of one instant are not
@@ -26,7 +27,7 @@ export async function readDueHolds(
       ? sql`true`
       : // The index can use the first half only.
         sql`expires_at >= (select expires_at ${place}) and (expires_at, id) > (select expires_at, id ${place})`;
-  const { rows } = await session.execute<{ id: string }>(sql`
+  const query = sql`
     with due as (
       select id, expires_at, seat_count from reservations
       where status = 'held' and expires_at <= now() and ${isNext}
@@ -35,8 +36,8 @@ export async function readDueHolds(
     ), counted as (
       select id, expires_at, sum(seat_count) over (order by expires_at, id) as seats from due
     )
-    select id from counted where seats <= ${limitSeats} order by expires_at, id`);
-  return rows.map(({ id }) => id);
+    select id from counted where seats <= ${limitSeats} order by expires_at, id`;
+  return (await rowsOf<{ id: string }>(session, query)).map(({ id }) => id);
 }
 
 /** Holds whose sweeping is so late that something must be blocking the sweeper. */
@@ -48,30 +49,29 @@ export interface OverdueHolds {
 }
 
 /** Counts overdue holds, reading at most `limit` entries of the index of holds. */
-export async function readOverdueHolds(session: NodePgDatabase, limit: number): Promise<OverdueHolds> {
-  const { rows } = await session.execute<{ count: number; oldestSeconds: number }>(sql`
-    select count(*)::int as count,
-           coalesce(extract(epoch from now() - min(expires_at)), 0)::float8 as "oldestSeconds"
-    from (
-      select expires_at from reservations
-      where status = 'held' and expires_at <= now() - ${OVERDUE_AFTER_MS} * interval '1 ms'
-      order by expires_at limit ${limit}
-    ) as overdue`);
-  const [row] = rows;
-  if (!row) throw new Error("the database returned no count of overdue holds");
-  return { count: row.count, oldestSeconds: row.oldestSeconds };
-}
+export const readOverdueHolds = (session: NodePgDatabase, limit: number): Promise<OverdueHolds> =>
+  rowOf(
+    session,
+    sql`select count(*)::int as count,
+               coalesce(extract(epoch from now() - min(expires_at)), 0)::float8 as "oldestSeconds"
+        from (
+          select expires_at from reservations
+          where status = 'held' and expires_at <= now() - ${OVERDUE_AFTER_MS} * interval '1 ms'
+          order by expires_at limit ${limit}
+        ) as overdue`,
+  );
 
 /** Reads the seats that the expiry of these reservations has freed, with their versions at that time. */
 export async function readFreed(
   session: NodePgDatabase,
   reservationIds: string[],
 ): Promise<[seatId: number, version: number][]> {
-  const { rows } = await session.execute<{ seatId: number; version: number }>(sql`
+  const query = sql`
     select e.seat_id::float8 as "seatId", e.version
     from reservations r cross join lateral unnest(r.seat_ids) as own(seat_id)
     join seat_events e on e.seat_id = own.seat_id and e.reservation_id = r.id and e.status = 'EXPIRED'
-    where r.id = any(${sql.param(reservationIds)}::uuid[])`);
+    where r.id = any(${sql.param(reservationIds)}::uuid[])`;
+  const rows = await rowsOf<{ seatId: number; version: number }>(session, query);
   return rows.map(({ seatId, version }) => [seatId, version]);
 }
 

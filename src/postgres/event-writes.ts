@@ -2,11 +2,11 @@ import { eq, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { CatalogueEvent, EventDraft, EventFacts, Section } from "../venue/catalogue.ts";
 import { type PriceTier, Seating } from "../venue/layout.ts";
-import { arrayOf } from "./arrays.ts";
 import { factsOf } from "./catalogue.ts";
 import { ADVISORY_LOCKS } from "./epoch.ts";
 import type { Transaction } from "./kept-answers.ts";
 import { storedPrice } from "./prices.ts";
+import { arrayOf, rowOf } from "./query.ts";
 import { events, sections } from "./schema.ts";
 
 /** Seats per insert. Their texts are a few hundred KiB, which take a few ms to build. */
@@ -92,9 +92,9 @@ export function underCatalogueLock<Result>(
 
 /** Reserves `count` consecutive ids and returns the first. A rollback leaves a gap. */
 async function takeSeatIds(tx: Transaction, count: number): Promise<number> {
-  const { rows } = await tx.execute<{ last: string }>(sql`
-    select setval('seats_id_seq', greatest(nextval('seats_id_seq'), (select coalesce(max(id), 0) + 1 from seats)) + ${count - 1}) as last`);
-  return Number(rows[0]?.last) - count + 1;
+  const query = sql`
+    select setval('seats_id_seq', greatest(nextval('seats_id_seq'), (select coalesce(max(id), 0) + 1 from seats)) + ${count - 1})::float8 as last`;
+  return (await rowOf<{ last: number }>(tx, query)).last - count + 1;
 }
 
 async function insertSection(

@@ -1,5 +1,6 @@
-import { type SQL, sql } from "drizzle-orm";
+import { SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { millisecondsOf, rowOf, rowsOf } from "./query.ts";
 
 /** Selects live holds; an absent member selects all. */
 export interface HoldFilter {
@@ -33,54 +34,44 @@ const meant = ({ eventId, caller, buyerId, seats }: HoldFilter): SQL =>
   sql.join(
     [
       sql`r.status = 'held' and r.expires_at > now()`,
-      ...(eventId === undefined ? [] : [sql`r.event_id = ${eventId}`]),
-      ...(caller === undefined ? [] : [sql`r.caller = ${caller}`]),
-      ...(buyerId === undefined ? [] : [sql`r.buyer_id = ${buyerId}`]),
-      ...(seats === undefined
-        ? []
-        : [
-            sql`exists (select from unnest(r.seat_ids) as own(id) where own.id >= ${seats.first} and own.id < ${seats.end})`,
-          ]),
-    ],
+      eventId !== undefined && sql`r.event_id = ${eventId}`,
+      caller !== undefined && sql`r.caller = ${caller}`,
+      buyerId !== undefined && sql`r.buyer_id = ${buyerId}`,
+      seats &&
+        sql`exists (select from unnest(r.seat_ids) as own(id) where own.id >= ${seats.first} and own.id < ${seats.end})`,
+    ].filter((condition) => condition instanceof SQL),
     sql` and `,
   );
 
 /** Lists holds in the order of their creation: at most `limit`, after the given one. */
-export async function listHolds(
+export const listHolds = (
   session: NodePgDatabase,
   filter: HoldFilter,
   { after, limit }: { after: string | undefined; limit: number },
-): Promise<HoldView[]> {
-  const { rows } = await session.execute<HoldView & Record<string, unknown>>(sql`
-    select r.id as "reservationId", r.event_id::float8 as "eventId", array_to_json(r.seat_ids) as "seatIds",
-           r.caller, r.buyer_id as "buyerId", floor(extract(epoch from r.created_at) * 1000)::float8 as "createdAtMs",
-           floor(extract(epoch from r.expires_at) * 1000)::float8 as "expiresAtMs"
-    from reservations r
-    where ${meant(filter)} ${after === undefined ? sql`` : sql`and r.id > ${after}::uuid`}
-    order by r.id limit ${limit}`);
-  return rows;
-}
+): Promise<HoldView[]> =>
+  rowsOf(
+    session,
+    sql`select r.id as "reservationId", r.event_id::float8 as "eventId", array_to_json(r.seat_ids) as "seatIds",
+               r.caller, r.buyer_id as "buyerId", ${millisecondsOf("r.created_at")} as "createdAtMs",
+               ${millisecondsOf("r.expires_at")} as "expiresAtMs"
+        from reservations r
+        where ${meant(filter)} ${after === undefined ? sql`` : sql`and r.id > ${after}::uuid`}
+        order by r.id limit ${limit}`,
+  );
 
 /** Counts the selected holds and their seats. */
-export async function countHolds(
-  session: NodePgDatabase,
-  filter: HoldFilter,
-): Promise<{ reservations: number; seats: number }> {
-  const { rows } = await session.execute<{ reservations: number; seats: number }>(sql`
-    select count(*)::float8 as reservations, coalesce(sum(r.seat_count), 0)::float8 as seats
-    from reservations r where ${meant(filter)}`);
-  return rows[0] ?? { reservations: 0, seats: 0 };
-}
+export const countHolds = (session: NodePgDatabase, filter: HoldFilter) =>
+  rowOf<{ reservations: number; seats: number }>(
+    session,
+    sql`select count(*)::float8 as reservations, coalesce(sum(r.seat_count), 0)::float8 as seats
+        from reservations r where ${meant(filter)}`,
+  );
 
 /** Lists the callers with the most seats, at most `limit`. */
-export async function listCallers(
-  session: NodePgDatabase,
-  filter: HoldFilter,
-  limit: number,
-): Promise<CallerHolds[]> {
-  const { rows } = await session.execute<CallerHolds & Record<string, unknown>>(sql`
-    select r.caller, count(*)::float8 as reservations, sum(r.seat_count)::float8 as seats
-    from reservations r where ${meant(filter)}
-    group by r.caller order by seats desc, r.caller limit ${limit}`);
-  return rows;
-}
+export const listCallers = (session: NodePgDatabase, filter: HoldFilter, limit: number) =>
+  rowsOf<CallerHolds>(
+    session,
+    sql`select r.caller, count(*)::float8 as reservations, sum(r.seat_count)::float8 as seats
+        from reservations r where ${meant(filter)}
+        group by r.caller order by seats desc, r.caller limit ${limit}`,
+  );

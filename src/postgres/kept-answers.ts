@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type KeyClaim, keyIsAlive } from "./guards.ts";
+import { rowsOf } from "./query.ts";
 
 export type Transaction = Parameters<Parameters<NodePgDatabase["transaction"]>[0]>[0];
 
@@ -23,10 +24,11 @@ export async function once(
 ): Promise<(KeptAnswer & { isReplay: boolean }) | "key_mismatch"> {
   if (!claim) return { ...(await make()), isReplay: false };
   const { scope, key, fingerprint } = claim;
-  const { rows } = await tx.execute<KeptAnswer & { fingerprint: string } & Record<string, unknown>>(sql`
-    select fingerprint, status, body from idempotency_keys k
-    where scope = ${scope} and key = ${key} and ${keyIsAlive("k")}`);
-  const [kept] = rows;
+  const [kept] = await rowsOf<KeptAnswer & { fingerprint: string }>(
+    tx,
+    sql`select fingerprint, status, body from idempotency_keys k
+        where scope = ${scope} and key = ${key} and ${keyIsAlive("k")}`,
+  );
   if (kept && kept.fingerprint !== fingerprint) return "key_mismatch";
   if (kept) return { status: kept.status, body: kept.body, isReplay: true };
   const answer = await make();

@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { ADVISORY_LOCKS } from "./epoch.ts";
+import { rowOf, rowsOf } from "./query.ts";
 
 /** A position in the ledger; of a sink, the last row that it acknowledged. */
 export interface Cursor {
@@ -30,10 +31,8 @@ export async function tryToLead(
   session: NodePgDatabase,
   lock: number = ADVISORY_LOCKS.publisher,
 ): Promise<boolean> {
-  const { rows } = await session.execute<{ leads: boolean }>(
-    sql`select not pg_is_in_recovery() and pg_try_advisory_lock(${lock}) as leads`,
-  );
-  return rows[0]?.leads ?? false;
+  const query = sql`select not pg_is_in_recovery() and pg_try_advisory_lock(${lock}) as leads`;
+  return (await rowOf<{ leads: boolean }>(session, query)).leads;
 }
 
 /** Reads the sink's cursor; a new sink starts at the ledger's start. */
@@ -41,18 +40,13 @@ export async function readCursor(session: NodePgDatabase, sink: string): Promise
   await session.execute(sql`
     insert into ledger_cursors (sink, epoch, txid, id) values (${sink}, ${LEDGER_START.epoch}, ${LEDGER_START.txid}::xid8, ${LEDGER_START.id})
     on conflict do nothing`);
-  const { rows } = await session.execute<Cursor & Record<string, unknown>>(
-    sql`select epoch, txid::text, id::text from ledger_cursors where sink = ${sink}`,
-  );
-  return rows[0] ?? LEDGER_START;
+  return rowOf(session, sql`select epoch, txid::text, id::text from ledger_cursors where sink = ${sink}`);
 }
 
 /** Reads the cursor that was moved last, of any sink. */
 export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor> {
-  const { rows } = await session.execute<Cursor & Record<string, unknown>>(
-    sql`select epoch, txid::text, id::text from ledger_cursors order by updated_at desc limit 1`,
-  );
-  return rows[0] ?? LEDGER_START;
+  const query = sql`select epoch, txid::text, id::text from ledger_cursors order by updated_at desc limit 1`;
+  return (await rowsOf<Cursor>(session, query))[0] ?? LEDGER_START;
 }
 
 /**
@@ -67,7 +61,7 @@ export async function moveCursor(
 ): Promise<boolean> {
   const moved = await session.execute(sql`
     update ledger_cursors set epoch = ${to.epoch}, txid = ${to.txid}::xid8, id = ${to.id}, updated_at = now()
-    where sink = ${sink} and (epoch, txid, id) = (${from.epoch}, ${from.txid}::xid8, ${from.id}::bigint)`);
+    where sink = ${sink} and (epoch, txid, id) = ${positionIn(from)}`);
   return moved.rowCount === 1;
 }
 
@@ -77,7 +71,7 @@ export async function moveCursor(
  * (docs/decisions/0008-ledger-order.md).
  */
 export const settledAfter = (cursor: Cursor) => sql`
-  (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
+  (epoch, txid, id) > ${positionIn(cursor)}
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
 /**
@@ -116,11 +110,7 @@ export const readLedger = (session: NodePgDatabase, cursor: Cursor, limit: numbe
 
 /** Same as `readLedger`, including rows that later commits may still precede. */
 export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
-  readTexts(
-    session,
-    sql`(epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)`,
-    limit,
-  );
+  readTexts(session, sql`(epoch, txid, id) > ${positionIn(cursor)}`, limit);
 
 /** Reads seat rows and acts in one statement, so that both are from one moment. */
 async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): Promise<string[]> {
@@ -132,11 +122,12 @@ async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): P
       order by ${name}.epoch, ${name}.txid, ${name}.id
       limit ${limit}) page)`;
   };
-  const { rows } = await session.execute<{ seats: string | null; acts: string | null }>(
+  const texts = await rowOf<{ seats: string | null; acts: string | null }>(
+    session,
     sql`select ${page("seat_events", ledgerRowText)} as seats, ${page("admin_log", actText)} as acts`,
   );
-  const seats = rows[0]?.seats?.split("\n") ?? [];
-  const acts = rows[0]?.acts?.split("\n") ?? [];
+  const seats = texts.seats?.split("\n") ?? [];
+  const acts = texts.acts?.split("\n") ?? [];
   return acts.length === 0 ? seats : inOrder(seats, acts).slice(0, limit);
 }
 
@@ -187,6 +178,9 @@ export function placeOf(rowText: string): Cursor {
   return { epoch: Number(epoch), txid, id };
 }
 
+/** Returns a position as a row of SQL, to compare with `(epoch, txid, id)`. */
+export const positionIn = ({ epoch, txid, id }: Cursor): SQL => sql`(${epoch}, ${txid}::xid8, ${id}::bigint)`;
+
 /** Returns whether one ledger position comes before another. */
 export function isBefore(one: Cursor, other: Cursor): boolean {
   if (one.epoch !== other.epoch) return one.epoch < other.epoch;
@@ -208,11 +202,13 @@ export interface Backlog {
  * Measures what is committed and not yet published. Prepared transactions count as writers, because they
  * delay publishing too.
  */
-export async function readBacklog(session: NodePgDatabase, cursor: Cursor): Promise<Backlog> {
-  const { rows } = await session.execute<Backlog & Record<string, unknown>>(sql`
+export const readBacklog = (session: NodePgDatabase, cursor: Cursor): Promise<Backlog> =>
+  rowOf(
+    session,
+    sql`
     with waiting as materialized (
       select occurred_at from seat_events
-      where (epoch, txid, id) > (${cursor.epoch}, ${cursor.txid}::xid8, ${cursor.id}::bigint)
+      where (epoch, txid, id) > ${positionIn(cursor)}
       order by epoch, txid, id limit ${BACKLOG_LIMIT_ROWS}
     ), writers as (
       select xact_start as began, format('pid %s (%s) in database %s', pid, application_name, datname) as who
@@ -223,6 +219,5 @@ export async function readBacklog(session: NodePgDatabase, cursor: Cursor): Prom
     select (select count(*)::int from waiting) as rows,
            coalesce(extract(epoch from clock_timestamp() - (select min(occurred_at) from waiting))::float8, 0) as seconds,
            coalesce(extract(epoch from clock_timestamp() - (select began from oldest))::float8, 0) as "horizonSeconds",
-           (select who from oldest) as culprit`);
-  return rows[0] ?? { rows: 0, seconds: 0, horizonSeconds: 0, culprit: null };
-}
+           (select who from oldest) as culprit`,
+  );

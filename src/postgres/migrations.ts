@@ -5,6 +5,7 @@ import { migrate } from "drizzle-orm/node-postgres/migrator";
 import journal from "../../drizzle/meta/_journal.json" with { type: "json" };
 import { schemaCompatibility } from "./compatibility-schema.ts";
 import { codeOf, SQLSTATE } from "./faults.ts";
+import { rowsOf } from "./query.ts";
 import { UnusableDatabase } from "./unusable-database.ts";
 
 const MIGRATIONS_FOLDER = join(import.meta.dir, "../../drizzle");
@@ -87,15 +88,12 @@ export async function applyMigrations(database: NodePgDatabase): Promise<void> {
 }
 
 async function readApplied(database: NodePgDatabase): Promise<number[]> {
-  const known = await database.execute<{ known: boolean }>(
-    sql`select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations') as known`,
-  );
-  if (!known.rows[0]?.known) return [];
-  const { rows } = await database.execute<{ created_at: string }>(
-    sql`select created_at from drizzle.__drizzle_migrations order by created_at`,
-  );
-  return rows.map((row) => Number(row.created_at));
+  const known = sql`
+    select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`;
+  if ((await rowsOf(database, known)).length === 0) return [];
+  const applied = sql`select created_at::float8 as "appliedMs" from drizzle.__drizzle_migrations order by created_at`;
+  return (await rowsOf<{ appliedMs: number }>(database, applied)).map(({ appliedMs }) => appliedMs);
 }
 
 async function mayGoOn(database: NodePgDatabase, newestUnknown: number): Promise<boolean> {

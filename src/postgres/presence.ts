@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { ADVISORY_LOCKS } from "./epoch.ts";
+import { rowOf } from "./query.ts";
 
 /**
  * How long an engine relies on its last check of which engines use the database. Short, because giving back a
@@ -45,8 +46,10 @@ export interface Company {
   unnumberedCount: number;
 }
 
-export async function readCompany(database: NodePgDatabase): Promise<Company> {
-  const { rows } = await database.execute<{ presences: number[] | null; unnumbered: number }>(sql`
+export function readCompany(database: NodePgDatabase): Promise<Company> {
+  return rowOf(
+    database,
+    sql`
     with present as materialized (
       select l.pid, l.objid::bigint::int as presence
       from pg_locks l
@@ -56,7 +59,6 @@ export async function readCompany(database: NodePgDatabase): Promise<Company> {
     select array(select distinct presence from present) as presences,
            (select count(*)::int from pg_stat_activity a
             where a.datname = current_database() and a.application_name = ${RESERVATION_SESSIONS}
-              and a.pid not in (select pid from present)) as unnumbered`);
-  const [row] = rows;
-  return { presences: row?.presences ?? [], unnumberedCount: row?.unnumbered ?? 0 };
+              and a.pid not in (select pid from present)) as "unnumberedCount"`,
+  );
 }

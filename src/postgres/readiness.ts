@@ -5,6 +5,7 @@ import { type Pulse, readPulse } from "./catalogue.ts";
 import { causeMessageOf, codeOf, faultOf, isSlow, SQLSTATE, Unsellable } from "./faults.ts";
 import { hasMoved } from "./pooler.ts";
 import { SALE_PRIVILEGES } from "./privileges.ts";
+import { rowOf } from "./query.ts";
 import { awaitStandbys } from "./standbys.ts";
 
 /**
@@ -25,7 +26,7 @@ const CONDITIONS = sql.raw(`
           where not has_any_column_privilege(needed, privilege)) as missing,
          exists (select from seats where false) as "isSeen", pg_backend_pid() as session`);
 
-interface Conditions extends Record<string, unknown> {
+interface Conditions {
   standby: boolean;
   readOnly: boolean;
   missing: string | null;
@@ -48,18 +49,16 @@ const LOCKS = `begin; lock table seats, reservations, seat_events, idempotency_k
 export async function probeSale(client: pg.PoolClient): Promise<Probed> {
   const database = drizzle(client);
   const pulse = await readPulse(database);
-  const { rows } = await database.execute<Conditions>(CONDITIONS);
-  const [found] = rows;
-  if (found?.standby) throw new Unsellable("this Postgres is a standby");
-  if (found?.readOnly)
-    throw new Unsellable("the database is read-only (default_transaction_read_only is on)");
-  if (found?.missing) throw new Unsellable(`the engine's role has lost privileges: ${found.missing}`);
+  const found = await rowOf<Conditions>(database, CONDITIONS);
+  if (found.standby) throw new Unsellable("this Postgres is a standby");
+  if (found.readOnly) throw new Unsellable("the database is read-only (default_transaction_read_only is on)");
+  if (found.missing) throw new Unsellable(`the engine's role has lost privileges: ${found.missing}`);
   await client.query(LOCKS).catch((error: unknown) => {
     if (codeOf(error) !== SQLSTATE.lockNotAvailable) throw error;
     throw new Unsellable("another session locks a table of the sale (pg_locks)");
   });
   await awaitStandbys(client);
-  return { ...pulse, hasMoved: found !== undefined && hasMoved(client, found.session) };
+  return { ...pulse, hasMoved: hasMoved(client, found.session) };
 }
 
 /**

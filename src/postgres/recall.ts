@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { arrayOf } from "./arrays.ts";
 import type { ChangeRow, ReservationFacts } from "./change.ts";
 import { reservationPrices } from "./prices.ts";
+import { arrayOf, millisecondsOf, rowsOf } from "./query.ts";
 
 /** An attempt whose response was lost. A reservation may have several. */
 export interface LostChange {
@@ -39,7 +39,7 @@ export function recallChanges(database: NodePgDatabase, lost: LostChange[]): Pro
   const requested = sql`unnest(${reservationIds}::uuid[], ${changeIds}::uuid[])
     with ordinality as q(reservation_id, change_id, position)`;
   return database.transaction(async (tx) => {
-    const { rows: locked } = await tx.execute<{ id: string }>(sql`
+    const fence = sql`
       with locked as materialized (
         select r.id, (select array_agg(q.change_id) from ${requested} where q.reservation_id = r.id) as change_ids
         from reservations r
@@ -51,8 +51,9 @@ export function recallChanges(database: NodePgDatabase, lost: LostChange[]): Pro
       set fenced_change_ids = (l.change_ids || coalesce(r.fenced_change_ids, '{}'))[1:${sql.raw(String(FENCED_LIMIT))}]
       from locked l
       where r.id = l.id
-      returning r.id`);
-    const { rows } = await tx.execute<Found>(sql`
+      returning r.id`;
+    const locked = await rowsOf<{ id: string }>(tx, fence);
+    const attempts = sql`
       select r.id is null or r.id = any(${arrayOf(locked.map(({ id }) => id))}::uuid[]) as known, own.seats, own.facts,
              coalesce(not e.cancellable, false) as final
       from ${requested}
@@ -61,22 +62,22 @@ export function recallChanges(database: NodePgDatabase, lost: LostChange[]): Pro
       left join lateral (
         select json_agg(json_build_array(l.seat_id, l.version)) as seats, json_build_object(
           'reservationId', r.id, 'eventId', r.event_id, 'seatIds', r.seat_ids, 'pricesMinor', ${reservationPrices("r")},
-          'expiresAtMs', floor(extract(epoch from coalesce(min(l.hold_expires_at), r.expires_at)) * 1000)) as facts
+          'expiresAtMs', ${millisecondsOf("coalesce(min(l.hold_expires_at), r.expires_at)")}) as facts
         from unnest(r.seat_ids) as seat(id)
         join seat_events l on l.seat_id = seat.id and l.change_id = q.change_id
       ) own on true
-      order by q.position`);
-    return rows.map(recalledOf);
+      order by q.position`;
+    return (await rowsOf<Found>(tx, attempts)).map(recalledOf);
   });
 }
 
-type Found = Record<string, unknown> & {
+interface Found {
   /** Whether the row is fenced or does not exist: an attempt that is not found can then never take effect. */
   known: boolean;
   seats: ChangeRow["seats"] | null;
   facts: ReservationFacts;
   final: boolean;
-};
+}
 
 function recalledOf({ known, seats, facts, final }: Found): Recalled {
   if (!known) return { kind: "running" };

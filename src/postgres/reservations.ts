@@ -3,6 +3,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { ReservationFacts } from "./change.ts";
 import { type KeyClaim, keyIsAlive, liveSeatsOf } from "./guards.ts";
 import { reservationPrices } from "./prices.ts";
+import { millisecondsOf, rowOf, rowsOf } from "./query.ts";
 
 /** A reservation as its owner sees it. */
 export interface ReservationView extends ReservationFacts {
@@ -13,17 +14,17 @@ export interface ReservationView extends ReservationFacts {
 
 const factsOf = (expiresAt: string) =>
   sql`r.id as "reservationId", r.event_id::float8 as "eventId", array_to_json(r.seat_ids) as "seatIds",
-    ${reservationPrices("r")} as "pricesMinor", floor(extract(epoch from ${sql.raw(expiresAt)}) * 1000)::float8 as "expiresAtMs"`;
+    ${reservationPrices("r")} as "pricesMinor", ${millisecondsOf(expiresAt)} as "expiresAtMs"`;
 
 export async function findReservation(
   database: NodePgDatabase,
   reservationId: string,
 ): Promise<ReservationView | undefined> {
-  const { rows } = await database.execute<ReservationView & Record<string, unknown>>(sql`
-    select ${factsOf("r.expires_at")}, floor(extract(epoch from r.created_at) * 1000)::float8 as "createdAtMs",
+  const query = sql`
+    select ${factsOf("r.expires_at")}, ${millisecondsOf("r.created_at")} as "createdAtMs",
            case when r.status = 'held' and r.expires_at <= now() then 'expired' else r.status::text end as status
-    from reservations r where r.id = ${reservationId}::uuid and r.status <> 'void'`);
-  return rows[0];
+    from reservations r where r.id = ${reservationId}::uuid and r.status <> 'void'`;
+  return (await rowsOf<ReservationView>(database, query))[0];
 }
 
 /** Returns a hold as it was created, even if its buyer has since extended it through another process. */
@@ -31,11 +32,11 @@ export async function findHoldAsMade(
   database: NodePgDatabase,
   reservationId: string,
 ): Promise<ReservationFacts | undefined> {
-  const { rows } = await database.execute<ReservationFacts & Record<string, unknown>>(sql`
+  const query = sql`
     select ${factsOf("least(r.expires_at, r.created_at + e.hold_ttl_seconds * interval '1 second')")}
     from reservations r join events e on e.id = r.event_id
-    where r.id = ${reservationId}::uuid and r.status <> 'void'`);
-  return rows[0];
+    where r.id = ${reservationId}::uuid and r.status <> 'void'`;
+  return (await rowsOf<ReservationFacts>(database, query))[0];
 }
 
 /** Returns the reservation that was the response to a key, as it was then; undefined if there is none. */
@@ -43,11 +44,11 @@ export async function findReplay(
   database: NodePgDatabase,
   { scope, key, fingerprint }: KeyClaim,
 ): Promise<ReservationFacts | "key_mismatch" | undefined> {
-  const { rows } = await database.execute<{ same: boolean } & ReservationFacts & Record<string, unknown>>(sql`
+  const query = sql`
     select k.fingerprint = ${fingerprint} as same, ${factsOf("k.expires_at")}
     from idempotency_keys k join reservations r on r.id = k.reservation_id
-    where k.scope = ${scope} and k.key = ${key} and ${keyIsAlive("k")}`);
-  const [row] = rows;
+    where k.scope = ${scope} and k.key = ${key} and ${keyIsAlive("k")}`;
+  const [row] = await rowsOf<{ same: boolean } & ReservationFacts>(database, query);
   if (!row) return undefined;
   const { same, ...facts } = row;
   return same ? facts : "key_mismatch";
@@ -67,10 +68,8 @@ export async function findEarliestHoldEnd(
         select event_id, expires_at from reservations where status = 'held' and expires_at > now()
         order by expires_at limit ${EARLIEST_LIMIT_HOLDS}
       ) as first_ones where event_id = ${seats.eventId}`;
-  const { rows } = await database.execute<{ endsAtMs: number | null }>(
-    sql`select floor(extract(epoch from min(ends_at)) * 1000)::float8 as "endsAtMs" from (${ends}) as holds`,
-  );
-  return rows[0]?.endsAtMs ?? undefined;
+  const query = sql`select ${millisecondsOf("min(ends_at)")} as "endsAtMs" from (${ends}) as holds`;
+  return (await rowOf<{ endsAtMs: number | null }>(database, query)).endsAtMs ?? undefined;
 }
 
 /**
@@ -83,11 +82,11 @@ export async function isWithinBuyerLimit(
   seatId: number,
   moreSeats: number,
 ): Promise<boolean> {
-  const { rows } = await database.execute<{ isWithin: boolean }>(sql`
+  const query = sql`
     select e.buyer_limit_seats is null
              or ${liveSeatsOf("b.buyer_id", "e.id", "b.no_reservation")} + ${moreSeats}::int <= e.buyer_limit_seats as "isWithin"
     from (select ${buyerId}::text as buyer_id, '00000000-0000-0000-0000-000000000000'::uuid as no_reservation) as b
     cross join seats s join events e on e.id = s.event_id
-    where s.id = ${seatId}`);
-  return rows[0]?.isWithin ?? true;
+    where s.id = ${seatId}`;
+  return (await rowsOf<{ isWithin: boolean }>(database, query))[0]?.isWithin ?? true;
 }

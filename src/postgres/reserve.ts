@@ -1,9 +1,9 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
 import type { SeatVerdict } from "../venue/outcome.ts";
-import { arrayOf } from "./arrays.ts";
 import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
+import { arrayOf } from "./query.ts";
 import {
   capped,
   guarded,

@@ -1,6 +1,8 @@
-import { type SQL, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, settledAfter } from "./ledger.ts";
+import { at } from "../runtime/assert.ts";
+import { type Cursor, positionIn, settledAfter } from "./ledger.ts";
+import { rowOf, rowsOf } from "./query.ts";
 
 /** The result of one read of the ledger, for listeners to seat changes. */
 export interface ChangePage {
@@ -39,10 +41,10 @@ export async function readChanges(
   limit: number,
   upTo?: Cursor,
 ): Promise<ChangePage> {
-  const { rows } = await database.execute<PageRow & Record<string, unknown>>(sql`
+  const query = sql`
     with page as materialized (
       select epoch, txid, id, seat_id, version, event_id, status, occurred_at from seat_events
-      where ${settledAfter(after)} and ${upTo ? sql`(epoch, txid, id) <= ${placeOf(upTo)}` : sql`true`}
+      where ${settledAfter(after)} and ${upTo ? sql`(epoch, txid, id) <= ${positionIn(upTo)}` : sql`true`}
       order by seat_events.epoch, seat_events.txid, seat_events.id limit ${limit}
     ), texts as (
       select event_id, string_agg(${asServerSentEvent}, '' order by epoch, txid, id) as text from page group by event_id
@@ -55,9 +57,9 @@ export async function readChanges(
              where (epoch, txid) >= ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))
            ) as "isMoreComing",
            texts.event_id::text as "eventId", texts.text
-    from (select) as one left join texts on true`);
-  const [first] = rows;
-  if (!first) throw new Error("the database returned no page of changes");
+    from (select) as one left join texts on true`;
+  const rows = await rowsOf<PageRow>(database, query);
+  const first = at(rows, 0, "a page of changes");
   const { epoch, rowCount, isMoreComing } = first;
   const [lastEpoch, txid, id] = first.end?.split("-") ?? [];
   return {
@@ -72,34 +74,31 @@ export async function readChanges(
 }
 
 /** Returns the position of the newest settled row of the current epoch, or the epoch's start if it has none. */
-export async function readPresent(database: NodePgDatabase): Promise<Cursor> {
-  const { rows } = await database.execute<Cursor & Record<string, unknown>>(sql`
+export const readPresent = (database: NodePgDatabase): Promise<Cursor> =>
+  rowOf(
+    database,
+    sql`
     with present as (select max(epoch) as epoch from ledger_epochs)
     select present.epoch, coalesce(newest.txid::text, '0') as txid, coalesce(newest.id::text, '0') as id
     from present left join lateral (
       select txid, id from seat_events
       where seat_events.epoch = present.epoch and seat_events.txid < pg_snapshot_xmin(pg_current_snapshot())
       order by seat_events.txid desc, seat_events.id desc limit 1
-    ) as newest on true`);
-  const [row] = rows;
-  if (!row) throw new Error("the database returned no current position");
-  return row;
-}
+    ) as newest on true`,
+  );
 
 /** Returns whether the ledger can have reached this position: its epoch is known and its transaction has begun. */
 export async function canBePast(database: NodePgDatabase, { epoch, txid }: Cursor): Promise<boolean> {
-  const { rows } = await database.execute<{ can: boolean }>(sql`
+  const query = sql`
     select (${epoch}::int, ${txid}::xid8)
-      < ((select max(epoch) from ledger_epochs), pg_snapshot_xmax(pg_current_snapshot())) as can`);
-  return rows[0]?.can ?? false;
+      < ((select max(epoch) from ledger_epochs), pg_snapshot_xmax(pg_current_snapshot())) as "canBe"`;
+  return (await rowOf<{ canBe: boolean | null }>(database, query)).canBe ?? false;
 }
 
 /** Returns whether more than `limit` rows follow the cursor. */
 export async function hasMoreThan(database: NodePgDatabase, after: Cursor, limit: number): Promise<boolean> {
   const { rowCount } = await database.execute(sql`
-    select from seat_events where (epoch, txid, id) > ${placeOf(after)}
+    select from seat_events where (epoch, txid, id) > ${positionIn(after)}
     order by epoch, txid, id offset ${limit} limit 1`);
   return rowCount === 1;
 }
-
-const placeOf = ({ epoch, txid, id }: Cursor): SQL => sql`(${epoch}::int, ${txid}::xid8, ${id}::bigint)`;

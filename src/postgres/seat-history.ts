@@ -1,5 +1,6 @@
 import { and, asc, eq, gt, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { millisecondsOf, rowOf } from "./query.ts";
 import { seatEvents } from "./schema.ts";
 
 const view = {
@@ -25,10 +26,7 @@ export function readSeatHistory(
 }
 
 export async function readDatabaseTimeMs(database: NodePgDatabase): Promise<number> {
-  const { rows } = await database.execute<{ ms: number }>(
-    sql`select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms`,
-  );
-  return rows[0]?.ms ?? 0;
+  return (await rowOf<{ ms: number }>(database, sql`select ${millisecondsOf("clock_timestamp()")} as ms`)).ms;
 }
 
 /** Counts the ledger rows of consecutive seats, up to a limit. */
@@ -37,11 +35,11 @@ export async function countHistoryRows(
   { firstSeatId, seatCount }: { firstSeatId: number; seatCount: number },
   limit: number,
 ): Promise<number> {
-  const { rows } = await database.execute<{ count: number }>(sql`
+  const query = sql`
     select count(*)::int as count from (
       select from seat_events where seat_id >= ${firstSeatId} and seat_id < ${firstSeatId + seatCount} limit ${limit}
-    ) as counted`);
-  return rows[0]?.count ?? 0;
+    ) as counted`;
+  return (await rowOf<{ count: number }>(database, query)).count;
 }
 
 /**
@@ -53,7 +51,7 @@ export async function readStatusesAt(
   database: NodePgDatabase,
   { firstSeatId, seatCount, atMs }: { firstSeatId: number; seatCount: number; atMs: number },
 ): Promise<Buffer> {
-  const { rows } = await database.execute<{ words: Buffer }>(sql`
+  const query = sql`
     with newest as (
       select distinct on (seat_id) seat_id, status from seat_events
       where seat_id >= ${firstSeatId} and seat_id < ${firstSeatId + seatCount} and occurred_at <= ${new Date(atMs)}
@@ -61,6 +59,6 @@ export async function readStatusesAt(
     )
     select coalesce(string_agg(int4send((seat_id - ${firstSeatId}::bigint)::int * 4 + case status
              when 'RESERVED' then 3 when 'HELD' then 2 when 'EXTENDED' then 2 else 1 end), ''::bytea), '') as words
-    from newest`);
-  return rows[0]?.words ?? Buffer.alloc(0);
+    from newest`;
+  return (await rowOf<{ words: Buffer }>(database, query)).words;
 }

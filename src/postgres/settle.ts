@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { assert, at } from "../runtime/assert.ts";
+import { rowsOf } from "./query.ts";
 
 /** An order whose response was lost. */
 export interface DoubtfulOrder {
@@ -25,11 +26,12 @@ export async function settle(database: NodePgDatabase, orders: DoubtfulOrder[]):
     select id, 'void', 0 from unnest(${reservationIds}::uuid[]) as id order by id
     on conflict do nothing`);
   // A separate statement, whose snapshot includes what the insert waited for.
-  const committed = await database.execute<{ seat_id: string; version: number }>(sql`
-    select seat_id, version from seat_events
+  const query = sql`
+    select seat_id::float8 as "seatId", version from seat_events
     where seat_id = any(${seatIds}::bigint[]) and reservation_id = any(${reservationIds}::uuid[])
-      and status in ('RESERVED', 'HELD')`);
-  const versions = new Map(committed.rows.map((row) => [Number(row.seat_id), row.version]));
+      and status in ('RESERVED', 'HELD')`;
+  const committed = await rowsOf<{ seatId: number; version: number }>(database, query);
+  const versions = new Map(committed.map(({ seatId, version }) => [seatId, version]));
   return orders.map(({ seatIds }) => {
     const found = seatIds.flatMap((seatId) => versions.get(seatId) ?? []);
     assert(found.length === 0 || found.length === seatIds.length, "an order takes all of its seats or none");

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { Cursor } from "./ledger.ts";
+import { type Cursor, positionIn } from "./ledger.ts";
+import { rowsOf } from "./query.ts";
 
 /** The state stored with a sink's cursor, including an operator's orders. */
 export interface SinkOrders {
@@ -18,11 +19,11 @@ type Row = Omit<SinkOrders, "again"> & { epoch: number | null; txid: string | nu
 
 /** @returns undefined if nothing was ever published to this sink */
 export async function readOrders(session: NodePgDatabase, sink: string): Promise<SinkOrders | undefined> {
-  const { rows } = await session.execute<Row & Record<string, unknown>>(sql`
+  const query = sql`
     select partition_count as "partitionCount", wanted_partition_count as "wantedPartitionCount",
            waits_for_consumers as "waitsForConsumers", again_epoch as epoch, again_txid::text as txid, again_id::text as id
-    from ledger_cursors where sink = ${sink}`);
-  const [row] = rows;
+    from ledger_cursors where sink = ${sink}`;
+  const [row] = await rowsOf<Row>(session, query);
   if (!row) return undefined;
   const { epoch, txid, id, ...orders } = row;
   const again = epoch === null || txid === null || id === null ? null : { epoch, txid, id };
@@ -94,16 +95,14 @@ export async function goBack(
   const moved = await session.execute(sql`
     update "ledger_cursors" set epoch = ${to.epoch}, txid = ${to.txid}::xid8, id = ${to.id}, updated_at = now(),
            again_epoch = null, again_txid = null, again_id = null, again_at = now()
-    where sink = ${sink} and (epoch, txid, id) = (${from.epoch}, ${from.txid}::xid8, ${from.id}::bigint)`);
+    where sink = ${sink} and (epoch, txid, id) = ${positionIn(from)}`);
   return moved.rowCount === 1;
 }
 
 /** Reads the sinks whose events an operator had published again; some events arrive late there. */
 export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<Set<string>> {
-  const { rows } = await session.execute<{ sink: string }>(
-    sql`select sink from ledger_cursors where again_at is not null`,
-  );
-  return new Set(rows.map(({ sink }) => sink));
+  const query = sql`select sink from ledger_cursors where again_at is not null`;
+  return new Set((await rowsOf<{ sink: string }>(session, query)).map(({ sink }) => sink));
 }
 
 /** Age at which a stored state no longer counts: its process no longer publishes. */
@@ -118,7 +117,7 @@ export async function tellSinkState(session: NodePgDatabase, isUp: boolean): Pro
 
 /** Returns whether the sink works, as stored by the publishing process; undefined if none has in the last 30 s. */
 export async function readSinkState(session: NodePgDatabase): Promise<boolean | undefined> {
-  const { rows } = await session.execute<{ is_up: boolean }>(sql`
-    select is_up from sink_states where told_at > now() - make_interval(secs => ${STATE_VALID_SECONDS})`);
-  return rows[0]?.is_up;
+  const query = sql`
+    select is_up as "isUp" from sink_states where told_at > now() - make_interval(secs => ${STATE_VALID_SECONDS})`;
+  return (await rowsOf<{ isUp: boolean }>(session, query))[0]?.isUp;
 }

@@ -3,7 +3,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { CatalogueKeeper } from "../../src/catalogue/keeper.ts";
 import { adminSessions } from "../../src/postgres/admin-session.ts";
-import { readCatalogue, readCatalogueRevision, readPulse } from "../../src/postgres/catalogue.ts";
+import { readCatalogue, readPulse } from "../../src/postgres/catalogue.ts";
 import { openSession, type Session } from "../../src/postgres/connect.ts";
 import { ADVISORY_LOCKS } from "../../src/postgres/epoch.ts";
 import { createEvent, underCatalogueLock, updateEvent } from "../../src/postgres/event-writes.ts";
@@ -141,12 +141,12 @@ describe("an event that is changed", () => {
 
   test("has a newer revision, by which others know of it, and the rest of it stays", async () => {
     const [one, other] = [await createEvent(session, draft()), await createEvent(session, draft())];
-    expect(await readCatalogueRevision(session)).toBe(other.revision);
+    expect((await readPulse(session)).catalogueRevision).toBe(other.revision);
     const changed = await changeEvent(session, one.id, {
       change: { name: "New", offSaleAtMs: 1000 },
       ...none,
     });
-    const revision = await readCatalogueRevision(session);
+    const revision = (await readPulse(session)).catalogueRevision;
     expect(revision).toBeGreaterThan(other.revision);
     expect(changed).toEqual({ event: { ...one, name: "New", offSaleAtMs: 1000, revision } });
     const emptied = await changeEvent(session, one.id, {

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { arrayOf } from "../../postgres/arrays.ts";
+import { arrayOf, rowOf } from "../../postgres/query.ts";
 import { type SeatStatus, VERSION_LIMIT } from "../../venue/seat-memory.ts";
 import { ownerRule } from "../rules/reservation-rules.ts";
 import { type RowRules, violations } from "../rules/rule.ts";
@@ -69,13 +69,7 @@ export async function lookAtSeats(
   database: NodePgDatabase,
   { after, limit, again }: { after: number; limit: number; again: number[] },
 ): Promise<SeatLook> {
-  const { rows } = await database.execute<{
-    epoch: number;
-    words: Buffer;
-    lookedAt: number;
-    contradicted: { seatId: number; what: string }[];
-    next: string | null;
-  }>(sql`
+  const query = sql`
     with slice as materialized (
       select id from seats where id > ${after} order by id limit ${sql.raw(String(limit))}
     ), chosen as (
@@ -100,11 +94,9 @@ export async function lookAtSeats(
            (select count(*)::int from looked) as "lookedAt",
            (select coalesce(json_agg(json_build_object('seatId', seat_id, 'what', what) order by seat_id), '[]')
             from broken) as contradicted,
-           (select case when count(*) = ${limit} then max(id) end from slice) as next`);
-  const [row] = rows;
-  if (!row) throw new Error("the database gave no look at seats");
-  const { words, next, ...look } = row;
-  return { ...look, seats: unpack(words), next: next === null ? null : Number(next) };
+           (select case when count(*) = ${limit} then max(id)::float8 end from slice) as next`;
+  const { words, ...look } = await rowOf<Omit<SeatLook, "seats"> & { words: Buffer }>(database, query);
+  return { ...look, seats: unpack(words) };
 }
 
 function unpack(words: Buffer): SeatFacts[] {
@@ -130,8 +122,10 @@ export interface SeatsNow {
 }
 
 /** Reads the current state of these seats. */
-export async function readSeatsNow(database: NodePgDatabase, seatIds: number[]): Promise<SeatsNow> {
-  const { rows } = await database.execute<{ epoch: number; seats: SeatsNow["seats"] }>(sql`
+export const readSeatsNow = (database: NodePgDatabase, seatIds: number[]): Promise<SeatsNow> =>
+  rowOf(
+    database,
+    sql`
     select (select max(epoch) from ledger_epochs) as epoch, coalesce(json_agg(json_build_object(
              'seatId', s.id, 'version', s.version, 'status', s.status, 'isFinal', e.cancellable is false,
              'changedSecondsAgo', coalesce(extract(epoch from clock_timestamp() - l.occurred_at), 0)
@@ -139,8 +133,5 @@ export async function readSeatsNow(database: NodePgDatabase, seatIds: number[]):
     from seats s
     left join events e on e.id = s.event_id
     left join seat_events l on l.seat_id = s.id and l.version = s.version
-    where s.id = any(${arrayOf(seatIds)}::bigint[])`);
-  const [row] = rows;
-  if (!row) throw new Error("the database gave no answer about seats");
-  return row;
-}
+    where s.id = any(${arrayOf(seatIds)}::bigint[])`,
+  );

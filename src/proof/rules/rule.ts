@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { rowsOf } from "../../postgres/query.ts";
 
 /** One invariant, as operators read it in `verify --help` and docs/operations/verify.md. */
 export interface Rule {
@@ -69,14 +70,15 @@ export const violations = ({ rows, seatId, version, reservationId, rules }: RowR
 
 /** Checks every rule of these groups in one statement, so at one moment. */
 export async function findViolations(session: NodePgDatabase, groups: readonly RowRules[]): Promise<Found> {
-  const { rows } = await session.execute<Required<Finding> & { total: number }>(sql`
+  const query = sql`
     with findings as materialized (${sql.join(groups.map(violations), sql` union all `)})
     select what, seat_id::text as "seatId", version::float8 as version, reservation_id as "reservationId", detail, total from (
       select *, count(*) over (partition by what)::float8 as total,
              row_number() over (partition by what order by seat_id, version, reservation_id) as place
       from findings
     ) numbered
-    where place <= ${NAMED_LIMIT} order by what, place`);
+    where place <= ${NAMED_LIMIT} order by what, place`;
+  const rows = await rowsOf<Required<Finding> & { total: number }>(session, query);
   return {
     findings: rows.map(({ total: _, ...finding }) => finding),
     totals: Object.fromEntries(rows.map(({ what, total }) => [what, total])),
