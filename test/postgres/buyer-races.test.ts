@@ -1,24 +1,18 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import type pg from "pg";
 import type { KeyClaim } from "../../src/postgres/guards.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { addEvent, addSeatsOf, age, change, changeGuarded, newKey, take, wishFor } from "./reservations.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { useSale } from "./use-sale.ts";
 
 const ROUNDS = 100;
-const ROUNDS_PER_CHECK = 5;
 const WRITERS = 5;
 const SEATS = 12;
 const BUYERS = ["one", "two"];
 const ACTIONS = ["confirm", "confirm", "extend", "release", "cancel", "expire"] as const;
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterEach(() => sale.endSessions());
-afterAll(() => sale.close());
+const sale = useSale();
 
 test("whatever buyers ask for at the same moment, none passes the limit and each key is answered once", async () => {
   const random = randomFrom(seedOf("buyer-races"));
@@ -65,7 +59,7 @@ test("whatever buyers ask for at the same moment, none passes the limit and each
         verdicts.add(await verdict);
       }),
     );
-    if (round % ROUNDS_PER_CHECK === 0) await expectSound(sale.url);
+    await expectSound(sale.url);
   }
   expect(answered).toEqual([...new Set(answered)]);
   // Else the rounds have shown nothing.

@@ -1,18 +1,14 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { expectSound } from "../fixtures/sound.ts";
-import { openSale, reserveOne, type Sale } from "./sale.ts";
+import { reserveOne } from "./sale.ts";
+import { useSale } from "./use-sale.ts";
 import { writeAtRandom } from "./writers.ts";
 
 const WRITERS = 5;
 const CHANGES = 40;
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterEach(() => sale.endSessions());
-afterAll(() => sale.close());
+const sale = useSale();
 
 test("whatever concurrent writers do, each change has its row and transaction order is version order", async () => {
   const seeds = fc.array(fc.integer(), { minLength: WRITERS, maxLength: WRITERS });

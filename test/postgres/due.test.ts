@@ -1,26 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { readDueHolds, removeOldKeys } from "../../src/postgres/due.ts";
-import { addEvent, addSeatsOf, age, change, endHold, taken } from "./reservations.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { age, endHold, taken } from "./reservations.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
 const NO_LIMIT = 1000;
 const JITTER_LIMIT_MS = 1000;
 
-let sale: Sale;
-let eventId: number;
-beforeAll(async () => {
-  sale = await openSale();
-  eventId = await addEvent(sale);
-});
-afterEach(async () => {
-  await sale.endSessions();
-  await sale.rows("delete from reservations");
-});
-afterAll(() => sale.close());
+const sale = useSale({ staysSound: false });
+const { freeSeats, did } = useEvent(sale);
+afterEach(async () => void (await sale.rows("delete from reservations")));
 
 const hold = async (reservationId = Bun.randomUUIDv7(), isHold = true) =>
-  taken(sale, await addSeatsOf(sale, eventId, 1), { reservationId, isHold });
+  taken(sale, await freeSeats(1), { reservationId, isHold });
 
 /** An id whose last digits are these: by them its hold is due so many ms after its end. */
 const idDueAfter = (ms: number) => `${Bun.randomUUIDv7().slice(0, -4)}${ms.toString(16).padStart(4, "0")}`;
@@ -44,9 +36,9 @@ describe("a hold is due", () => {
       ...[await hold(), await hold(), await hold(undefined, false), await hold(), await hold()],
     ];
     const session = await sale.session();
-    await change(session, released as string, "release");
+    await did(released as string, "release");
     await age(sale, swept as string);
-    await change(session, swept as string, "expire");
+    await did(swept as string, "expire");
     for (const id of [over, confirmed, released] as string[]) await age(sale, id);
     expect(lasting).toBeDefined();
     expect(await readDueHolds(drizzle(session), NO_LIMIT)).toEqual([over as string]);

@@ -1,46 +1,31 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type pg from "pg";
 import { commitGuardedChanges } from "../../src/postgres/change.ts";
 import { openSession } from "../../src/postgres/connect.ts";
-import { expectSound } from "../fixtures/sound.ts";
 import { until, within } from "../fixtures/until.ts";
 import {
-  addEvent,
-  addSeatsOf,
-  age,
   change,
   changeGuarded,
   changeOf,
   endHold,
   pausedAfterBegin,
-  reservationOf,
   take,
   taken,
   type Wish,
   wishFor,
   withoutCommit,
 } from "./reservations.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
 const AT_ONCE_MS = 1000;
 const LIMIT_SEATS = 4;
 
-let sale: Sale;
-let eventId: number;
-beforeAll(async () => {
-  sale = await openSale();
-  eventId = await addEvent(sale, { buyerLimitSeats: LIMIT_SEATS });
-});
-afterEach(async () => {
-  await sale.endSessions();
-  await expectSound(sale.url);
-});
-afterAll(() => sale.close());
+const sale = useSale();
+const { freeSeats, held, over } = useEvent(sale, { buyerLimitSeats: LIMIT_SEATS });
 
 const newBuyer = () => `buyer-${Bun.randomUUIDv7()}`;
 const sessions = (count: number) => Promise.all(Array.from({ length: count }, () => sale.session()));
-const freeSeats = (count: number) => addSeatsOf(sale, eventId, count);
 const wishes = async (count: number, more: Partial<Wish>) => wishFor(sale, await freeSeats(count), more);
 const takeOne = async (session: pg.PoolClient, wish: Wish) => (await take(session, wish))[0]?.[0];
 
@@ -54,39 +39,6 @@ async function liveSeats(buyerId: string): Promise<number> {
 }
 
 describe("a buyer's limit", () => {
-  test("is reached exactly, and not passed by one seat", async () => {
-    const buyerId = newBuyer();
-    const session = await sale.session();
-    expect(await take(session, await wishes(3, { buyerId }))).toEqual([["won", "won", "won"]]);
-    expect(await take(session, await wishes(2, { buyerId }))).toEqual([["over_limit", "over_limit"]]);
-    expect(await take(session, await wishes(1, { buyerId }))).toEqual([["won"]]);
-    expect(await take(session, await wishes(1, { buyerId }))).toEqual([["over_limit"]]);
-    expect(await liveSeats(buyerId)).toBe(LIMIT_SEATS);
-  });
-
-  test("counts what the buyer still has: not what is over, released or of another event", async () => {
-    const session = await sale.session();
-    const buyerId = newBuyer();
-    const over = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
-    await age(sale, over);
-    const released = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
-    await change(session, released, "release");
-    const elsewhere = await addEvent(sale, { buyerLimitSeats: LIMIT_SEATS });
-    await taken(sale, await addSeatsOf(sale, elsewhere, LIMIT_SEATS), { buyerId });
-
-    const confirmed = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId });
-    await changeGuarded(session, confirmed, "confirm");
-    expect(await takeOne(session, await wishes(1, { buyerId }))).toBe("over_limit");
-  });
-
-  test("is no limit where the event has none; the reservation names its buyer there too", async () => {
-    const unlimited = await addEvent(sale);
-    const buyerId = newBuyer();
-    await taken(sale, await addSeatsOf(sale, unlimited, LIMIT_SEATS), { buyerId });
-    const more = await taken(sale, await addSeatsOf(sale, unlimited, LIMIT_SEATS), { buyerId });
-    expect((await reservationOf(sale, more))?.buyerId).toBe(buyerId);
-  });
-
   test("is kept to exactly when many sessions ask for the same buyer at the same moment", async () => {
     for (let round = 1; round <= 5; round++) {
       const buyerId = newBuyer();
@@ -187,8 +139,7 @@ describe("a buyer's limit", () => {
       });
 
       test("and is no obstacle while the hold lasts", async () => {
-        const reservationId = await taken(sale, await freeSeats(LIMIT_SEATS), { buyerId: newBuyer() });
-        await age(sale, reservationId, "1 minute");
+        const reservationId = await held(await freeSeats(LIMIT_SEATS), "1 minute", { buyerId: newBuyer() });
         const session = await sale.session();
         expect((await change(session, reservationId, action)).verdict).toBe("capped");
         expect(await changeGuarded(session, reservationId, action)).toMatchObject({ verdict: "done" });
@@ -228,10 +179,8 @@ describe("a buyer's limit", () => {
 
   test("is not passed by two reservations that are confirmed in one batch after their end", async () => {
     const buyerId = newBuyer();
-    const [one, two] = [await taken(sale, await freeSeats(3), { buyerId }), Bun.randomUUIDv7()];
-    await age(sale, one);
-    await taken(sale, await freeSeats(3), { buyerId, reservationId: two });
-    await age(sale, two);
+    const one = await over(await freeSeats(3), { buyerId });
+    const two = await over(await freeSeats(3), { buyerId });
     const both = [changeOf(one, "confirm"), changeOf(two, "confirm")];
     const rows = await commitGuardedChanges(await sale.session(), both);
     expect(rows.map((row) => row?.verdict)).toEqual(["done", "again"]);
@@ -242,17 +191,16 @@ describe("a buyer's limit", () => {
 
   test("is what a change waits for nobody to decide on", async () => {
     const buyerId = newBuyer();
-    const over = await taken(sale, await freeSeats(2), { buyerId });
-    await age(sale, over);
+    const mine = await over(await freeSeats(2), { buyerId });
     const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
     await take(withoutCommit(holder), await wishes(3, { buyerId }));
     const meanwhile = await within(
-      changeGuarded(other, over, "confirm"),
+      changeGuarded(other, mine, "confirm"),
       AT_ONCE_MS,
       "the change is answered",
     );
     expect(meanwhile).toBe("claimed");
     await holder.query("commit");
-    expect(await changeGuarded(other, over, "confirm")).toMatchObject({ verdict: "over_limit", seats: [] });
+    expect(await changeGuarded(other, mine, "confirm")).toMatchObject({ verdict: "over_limit", seats: [] });
   });
 });

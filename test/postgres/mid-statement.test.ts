@@ -1,31 +1,29 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
 import { expectSound } from "../fixtures/sound.ts";
 import { untilWithin } from "../fixtures/until.ts";
 import {
-  addStageEvent,
   changes,
   isInTheWay,
   isTake,
   OPERATIONS,
   operate,
-  SITUATIONS,
+  STAGE_TERMS,
   STANDINGS,
+  situationOf,
   stageOf,
   undisturbed,
 } from "./race-model.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
 /** An advisory lock that makes statements of a slow session wait after their snapshot, before their locks. */
 const BARRIER = 1;
 
-let sale: Sale;
-let eventId: number;
+const sale = useSale();
+const { event } = useEvent(sale, STAGE_TERMS);
 let slow: pg.PoolClient;
 let gate: pg.PoolClient;
 beforeAll(async () => {
-  sale = await openSale();
-  eventId = await addStageEvent(sale);
   await sale.rows(`
     create function at_the_barrier() returns boolean language plpgsql volatile as $$ begin
       if current_setting('test.is_slow', true) = 'yes' then perform pg_advisory_xact_lock_shared(${BARRIER}); end if;
@@ -37,11 +35,6 @@ beforeAll(async () => {
 beforeEach(async () => {
   [slow, gate] = [await sale.session(), await sale.session()];
 });
-afterEach(async () => {
-  await sale.endSessions();
-  await expectSound(sale.url);
-});
-afterAll(() => sale.close());
 
 /** Runs something while a statement of the slow session is between its snapshot and its locks. */
 async function meanwhile<Result>(
@@ -71,7 +64,7 @@ async function meanwhile<Result>(
 }
 
 describe.each(STANDINGS)("my reservation is %s", (standing) => {
-  const before = SITUATIONS[standing];
+  const before = situationOf(standing);
   const possible = OPERATIONS.filter((operation) => changes(undisturbed(before, operation)));
 
   test.each(possible)(
@@ -79,7 +72,7 @@ describe.each(STANDINGS)("my reservation is %s", (standing) => {
     async (first) => {
       const other = await sale.session();
       for (const second of possible) {
-        const stage = await stageOf(sale, eventId, standing);
+        const stage = await stageOf(sale, event.id, standing);
         const one = undisturbed(before, first);
         const verdict = await meanwhile(
           () => operate(sale, slow, stage, first),

@@ -1,5 +1,6 @@
 import type pg from "pg";
-import { addEvent, addSeatsOf, age, change, take, taken, wishFor } from "./reservations.ts";
+import { Model, type Take } from "../spec/model.ts";
+import { addSeatsOf, age, change, take, taken, wishFor } from "./reservations.ts";
 import type { Sale } from "./sale.ts";
 
 export const OPERATIONS = ["hold", "reserve", "confirm", "release", "extend", "cancel", "expire"] as const;
@@ -12,61 +13,54 @@ export type Operation = (typeof OPERATIONS)[number];
 export const STANDINGS = ["none", "held", "over", "lost", "left", "expired", "confirmed"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** My reservation, and who has its seats. */
-export interface Situation {
-  mine: "none" | "held" | "over" | "expired" | "confirmed" | "released" | "cancelled";
-  seats: "free" | "mine" | "rival's hold" | "rival's";
-}
+/** One seat stands for all of a reservation's, which share its fate here. */
+const SEAT = 1;
+const MINE = "mine";
+const HOLD: Take = { do: "hold", seatIds: [SEAT], buyerId: null, key: null };
+const RESERVE: Take = { do: "reserve", seatId: SEAT };
 
-export const SITUATIONS: Record<Standing, Situation> = {
-  none: { mine: "none", seats: "free" },
-  held: { mine: "held", seats: "mine" },
-  over: { mine: "over", seats: "mine" },
-  lost: { mine: "over", seats: "rival's hold" },
-  left: { mine: "over", seats: "free" },
-  expired: { mine: "expired", seats: "free" },
-  confirmed: { mine: "confirmed", seats: "mine" },
-};
+/** The situation that `stageOf` makes, in the model. */
+export function situationOf(standing: Standing): Model {
+  const terms = {
+    cancellable: true,
+    buyerLimit: null,
+    status: "open",
+    onSaleAt: null,
+    offSaleAt: null,
+  } as const;
+  const at = new Model([[1, terms]], new Map([[SEAT, 1]]));
+  if (standing === "none") return at;
+  at.take(standing === "confirmed" ? RESERVE : HOLD, MINE);
+  at.now += standing === "held" ? 60_000 : 3_600_000;
+  if (standing === "lost" || standing === "left") at.take(HOLD, "rival");
+  if (standing === "left") at.changeReservation({ do: "release", reservationId: "rival", key: null });
+  if (standing === "expired") at.expire(MINE);
+  return at;
+}
 
 interface Step {
   verdict: string;
-  next: Situation;
+  next: Model;
 }
 
 /** What an operation comes to that nobody disturbs. */
-export function undisturbed(at: Situation, operation: Operation): Step {
-  const stays = (verdict: string): Step => ({ verdict, next: at });
-  const done = (mine: Situation["mine"], seats: Situation["seats"]): Step => ({
-    verdict: "done",
-    next: { mine, seats },
-  });
-  const isOver = at.mine === "over" || at.mine === "expired";
-  switch (operation) {
-    case "hold":
-    case "reserve":
-      if (at.seats === "free" || (at.seats === "mine" && at.mine === "over"))
-        return { verdict: "won", next: { ...at, seats: operation === "hold" ? "rival's hold" : "rival's" } };
-      return stays(at.seats === "rival's" || at.mine === "confirmed" ? "reserved" : "held");
-    case "confirm":
-      if (at.mine === "none") return stays("missing");
-      if (at.mine === "held") return done("confirmed", "mine");
-      if (!isOver) return stays("refused");
-      return at.seats.startsWith("rival") ? stays("gone") : done("confirmed", "mine");
-    case "release":
-      if (at.mine === "none") return stays("missing");
-      return at.mine === "held" ? done("released", "free") : stays("refused");
-    case "extend":
-      if (at.mine === "none") return stays("missing");
-      return at.mine === "held" ? done("held", "mine") : stays("refused");
-    case "cancel":
-      if (at.mine === "none") return stays("missing");
-      return at.mine === "confirmed" ? done("cancelled", "free") : stays("refused");
-    case "expire":
-      if (at.mine === "none") return stays("missing");
-      return at.mine === "over" ? done("expired", at.seats === "mine" ? "free" : at.seats) : stays("refused");
-    default:
-      return operation satisfies never;
+export function undisturbed(at: Model, operation: Operation): Step {
+  const next = at.copy();
+  next.now++;
+  if (operation === "hold" || operation === "reserve") {
+    const take = operation === "hold" ? HOLD : RESERVE;
+    if (next.isFree(SEAT)) next.take(take, `rival at ${next.now}`);
+    return { verdict: at.isFree(SEAT) ? "won" : at.house.seat(SEAT).status, next };
   }
+  if (operation === "expire") {
+    const isDue = next.due().includes(MINE);
+    if (isDue) next.expire(MINE);
+    return { verdict: isDue ? "done" : at.house.reservation(MINE) ? "refused" : "missing", next };
+  }
+  const change = { do: operation, reservationId: MINE, key: null };
+  const { kind } = next.changeOutcome(change) as { kind: string };
+  if (kind === "done") next.changeReservation(change);
+  return { verdict: kind, next };
 }
 
 export const changes = ({ verdict }: Step): boolean => verdict === "won" || verdict === "done";
@@ -74,12 +68,12 @@ export const changes = ({ verdict }: Step): boolean => verdict === "won" || verd
 export const isTake = (operation: Operation) => operation === "hold" || operation === "reserve";
 
 /** Whether the second, which would change something alone, may not do so while the first is under way. */
-export function isInTheWay(at: Situation, first: Operation, second: Operation): boolean {
+export function isInTheWay(at: Model, first: Operation, second: Operation): boolean {
   const one = undisturbed(at, first);
   if (!changes(undisturbed(at, second))) return false;
   // An expiry that finds no seat of its own any more ends the reservation, and has to do with no seat.
   const isApart = (expiry: Operation, other: Operation) =>
-    expiry === "expire" && at.seats !== "mine" && isTake(other);
+    expiry === "expire" && at.house.seat(SEAT).owner !== MINE && isTake(other);
   if (isApart(first, second) || isApart(second, first)) return false;
   // A confirmation that finds seats gone has locked its reservation to find out.
   return changes(one) || one.verdict === "gone";
@@ -107,7 +101,7 @@ export async function stageOf(sale: Sale, eventId: number, standing: Standing): 
 }
 
 /** Every seat can be cancelled, for as long as it likes. */
-export const addStageEvent = (sale: Sale): Promise<number> => addEvent(sale, { holdLimitSeconds: 86_400 });
+export const STAGE_TERMS = { holdLimitSeconds: 86_400 };
 
 /**
  * Does it as one who has seen the seats before; the verdict is that on the whole.

@@ -1,39 +1,30 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { randomFrom, seedOf } from "../engine/random.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { within } from "../fixtures/until.ts";
 import {
-  addStageEvent,
   changes,
   isInTheWay,
   isTake,
   OPERATIONS,
   operate,
-  SITUATIONS,
+  STAGE_TERMS,
   STANDINGS,
+  situationOf,
   stageOf,
   undisturbed,
 } from "./race-model.ts";
-import { addSeatsOf, age } from "./reservations.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { age } from "./reservations.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
 const AT_ONCE_MS = 1000;
 
-let sale: Sale;
-let eventId: number;
-beforeAll(async () => {
-  sale = await openSale();
-  eventId = await addStageEvent(sale);
-});
-afterEach(() => sale.endSessions());
-afterAll(async () => {
-  await expectSound(sale.url);
-  await sale.close();
-});
+const sale = useSale();
+const { event, freeSeats } = useEvent(sale, STAGE_TERMS);
 
 describe.each(STANDINGS)("my reservation is %s, and while a transaction is open", (standing) => {
-  const before = SITUATIONS[standing];
+  const before = situationOf(standing);
 
   test.each(OPERATIONS.flatMap((first) => [[first, "commit"] as const, [first, "rollback"] as const]))(
     "that did %s, and ends in %s, everything else is refused at once or undisturbed",
@@ -41,7 +32,7 @@ describe.each(STANDINGS)("my reservation is %s, and while a transaction is open"
       const [holder, other] = [await sale.session(), await sale.session()];
       const one = undisturbed(before, first);
       for (const second of OPERATIONS) {
-        const stage = await stageOf(sale, eventId, standing);
+        const stage = await stageOf(sale, event.id, standing);
         const two = undisturbed(before, second);
 
         await holder.query("begin");
@@ -67,6 +58,7 @@ describe.each(STANDINGS)("my reservation is %s, and while a transaction is open"
 });
 
 const ROUNDS = 120;
+/** Enough: the replay reads the whole ledger, and a row that was wrong for a while has left its changes there. */
 const ROUNDS_PER_CHECK = 6;
 const WRITERS = 4;
 
@@ -74,12 +66,12 @@ test("whatever is done to the same seats and reservations at the same moment, al
   const random = randomFrom(seedOf("races"));
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
   const sessions = await Promise.all(Array.from({ length: WRITERS }, () => sale.session()));
-  const seatIds = await addSeatsOf(sale, eventId, 4);
+  const seatIds = await freeSeats(4);
   const known = [Bun.randomUUIDv7()];
   const verdicts = new Set<string>();
 
   for (let round = 1; round <= ROUNDS; round++) {
-    if (round % 20 === 0) seatIds.splice(0, 4, ...(await addSeatsOf(sale, eventId, 4)));
+    if (round % 20 === 0) seatIds.splice(0, 4, ...(await freeSeats(4)));
     if (random() < 0.4) await age(sale, pick(known));
     const plans = sessions.map((session) => ({
       session,

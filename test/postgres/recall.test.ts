@@ -1,29 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { ChangeAction } from "../../src/postgres/change.ts";
 import { recallChanges } from "../../src/postgres/recall.ts";
 import { until } from "../fixtures/until.ts";
-import { addEvent, addSeatsOf, age, change, changeGuarded, taken } from "./reservations.ts";
-import { only, openSale, type Sale } from "./sale.ts";
+import { change, changeGuarded, taken } from "./reservations.ts";
+import { only } from "./sale.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
-let sale: Sale;
+const sale = useSale();
+const { freeSeats, over: overHold } = useEvent(sale);
 let session: pg.PoolClient;
-let eventId: number;
-beforeAll(async () => {
-  sale = await openSale();
+beforeEach(async () => {
   session = await sale.session();
-  eventId = await addEvent(sale, { cancellable: true, holdTtlSeconds: 600 });
 });
-afterAll(() => sale.close());
 
 const newId = (): string => Bun.randomUUIDv7();
-const held = async () => taken(sale, await addSeatsOf(sale, eventId, 2));
-const over = async () => {
-  const reservationId = await held();
-  await age(sale, reservationId);
-  return reservationId;
-};
+const held = async () => taken(sale, await freeSeats(2));
+const over = async () => overHold(await freeSeats(2));
 const confirmed = async () => {
   const reservationId = await held();
   await change(session, reservationId, "confirm");

@@ -1,24 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { createLog, FaultLog } from "../../src/telemetry/log.ts";
 import { take as takeBatch } from "../../workers/take.ts";
-import { expectSound } from "../fixtures/sound.ts";
-import { addEvent, addSeatsOf, orderOf, taken, verdictOf, type Wish, wishFor } from "./reservations.ts";
-import { openSale, type Sale } from "./sale.ts";
+import { orderOf, taken, verdictOf, type Wish, wishFor } from "./reservations.ts";
+import { useEvent, useSale } from "./use-sale.ts";
 
-let sale: Sale;
-let eventId: number;
-beforeAll(async () => {
-  sale = await openSale();
-  eventId = await addEvent(sale);
-});
-afterEach(async () => {
-  await sale.endSessions();
-  await expectSound(sale.url);
-});
-afterAll(() => sale.close());
-
-const freeSeats = (count: number) => addSeatsOf(sale, eventId, count);
+const sale = useSale();
+const { freeSeats } = useEvent(sale);
 
 describe("a batch that the database refuses", () => {
   const transactions = () => ({
@@ -52,6 +40,7 @@ describe("a batch that the database refuses", () => {
     const { verdicts, reran } = await decide(wishes);
     expect(reran).toBe(true);
     expect(verdicts).toEqual(["won", "undecided", "won"]);
+    for (const seatId of wishes[1]?.seatIds ?? []) expect((await sale.seat(seatId)).version).toBe(0);
   });
 
   test("for a seat that two of them want gives it to the first, and hurts no other", async () => {

@@ -208,20 +208,6 @@ export const pictureOf = async (sale: Sale, reservationId: string, seatIds: numb
   ledgers: await Promise.all(seatIds.map((seatId) => sale.ledger(seatId))),
 });
 
-/** How long after its beginning a hold ends, and when that is. */
-export async function endOf(
-  sale: Sale,
-  reservationId: string,
-): Promise<{ afterMs: number; expiresAtMs: number }> {
-  return only(
-    await sale.rows<{ afterMs: number; expiresAtMs: number }>(
-      `select round(extract(epoch from expires_at - created_at) * 1000)::float8 as "afterMs",
-              floor(extract(epoch from expires_at) * 1000)::float8 as "expiresAtMs" from reservations where id = $1`,
-      [reservationId],
-    ),
-  );
-}
-
 /** The session with the `commit` of guarded work left out: its transaction stays open until the test ends it. */
 export const withoutCommit = (session: pg.PoolClient): pg.PoolClient =>
   instead(session, (text, run) => (text === "commit" ? undefined : run()));

@@ -1,20 +1,15 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { giveBack } from "../../src/postgres/settle.ts";
-import { expectSound } from "../fixtures/sound.ts";
 import { endHold, taken } from "./reservations.ts";
-import { only, openSale, reserveOf, reserveOne, type Sale } from "./sale.ts";
+import { only, reserveOf, reserveOne } from "./sale.ts";
+import { useSale } from "./use-sale.ts";
 
 const UNKNOWN = -1;
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterEach(() => sale.endSessions());
-afterAll(() => sale.close());
+const sale = useSale();
 
 /** A seat that was sold and given back: free, at version 2. */
 async function seatAtVersion2(): Promise<number> {
@@ -38,13 +33,6 @@ const expectUntouched = async (seatId: number) => {
 };
 
 describe("a free seat", () => {
-  test("is won: its version goes up by exactly 1 and it belongs to the reservation", async () => {
-    const seatId = await seatAtVersion2();
-    const { reservationId, verdict, version } = await reserveOne(await sale.session(), seatId, 2);
-    expect([verdict, version]).toEqual(["won", 3]);
-    expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 3, reservationId });
-  });
-
   test("leaves one ledger row and one reservation row, in the transaction that changed it", async () => {
     const seatId = await sale.addSeat();
     const { reservationId } = await reserveOne(await sale.session(), seatId, 0);
@@ -60,52 +48,6 @@ describe("a free seat", () => {
       [seatId],
     );
     expect(written).toEqual([{ together: true, status: "confirmed", seat_count: 1, same_event: true }]);
-  });
-
-  test("is not changed for a stale version, and the answer carries the new one", async () => {
-    const seatId = await seatAtVersion2();
-    const before = [await sale.seat(seatId), await sale.ledger(seatId)];
-    const { verdict, version } = await reserveOne(await sale.session(), seatId, 0);
-    expect([verdict, version]).toEqual(["moved", 2]);
-    expect([await sale.seat(seatId), await sale.ledger(seatId)]).toEqual(before);
-  });
-
-  test("whose row another session has locked is contended at once, not waited for", async () => {
-    const seatId = await sale.addSeat();
-    const rival = await sale.session();
-    await rival.query("begin");
-    await rival.query("select from seats where id = $1 for update", [seatId]);
-    // Had it waited, the statement timeout would make it throw.
-    const { verdict } = await reserveOne(await sale.session(), seatId, 0);
-    await rival.query("rollback");
-    expect(verdict).toBe("contended");
-    await expectUntouched(seatId);
-  });
-
-  test("is not lost to its batch when another session has locked one of them", async () => {
-    const [locked = 0, free = 0] = await sale.addSeats(2);
-    const rival = await sale.session();
-    await rival.query("begin");
-    await reserveOne(rival, locked, 0);
-    const answer = await commitReservations(await sale.session(), [reserveOf(locked), reserveOf(free)]);
-    await rival.query("commit");
-    expect(answer.flat().map(({ verdict }) => verdict)).toEqual(["contended", "won"]);
-    expect((await sale.seat(locked)).version).toBe(1);
-  });
-
-  test("is not changed by a writer that began before the seat's last change", async () => {
-    const seatId = await sale.addSeat("cancellable");
-    const early = await sale.session();
-    await early.query("begin");
-    await early.query("select pg_current_xact_id()");
-    const late = await sale.session();
-    const { reservationId } = await reserveOne(late, seatId, 0);
-    await giveBack(drizzle(late), [{ reservationId, seatIds: [seatId] }], [[1]]);
-
-    const { verdict } = await reserveOne(early, seatId, 2);
-    await early.query("commit");
-    expect(verdict).toBe("contended");
-    expect((await sale.ledger(seatId)).map(({ version }) => version)).toEqual([1, 2]);
   });
 });
 
@@ -123,13 +65,6 @@ describe("a seat that is not free", () => {
     }
   });
 
-  test("says missing when it does not exist", async () => {
-    const answer = await reserveOne(await sale.session(), Number.MAX_SAFE_INTEGER, 0);
-    expect(answer).toMatchObject({ verdict: "missing", version: null, final: false });
-    const left = await sale.rows("select from reservations where id = $1", [answer.reservationId]);
-    expect(left).toEqual([]);
-  });
-
   test("says missing when its event does not exist: a refusal must be about the seat", async () => {
     const [seat] = await sale.rows<{ id: number }>(
       "insert into seats (event_id, seat_number, price_minor) values (987654, 'x', 1) returning id::float8",
@@ -137,34 +72,6 @@ describe("a seat that is not free", () => {
     const answer = await reserveOne(await sale.session(), seat?.id ?? 0, 0);
     expect(answer).toMatchObject({ verdict: "missing", final: false });
     await sale.rows("delete from seats where event_id = 987654");
-  });
-
-  test("says held while its hold lasts, and stays with its holder", async () => {
-    const { seatId, holder } = await heldSeat("10 seconds");
-    const answer = await reserveOne(await sale.session(), seatId, 1);
-    expect(answer).toMatchObject({ verdict: "held", version: 1 });
-    expect(await sale.seat(seatId)).toEqual({ status: "held", version: 1, reservationId: holder });
-  });
-
-  test("is taken over in one change when its hold is over, and the ledger names whom it replaces", async () => {
-    const { seatId, holder } = await heldSeat("-1 millisecond");
-    const answer = await reserveOne(await sale.session(), seatId, 1);
-    expect(answer).toMatchObject({ verdict: "won", version: 2 });
-    expect(await sale.seat(seatId)).toEqual({
-      status: "reserved",
-      version: 2,
-      reservationId: answer.reservationId,
-    });
-    expect(await sale.ledger(seatId)).toMatchObject([
-      { version: 1, status: "HELD", reservationId: holder },
-      { version: 2, status: "RESERVED", reservationId: answer.reservationId, replaces: holder },
-    ]);
-  });
-
-  test("says moved when its hold is over and another version was asked for", async () => {
-    const { seatId } = await heldSeat("-1 millisecond");
-    expect(await reserveOne(await sale.session(), seatId, 0)).toMatchObject({ verdict: "moved", version: 1 });
-    expect((await sale.seat(seatId)).status).toBe("held");
   });
 });
 
@@ -227,5 +134,3 @@ describe("a batch", () => {
     await expectUntouched(missed);
   });
 });
-
-test("the ledger and the seats agree after all of this", () => expectSound(sale.url));

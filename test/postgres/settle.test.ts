@@ -1,19 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { type DoubtfulOrder, giveBack, settle } from "../../src/postgres/settle.ts";
-import { expectSound } from "../fixtures/sound.ts";
 import { until, within } from "../fixtures/until.ts";
-import { only, openSale, reserveOf, reserveOne, type Sale } from "./sale.ts";
+import { only, reserveOf, reserveOne } from "./sale.ts";
+import { useSale } from "./use-sale.ts";
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterEach(() => sale.endSessions());
-afterAll(() => sale.close());
+const sale = useSale();
 
 const doubtAbout = (seatId: number, reservationId: string): DoubtfulOrder[] => [
   { reservationId, seatIds: [seatId] },
@@ -177,8 +172,4 @@ describe("giving back", () => {
     await given;
     expect((await sale.seat(seatId)).status).toBe("available");
   });
-});
-
-test("the ledger and the seats agree after all of this", async () => {
-  await expectSound(sale.url);
 });

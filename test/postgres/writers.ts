@@ -1,18 +1,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { giveBack } from "../../src/postgres/settle.ts";
+import { randomFrom } from "../engine/random.ts";
 import { reserveOne, type Sale } from "./sale.ts";
-
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /**
  * A writer of its own session that reserves and gives back seats in random turns, in transactions that begin
@@ -24,7 +14,7 @@ export async function writeAtRandom(
   seed: number,
   changes: number,
 ): Promise<void> {
-  const random = seeded(seed);
+  const random = randomFrom(seed);
   const session = await sale.session();
   for (let change = 0; change < changes; change++) {
     const seatId = seatIds[Math.floor(random() * seatIds.length)] ?? 0;

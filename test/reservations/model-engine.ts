@@ -16,7 +16,7 @@ import { change } from "../../workers/change.ts";
 import { take } from "../../workers/take.ts";
 import { changeOf } from "../postgres/reservations.ts";
 import type { Sale } from "../postgres/sale.ts";
-import type { Model, Terms } from "./model.ts";
+import type { Model, Terms } from "../spec/model.ts";
 
 const LIMIT_ROWS = 1000;
 const SLOTS = 2;
@@ -87,7 +87,7 @@ export async function prepare(sale: Sale, model: Model): Promise<void> {
        values ($1, 'event', 'EUR', $2, $3, 600, 1800)`,
       [id, cancellable, buyerLimit],
     );
-  for (const [id, { eventId }] of model.seats)
+  for (const [id, eventId] of model.eventOfSeat)
     await sale.rows("insert into seats (id, event_id, seat_number, price_minor) values ($1, $2, $3, $4)", [
       ...[id, eventId, String(id), priceOf(id)],
     ]);
@@ -133,9 +133,13 @@ export async function realPicture(sale: Sale): Promise<unknown> {
 }
 
 export const pictureOf = (model: Model): unknown => ({
-  seats: [...model.seats].map(([id, { status, version, owner }]) => [id, status, version, owner]),
-  reservations: [...model.reservations]
-    .map(([id, { status, buyerId, seatIds }]) => [id, status, buyerId, seatIds])
+  seats: [...model.eventOfSeat.keys()].map((id) => {
+    const { status, version, owner } = model.house.seat(id);
+    return [id, status, version, owner];
+  }),
+  reservations: [...model.made]
+    .map(([id, { buyerId }]) => [id, model.house.reservation(id), buyerId] as const)
+    .map(([id, found, buyerId]) => [id, found?.status, buyerId, found?.seatIds])
     .sort(([one], [other]) => (String(one) < String(other) ? -1 : 1)),
 });
 

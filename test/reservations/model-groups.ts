@@ -1,6 +1,6 @@
 import type { ReservationFacts } from "../../src/postgres/change.ts";
 import type { ChangeOutcome, HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
-import { type Change, type Model, scopeOfChange, type Take } from "./model.ts";
+import { type Change, type Model, scopeOfChange, type Take } from "../spec/model.ts";
 
 /** What is asked of the engine; `gone`: the seats of it that memory of the process asked calls gone. */
 export type Request =
@@ -92,12 +92,12 @@ function apply(model: Model, { request, answer }: Asked): void {
 export function claimsOf(model: Model, request: Request): string[] {
   const ofReservation = (id: string) => [
     id,
-    ...(model.reservations.get(id)?.seatIds.map((seatId) => `seat ${seatId}`) ?? []),
+    ...(model.house.reservation(id)?.seatIds.map((seatId) => `seat ${seatId}`) ?? []),
   ];
   if ("sweep" in request) return model.due().flatMap(ofReservation);
   if ("change" in request) {
     const { reservationId, key } = request.change;
-    const buyerId = model.reservations.get(reservationId)?.buyerId;
+    const buyerId = model.made.get(reservationId)?.buyerId;
     return [
       ...ofReservation(reservationId),
       ...(buyerId ? [`buyer ${buyerId}`] : []),
@@ -136,10 +136,7 @@ function isExcused(moments: Model[], group: Asked[], asked: Asked): boolean {
         seats.every(({ seatId, reason }) =>
           reason === "contended"
             ? isContended(seatId)
-            : moments.some((at) => {
-                const seat = at.seats.get(seatId);
-                return seat && !at.isFree(seat) && seat.status === reason;
-              }),
+            : moments.some((at) => !at.isFree(seatId) && at.house.seat(seatId).status === reason),
         )
       );
     }

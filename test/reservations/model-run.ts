@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { expectSound } from "../fixtures/sound.ts";
 import type { Sale } from "../postgres/sale.ts";
-import { type Model, scopeOfChange, type Take } from "./model.ts";
+import { type Model, scopeOfChange, type Take } from "../spec/model.ts";
 import * as engine from "./model-engine.ts";
 import { type Answer, type Asked, claimsOf, explain, factsIn, type Request } from "./model-groups.ts";
 import type { Step, Request as StepRequest } from "./model-steps.ts";
@@ -15,6 +15,8 @@ export class Run {
   private readonly processes: engine.EngineProcess[];
   private readonly startedAt = Date.now();
   private waitedMs = 0;
+  /** To the newest requests, in words. */
+  answers = "";
   /** Ends of holds as the engine told them, on a clock that nobody puts forward; null for none. */
   private readonly ends = new Map<string, number | null>();
   /** What answered keys must be answered with again. */
@@ -60,6 +62,7 @@ export class Run {
     const answers = await Promise.all(
       requests.map(async (request, index) => ({ request, answer: await this.send(group[index], request) })),
     );
+    this.answers = answers.map(({ answer }) => wordFor(answer)).join("; ");
     const real = await engine.realPicture(this.sale);
     const explained = explain(before, answers, (after) => Bun.deepEquals(engine.pictureOf(after), real));
     if (!explained) throw new Error(unexplained(before, answers, real));
@@ -82,13 +85,14 @@ export class Run {
   /** It may be behind; where it is not, it says what is so, and what is gone stays so. */
   private expectTrueMemory(): void {
     for (const { memory } of this.processes) {
-      for (const [seatId, seat] of this.model.seats) {
-        const lag = seat.version - memory.versionOf(seatId);
+      for (const seatId of this.model.eventOfSeat.keys()) {
+        const { version, status } = this.model.house.seat(seatId);
+        const lag = version - memory.versionOf(seatId);
         expect([seatId, lag >= 0]).toEqual([seatId, true]);
         if (memory.isGone(seatId)) expect([seatId, this.model.isFinal(seatId)]).toEqual([seatId, true]);
         if (lag > 0) continue;
-        if (memory.isAvailable(seatId)) expect([seatId, this.model.isFree(seat)]).toEqual([seatId, true]);
-        else expect([seatId, seat.status]).not.toEqual([seatId, "available"]);
+        if (memory.isAvailable(seatId)) expect([seatId, this.model.isFree(seatId)]).toEqual([seatId, true]);
+        else expect([seatId, status]).not.toEqual([seatId, "available"]);
       }
     }
   }
@@ -104,7 +108,7 @@ export class Run {
         return { take, gone: seatIds.filter((seatId) => this.processes[process]?.memory.isGone(seatId)) };
       }
       default: {
-        const reservationId = [...this.model.reservations.keys()].at(-1 - asked.nth) ?? NOBODYS;
+        const reservationId = [...this.model.made.keys()].at(-1 - asked.nth) ?? NOBODYS;
         const key = asked.key === null ? null : { key: asked.key, fingerprint: asked.do };
         return { change: { do: asked.do, reservationId, key } };
       }
@@ -127,14 +131,14 @@ export class Run {
 
   /** Of those who want nothing but one free seat, one gets it. */
   private expectProgress(before: Model, answers: Asked[]): void {
-    for (const [seatId, seat] of before.seats) {
+    for (const [seatId, eventId] of before.eventOfSeat) {
       const rivals = answers.filter((asked) => claimsOf(before, asked.request).includes(`seat ${seatId}`));
       const areAlone = rivals.every(
         ({ request }) => "take" in request && (request.take.do === "reserve" || isPlain(request.take)),
       );
-      const { buyerLimit } = before.eventOf(seat.eventId);
+      const { buyerLimit } = before.eventOf(eventId);
       if (rivals.length === 0 || !areAlone || buyerLimit !== null) continue;
-      if (!before.isFree(seat) || !before.isOnSale(before.eventOf(seat.eventId))) continue;
+      if (!before.isFree(seatId) || !before.isOnSale(before.eventOf(eventId))) continue;
       const winners = rivals.filter(({ answer }) => answer.kind === "won" || answer.kind === "held");
       expect([seatId, winners.length]).toEqual([seatId, 1]);
     }
@@ -169,7 +173,7 @@ export class Run {
 
   /** The model's clock stands still while the engine works. */
   private expectEnd(reservationId: string, end: number | null): void {
-    const late = (end ?? 0) - this.startedAt - (this.model.reservations.get(reservationId)?.expiresAt ?? 0);
+    const late = (end ?? 0) - this.startedAt - this.model.expiresAt(reservationId);
     expect(late).toBeWithin(-SLACK_MS, Date.now() - this.startedAt + SLACK_MS);
   }
 
@@ -185,6 +189,25 @@ function claimOf(request: Request) {
   const scope = "take" in request ? "client" : scopeOfChange(request.change.reservationId);
   const key = "change" in request ? request.change.key : request.take.do === "hold" ? request.take.key : null;
   return key && { scope, ...key };
+}
+
+function wordFor(answer: Answer): string {
+  switch (answer.kind) {
+    case "taken":
+      return `taken ${("seats" in answer ? answer.seats : [answer]).map(({ seatId, reason }) => `${seatId} ${reason}`).join()}`;
+    case "missing":
+      return "seatIds" in answer ? `missing ${answer.seatIds}` : "missing";
+    case "closed":
+      return `closed ${answer.why}`;
+    case "refused":
+      return `refused ${answer.status}`;
+    case "gone":
+      return `gone ${answer.seatIds}`;
+    case "swept":
+      return `swept ${answer.ids.length}`;
+    default:
+      return answer.kind;
+  }
 }
 
 /** For whoever reads the failure; `alone` is the answer that each would have had if asked alone. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { OwnerAction } from "../../src/reservations/changes.ts";
-import type { Key, Take, Terms } from "./model.ts";
+import type { Key, Take, Terms } from "../spec/model.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -20,7 +20,8 @@ const SEATS_OF: [number, number[]][] = [
   [3, [7, 8, 9]],
 ];
 const NO_SEAT = 99;
-export const SEATS = SEATS_OF.flatMap(([eventId, ids]) => ids.map((id): [number, number] => [id, eventId]));
+/** The event of each seat. */
+export const SEATS = new Map(SEATS_OF.flatMap(([eventId, ids]) => ids.map((id) => [id, eventId] as const)));
 
 /** A reservation is named by its place among those there are, the newest first; too high a place is one that is not there. */
 interface ChangeAsked {
@@ -55,7 +56,7 @@ const ofOneEvent = fc
 const withNoSeat = ofOneEvent.chain((ids) =>
   fc.shuffledSubarray([...ids, NO_SEAT], { minLength: ids.length + 1 }),
 );
-const ofAny = fc.shuffledSubarray([...SEATS.map(([id]) => id), NO_SEAT], { minLength: 1, maxLength: 4 });
+const ofAny = fc.shuffledSubarray([...SEATS.keys(), NO_SEAT], { minLength: 1, maxLength: 4 });
 
 const holdWith = (claim: fc.Arbitrary<Key | null>): fc.Arbitrary<Take> =>
   fc.record({
@@ -71,7 +72,7 @@ const holdWith = (claim: fc.Arbitrary<Key | null>): fc.Arbitrary<Take> =>
 const hold = holdWith(key);
 const reserve: fc.Arbitrary<Take> = fc.record({
   do: fc.constant("reserve" as const),
-  seatId: fc.constantFrom(...SEATS.map(([id]) => id), 7, 8, 9, NO_SEAT),
+  seatId: fc.constantFrom(...SEATS.keys(), 7, 8, 9, NO_SEAT),
 });
 const change: fc.Arbitrary<ChangeAsked> = fc.record({
   do: fc.constantFrom("confirm", "confirm", "confirm", "release", "extend", "cancel", "cancel"),
@@ -96,7 +97,7 @@ const request = asked(
  * Whole minutes and two seconds: so that the ends of holds, which are minutes too, are never met to the
  * second, and what is over is past the sweeper's jitter of a second.
  */
-const passed = (minutes: number) => minutes * MINUTE_MS + 2000;
+export const passed = (minutes: number) => minutes * MINUTE_MS + 2000;
 const TTL_PASSED_MS = passed(10);
 const DAY_PASSED_MS = passed(24 * 60);
 const wait: fc.Arbitrary<Step> = fc.record({
@@ -157,30 +158,6 @@ const anExtensionTooFar = fc.tuple(
 );
 const keyed = askJust(holdWith(fc.constant({ key: "k1", fingerprint: "a" })));
 const aKeyGrownOld = fc.tuple(keyed, waitFor(DAY_PASSED_MS), keyed, keyed);
-
-const ask = (...group: Request[]): Step => ({ do: "ask", group });
-const ann = { process: 0, do: "hold", buyerId: "ann", key: null } as const;
-const late: Step = { do: "wait", forMs: TTL_PASSED_MS };
-
-/** What was answered or done wrongly once. */
-export const FOUND_ONCE = {
-  "a seat that is not there counted as one of another event": [
-    ask({
-      process: 0,
-      do: "hold",
-      seatIds: [3, NO_SEAT],
-      buyerId: null,
-      key: { key: "k1", fingerprint: "a" },
-    }),
-  ],
-  "a buyer confirmed two late holds in one batch, and passed the limit": [
-    ask({ ...ann, seatIds: [3, 4] }),
-    late,
-    ask({ ...ann, seatIds: [5, 6] }),
-    late,
-    ask({ process: 0, do: "confirm", nth: 0, key: null }, { process: 0, do: "confirm", nth: 1, key: null }),
-  ],
-} satisfies Record<string, Step[]>;
 
 /** What happens, one after another, with at most so many requests at the same moment. */
 export function stepsOf(together: number, maxLength: number): fc.Arbitrary<Step[]> {

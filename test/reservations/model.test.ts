@@ -1,15 +1,12 @@
-import { afterAll, beforeAll, describe, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { openSale, type Sale } from "../postgres/sale.ts";
-import { Model } from "./model.ts";
+import { useSale } from "../postgres/use-sale.ts";
+import { Model } from "../spec/model.ts";
 import { Run } from "./model-run.ts";
-import { EVENTS, FOUND_ONCE, SEATS, type Step, stepsOf } from "./model-steps.ts";
+import { actionOn, SCENES, type Scene, STATES } from "./model-scenes.ts";
+import { EVENTS, SEATS, type Step, stepsOf } from "./model-steps.ts";
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterAll(() => sale.close());
+const sale = useSale({ staysSound: false });
 
 async function play(steps: Step[]): Promise<void> {
   const run = await Run.begin(sale, new Model(EVENTS, SEATS));
@@ -17,11 +14,26 @@ async function play(steps: Step[]): Promise<void> {
   await run.end();
 }
 
+async function playScene(scene: Scene): Promise<void> {
+  const run = await Run.begin(sale, new Model(EVENTS, SEATS));
+  for (const [step, answers] of scene) {
+    await run.step(step);
+    if (answers !== undefined) expect(run.answers).toBe(answers);
+  }
+  await run.end();
+}
+
 /** A failure is shrunk for so long at most; the test's own limit must leave time for the report. */
 const LIMIT_MS = 60_000;
 const told = (numRuns: number) => ({ numRuns, interruptAfterTimeLimit: LIMIT_MS });
 
-test.each(Object.entries(FOUND_ONCE))("it is not so any more that %s", (_what, steps) => play(steps));
+test.each(Object.entries(SCENES))("%s", (_what, scene) => playScene(scene));
+
+describe.each(Object.keys(STATES))("a reservation that is %s", (state) => {
+  test.each(["confirm", "release", "extend", "cancel"] as const)("answers a %s", (action) =>
+    playScene(actionOn(state, action)),
+  );
+});
 
 describe("whatever buyers ask for", () => {
   test(

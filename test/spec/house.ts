@@ -92,7 +92,7 @@ export class House {
   }
 
   /** Free for a taker: available, or held for longer than the hold lasts. */
-  private whenFree(seatIds: number[], but?: string): House | undefined {
+  whenFree(seatIds: number[], but?: string): House | undefined {
     return seatIds.reduce<House | undefined>((house, seatId) => {
       const { status, owner } = this.seat(seatId);
       if (!house || status === "available" || owner === but) return house;
@@ -155,20 +155,27 @@ export class House {
       ?.with(owner, { ...found, status: "cancelled" });
   }
 
+  /** Ends a hold that is over; only the seats that are still its own change. */
+  expire(owner: string): House | undefined {
+    const found = this.reservations.get(owner);
+    if (found?.status !== "held") return undefined;
+    return this.whenOver(found)
+      ?.write(this.ownSeats(owner, found), "EXPIRED", owner)
+      ?.with(owner, { ...found, status: "expired" });
+  }
+
   /** What the engine may do unasked: end a hold that is over, give back what nobody was told of. `seatIds`: what it depends on. */
   unasked(): { after: House; seatIds: number[] }[] {
     return [...this.reservations].flatMap(([owner, found]) => {
-      const own = found.seatIds.filter((seatId) => this.seat(seatId).owner === owner);
-      if (own.length === 0) return [];
+      if (this.ownSeats(owner, found).length === 0) return [];
       const isGivenBack = found.status === "confirmed" && found.isUntold;
-      const after =
-        found.status === "held"
-          ? this.whenOver(found)
-              ?.write(own, "EXPIRED", owner)
-              ?.with(owner, { ...found, status: "expired" })
-          : isGivenBack && this.cancel(owner, Number.NEGATIVE_INFINITY);
+      const after = isGivenBack ? this.cancel(owner, Number.NEGATIVE_INFINITY) : this.expire(owner);
       return after ? [{ after, seatIds: found.seatIds }] : [];
     });
+  }
+
+  private ownSeats(owner: string, { seatIds }: Reservation): number[] {
+    return seatIds.filter((seatId) => this.seat(seatId).owner === owner);
   }
 
   /** Whether somebody has a seat who was told 503. */

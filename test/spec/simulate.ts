@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { Model, type Take } from "../reservations/model.ts";
 import type { Answer, Asked, Change, History, Operation } from "./history.ts";
 import type { LedgerRow } from "./house.ts";
+import { Model, type Take } from "./model.ts";
 
 export const SEATS = [1, 2, 3, 4];
 export const HOLD_TTL_MS = 600_000;
@@ -97,7 +97,7 @@ function simulate(played: Turn[]): Sound {
 class Simulation {
   private readonly model = new Model(
     [[1, { cancellable: true, buyerLimit: null, status: "open", onSaleAt: null, offSaleAt: null }]],
-    SEATS.map((id) => [id, 1]),
+    new Map(SEATS.map((id) => [id, 1])),
   );
   private readonly operations: Operation[] = [];
   /** Reservations that clients know of. */
@@ -106,7 +106,7 @@ class Simulation {
 
   get rows(): LedgerRow[] {
     return this.model.ledger.map(([seatId, version, status, reservationId]) => ({
-      ...{ seatId, version, status: status as LedgerRow["status"], reservationId },
+      ...{ seatId, version, status, reservationId },
     }));
   }
 
@@ -176,18 +176,18 @@ class Simulation {
   }
 
   private meetsLimit(what: string, reservationId: string): boolean {
-    const createdAt = this.model.reservations.get(reservationId)?.createdAt ?? 0;
+    const createdAt = this.model.made.get(reservationId)?.createdAt ?? 0;
     return what === "extend" && this.model.now + HOLD_TTL_MS > createdAt + HOLD_LIMIT_MS;
   }
 
   private do(asked: Asked, turn: Turn): Answer {
     switch (asked.do) {
       case "look": {
-        const { status = "available", version = 0 } = this.model.seats.get(asked.seatId) ?? {};
+        const { status, version } = this.model.house.seat(asked.seatId);
         return { kind: "seat", status, version };
       }
       case "show": {
-        const found = this.model.reservations.get(asked.reservationId);
+        const found = this.model.house.reservation(asked.reservationId);
         const isOver = found?.status === "held" && this.model.due().includes(asked.reservationId);
         return { kind: "reservation", status: isOver ? "expired" : (found?.status ?? "held") };
       }
@@ -215,9 +215,9 @@ class Simulation {
     }
     if (outcome?.kind === "won" || outcome?.kind === "held") {
       this.model.take(take, reservationId);
-      this.ends.set(reservationId, this.model.reservations.get(reservationId)?.expiresAt ?? 0);
+      this.ends.set(reservationId, this.model.expiresAt(reservationId));
       return take.do === "reserve"
-        ? { kind: "won", reservationId, version: this.model.seats.get(take.seatId)?.version ?? 0 }
+        ? { kind: "won", reservationId, version: this.model.house.seat(take.seatId).version }
         : { kind: "held", reservationId, expiresAtMs: this.endAtFirst(reservationId), isReplay: false };
     }
     const seats =
@@ -237,7 +237,7 @@ class Simulation {
     const outcome = this.model.changeOutcome({ do: action, reservationId, key: null }) as Answer;
     if (outcome.kind === "done") {
       this.model.changeReservation({ do: action, reservationId, key: null });
-      const expiresAtMs = this.model.reservations.get(reservationId)?.expiresAt ?? 0;
+      const expiresAtMs = this.model.expiresAt(reservationId);
       return action === "extend" ? { kind: "done", expiresAtMs } : { kind: "done" };
     }
     // What a cancellation is told of a hold is the same, whether it is over or not.
