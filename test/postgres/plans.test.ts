@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { SQL } from "drizzle-orm";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { Client, type PoolClient } from "pg";
@@ -45,6 +46,8 @@ const SEATS = 20_000;
 const LIMIT_ROWS = 1000;
 const BATCH_SEATS = 8;
 const PAGE = 50;
+/** Within which a line of one statement is looked for in another. */
+const LOOK_AHEAD_LINES = 15;
 /** Tables that grow with the house or with what is sold. */
 const GROWING = ["seats", "reservations", "seat_events", "idempotency_keys", "ledger_checkpoints"];
 
@@ -290,19 +293,43 @@ describe.each([
   });
 });
 
+/** The lines in which a text differs from another, after `-` and `+`; between them, how many both have. */
+function differences(like: string, text: string): string {
+  const rest = like.split("\n");
+  const lines = text.split("\n").flatMap((line) => {
+    const place = rest.slice(0, LOOK_AHEAD_LINES).indexOf(line);
+    if (place === -1) return `+${line}`;
+    return [...rest.splice(0, place).map((gone) => `-${gone}`), ...rest.splice(0, 1).map(() => "=")];
+  });
+  const all = [...lines, ...rest.map((gone) => `-${gone}`)].join("\n");
+  return all.replace(/^=(\n=)*$/gm, (shared) => `= ${shared.split("\n").length} lines`);
+}
+
 describe("the text of the generated statement to", () => {
   const dialect = new PgDialect();
 
+  const textOf = (statement: SQL) => dialect.sqlToQuery(statement).sql;
+  const reserve = takeStatement(singles, unguarded);
+  const holdOne = takeStatement(singleHolds, unguarded);
+  const hold = takeStatement(several, unguarded);
+  const holdWithKeys = takeStatement(several, guarded);
+  const change = changeStatement(plainChanges);
+
   test.each([
-    ["reserve seats one by one", takeStatement(singles, unguarded)],
-    ["hold seats one by one", takeStatement(singleHolds, unguarded)],
-    ["hold seats", takeStatement(several, unguarded)],
-    ["hold seats with keys and buyers", takeStatement(several, guarded)],
-    ["hold seats of limited callers", takeStatement(several, capped)],
-    ["change reservations", changeStatement(plainChanges)],
-    ["change reservations with keys and buyers", changeStatement(guardedChanges)],
+    ["reserve seats one by one", reserve],
+    ["change reservations", change],
   ])("%s is the one that was reviewed", (_what, statement) => {
-    expect(dialect.sqlToQuery(statement).sql).toMatchSnapshot();
+    expect(textOf(statement)).toMatchSnapshot();
+  });
+
+  test.each([
+    ["hold seats one by one", holdOne, reserve],
+    ["hold seats", hold, holdOne],
+    ["hold seats with keys and buyers", holdWithKeys, hold],
+    ["hold seats of limited callers", takeStatement(several, capped), holdWithKeys],
+    ["change reservations with keys and buyers", changeStatement(guardedChanges), change],
+  ])("%s differs from its like as was reviewed", (_what, statement, like) => {
+    expect(differences(textOf(like), textOf(statement))).toMatchSnapshot();
   });
 
   test("read the ledger is the one that was reviewed", async () => {
