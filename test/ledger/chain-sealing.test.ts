@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { CHAIN_START, crcsOf, linkRows } from "../../src/ledger/chain.ts";
 import { Sealer } from "../../src/ledger/sealer.ts";
@@ -7,14 +7,11 @@ import { LEDGER_START, placeOf, readLedger } from "../../src/postgres/ledger.ts"
 import { farthest, readCursors } from "../../src/postgres/published.ts";
 import { proveChain } from "../../src/proof/verify/chain-proof.ts";
 import { until } from "../fixtures/until.ts";
-import { identities, type Ledger, openLedger } from "./ledger.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { identities, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
 
-let ledger: Ledger;
-beforeEach(async () => {
-  ledger = await openLedger();
-});
-afterEach(() => ledger.close());
+const ledger = useOpened(openLedger, "test");
 
 interface Checkpoint {
   number: number;

@@ -1,14 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { untilWithin } from "../fixtures/until.ts";
-import { identities, type Ledger, openLedger } from "./ledger.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { identities, openLedger } from "./ledger.ts";
 
 const DEADLINE_MS = 8000;
 
-let ledger: Ledger;
-beforeEach(async () => {
-  ledger = await openLedger();
-});
-afterEach(() => ledger.close());
+const ledger = useOpened(openLedger, "test");
 
 describe("of several relays", () => {
   test("one publishes, the others wait", async () => {

@@ -1,17 +1,14 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { untilWithin } from "../fixtures/until.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
 import { writeAtRandom } from "../postgres/writers.ts";
-import { identities, type Ledger, openLedger } from "./ledger.ts";
+import { identities, openLedger } from "./ledger.ts";
 import { RecordingSink } from "./recording-sink.ts";
 
 const DEADLINE_MS = 8000;
 
-let ledger: Ledger;
-beforeEach(async () => {
-  ledger = await openLedger();
-});
-afterEach(() => ledger.close());
+const ledger = useOpened(openLedger, "test");
 
 describe("the relay", () => {
   test("publishes in the order in which transactions began, and moves the cursor behind them", async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { Kafka, logLevel } from "kafkajs";
 import { Relay } from "../../src/ledger/relay.ts";
@@ -11,6 +11,7 @@ import type { PublisherAudit } from "../../src/threads/messages.ts";
 import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { until } from "../fixtures/until.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
 import { type Ledger, openLedger } from "../ledger/ledger.ts";
 
 const kafkaFound = await partOrSkip("kafka", findKafka);
@@ -26,9 +27,8 @@ function openLog() {
 }
 
 describe("the audit of the sealed ledger", () => {
-  let ledger: Ledger;
+  const ledger = useOpened(openLedger, "test");
   beforeEach(async () => {
-    ledger = await openLedger();
     const relay = ledger.openRelay("relay", { batchLimitRows: WINDOW_ROWS });
     for (let window = 0; window < 3; window++) {
       await ledger.sell(WINDOW_ROWS);
@@ -36,7 +36,6 @@ describe("the audit of the sealed ledger", () => {
     }
     await relay.close();
   });
-  afterEach(() => ledger.close());
 
   /** An auditor that looks at every call, and the rows that it has hashed again in as many looks. */
   function openAudit({ intervalMs = 0, random = 0 } = {}) {

@@ -1,15 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { rowRules, rulesByProof, rulesText } from "../../src/proof/rules/rules.ts";
 import { proveRows } from "../../src/proof/verify/proof.ts";
 import { replayFaults } from "../fixtures/replay.ts";
-import { openSealedSale, type SealedSale } from "../ledger/sealed-sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openSealedSale } from "../ledger/sealed-sale.ts";
 
-let sealed: SealedSale;
-beforeAll(async () => {
-  sealed = await openSealedSale();
-});
-afterAll(() => sealed.close());
+const sealed = useOpened(openSealedSale);
 
 /** A seat that was held, extended, confirmed and cancelled, and the row of its extension. */
 const CANCELLED = "(select min(seat_id) from seat_events where status = 'EXTENDED')";

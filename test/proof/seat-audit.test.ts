@@ -1,17 +1,14 @@
-import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type { Drift } from "../../src/proof/audit/open-findings.ts";
 import { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
 import { change, taken } from "../postgres/reservations.ts";
-import { openSale, reserveOne, type Sale } from "../postgres/sale.ts";
+import { openSale, reserveOne } from "../postgres/sale.ts";
 import { keep } from "./damage.ts";
 
-let sale: Sale;
-beforeAll(async () => {
-  sale = await openSale();
-});
-afterAll(() => sale.close());
+const sale = useOpened(openSale);
 
 /** An auditor whose slices are so large that each round sees every seat. */
 function openAudit({ memory = new SeatMemory(), sliceSeats = 1000 } = {}) {

@@ -1,19 +1,16 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { beforeEach, expect, test } from "bun:test";
 import { Relay } from "../../src/ledger/relay.ts";
 import { openSession } from "../../src/postgres/connect.ts";
 import { PublishedAudit } from "../../src/proof/audit/published-audit.ts";
 import { createLog, type Logger } from "../../src/telemetry/log.ts";
 import { until } from "../fixtures/until.ts";
-import { type Ledger, openLedger } from "../ledger/ledger.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openLedger } from "../ledger/ledger.ts";
 
 const SOLD = 4;
 
-let ledger: Ledger;
-beforeEach(async () => {
-  ledger = await openLedger();
-  await ledger.sell(SOLD);
-});
-afterEach(() => ledger.close());
+const ledger = useOpened(openLedger, "test");
+beforeEach(() => ledger.sell(SOLD));
 
 /** A publisher with nothing to publish, whose look at the ledger somebody holds up. */
 const holdUp = async (statementTimeoutMs: number) => {

@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { type ActKind, recordAct } from "../../src/postgres/admin-log.ts";
 import type { Verification } from "../../src/proof/verify/proof.ts";
-import { openSealedSale, type SealedSale } from "../ledger/sealed-sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openSealedSale } from "../ledger/sealed-sale.ts";
 import { only, reserveOne } from "../postgres/sale.ts";
 
-let sealed: SealedSale;
+const sealed = useOpened(openSealedSale);
 beforeAll(async () => {
-  sealed = await openSealedSale();
   const { sale } = sealed;
   const act = (kind: ActKind) =>
     recordAct(drizzle(sale.pool), { actor: "command:tester", reason: "a | in it\nand a line" }, kind, {
@@ -22,7 +22,6 @@ beforeAll(async () => {
   await sale.endSessions();
   await sealed.publish();
 });
-afterAll(() => sealed.close());
 
 const chainOf = ({ proofs }: Verification) => only(proofs.filter(({ name }) => name === "chain"));
 const found = ({ proofs }: Verification) => proofs.flatMap(({ findings }) => findings);

@@ -1,17 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import type { Anchor } from "../../src/proof/verify/chain-proof.ts";
 import type { Proof } from "../../src/proof/verify/findings.ts";
 import type { Verification } from "../../src/proof/verify/proof.ts";
-import { openSealedSale, type SealedSale } from "../ledger/sealed-sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openSealedSale } from "../ledger/sealed-sale.ts";
 import { only } from "../postgres/sale.ts";
 
-let sealed: SealedSale;
+const sealed = useOpened(openSealedSale);
 /** The chain's head when the sale was sealed, as somebody has kept it. */
 let head: Anchor;
 /** The digests of all checkpoints. */
 let kept: Anchor[];
 beforeAll(async () => {
-  sealed = await openSealedSale();
   const found = (await sealed.verify()).head;
   if (!found) throw new Error("nothing was sealed");
   head = found;
@@ -19,7 +19,6 @@ beforeAll(async () => {
     `select rows_total::int as "rowsTotal", encode(digest, 'base64') as digest from ledger_checkpoints order by number`,
   );
 });
-afterAll(() => sealed.close());
 
 const chainOf = ({ proofs }: Verification): Proof => only(proofs.filter(({ name }) => name === "chain"));
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { readCursors } from "../../src/postgres/published.ts";
@@ -7,17 +7,16 @@ import { openEventsFile } from "../../src/proof/verify/events-file.ts";
 import { proveEvents } from "../../src/proof/verify/events-proof.ts";
 import type { Proof } from "../../src/proof/verify/findings.ts";
 import type { Verification } from "../../src/proof/verify/proof.ts";
-import { openSealedSale, type SealedSale } from "../ledger/sealed-sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openSealedSale } from "../ledger/sealed-sale.ts";
 import { only } from "../postgres/sale.ts";
 
-let sealed: SealedSale;
+const sealed = useOpened(openSealedSale);
 let lines: string[];
 beforeAll(async () => {
-  sealed = await openSealedSale();
   lines = (await readFile(sealed.eventsFile, "utf8")).split("\n").slice(0, -1);
 });
 beforeEach(() => writeFile(sealed.eventsFile, `${lines.join("\n")}\n`));
-afterAll(() => sealed.close());
 
 const eventsOf = ({ proofs }: Verification): Proof => only(proofs.filter(({ name }) => name === "events"));
 /** The proof of the file as it would be with other lines. */

@@ -1,22 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Finding } from "../../src/proof/rules/rule.ts";
 import type { Verification } from "../../src/proof/verify/proof.ts";
-import { type Damage, openSealedSale, type SealedSale } from "../ledger/sealed-sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { type Damage, openSealedSale } from "../ledger/sealed-sale.ts";
 import { only } from "../postgres/sale.ts";
 
-let sealed: SealedSale;
+const sealed = useOpened(openSealedSale);
 /** A sealed row in the middle of the ledger. */
 let victim: Row;
 let rows: Row[];
 beforeAll(async () => {
-  sealed = await openSealedSale();
   rows = await sealed.sale.rows<Row>(
     `select seat_id::text as "seatId", version, status::text, reservation_id as "reservationId" from seat_events order by epoch, txid, id`,
   );
   victim = only(rows.slice(15, 16));
 });
-afterAll(() => sealed.close());
 
 interface Row {
   seatId: string;

@@ -2,8 +2,6 @@ import { afterEach, describe, expect, jest, test } from "bun:test";
 import type { Outcome } from "../../src/reservations/outcome.ts";
 import { answerOf, lost, openBatcher, type SeatAnswer, seat, turn, undecided, won } from "./worker.ts";
 
-const REST_LIMIT_MS = 5;
-
 afterEach(() => jest.useRealTimers());
 
 const taken = (id: number, reason: "reserved" | "held" | "contended"): Outcome => ({
@@ -31,60 +29,6 @@ describe("gathering", () => {
     for (const id of [3, 1, 2]) ask(id);
     await turn();
     expect(seatsSent()).toEqual([[3, 1, 2]]);
-  });
-
-  test("what gathers while every slot is busy leaves in one batch, up to the limit, in order of arrival", async () => {
-    const { ask, seatsSent, last } = openBatcher({ batchLimitSeats: 3 });
-    ask(9);
-    await turn();
-    for (const id of [5, 4, 3, 2]) {
-      ask(id);
-      await turn();
-    }
-    expect(seatsSent()).toEqual([[9]]);
-    await last().answers(answerOf([won()]));
-    expect(seatsSent()).toEqual([[9], [5, 4, 3]]);
-    await last().answers(answerOf([won(), won(), won()]));
-    expect(seatsSent()).toEqual([[9], [5, 4, 3], [2]]);
-  });
-
-  test("a free slot takes a batch while the others are busy, and no more than there are slots", async () => {
-    const { ask, seatsSent, batcher } = openBatcher({ slotCount: 2 });
-    for (const id of [1, 2, 3]) {
-      ask(id);
-      await turn();
-    }
-    expect(seatsSent()).toEqual([[1], [2]]);
-    expect([batcher.busySlots, batcher.queueSeats]).toEqual([2, 1]);
-  });
-
-  test("a free slot waits for as many as the batches under way carry on average", async () => {
-    jest.useFakeTimers();
-    const { ask, seatsSent } = openBatcher({ slotCount: 2 });
-    for (const id of [1, 2, 3]) ask(id);
-    await turn();
-    for (const id of [4, 5]) ask(id);
-    await turn();
-    expect(seatsSent()).toEqual([[1, 2, 3]]);
-    ask(6);
-    await turn();
-    expect(seatsSent()).toEqual([
-      [1, 2, 3],
-      [4, 5, 6],
-    ]);
-  });
-
-  test("a small rest waits no longer than a moment for a batch that is slow", async () => {
-    jest.useFakeTimers();
-    const { ask, seatsSent } = openBatcher({ slotCount: 2 });
-    for (const id of [1, 2, 3]) ask(id);
-    await turn();
-    ask(4);
-    await turn();
-    expect(seatsSent()).toEqual([[1, 2, 3]]);
-    jest.advanceTimersByTime(REST_LIMIT_MS);
-    await turn();
-    expect(seatsSent()).toEqual([[1, 2, 3], [4]]);
   });
 
   test("what waits for company leaves with the next batch that ends, however little it is", async () => {
@@ -295,19 +239,6 @@ describe("refusing", () => {
     expect(first.outcome?.kind).toBe("won");
   });
 
-  test("ends when the database is back, also for a seat that was refused from the queue", async () => {
-    const { ask, batcher, last, seatsSent } = openBatcher();
-    ask(1);
-    await turn();
-    ask(2);
-    batcher.refuse("unavailable");
-    await last().answers(answerOf([won()]));
-    batcher.refuse(undefined);
-    ask(2);
-    await turn();
-    expect(seatsSent()).toEqual([[1], [2]]);
-  });
-
   test("while draining takes nobody new, and finishes who was accepted", async () => {
     const { ask, batcher, last } = openBatcher();
     const first = ask(1);
@@ -325,33 +256,5 @@ describe("refusing", () => {
     memory.learn(1, 1, "reserved", true);
     batcher.refuse("unavailable");
     expect(ask(1).outcome).toEqual(taken(1, "reserved"));
-  });
-});
-
-describe("draining", () => {
-  test("is through when the last accepted request has its answer, not before", async () => {
-    const { ask, batcher, last } = openBatcher({ batchLimitSeats: 1 });
-    ask(1);
-    await turn();
-    ask(2);
-    batcher.refuse("draining");
-    let through = false;
-    void batcher.drained().then(() => {
-      through = true;
-    });
-    await last().answers(answerOf([won()]));
-    expect(through).toBe(false);
-    await last().answers(answerOf([won()]));
-    expect(through).toBe(true);
-  });
-
-  test("is through at once when nothing is under way", async () => {
-    const { batcher } = openBatcher();
-    let through = false;
-    void batcher.drained().then(() => {
-      through = true;
-    });
-    await turn();
-    expect(through).toBe(true);
   });
 });

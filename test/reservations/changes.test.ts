@@ -187,22 +187,6 @@ describe("the bounds", () => {
     changes.refuse(undefined);
     expect(ask("a").atOnce).toBe(false);
   });
-
-  test("draining is through when the last that was accepted has its answer", async () => {
-    const { ask, changes, last } = openChanges();
-    const asked = ask("a");
-    await turn();
-    changes.refuse("draining");
-    expect(ask("b").outcome).toEqual({ kind: "busy", reason: "draining" });
-    let isThrough = false;
-    void changes.drained().then(() => {
-      isThrough = true;
-    });
-    await turn();
-    expect(isThrough).toBe(false);
-    await last().answers([done("a", [])]);
-    expect([isThrough, asked.outcome?.kind]).toEqual([true, "done"]);
-  });
 });
 
 describe("changes whose answer was lost", () => {

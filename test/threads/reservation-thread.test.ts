@@ -12,7 +12,7 @@ import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
 import { changeOf, verdictOf } from "../postgres/reservations.ts";
-import { openSale, reserveOf, reserveOne, type Sale } from "../postgres/sale.ts";
+import { openSale, reserveOf, type Sale } from "../postgres/sale.ts";
 
 const DEADLINE_MS = 10_000;
 const CONNECTIONS = 2;
@@ -99,22 +99,6 @@ async function holdStatementsUp() {
 }
 
 describe("a reservation thread", () => {
-  test("wins a seat that has moved on, at its new version, in a second transaction", async () => {
-    const [fresh = 0, moved = 0] = await sale.addSeats(2);
-    const answer = await decide(...batchOf([fresh, moved], [0, -1]));
-    expect(verdicts(answer)).toEqual(["won", "won"]);
-    expect(answer.movedCount).toBe(1);
-  });
-
-  test("decides the rest when one reservation of a batch is refused by the database", async () => {
-    const [sold = 0, first = 0, bad = 0, last = 0] = await sale.addSeats(4);
-    const { reservationId } = await reserveOne(await sale.session(), sold, 0);
-    const answer = await decide(reserveOf(first), reserveOf(bad, 0, reservationId), reserveOf(last));
-    expect(verdicts(answer)).toEqual(["won", "undecided", "won"]);
-    expect([answer.reran, answer.databaseAway]).toEqual([true, false]);
-    expect((await sale.seat(bad)).version).toBe(0);
-  });
-
   test("says that the database is away when nobody answers there, and goes on when it is back", async () => {
     const seatId = await sale.addSeat();
     network.cut();
@@ -156,18 +140,6 @@ describe("a reservation thread with baskets", () => {
     expect(verdicts(answer)).toEqual(["won"]);
     expect(answer.movedCount).toBe(1);
     for (const seatId of seatIds) expect((await sale.seat(seatId)).version).toBe(1);
-  });
-
-  test("decides the rest when a basket is refused by the database, and takes none of its seats", async () => {
-    const [sold = 0, one = 0, two = 0, three = 0, four = 0] = await sale.addSeats(5);
-    const { reservationId } = await reserveOne(await sale.session(), sold, 0);
-    const good = holdOf([three, four]);
-    const answer = await decide({ ...holdOf([one, two]), reservationId }, good);
-    expect(verdicts(answer)).toEqual(["undecided", "won"]);
-    expect(answer.reran).toBe(true);
-    for (const seatId of [one, two]) expect((await sale.seat(seatId)).version).toBe(0);
-    for (const seatId of [three, four])
-      expect((await sale.seat(seatId)).reservationId).toBe(good.reservationId);
   });
 
   test("says claimed where somebody else is deciding on the buyer, and wins the neighbours", async () => {
