@@ -5,7 +5,6 @@ import { chown, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { ConfigError, LOOPBACK } from "../config/config.ts";
-import { messageOf } from "../telemetry/log.ts";
 import { findBinaries } from "./binaries.ts";
 import { freePort, type GuardedChild, type Identity, spawnGuarded } from "./child.ts";
 import { CURRENT_FOLDER, clusterOf, hasCluster, identityFor, nameOfCluster } from "./home.ts";
@@ -202,7 +201,8 @@ async function initialise({ binaries, folder, identity }: Cluster): Promise<void
   } catch (error) {
     if (existsSync(join(folder, "PG_VERSION"))) return;
     if (error instanceof ConfigError) throw error;
-    const reason = faultIn(messageOf(error), folder).replaceAll(half, folder).replaceAll(stage, folder);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = faultIn(message, folder).replaceAll(half, folder).replaceAll(stage, folder);
     throw new ConfigError(
       `DATA_DIR: no database could be created in ${dirname(folder)} (${reason}): choose a writable folder with space`,
     );
