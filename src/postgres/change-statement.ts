@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
-import { keyIsAlive, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
+import { isAmong, isNotAmong } from "./among.ts";
+import { liveKeyOf, liveSeatsOf } from "./guards.ts";
 
 /**
  * Whether a reservation's state allows an action. `row` is the reservation, either as it was first read or as
@@ -43,19 +44,21 @@ with requested as materialized (
     ${sql.placeholder("actIds")}::bigint[]) with ordinality as q(id, action, change_id, act_id, position)
 ), epoch as materialized (
   select max(epoch) as current from ledger_epochs
-), known as materialized (
-  select q.position, q.action, q.change_id, r.*, e.cancellable, e.buyer_limit_seats,
-         e.status = 'closed' and e.stops_confirmations as stops_confirmations,
-         e.status = 'closed' and e.stops_extensions as stops_extensions,
-         least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
-         ${onSale} as on_sale
-  from requested q
-  join reservations r on r.id = q.id
-  join events e on e.id = r.event_id
 )${guarded.guards}, seen as materialized (
-  select n.*, ${allows("n", guarded)} as allowed from known n
+  select n.*, ${allows("n", guarded)} as allowed
+  from (
+    select q.position, q.action, q.change_id, q.act_id, r.*, e.cancellable, e.buyer_limit_seats,
+           e.status = 'closed' and e.stops_confirmations as stops_confirmations,
+           e.status = 'closed' and e.stops_extensions as stops_extensions,
+           least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
+           e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
+             and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
+    from requested q
+    join reservations r on r.id = q.id
+    join events e on e.id = r.event_id
+  ) n
 ), owners as materialized (
-  select r.id, r.event_id, r.seat_ids, r.seat_count, n.position, n.action, n.change_id, not n.cancellable as final,
+  select r.id, r.event_id, r.seat_ids, r.seat_count, n.position, n.action, n.change_id, n.act_id, not n.cancellable as final,
          case when n.action = 'extend' then n.extended_to else r.expires_at end as expires_at
   from seen n
   join reservations r on r.id = n.id
@@ -63,17 +66,16 @@ with requested as materialized (
     and (r.fenced_change_ids is null or n.change_id <> all(r.fenced_change_ids))
   order by r.id
   for no key update of r skip locked
-), wanted as materialized (
-  select o.*, seat_id from owners o cross join lateral unnest(o.seat_ids) as seat_id
 ), locked as materialized (
-  select s.id, w.id as reservation_id, w.position, w.action, w.change_id, w.expires_at, nullif(s.reservation_id, w.id) as replaced
-  from wanted w
-  join seats s on s.id = w.seat_id
+  select s.id, o.id as reservation_id, o.position, o.action, o.change_id, o.act_id, o.expires_at, nullif(s.reservation_id, o.id) as replaced
+  from owners o
+  cross join lateral unnest(o.seat_ids) as seat_id
+  join seats s on s.id = seat_id
   where (s.last_epoch, s.last_txid) <= ((select current from epoch), pg_current_xact_id())
-    and case w.action
-      when 'cancel' then s.status = 'reserved' and s.reservation_id = w.id
-      when 'confirm' then s.status = 'available' or (s.status = 'held' and (s.reservation_id = w.id or s.hold_expires_at <= now()))
-      else s.status = 'held' and s.reservation_id = w.id
+    and case o.action
+      when 'cancel' then s.status = 'reserved' and s.reservation_id = o.id
+      when 'confirm' then s.status = 'available' or (s.status = 'held' and (s.reservation_id = o.id or s.hold_expires_at <= now()))
+      else s.status = 'held' and s.reservation_id = o.id
     end
   order by s.id
   for no key update of s skip locked
@@ -85,7 +87,7 @@ with requested as materialized (
     then (select count(*) from seats s where s.id = any(o.seat_ids) and s.reservation_id = o.id and s.status = 'held')
     else o.seat_count end
 ), taken as materialized (
-  select locked.* from locked join whole using (position)
+  select * from locked where ${isAmong("position", "position", "whole")}
 ), updated as (
   update seats s
   set status = case t.action when 'confirm' then 'reserved'::seat_status when 'extend' then 'held' else 'available' end,
@@ -95,7 +97,7 @@ with requested as materialized (
       last_epoch = (select current from epoch), last_txid = pg_current_xact_id()
   from taken t
   where s.id = t.id
-  returning s.id, s.version, s.event_id, s.hold_expires_at, t.reservation_id, t.replaced, t.action, t.change_id, t.position
+  returning s.id, s.version, s.event_id, s.hold_expires_at, t.reservation_id, t.replaced, t.action, t.change_id, t.act_id, t.position
 ), reservation_rows as (
   update reservations r
   set status = case w.action when 'confirm' then 'confirmed'::reservation_status when 'extend' then 'held'
@@ -108,8 +110,8 @@ with requested as materialized (
   select (select current from epoch), id, version, event_id,
          case action when 'confirm' then 'RESERVED'::ledger_status when 'extend' then 'EXTENDED' when 'release' then 'RELEASED'
            when 'cancel' then 'CANCELLED' else 'EXPIRED' end,
-         reservation_id, replaced, change_id, hold_expires_at, acts.act_id
-  from updated join (select position as place, act_id from requested) acts on acts.place = updated.position
+         reservation_id, replaced, change_id, hold_expires_at, act_id
+  from updated
 ), changed as (
   select position, ('[' || string_agg('[' || id || ',' || version || ']', ',') || ']')::json as seats from updated group by position
 )
@@ -182,12 +184,11 @@ export const guardedChanges: Guarded = {
   guards: sql`, guards as materialized (
   select g.* from json_to_recordset(${sql.placeholder("keys")}::json) as g("reservationId" uuid, scope text, key text, fingerprint text)
 ), barred as materialized (
-  select g."reservationId" as id, k.fingerprint = g.fingerprint as is_replay, k.expires_at
-  from guards g
-  join idempotency_keys k on k.scope = g.scope and k.key = g.key and ${keyIsAlive("k")}
+  select g."reservationId" as id, k.fingerprint = g.fingerprint as is_replay
+  from guards g cross join lateral ${liveKeyOf("g")} k
 )`,
   barred: sql`
-    and not exists (select from barred where barred.id = r.id)`,
+    and ${isNotAmong("r.id", "id", "barred")}`,
   isWithinLimit: sql`(n.buyer_id is null or n.buyer_limit_seats is null
         or ${liveSeatsOf("n.buyer_id", "n.event_id", "n.id")} + n.seat_count <= n.buyer_limit_seats)`,
   isClaimed: sql`true`,
@@ -195,7 +196,9 @@ export const guardedChanges: Guarded = {
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
   select g.scope, g.key, g.fingerprint, w.id, w.expires_at from guards g join whole w on w.id = g."reservationId"
-  ${replaceKey}
+  on conflict (scope, key) do update
+  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
+      status = null, body = null, created_at = now()
 )`,
   verdict: sql`
     when exists (select from barred where barred.id = requested.id)

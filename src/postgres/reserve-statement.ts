@@ -1,6 +1,11 @@
 import { type SQL, sql } from "drizzle-orm";
-import { keyIsAlive, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
+import { isAmong, isNotAmong } from "./among.ts";
+import { liveKeyOf, liveSeatsOf } from "./guards.ts";
 import { seatPrice } from "./prices.ts";
+
+/** Whether the event of `e` is on sale at this moment, by the database's clock. */
+const onSale = sql`e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
+           and (e.off_sale_at is null or now() < e.off_sale_at)`;
 
 /**
  * The one statement that takes seats; a batch of 1 to 256 seats costs the same commit
@@ -21,7 +26,7 @@ import { seatPrice } from "./prices.ts";
  *   it, and returning a row per seat, cost Postgres 28 to 31 instead of 20 to 25 µs per seat.
  * - `tripwire` divides by zero, which undoes everything, if the update misses a row that was to be taken.
  */
-export const takeStatement = (wishes: Wishes, { guards, barred, buyer, keys, verdict }: Guarded) => sql`
+export const takeStatement = (wishes: Wishes, { guards, barred, keys, verdict }: Guarded) => sql`
 with requested as materialized (
   select * from unnest(
     ${sql.placeholder("seatIds")}::bigint[], ${sql.placeholder("versions")}::int[], ${sql.placeholder("reservationIds")}::uuid[]${wishes.arrays}
@@ -48,8 +53,8 @@ with requested as materialized (
   where s.id = t.id
   returning s.id, s.version, s.event_id, s.price_minor, s.price_minor_large, s.reservation_id, s.hold_expires_at, t.replaced, t.position, t.final${wishes.updated}
 ), reservation_rows as (
-  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, prices_minor_large, expires_at, buyer_id${wishes.rowColumns})
-  ${wishes.rows(buyer)}
+  insert into reservations (id, event_id, status, seat_count, seat_ids, prices_minor, prices_minor_large, expires_at${wishes.rowColumns})
+  ${wishes.rows}
 )${keys}, ledger_rows as (
   insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id)
   select (select current from epoch), id, version, event_id,
@@ -90,7 +95,7 @@ interface Wishes {
   taken: SQL;
   updated: SQL;
   rowColumns: SQL;
-  rows(buyer: SQL): SQL;
+  rows: SQL;
   tooMany: SQL;
   free: SQL;
   wonHold: SQL;
@@ -118,9 +123,8 @@ export const singles: Wishes = {
 )`,
   updated: sql``,
   rowColumns: sql``,
-  rows: () =>
-    sql`select reservation_id, event_id, 'confirmed', 1, array[id], case when price_minor is null then '{}' else array[price_minor] end,
-         case when price_minor is null then array[price_minor_large] end, null, null from updated`,
+  rows: sql`select reservation_id, event_id, 'confirmed', 1, array[id], case when price_minor is null then '{}' else array[price_minor] end,
+         case when price_minor is null then array[price_minor_large] end, null from updated`,
   tooMany: sql``,
   free: sql``,
   wonHold: sql``,
@@ -137,10 +141,9 @@ export const singleHolds: Wishes = {
   locked: sql`, r.caller, ${holdEnd} as expires_at`,
   updated: sql`, t.caller`,
   rowColumns: sql`, caller`,
-  rows: () =>
-    sql`select reservation_id, event_id, case when hold_expires_at is null then 'confirmed'::reservation_status else 'held' end, 1, array[id],
+  rows: sql`select reservation_id, event_id, case when hold_expires_at is null then 'confirmed'::reservation_status else 'held' end, 1, array[id],
          case when price_minor is null then '{}' else array[price_minor] end,
-         case when price_minor is null then array[price_minor_large] end, hold_expires_at, null, caller from updated`,
+         case when price_minor is null then array[price_minor_large] end, hold_expires_at, caller from updated`,
   wonHold,
   otherHold,
   holds,
@@ -148,24 +151,23 @@ export const singleHolds: Wishes = {
 
 export const several: Wishes = {
   arrays: sql`,
-    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[], ${sql.placeholder("callers")}::text[]`,
-  columns: sql`is_hold, seat_count, caller, `,
-  locked: sql`, r.is_hold, r.seat_count, r.caller, ${holdEnd} as expires_at`,
+    ${sql.placeholder("holds")}::boolean[], ${sql.placeholder("seatCounts")}::int[], ${sql.placeholder("callers")}::text[],
+    ${sql.placeholder("buyers")}::text[]`,
+  columns: sql`is_hold, seat_count, caller, buyer_id, `,
+  locked: sql`, r.is_hold, r.seat_count, r.caller, r.buyer_id, ${holdEnd} as expires_at`,
   fits: sql` and r.seat_count <= e.reservation_limit_seats`,
   taken: sql`whole as materialized (
   select reservation_id from locked group by reservation_id
   having count(*) = min(seat_count) and min(event_id) = max(event_id)
 ), taken as materialized (
-  select locked.* from locked join whole using (reservation_id)
+  select * from locked where ${isAmong("reservation_id", "reservation_id", "whole")}
 )`,
-  updated: sql`, t.caller`,
-  rowColumns: sql`, caller`,
-  rows: (
-    buyer,
-  ) => sql`select reservation_id, min(event_id), case when min(hold_expires_at) is null then 'confirmed'::reservation_status else 'held' end,
+  updated: sql`, t.caller, t.buyer_id`,
+  rowColumns: sql`, caller, buyer_id`,
+  rows: sql`select reservation_id, min(event_id), case when min(hold_expires_at) is null then 'confirmed'::reservation_status else 'held' end,
          count(*), array_agg(id order by position),
          case when bool_or(price_minor is null) then '{}' else array_agg(price_minor order by position) end,
-         case when bool_or(price_minor is null) then array_agg(${seatPrice("updated")} order by position) end, min(hold_expires_at), ${buyer}, min(caller)
+         case when bool_or(price_minor is null) then array_agg(${seatPrice("updated")} order by position) end, min(hold_expires_at), min(caller), min(buyer_id)
   from updated group by reservation_id`,
   tooMany: sql`
       when r.seat_count > e.reservation_limit_seats then 'too_many'`,
@@ -180,7 +182,6 @@ export const several: Wishes = {
 interface Guarded {
   guards: SQL;
   barred: SQL;
-  buyer: SQL;
   keys: SQL;
   verdict: SQL;
 }
@@ -190,7 +191,6 @@ export const unguarded: Guarded = {
   guards: sql``,
   barred: sql`
     and e.buyer_limit_seats is null`,
-  buyer: sql`null`,
   keys: sql``,
   verdict: sql`
       when e.buyer_limit_seats is not null then 'buyer_needed'`,
@@ -205,31 +205,30 @@ export const unguarded: Guarded = {
 export const guarded: Guarded = {
   guards: sql`, guards as materialized (
   select g.* from json_to_recordset(${sql.placeholder("guards")}::json)
-    as g("reservationId" uuid, "buyerId" text, scope text, key text, fingerprint text)
+    as g("reservationId" uuid, "seatId" bigint, "seatCount" int, "buyerId" text, scope text, key text, fingerprint text)
 ), barred as materialized (
   select g."reservationId" as reservation_id,
     case when k.fingerprint = g.fingerprint then 'replayed' when k.key is not null then 'key_mismatch'
       when g."buyerId" is null then 'buyer_needed' else 'over_limit' end as reason
   from guards g
-  left join idempotency_keys k on k.scope = g.scope and k.key = g.key and ${keyIsAlive("k")}
+  left join lateral ${liveKeyOf("g")} k on true
   left join lateral (
-    select s.event_id, r.seat_count, e.buyer_limit_seats
-    from requested r join seats s on s.id = r.seat_id join events e on e.id = s.event_id
-    where r.reservation_id = g."reservationId" limit 1
+    select s.event_id, e.buyer_limit_seats from seats s join events e on e.id = s.event_id where s.id = g."seatId" limit 1
   ) w on true
   where k.key is not null
      or (w.buyer_limit_seats is not null and (g."buyerId" is null
-         or ${liveSeatsOf('g."buyerId"', "w.event_id", 'g."reservationId"')} + w.seat_count > w.buyer_limit_seats))
+         or ${liveSeatsOf('g."buyerId"', "w.event_id", 'g."reservationId"')} + g."seatCount" > w.buyer_limit_seats))
 )`,
   barred: sql`
-    and not exists (select from barred where barred.reservation_id = r.reservation_id)`,
-  buyer: sql`(select g."buyerId" from guards g where g."reservationId" = updated.reservation_id)`,
+    and ${isNotAmong("r.reservation_id", "reservation_id", "barred")}`,
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
   select g.scope, g.key, g.fingerprint, g."reservationId", t.expires_at
   from guards g join (select distinct reservation_id, expires_at from taken) t on t.reservation_id = g."reservationId"
   where g.key is not null
-  ${replaceKey}
+  on conflict (scope, key) do update
+  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
+      status = null, body = null, created_at = now()
 )`,
   verdict: sql`
       when exists (select from barred where barred.reservation_id = r.reservation_id)
@@ -257,7 +256,7 @@ export const capped: Guarded = {
   where h.seats + c.earlier + c.seats > c."limitSeats"
 )`,
   barred: sql`${guarded.barred}
-    and not exists (select from over_cap where over_cap.reservation_id = r.reservation_id)`,
+    and ${isNotAmong("r.reservation_id", "reservation_id", "over_cap")}`,
   verdict: sql`${guarded.verdict}
       when exists (select from over_cap where over_cap.reservation_id = r.reservation_id)
         then (select reason from over_cap where over_cap.reservation_id = r.reservation_id limit 1)`,

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { assert } from "../runtime/assert.ts";
+import { assert, at } from "../runtime/assert.ts";
 import type { SeatVerdict } from "../venue/outcome.ts";
 import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
@@ -93,10 +93,13 @@ export async function commitGuardedReservations(
   const caps = capsOf(orders, open);
   const rows = await execute(client, caps ? holdSeatsCapped : holdSeatsGuarded, open, {
     guards: JSON.stringify(
-      orders.flatMap(({ reservationId, guard }) =>
-        guard ? [{ reservationId, buyerId: guard.buyerId, ...guard.key }] : [],
-      ),
+      open.flatMap(({ reservationId, guard, seats }) => {
+        if (!guard) return [];
+        const { seatId } = at(seats, 0, "an order's first seat");
+        return [{ reservationId, seatId, seatCount: seats.length, buyerId: guard.buyerId, ...guard.key }];
+      }),
     ),
+    buyers: open.flatMap(({ guard, seats }) => seats.map(() => guard?.buyerId ?? null)),
     ...(caps && { caps: JSON.stringify(caps) }),
   });
   await client.query("commit");
@@ -159,6 +162,7 @@ function columnsOf(orders: SeatOrder[]) {
     seatCounts: arrayOf(seats.map(({ order }) => order.seats.length)),
     // Needs no quotes, as no id contains a character that ends a value.
     callers: arrayOf(seats.map(({ order }) => order.caller ?? "NULL")),
+    buyers: null,
   };
 }
 

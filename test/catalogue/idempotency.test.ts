@@ -1,9 +1,14 @@
-import { describe, expect, test } from "bun:test";
-import { SMALL_HOUSE, useShop } from "./shop.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { useStack } from "../fixtures/stack.ts";
+import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
 
 const EVENTS = "/api/v1/admin/events";
 
-const shop = useShop();
+let shop: Shop;
+const stack = useStack();
+beforeAll(async () => {
+  shop = await openShop(stack);
+});
 
 const post = (path: string, key: string, body?: object) =>
   shop.send(path, {

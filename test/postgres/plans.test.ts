@@ -130,6 +130,10 @@ async function soldOut(sale: Sale): Promise<{ eventId: number; firstSeatId: numb
        select n, 1, n::text::xid8, n, 1, n, '\\x00', '\\x00' from generate_series(1, $1::int) n`,
       [SEATS],
     );
+    await client.query(
+      `insert into idempotency_keys (scope, key, fingerprint) select 'client', 'old-' || n, 'a' from generate_series(1, $1::int) n`,
+      [SEATS],
+    );
     await client.query("vacuum analyze");
   });
   return made;

@@ -5,8 +5,9 @@ import type { ReservationSettings, TakeResult } from "../../src/threads/messages
 import { ThreadPool } from "../../src/threads/thread-pool.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
-import { useSale } from "../postgres/use-sale.ts";
+import { openSale, type Sale } from "../postgres/sale.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
@@ -14,14 +15,14 @@ const LOCK_TTL_MS = 2000;
 const DEADLINE_MS = 10_000;
 
 describe.skipIf(!found)("a batch beside Redis", () => {
-  const sale = useSale();
+  let sale: Sale;
   let redis: Redis;
   let client: Client;
   let threads: ThreadPool;
   let degraded: boolean | undefined;
 
   beforeAll(async () => {
-    redis = await startRedis();
+    [sale, redis] = await Promise.all([openSale(), startRedis()]);
     client = new Client(redis.url);
     const settings: ReservationSettings = {
       databaseUrl: sale.url,
@@ -51,6 +52,7 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     await threads.close();
     client.disconnect();
     await redis.stop();
+    await sale.close();
   });
 
   const untilDegraded = (wanted: boolean) =>
@@ -115,5 +117,9 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     expect([verdicts, guarded]).toEqual([["won"], false]);
     await until("batches are guarded again", async () => (await decide([await sale.addSeat()])).guarded);
     expect((await decide([after])).verdicts).toEqual(["won"]);
+  });
+
+  test("has left the ledger and the seats in agreement", async () => {
+    await expectSound(sale.url);
   });
 });

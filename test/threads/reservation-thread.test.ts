@@ -9,21 +9,22 @@ import type {
 } from "../../src/threads/messages.ts";
 import { ThreadPool } from "../../src/threads/thread-pool.ts";
 import { type Network, startProxy } from "../fixtures/proxy.ts";
+import { expectSound } from "../fixtures/sound.ts";
 import { until } from "../fixtures/until.ts";
 import { changeOf, verdictOf } from "../postgres/reservations.ts";
-import { reserveOf } from "../postgres/sale.ts";
-import { useSale } from "../postgres/use-sale.ts";
+import { openSale, reserveOf, type Sale } from "../postgres/sale.ts";
 
 const DEADLINE_MS = 10_000;
 const CONNECTIONS = 2;
 const STATEMENT_TIMEOUT_MS = 700;
 
-const sale = useSale();
+let sale: Sale;
 let network: Network;
 let threads: ThreadPool;
 let restarts = 0;
 
 beforeAll(async () => {
+  sale = await openSale();
   network = await startProxy(sale.url);
 });
 beforeEach(async () => {
@@ -57,8 +58,12 @@ beforeEach(async () => {
 afterEach(async () => {
   network.heal();
   await threads.close();
+  await sale.endSessions();
 });
-afterAll(() => network.stop());
+afterAll(async () => {
+  await network.stop();
+  await sale.close();
+});
 
 const batchOf = (seatIds: number[], versions: number[] = []): SeatOrder[] =>
   seatIds.map((seatId, index) => reserveOf(seatId, versions[index]));
@@ -258,4 +263,8 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     network.cut();
     expect(await settle(batchOf([1]))).toBe("away");
   });
+});
+
+test("the ledger and the seats agree after all of this", async () => {
+  await expectSound(sale.url);
 });

@@ -1,12 +1,12 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type OutgoingEvent, toEvent } from "../../ledger/sinks/sink.ts";
 import {
+  type Cursor,
   isBefore,
   LEDGER_START,
-  type LedgerPosition,
   type LedgerRow,
   parseLedgerRow,
-  positionOf,
+  placeOf,
 } from "../../postgres/ledger.ts";
 import { readNewestEpoch, readPassedVersions, readRowsOf } from "../../postgres/published.ts";
 import { readSinksPublishedAgain } from "../../postgres/sink-orders.ts";
@@ -33,7 +33,7 @@ const IDENTITY = /^([1-9]\d{0,15}):([1-9]\d{0,9})$/;
 export async function proveEvents(
   session: NodePgDatabase,
   store: EventStore,
-  cursors: ReadonlyMap<string, LedgerPosition>,
+  cursors: ReadonlyMap<string, Cursor>,
 ): Promise<Proof> {
   const cursor = cursors.get(store.sink);
   const reading = await readEvents(session, store, cursor ?? LEDGER_START);
@@ -58,20 +58,20 @@ export async function proveEvents(
 export interface Missing {
   count: number;
   /** The position before the first of them in the ledger; undefined if none is missing. */
-  first: LedgerPosition | undefined;
+  first: Cursor | undefined;
 }
 
 /** Looks for the events of all rows up to the cursor. */
 export async function findMissing(
   session: NodePgDatabase,
   store: EventStore,
-  cursor: LedgerPosition,
+  cursor: Cursor,
 ): Promise<Missing> {
   const reading = await readEvents(session, store, cursor);
-  let first: LedgerPosition | undefined;
+  let first: Cursor | undefined;
   for (let start = 0; start < reading.missed.length; start += LOOKUP_ROWS) {
     for (const text of await readRowsOf(session, reading.missed.slice(start, start + LOOKUP_ROWS))) {
-      const { epoch, txid, id } = positionOf(text);
+      const { epoch, txid, id } = placeOf(text);
       const before = { epoch, txid, id: String(BigInt(id) - 1n) };
       if (!first || isBefore(before, first)) first = before;
     }
@@ -79,11 +79,7 @@ export async function findMissing(
   return { count: reading.findings.totalOf(eventRules.missing), first };
 }
 
-async function readEvents(
-  session: NodePgDatabase,
-  store: EventStore,
-  cursor: LedgerPosition,
-): Promise<EventReading> {
+async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cursor): Promise<EventReading> {
   const reading = new EventReading(session, {
     isTrimmed: store.removedCount > 0,
     newestEpoch: await readNewestEpoch(session),
@@ -200,7 +196,7 @@ class EventReading {
   }
 
   /** Reports what is missing up to the cursor. */
-  async finish(cursor: LedgerPosition): Promise<void> {
+  async finish(cursor: Cursor): Promise<void> {
     await this.compare(this.next);
     for (const identity of this.awaited) {
       const [seatId = "", version] = identity.split(":");
