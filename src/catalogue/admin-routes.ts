@@ -11,8 +11,8 @@ import { type EventChange, insertEvent, underCatalogueLock, updateEvent } from "
 import type { KeyClaim } from "../postgres/guards.ts";
 import { type KeptAnswer, once, type Transaction } from "../postgres/kept-answers.ts";
 import { changeEvent, closeEvent, createEvent, openEvent } from "./admin-contract.ts";
+import type { RouteDependencies } from "./dependencies.ts";
 import { contradictionIn } from "./description.ts";
-import type { CatalogueNeighbours } from "./neighbours.ts";
 import { eventView } from "./views.ts";
 
 /** Carries the refusal of a change. Throwing it rolls the transaction back. */
@@ -26,7 +26,7 @@ class Refused extends Error {
  * Routes with which administrators create and change events. A response is sent when its change is in the database and
  * in this process's catalogue.
  */
-export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: CatalogueNeighbours): Route[] {
+export function adminRoutes({ ask, keeper, maps, runAsAdmin, guard, serve }: RouteDependencies): Route[] {
   /**
    * Runs the work in one transaction under the catalogue's lock. With a key it runs only once, and the transaction also
    * stores its answer.

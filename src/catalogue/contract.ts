@@ -152,12 +152,13 @@ const page = {
 };
 const SHORT_PAGES = "A page may be short though more follow: read on until `next` is null.";
 
+const ofEvents = { method: "GET", tag: "Events", role: "reader" } as const;
+const ofSeats = { ...ofEvents, tag: "Seats" } as const;
+
 export const listEvents = route({
-  method: "GET",
+  ...ofEvents,
   path: "/api/v1/events",
   operationId: "listEvents",
-  tag: "Events",
-  role: "reader",
   summary: "List events by id",
   description: "Events in the order of their ids.",
   query: z.strictObject(page),
@@ -172,11 +173,9 @@ export const listEvents = route({
 });
 
 export const getEvent = route({
-  method: "GET",
+  ...ofEvents,
   path: "/api/v1/events/:eventId",
   operationId: "getEvent",
-  tag: "Events",
-  role: "reader",
   summary: "Show an event with its sections and how many of their seats are free",
   description: "The counts come from memory, as the event's map does.",
   params: { eventId: eventIdParameter },
@@ -185,11 +184,9 @@ export const getEvent = route({
 });
 
 export const listSections = route({
-  method: "GET",
+  ...ofEvents,
   path: "/api/v1/events/:eventId/sections",
   operationId: "listSections",
-  tag: "Events",
-  role: "reader",
   summary: "Show an event's sections with their rows",
   description: "Only assigned sections have rows, numbering and a position.",
   params: { eventId: eventIdParameter },
@@ -234,11 +231,9 @@ const seatPageResponse = {
 };
 
 export const listSeatsOfEvent = route({
-  method: "GET",
+  ...ofEvents,
   path: "/api/v1/events/:eventId/seats",
   operationId: "listSeatsOfEvent",
-  tag: "Events",
-  role: "reader",
   summary: "List an event's seats by id",
   description: `Seats in the order of their ids. ${SHORT_PAGES}`,
   params: { eventId: eventIdParameter },
@@ -259,11 +254,9 @@ export const listSeatsOfEvent = route({
 });
 
 export const listSeats = route({
-  method: "GET",
+  ...ofSeats,
   path: "/api/v1/seats",
   operationId: "listSeats",
-  tag: "Seats",
-  role: "reader",
   summary: "List seats by id",
   description: `Seats of all events, in the order of their ids. ${SHORT_PAGES}`,
   query: z.strictObject(seatFilters),
@@ -272,11 +265,9 @@ export const listSeats = route({
 });
 
 export const getSeat = route({
-  method: "GET",
+  ...ofSeats,
   path: "/api/v1/seats/:seatId",
   operationId: "getSeat",
-  tag: "Seats",
-  role: "reader",
   summary: "Show a seat",
   description: "The seat as the database has it now.",
   params: { seatId: seatIdParameter },
@@ -285,11 +276,9 @@ export const getSeat = route({
 });
 
 export const getSeatHistory = route({
-  method: "GET",
+  ...ofSeats,
   path: "/api/v1/seats/:seatId/history",
   operationId: "getSeatHistory",
-  tag: "Seats",
-  role: "reader",
   summary: "Show what has happened to a seat",
   description: "One entry for each version, in their order.",
   params: { seatId: seatIdParameter },
@@ -346,11 +335,9 @@ const mapHeaders: ResponseContract["headers"] = {
 };
 
 export const getEventMap = route({
-  method: "GET",
+  ...ofEvents,
   path: "/api/v1/events/:eventId/map",
   operationId: "getEventMap",
-  tag: "Events",
-  role: "reader",
   summary: "Show all seats of an event at a glance",
   description: [
     "2 bits a seat, in each byte the lowest first: 0 not known now, 1 available, 2 held, 3 reserved. The sections follow one another, and each begins with a byte of its own.",

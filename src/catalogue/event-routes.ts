@@ -6,20 +6,13 @@ import type { Route } from "../http/route.ts";
 import { listSeats, type SeatQuery } from "../postgres/seat-views.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { getEvent, listEvents, listSeatsOfEvent, listSections } from "./contract.ts";
-import type { CatalogueNeighbours } from "./neighbours.ts";
+import type { RouteDependencies } from "./dependencies.ts";
 import { LIST_SEATS_PER_UNIT, seatPage } from "./seat-page.ts";
 import { eventSummary, eventView, sectionView } from "./views.ts";
 
 /** Routes that show events and their sections from this process's memory, and their seats from the database. */
-export function eventRoutes({
-  serve,
-  database,
-  ask,
-  askDatabase,
-  keeper,
-  maps,
-  guard,
-}: CatalogueNeighbours): Route[] {
+export function eventRoutes(dependencies: RouteDependencies): Route[] {
+  const { serve, database, ask, askDatabase, keeper, maps, guard } = dependencies;
   /** Answers about an event, or says that it does not exist. */
   const ofEvent = <Answer>(
     eventId: number,

@@ -41,12 +41,8 @@ export class MapCache {
     const kept = known && this.isFresh(known, event, now) ? known : this.make(event, known?.map, now);
     this.kept.delete(event.id);
     this.kept.set(event.id, kept);
-    if (this.kept.size > MAP_LIMIT) {
-      for (const oldest of this.kept.keys()) {
-        this.kept.delete(oldest);
-        break;
-      }
-    }
+    const [oldest] = this.kept.size > MAP_LIMIT ? this.kept.keys() : [];
+    if (oldest !== undefined) this.kept.delete(oldest);
     return kept.map;
   }
 

@@ -7,7 +7,7 @@ import type { Route } from "../http/route.ts";
 import { readDatabaseTimeMs } from "../postgres/seat-history.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
 import { getEventMap } from "./contract.ts";
-import type { CatalogueNeighbours } from "./neighbours.ts";
+import type { RouteDependencies } from "./dependencies.ts";
 import { countPastRows, PAST_LIMIT_ROWS, PAST_TOO_COSTLY, pastMap } from "./past-map.ts";
 import type { SeatMap } from "./seat-map.ts";
 
@@ -27,15 +27,8 @@ const PAST_ROWS_PER_UNIT = 600;
 const PAST_REQUESTS_LIMIT = 10;
 
 /** Routes that show a whole event with 2 bits per seat: its present state from memory, a past state from the ledger. */
-export function mapRoutes({
-  serve,
-  database,
-  ask,
-  askDatabase,
-  keeper,
-  maps,
-  guard,
-}: CatalogueNeighbours): Route[] {
+export function mapRoutes(dependencies: RouteDependencies): Route[] {
+  const { serve, database, ask, askDatabase, keeper, maps, guard } = dependencies;
   const inTurn = oneAtATime(PAST_REQUESTS_LIMIT);
   const showPast = async (event: CatalogueEvent, atMs: number, request: Request, caller: Caller) => {
     const nowMs = await readDatabaseTimeMs(database);

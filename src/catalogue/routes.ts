@@ -1,9 +1,9 @@
 import { fromDatabase } from "../http/from-database.ts";
 import { adminRoutes } from "./admin-routes.ts";
+import type { CatalogueOptions } from "./dependencies.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { MapCache } from "./map-cache.ts";
 import { mapRoutes } from "./map-routes.ts";
-import type { CatalogueOptions } from "./neighbours.ts";
 import { seatRoutes } from "./seat-routes.ts";
 
 /**
@@ -12,14 +12,14 @@ import { seatRoutes } from "./seat-routes.ts";
  */
 export function catalogueRoutes({ isBusy, answers, memory, log, ...same }: CatalogueOptions) {
   const what = "what the catalogue asks";
-  const neighbours = {
+  const dependencies = {
     ...same,
     ask: fromDatabase({ log, what, isBusy }),
     askDatabase: fromDatabase({ log, what, isBusy, answers }),
     maps: new MapCache(memory),
   };
   return {
-    looking: [...eventRoutes(neighbours), ...mapRoutes(neighbours), ...seatRoutes(neighbours)],
-    administration: adminRoutes(neighbours),
+    looking: [...eventRoutes(dependencies), ...mapRoutes(dependencies), ...seatRoutes(dependencies)],
+    administration: adminRoutes(dependencies),
   };
 }

@@ -4,20 +4,15 @@ import type { Route } from "../http/route.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats as readSeats } from "../postgres/seat-views.ts";
 import { getSeat, getSeatHistory, listSeats } from "./contract.ts";
-import type { CatalogueNeighbours } from "./neighbours.ts";
+import type { RouteDependencies } from "./dependencies.ts";
 import { LIST_SEATS_PER_UNIT, seatPage } from "./seat-page.ts";
 import { seatView } from "./views.ts";
 
 const notFound = (seatId: number) => problem("seat-not-found", `There is no seat ${seatId}.`);
 
 /** Routes that show seats as the database has them now, and their history. */
-export function seatRoutes({
-  serve,
-  database,
-  askDatabase: ask,
-  keeper,
-  guard,
-}: CatalogueNeighbours): Route[] {
+export function seatRoutes(dependencies: RouteDependencies): Route[] {
+  const { serve, database, askDatabase: ask, keeper, guard } = dependencies;
   return [
     serve(getSeat, ({ params: { seatId } }) =>
       ask(async () => {

@@ -51,8 +51,8 @@ function faultOf(subject: string, args: string[]): string {
   if (variable !== undefined && (subject.startsWith("-") || value !== undefined)) {
     // Never repeats the value of a secret, nor a value that a shell would split.
     const given = value ?? args[0] ?? "";
-    const told = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
-    return `${name}: settings are environment variables: run ${variable}=${told} ${START}`;
+    const shown = !variables.secret.includes(variable) && /^[\w.:/,-]+$/.test(given) ? given : "...";
+    return `${name}: settings are environment variables: run ${variable}=${shown} ${START}`;
   }
   const known = subject.startsWith("-") ? OPTIONS : COMMANDS;
   const meant = meantBy(subject, known);

@@ -1,5 +1,5 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Backlog, type Cursor, readBacklog, readNewestCursor } from "../postgres/ledger.ts";
+import { type Backlog, type LedgerPosition, readBacklog, readNewestCursor } from "../postgres/ledger.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { PublisherReport } from "../threads/messages.ts";
 
@@ -16,7 +16,7 @@ export class BacklogWatch {
   constructor(private readonly log: Logger) {}
 
   /** @param cursor undefined while the sink is not open; the backlog then starts at the newest stored cursor */
-  async measure(session: NodePgDatabase, cursor: Cursor | undefined): Promise<void> {
+  async measure(session: NodePgDatabase, cursor: LedgerPosition | undefined): Promise<void> {
     const now = performance.now();
     if (now - this.measuredAt < INTERVAL_MS) return;
     this.measuredAt = now;

@@ -1,6 +1,6 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { START } from "../config/command-line.ts";
-import { type Cursor, isBefore } from "../postgres/ledger.ts";
+import { isBefore, type LedgerPosition } from "../postgres/ledger.ts";
 import {
   goBack,
   readOrders,
@@ -18,7 +18,7 @@ const LOOK_INTERVAL_MS = 1000;
 /** An open sink and how far it has the ledger. */
 export interface SinkCursor {
   sink: EventSink;
-  cursor: Cursor;
+  cursor: LedgerPosition;
 }
 
 /** `held`: nothing may be published now. `overtaken`: another session has moved the cursor. */
@@ -35,7 +35,7 @@ export class OperatorOrders {
   private readonly asking = new SharedFlight((partitions: Partitions) => this.askForLaggards(partitions));
   private isHeld = false;
   private hasNamedLaggards = false;
-  private toldOfCount: number | undefined;
+  private warnedOfCount: number | undefined;
 
   constructor(private readonly log: Logger) {}
 
@@ -124,7 +124,7 @@ export class OperatorOrders {
   private async publishAgain(
     session: NodePgDatabase,
     position: SinkCursor,
-    asked: Cursor,
+    asked: LedgerPosition,
   ): Promise<"none" | "overtaken"> {
     const { sink, cursor } = position;
     const to = isBefore(cursor, asked) ? cursor : asked;
@@ -137,13 +137,13 @@ export class OperatorOrders {
 
   private compare(count: number, used: number): void {
     if (count === used) {
-      if (this.toldOfCount !== undefined)
+      if (this.warnedOfCount !== undefined)
         this.log.info({ partitions: count }, "events are spread over all partitions of the topic again");
-      this.toldOfCount = undefined;
+      this.warnedOfCount = undefined;
       return;
     }
-    if (this.toldOfCount === count) return;
-    this.toldOfCount = count;
+    if (this.warnedOfCount === count) return;
+    this.warnedOfCount = count;
     this.log.warn(
       { partitions: count, used },
       `the topic's number of partitions differs from the number that its events are spread over: run \`${START} topic\``,

@@ -1,7 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { Session } from "../postgres/connect.ts";
-import { isAct, moveCursor, placeOf, readCursor, readLedger, tryToLead } from "../postgres/ledger.ts";
-import { readSinkState, tellSinkState } from "../postgres/sink-orders.ts";
+import { isAct, moveCursor, positionOf, readCursor, readLedger, tryToLead } from "../postgres/ledger.ts";
+import { readSinkState, storeSinkState } from "../postgres/sink-orders.ts";
 import { awaitStandbys } from "../postgres/standbys.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { PublisherAudit, PublisherReport } from "../threads/messages.ts";
@@ -9,7 +9,7 @@ import { BacklogWatch } from "./backlog-watch.ts";
 import { OperatorOrders, type SinkCursor } from "./operator-orders.ts";
 import { Sealer, type Sealing } from "./sealer.ts";
 import { type EventSink, type Partitions, publishRows } from "./sinks/sink.ts";
-import { SinkStanding } from "./sinks/sink-standing.ts";
+import { SinkState } from "./sinks/sink-state.ts";
 
 /** Ends a round even if more is waiting or the sink hangs, so that its metrics are current. */
 const ROUND_LIMIT_MS = 500;
@@ -65,11 +65,11 @@ export class Relay {
   /** In progress. It survives several rounds if the sink hangs. */
   private opening: Promise<EventSink | { error: unknown }> | undefined;
   private readonly backlog: BacklogWatch;
-  private readonly standing: SinkStanding;
+  private readonly sinkState: SinkState;
   private readonly orders: OperatorOrders;
 
   constructor(private readonly options: RelayOptions) {
-    this.standing = new SinkStanding(options.log);
+    this.sinkState = new SinkState(options.log);
     this.orders = new OperatorOrders(options.log);
     this.backlog = new BacklogWatch(options.log);
   }
@@ -79,7 +79,7 @@ export class Relay {
    * waits for what the sink has not acknowledged yet.
    */
   async round(): Promise<PublisherReport> {
-    const report: PublisherReport = { ...NOTHING_DONE, publishSeconds: [], ...this.standing.report() };
+    const report: PublisherReport = { ...NOTHING_DONE, publishSeconds: [], ...this.sinkState.report() };
     try {
       const leadership = await this.lead();
       if (!leadership) return { ...report, ...(await this.followersView()) };
@@ -89,8 +89,8 @@ export class Relay {
       const { audit } = this.options;
       if (audit) report.audit = await audit.look(leadership.session, this.position);
       if (this.position?.sink.countsExactly && report.audit)
-        this.standing.isShort = report.audit.topic.drift > 0;
-      await this.standing.tell((isUp) => tellSinkState(leadership.session, isUp));
+        this.sinkState.isShort = report.audit.topic.drift > 0;
+      await this.sinkState.share((isUp) => storeSinkState(leadership.session, isUp));
     } catch (error) {
       this.options.log.debug({ error: messageOf(error) }, "the publisher lost its database session");
       report.failureCount++;
@@ -98,7 +98,7 @@ export class Relay {
     }
     const { count, used } = this.lastPartitions ?? {};
     const partitions = count !== undefined && used !== undefined && { partitions: { count, used } };
-    return { ...report, ...partitions, ...this.standing.report(), ...this.backlog.report() };
+    return { ...report, ...partitions, ...this.sinkState.report(), ...this.backlog.report() };
   }
 
   async close(): Promise<void> {
@@ -146,7 +146,7 @@ export class Relay {
         await this.fail(outcome.error);
         return;
       }
-      this.standing.works();
+      this.sinkState.works();
       report.publishSeconds.push((performance.now() - sending.startedAt) / 1000);
       if (!(await this.acknowledged(leadership, position, outcome.acknowledgedCount, sending, report)))
         return this.yieldTo("moved the cursor");
@@ -166,7 +166,7 @@ export class Relay {
     if (last === undefined) throw new Error(`the sink acknowledged ${count} of ${seatRows.length} events`);
     report.publishedCount += count;
     report.more ||= count < seatRows.length || rowTexts.length === this.options.batchLimitRows;
-    const cursor = placeOf(last);
+    const cursor = positionOf(last);
     if (!(await moveCursor(session, position.sink.name, position.cursor, cursor))) return false;
     position.cursor = cursor;
     return true;
@@ -187,7 +187,7 @@ export class Relay {
     // An older version may have published rows without sealing them; the chain catches up a window at a time.
     report.more = sealing === "behind";
     if (rowTexts.length === 0) {
-      this.standing.works();
+      this.sinkState.works();
       return undefined;
     }
     if (!(await this.isOnStandbys(session, lost))) {
@@ -254,7 +254,7 @@ export class Relay {
   }
 
   private async fail(error: unknown): Promise<void> {
-    this.standing.fails(error);
+    this.sinkState.fails(error);
     await this.closeSink();
   }
 

@@ -1,6 +1,13 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { appendCheckpoint, type ChainHead, readChainHead } from "../postgres/checkpoints.ts";
-import { type Cursor, isBefore, LEDGER_START, placeOf, ROW_FORM, readLedger } from "../postgres/ledger.ts";
+import {
+  isBefore,
+  LEDGER_START,
+  type LedgerPosition,
+  positionOf,
+  ROW_FORM,
+  readLedger,
+} from "../postgres/ledger.ts";
 import { CHAIN_START, crcsOf, linkRows } from "./chain.ts";
 
 /** `behind`: more rows wait to be sealed; `overtaken`: another session seals, so this one no longer leads. */
@@ -32,7 +39,7 @@ export class Sealer {
    * Seals those of the rows that are not sealed yet, or continues from the chain's end if that is before the
    * cursor.
    */
-  async seal(cursor: Cursor, rowTexts: string[]): Promise<Sealing> {
+  async seal(cursor: LedgerPosition, rowTexts: string[]): Promise<Sealing> {
     const head = await this.findHead();
     if (isBefore(head, cursor)) return this.goOn();
     return this.append(head, rowTexts.slice(sealedCount(head, cursor, rowTexts)));
@@ -58,7 +65,7 @@ export class Sealer {
     const last = rowTexts.at(-1);
     if (last === undefined) return "sealed";
     const next = {
-      ...placeOf(last),
+      ...positionOf(last),
       number: head.number + 1,
       rowsTotal: head.rowsTotal + rowTexts.length,
       digest: linkRows(head.digest, rowTexts),
@@ -76,8 +83,8 @@ export class Sealer {
 }
 
 /** Counts the rows after the cursor that the chain already contains; almost always 0. */
-function sealedCount(head: ChainHead, cursor: Cursor, rowTexts: string[]): number {
+function sealedCount(head: ChainHead, cursor: LedgerPosition, rowTexts: string[]): number {
   if (!isBefore(cursor, head)) return 0;
-  const first = rowTexts.findIndex((text) => isBefore(head, placeOf(text)));
+  const first = rowTexts.findIndex((text) => isBefore(head, positionOf(text)));
   return first === -1 ? rowTexts.length : first;
 }

@@ -1,4 +1,4 @@
-import type { Cursor } from "../postgres/ledger.ts";
+import type { LedgerPosition } from "../postgres/ledger.ts";
 import { ChangeStream, type DropReason } from "./change-stream.ts";
 import type { LedgerTail } from "./ledger-tail.ts";
 import type { RecentChanges, Round } from "./recent-changes.ts";
@@ -17,7 +17,7 @@ export interface ChangeHubOptions {
 export interface Listener {
   eventId: number;
   /** The position up to which it knows everything; undefined if it starts now. */
-  position: Cursor | undefined;
+  position: LedgerPosition | undefined;
   client: StreamClient;
   /** Called when its stream has ended; the connection may still be open. */
   onOver(): void;
@@ -74,7 +74,7 @@ export class ChangeHub {
     }
   }
 
-  tell(round: Round): void {
+  publish(round: Round): void {
     for (const eventId of round.bytesByEvent.keys()) {
       for (const stream of this.byEvent.get(eventId) ?? []) stream.take(round);
     }
@@ -112,7 +112,7 @@ export class ChangeHub {
     return stream;
   }
 
-  private async bringUpToDate(stream: ChangeStream, position: Cursor): Promise<void> {
+  private async bringUpToDate(stream: ChangeStream, position: LedgerPosition): Promise<void> {
     const { tail } = this.options;
     for (let attempt = 1; attempt <= REACH_LIMIT_ATTEMPTS && !stream.isOver; attempt++) {
       const isThrough = await tail.reachBack(position).then(

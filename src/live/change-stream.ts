@@ -1,5 +1,5 @@
-import type { Cursor } from "../postgres/ledger.ts";
-import { comparePositions, positionText } from "./position.ts";
+import { comparePositions, type LedgerPosition } from "../postgres/ledger.ts";
+import { positionText } from "./position.ts";
 import { bytesAfter, type RecentChanges, type Round } from "./recent-changes.ts";
 
 /** Less than 30 s, after which common proxies close a silent connection. */
@@ -24,7 +24,7 @@ export type ClosingReason = "shutdown" | "key-revoked" | "caller-denied";
 export interface ChangeStreamOptions {
   eventId: number;
   /** The position up to which the client knows everything; undefined if it starts now. */
-  position: Cursor | undefined;
+  position: LedgerPosition | undefined;
   recent: RecentChanges;
   /** @param dropped the reason, if the client was cut off for being slow */
   onOver(dropped?: DropReason): void;
@@ -47,7 +47,7 @@ export class ChangeStream {
   readonly body: ReadableStream<Uint8Array>;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   private state: "waiting" | "behind" | "live" | "over";
-  private position: Cursor;
+  private position: LedgerPosition;
   /** Bytes the client is behind, counted since it was first live: what it missed before is not its fault. */
   private owedBytes: number | undefined;
   private missedHeartbeats = 0;
@@ -181,7 +181,7 @@ export class ChangeStream {
   }
 }
 
-function message(event: string, data: object, position?: Cursor): string {
+function message(event: string, data: object, position?: LedgerPosition): string {
   const id = position ? `id: ${positionText(position)}\n` : "";
   return `${id}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -1,8 +1,7 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import type { Cursor } from "../postgres/ledger.ts";
+import { comparePositions, type LedgerPosition } from "../postgres/ledger.ts";
 import { canBePast, hasMoreThan, readChanges, readPresent } from "../postgres/seat-changes.ts";
 import { Loop, type Pause } from "../runtime/loop.ts";
-import { comparePositions } from "./position.ts";
 import { RECENT_LIMIT_ROWS, RecentChanges, type Round, roundOf } from "./recent-changes.ts";
 
 /** Rows per read. A read and a send to every client cost the same for one row and for many. */
@@ -29,7 +28,7 @@ export interface LedgerTailOptions {
 
 export interface TailFollower {
   /** Called with new changes, which are already in `RecentChanges`. */
-  tell(round: Round): void;
+  publish(round: Round): void;
   /** Called when another epoch has begun; the recent changes have been restarted. */
   startOver(): void;
 }
@@ -53,7 +52,7 @@ export class LedgerTail {
   /** Runs reads of the past one after the other: what one reads, the next need not. */
   private reaching: Promise<void> = Promise.resolve();
   /** A position known to be too far back; all positions before it are too. */
-  private outOfReach: Cursor | undefined;
+  private outOfReach: LedgerPosition | undefined;
 
   constructor(private readonly options: LedgerTailOptions) {}
 
@@ -98,7 +97,7 @@ export class LedgerTail {
   }
 
   /** Returns whether a client can know this position, from this process or from one that reads ahead of it. */
-  async canBePast(position: Cursor): Promise<boolean> {
+  async canBePast(position: LedgerPosition): Promise<boolean> {
     if (this.recent && comparePositions(position, this.recent.end) <= 0) return true;
     return canBePast(this.options.database, position);
   }
@@ -107,7 +106,7 @@ export class LedgerTail {
    * Reads the changes after `position` into memory, unless they are too many or of an older epoch.
    * @throws if the database is unavailable
    */
-  reachBack(position: Cursor): Promise<void> {
+  reachBack(position: LedgerPosition): Promise<void> {
     const reached = this.reaching.then(() => this.readBack(position));
     this.reaching = reached.catch(() => undefined);
     return reached;
@@ -136,13 +135,13 @@ export class LedgerTail {
     if (page.end) {
       const round = roundOf(recent.end, page.end, page);
       recent.append(round);
-      this.follower?.tell(round);
+      this.follower?.publish(round);
     }
     this.finishRound();
     // The sockets are written in this thread's next turn, which is part of the duration.
     await nextTurn();
-    const toldMs = performance.now() - startedAt;
-    const restMs = Math.min(POLL_MS, Math.max(GATHER_MS, GATHER_SHARE * toldMs));
+    const publishMs = performance.now() - startedAt;
+    const restMs = Math.min(POLL_MS, Math.max(GATHER_MS, GATHER_SHARE * publishMs));
     if (page.rowCount === PAGE_LIMIT_ROWS) return { restMs };
     if (page.rowCount > 0 || !page.isMoreComing) this.unsettledPollMs = UNSETTLED_POLL_MS;
     if (!page.isMoreComing) return { restMs, pauseMs: POLL_MS };
@@ -156,7 +155,7 @@ export class LedgerTail {
     this.roundDone = Promise.withResolvers();
   }
 
-  private async readBack(position: Cursor): Promise<void> {
+  private async readBack(position: LedgerPosition): Promise<void> {
     const { recent } = this;
     const { database } = this.options;
     if (recent?.next(position) !== "lost" || position.epoch < recent.start.epoch) return;

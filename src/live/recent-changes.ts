@@ -1,5 +1,5 @@
-import type { Cursor } from "../postgres/ledger.ts";
-import { comparePositions, parsePosition } from "./position.ts";
+import { comparePositions, type LedgerPosition } from "../postgres/ledger.ts";
+import { parsePosition } from "./position.ts";
 
 /**
  * Newest rows kept, and so how far back a client can resume. At 115 bytes a row they take about 12 MB; with
@@ -11,8 +11,8 @@ const MERGE_LIMIT_ROWS = 256;
 
 /** The changes between two ledger positions, as they are sent; all clients share the bytes. */
 export interface Round {
-  after: Cursor;
-  end: Cursor;
+  after: LedgerPosition;
+  end: LedgerPosition;
   rowCount: number;
   bytesByEvent: Map<number, Uint8Array>;
 }
@@ -21,8 +21,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 export function roundOf(
-  after: Cursor,
-  end: Cursor,
+  after: LedgerPosition,
+  end: LedgerPosition,
   { rowCount, textByEvent }: { rowCount: number; textByEvent: Map<number, string> },
 ): Round {
   const bytesByEvent = new Map([...textByEvent].map(([event, text]) => [event, encoder.encode(text)]));
@@ -30,7 +30,7 @@ export function roundOf(
 }
 
 /** Returns an event's bytes in a round after `position`; undefined if there are none. */
-export function bytesAfter(round: Round, eventId: number, position: Cursor): Uint8Array | undefined {
+export function bytesAfter(round: Round, eventId: number, position: LedgerPosition): Uint8Array | undefined {
   const bytes = round.bytesByEvent.get(eventId);
   if (!bytes || comparePositions(position, round.after) <= 0) return bytes;
   if (comparePositions(position, round.end) >= 0) return undefined;
@@ -38,8 +38,8 @@ export function bytesAfter(round: Round, eventId: number, position: Cursor): Uin
     .decode(bytes)
     .split(/(?<=\n\n)/)
     .filter((message) => {
-      const place = parsePosition(message.slice("id: ".length, message.indexOf("\n")));
-      return !place || comparePositions(place, position) > 0;
+      const own = parsePosition(message.slice("id: ".length, message.indexOf("\n")));
+      return !own || comparePositions(own, position) > 0;
     });
   return left.length > 0 ? encoder.encode(left.join("")) : undefined;
 }
@@ -51,15 +51,15 @@ export class RecentChanges {
 
   /** @param begin the position before the first row that is kept */
   constructor(
-    private begin: Cursor,
+    private begin: LedgerPosition,
     private readonly limitRows = RECENT_LIMIT_ROWS,
   ) {}
 
-  get start(): Cursor {
+  get start(): LedgerPosition {
     return this.begin;
   }
 
-  get end(): Cursor {
+  get end(): LedgerPosition {
     return this.rounds.at(-1)?.end ?? this.begin;
   }
 
@@ -75,7 +75,7 @@ export class RecentChanges {
   }
 
   /** Adds older rounds, which follow each other up to `start`. */
-  prepend(begin: Cursor, rounds: Round[]): void {
+  prepend(begin: LedgerPosition, rounds: Round[]): void {
     this.rounds = [...rounds, ...this.rounds];
     this.begin = begin;
     this.rowCount += rounds.reduce((sum, { rowCount }) => sum + rowCount, 0);
@@ -83,14 +83,14 @@ export class RecentChanges {
   }
 
   /** Forgets everything, because another epoch begins. */
-  restart(begin: Cursor): void {
+  restart(begin: LedgerPosition): void {
     this.rounds = [];
     this.rowCount = 0;
     this.begin = begin;
   }
 
   /** Returns the first round that goes beyond `position`; undefined at the end, "lost" if that is no longer kept. */
-  next(position: Cursor): Round | "lost" | undefined {
+  next(position: LedgerPosition): Round | "lost" | undefined {
     if (comparePositions(position, this.begin) < 0) return "lost";
     let low = 0;
     let high = this.rounds.length;
@@ -104,7 +104,7 @@ export class RecentChanges {
   }
 
   /** Counts the rows after `position`; undefined if some are no longer kept. */
-  rowsAfter(position: Cursor): number | undefined {
+  rowsAfter(position: LedgerPosition): number | undefined {
     if (comparePositions(position, this.begin) < 0) return undefined;
     let count = 0;
     for (let index = this.rounds.length - 1; index >= 0; index--) {

@@ -46,40 +46,39 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
         `${JSON.stringify(text?.slice(0, 80))} is no id of this stream: send one that it gave you, or none to begin now`,
       );
     if (text && !position) return invalid();
-    try {
-      if (!hub.hasListeners(eventId) && !(await knowsEvent(eventId))) return eventNotFound(eventId);
-      const opened = await hub.open({
+    const open = async () => {
+      if (!hub.hasListeners(eventId) && !(await knowsEvent(eventId))) return undefined;
+      const identity = guard.identityOf(request, caller);
+      return hub.open({
         ...{ eventId, position },
-        client: streamClientOf(
-          guard.identityOf(request, caller),
-          caller,
-          guard.denialCheckOf(request, caller),
-        ),
+        client: streamClientOf(identity, caller, guard.denialCheckOf(request, caller)),
         onOver: () => server?.timeout(request, LINGER_SECONDS),
       });
-      switch (opened.kind) {
-        case "open":
-          guard.charge(request, (opened.missedRows ?? READ_BACK_ROWS) / REWOUND_ROWS_PER_UNIT);
-          // Under Bun, writes do not reset IDLE_TIMEOUT_SECONDS, so heartbeats would not keep it open.
-          server?.timeout(request, 0);
-          return new Response(opened.body, { headers: HEADERS });
-        case "full":
-          return problem("unavailable", "Too many are listening now.", RETRY_AFTER);
-        case "too-many":
-          return problem(
-            "too-many-streams",
-            "One API key or network may not have more streams at once (CHANGE_STREAM_CLIENT_PERCENT): close one first.",
-            RETRY_AFTER,
-          );
-        case "closing":
-          return problem("unavailable", "This server is about to end.", RETRY_AFTER);
-        case "unknown-position":
-          return invalid();
-        default:
-          return never(opened, "state of a stream");
-      }
-    } catch {
-      return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
+    };
+    const opened = await open().catch(() => ({ kind: "unavailable" }) as const);
+    if (!opened) return eventNotFound(eventId);
+    switch (opened.kind) {
+      case "open":
+        guard.charge(request, (opened.missedRows ?? READ_BACK_ROWS) / REWOUND_ROWS_PER_UNIT);
+        // Under Bun, writes do not reset IDLE_TIMEOUT_SECONDS, so heartbeats would not keep it open.
+        server?.timeout(request, 0);
+        return new Response(opened.body, { headers: HEADERS });
+      case "unavailable":
+        return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
+      case "full":
+        return problem("unavailable", "Too many are listening now.", RETRY_AFTER);
+      case "too-many":
+        return problem(
+          "too-many-streams",
+          "One API key or network may not have more streams at once (CHANGE_STREAM_CLIENT_PERCENT): close one first.",
+          RETRY_AFTER,
+        );
+      case "closing":
+        return problem("unavailable", "This server is about to end.", RETRY_AFTER);
+      case "unknown-position":
+        return invalid();
+      default:
+        return never(opened, "state of a stream");
     }
   });
   return [watch];

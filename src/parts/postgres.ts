@@ -201,8 +201,8 @@ async function initialise({ binaries, folder, identity }: Cluster): Promise<void
   } catch (error) {
     if (existsSync(join(folder, "PG_VERSION"))) return;
     if (error instanceof ConfigError) throw error;
-    const told = error instanceof Error ? error.message : String(error);
-    const reason = faultIn(told, folder).replaceAll(half, folder).replaceAll(stage, folder);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = faultIn(message, folder).replaceAll(half, folder).replaceAll(stage, folder);
     throw new ConfigError(
       `DATA_DIR: no database could be created in ${dirname(folder)} (${reason}): choose a writable folder with space`,
     );

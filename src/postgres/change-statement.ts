@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isAmong, isNotAmong } from "./among.ts";
-import { liveKeyOf, liveSeatsOf } from "./guards.ts";
+import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
 
 /**
  * Whether a reservation's state allows an action. `row` is the reservation, either as it was first read or as
@@ -51,8 +51,7 @@ with requested as materialized (
            e.status = 'closed' and e.stops_confirmations as stops_confirmations,
            e.status = 'closed' and e.stops_extensions as stops_extensions,
            least(now() + e.hold_ttl_seconds * interval '1 second', r.created_at + e.hold_limit_seconds * interval '1 second') as extended_to,
-           e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
-             and (e.off_sale_at is null or now() < e.off_sale_at) as on_sale
+           ${onSale} as on_sale
     from requested q
     join reservations r on r.id = q.id
     join events e on e.id = r.event_id
@@ -196,9 +195,7 @@ export const guardedChanges: Guarded = {
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
   select g.scope, g.key, g.fingerprint, w.id, w.expires_at from guards g join whole w on w.id = g."reservationId"
-  on conflict (scope, key) do update
-  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
-      status = null, body = null, created_at = now()
+  ${replaceKey}
 )`,
   verdict: sql`
     when exists (select from barred where barred.id = requested.id)

@@ -1,10 +1,10 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, positionIn } from "./ledger.ts";
+import { type LedgerPosition, positionIn } from "./ledger.ts";
 import { rowsOf } from "./query.ts";
 
 /** The end of the ledger's chain: the last row of its newest checkpoint. */
-export interface ChainHead extends Cursor {
+export interface ChainHead extends LedgerPosition {
   number: number;
   rowsTotal: number;
   /** Base64. */
@@ -31,7 +31,7 @@ export async function readChainHead(session: NodePgDatabase): Promise<ChainHead 
  * Counts the seat rows that are sealed up to this position. It never counts too many; the newest windows may
  * be missing. Acts are sealed too but not counted, as they are not published.
  */
-export async function readSealedSeatRowsUpTo(session: NodePgDatabase, end: Cursor): Promise<number> {
+export async function readSealedSeatRowsUpTo(session: NodePgDatabase, end: LedgerPosition): Promise<number> {
   const isUpTo = sql`(epoch, txid, id) <= ${positionIn(end)}`;
   const query = sql`
     select rows_total::float8 - (select count(*) from admin_log where ${isUpTo}) as "rowsTotal"
@@ -64,7 +64,7 @@ export const readCheckpointsAfter = (session: NodePgDatabase, after: number, lim
   );
 
 /** The fields of a checkpoint that its window's rows are checked against. */
-export type SealedWindow = Cursor & Pick<Checkpoint, "number" | "rowCount" | "digest" | "rowForm">;
+export type SealedWindow = LedgerPosition & Pick<Checkpoint, "number" | "rowCount" | "digest" | "rowForm">;
 
 /** Same as `readCheckpointsAfter`, without the CRCs of the rows, which are megabytes for a thousand windows. */
 export const readWindowsAfter = (session: NodePgDatabase, after: number, limit: number) =>

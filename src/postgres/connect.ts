@@ -98,19 +98,13 @@ export async function openSession(
   options: Omit<PoolOptions, "connectionLimit">,
   onError: (error: Error) => void,
 ): Promise<Session> {
-  const client = new pg.Client(clientOptions(options));
-  client.on("error", onError);
-  try {
-    await client.connect();
+  const client = await connect(clientOptions(options), onError, async (client) => {
     await prepareConnection(client, options);
     await client.query("select set_config('idle_session_timeout', $1, false)", [
       String(LEADER_IDLE_TIMEOUT_MS),
     ]);
-    return drizzle(client);
-  } catch (error) {
-    await client.end().catch(() => undefined);
-    throw error;
-  }
+  });
+  return drizzle(client);
 }
 
 /**
@@ -123,10 +117,7 @@ export async function openSnapshot(
   onError: (error: Error) => void,
   sameAs?: Session,
 ): Promise<Session> {
-  const client = new pg.Client(clientOptions(options));
-  client.on("error", onError);
-  try {
-    await client.connect();
+  const client = await connect(clientOptions(options), onError, async (client) => {
     await client.query(
       `select ${pinSettings({
         statement_timeout: "$1",
@@ -141,28 +132,34 @@ export async function openSnapshot(
       const exported = await sameAs.$client.query<{ id: string }>("select pg_export_snapshot() as id");
       await client.query(`set transaction snapshot ${client.escapeLiteral(exported.rows[0]?.id ?? "")}`);
     }
-    return drizzle(client);
-  } catch (error) {
-    await client.end().catch(() => undefined);
-    throw error;
-  }
+  });
+  return drizzle(client);
 }
 
 /** Opens a session without time limits, to prepare a database that may still be empty. The caller closes it. */
-export async function openUnpooled(
+export const openUnpooled = (
   options: Pick<PoolOptions, "databaseUrl" | "name" | "connectTimeoutMs">,
+): Promise<pg.Client> =>
+  connect(
+    addressOf(options),
+    () => undefined,
+    (client) =>
+      client.query(
+        `select ${pinSettings({ statement_timeout: "'0'", idle_in_transaction_session_timeout: "'0'" })}`,
+      ),
+  );
+
+/** Connects and prepares a client. If that fails, the client is closed. */
+async function connect(
+  config: pg.ClientConfig,
+  onError: (error: Error) => void,
+  prepare: (client: pg.Client) => Promise<unknown>,
 ): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: options.databaseUrl,
-    application_name: options.name,
-    connectionTimeoutMillis: options.connectTimeoutMs,
-  });
-  client.on("error", () => undefined);
+  const client = new pg.Client(config);
+  client.on("error", onError);
   try {
     await client.connect();
-    await client.query(
-      `select ${pinSettings({ statement_timeout: "'0'", idle_in_transaction_session_timeout: "'0'" })}`,
-    );
+    await prepare(client);
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
@@ -170,15 +167,17 @@ export async function openUnpooled(
   }
 }
 
-function clientOptions(options: Omit<PoolOptions, "connectionLimit">): pg.ClientConfig {
-  return {
-    connectionString: options.databaseUrl,
-    application_name: options.name,
-    keepAlive: true,
-    connectionTimeoutMillis: options.connectTimeoutMs,
-    query_timeout: options.statementTimeoutMs + CLIENT_SLACK_MS,
-  };
-}
+const addressOf = (options: Pick<PoolOptions, "databaseUrl" | "name" | "connectTimeoutMs">) => ({
+  connectionString: options.databaseUrl,
+  application_name: options.name,
+  connectionTimeoutMillis: options.connectTimeoutMs,
+});
+
+const clientOptions = (options: Omit<PoolOptions, "connectionLimit">): pg.ClientConfig => ({
+  ...addressOf(options),
+  keepAlive: true,
+  query_timeout: options.statementTimeoutMs + CLIENT_SLACK_MS,
+});
 
 /**
  * Checks and configures a new connection in one statement. `synchronous_commit` is raised if it is too low,

@@ -22,7 +22,6 @@ const CLAIM_SEED = 7_310;
  */
 export const claimOfKey = ({ scope, key }: KeyClaim) => `key:${scope}:${key}`;
 export const claimOfBuyer = (buyerId: string) => `buyer:${buyerId}`;
-
 export const claimOfCaller = (caller: string) => `caller:${caller}`;
 
 /**
@@ -39,6 +38,15 @@ export const keyIsAlive = (row: string) =>
 export const liveKeyOf = (row: string) =>
   sql`(select k.key, k.fingerprint from idempotency_keys k
     where k.scope = ${sql.raw(row)}.scope and k.key = ${sql.raw(row)}.key and ${keyIsAlive("k")} limit 1)`;
+
+/** Replaces a key that is no longer alive by the new one of a reservation. */
+export const replaceKey = sql`on conflict (scope, key) do update
+  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
+      status = null, body = null, created_at = now()`;
+
+/** Whether the event of `e` is on sale at this moment, by the database's clock. */
+export const onSale = sql`e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
+           and (e.off_sale_at is null or now() < e.off_sale_at)`;
 
 /** Returns an expression: a buyer's seats in live reservations of an event. `but` is a reservation not to count. */
 export const liveSeatsOf = (buyerId: string, eventId: string, but: string) =>

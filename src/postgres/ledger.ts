@@ -4,13 +4,13 @@ import { ADVISORY_LOCKS } from "./epoch.ts";
 import { rowOf, rowsOf } from "./query.ts";
 
 /** A position in the ledger; of a sink, the last row that it acknowledged. */
-export interface Cursor {
+export interface LedgerPosition {
   epoch: number;
   txid: string;
   id: string;
 }
 
-export interface LedgerRow extends Cursor {
+export interface LedgerRow extends LedgerPosition {
   seatId: string;
   version: number;
   eventId: string;
@@ -21,7 +21,7 @@ export interface LedgerRow extends Cursor {
 }
 
 /** The position before the first row. */
-export const LEDGER_START: Cursor = { epoch: 0, txid: "0", id: "0" };
+export const LEDGER_START: LedgerPosition = { epoch: 0, txid: "0", id: "0" };
 
 /** Counting further would tell an operator nothing more and cost the database time. */
 const BACKLOG_LIMIT_ROWS = 100_000;
@@ -36,7 +36,7 @@ export async function tryToLead(
 }
 
 /** Reads the sink's cursor; a new sink starts at the ledger's start. */
-export async function readCursor(session: NodePgDatabase, sink: string): Promise<Cursor> {
+export async function readCursor(session: NodePgDatabase, sink: string): Promise<LedgerPosition> {
   await session.execute(sql`
     insert into ledger_cursors (sink, epoch, txid, id) values (${sink}, ${LEDGER_START.epoch}, ${LEDGER_START.txid}::xid8, ${LEDGER_START.id})
     on conflict do nothing`);
@@ -44,9 +44,9 @@ export async function readCursor(session: NodePgDatabase, sink: string): Promise
 }
 
 /** Reads the cursor that was moved last, of any sink. */
-export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor> {
+export async function readNewestCursor(session: NodePgDatabase): Promise<LedgerPosition> {
   const query = sql`select epoch, txid::text, id::text from ledger_cursors order by updated_at desc limit 1`;
-  return (await rowsOf<Cursor>(session, query))[0] ?? LEDGER_START;
+  return (await rowsOf<LedgerPosition>(session, query))[0] ?? LEDGER_START;
 }
 
 /**
@@ -56,8 +56,8 @@ export async function readNewestCursor(session: NodePgDatabase): Promise<Cursor>
 export async function moveCursor(
   session: NodePgDatabase,
   sink: string,
-  from: Cursor,
-  to: Cursor,
+  from: LedgerPosition,
+  to: LedgerPosition,
 ): Promise<boolean> {
   const moved = await session.execute(sql`
     update ledger_cursors set epoch = ${to.epoch}, txid = ${to.txid}::xid8, id = ${to.id}, updated_at = now()
@@ -70,7 +70,7 @@ export async function moveCursor(
  * epoch wait until no transaction that began before theirs is running; older epochs have none
  * (docs/decisions/0008-ledger-order.md).
  */
-export const settledAfter = (cursor: Cursor) => sql`
+export const settledAfter = (cursor: LedgerPosition) => sql`
   (epoch, txid, id) > ${positionIn(cursor)}
   and (epoch, txid) < ((select max(epoch) from ledger_epochs), pg_snapshot_xmin(pg_current_snapshot()))`;
 
@@ -105,12 +105,18 @@ const actText = sql`concat_ws('|', epoch, txid, id, 'act', kind, actor, extract(
   jsonb_build_object('reason', reason, 'detail', detail))`;
 
 /** Reads the texts of the settled seat rows and acts after the cursor, in publish order. */
-export const readLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
-  readTexts(session, settledAfter(cursor), limit);
+export const readLedger = (
+  session: NodePgDatabase,
+  cursor: LedgerPosition,
+  limit: number,
+): Promise<string[]> => readTexts(session, settledAfter(cursor), limit);
 
 /** Same as `readLedger`, including rows that later commits may still precede. */
-export const readWholeLedger = (session: NodePgDatabase, cursor: Cursor, limit: number): Promise<string[]> =>
-  readTexts(session, sql`(epoch, txid, id) > ${positionIn(cursor)}`, limit);
+export const readWholeLedger = (
+  session: NodePgDatabase,
+  cursor: LedgerPosition,
+  limit: number,
+): Promise<string[]> => readTexts(session, sql`(epoch, txid, id) > ${positionIn(cursor)}`, limit);
 
 /** Reads seat rows and acts in one statement, so that both are from one moment. */
 async function readTexts(session: NodePgDatabase, filter: SQL, limit: number): Promise<string[]> {
@@ -136,8 +142,8 @@ function inOrder(seats: string[], acts: string[]): string[] {
   const merged: string[] = [];
   let next = 0;
   for (const act of acts) {
-    const place = placeOf(act);
-    while (next < seats.length && isBefore(placeOf(seats[next] ?? ""), place))
+    const position = positionOf(act);
+    while (next < seats.length && isBefore(positionOf(seats[next] ?? ""), position))
       merged.push(seats[next++] ?? "");
     merged.push(act);
   }
@@ -173,19 +179,27 @@ export function parseLedgerRow(rowText: string): LedgerRow {
 }
 
 /** Returns the ledger position of a row, given as text. */
-export function placeOf(rowText: string): Cursor {
+export function positionOf(rowText: string): LedgerPosition {
   const [epoch, txid = "", id = ""] = rowText.split("|", 3);
   return { epoch: Number(epoch), txid, id };
 }
 
 /** Returns a position as a row of SQL, to compare with `(epoch, txid, id)`. */
-export const positionIn = ({ epoch, txid, id }: Cursor): SQL => sql`(${epoch}, ${txid}::xid8, ${id}::bigint)`;
+export const positionIn = ({ epoch, txid, id }: LedgerPosition): SQL =>
+  sql`(${epoch}, ${txid}::xid8, ${id}::bigint)`;
 
 /** Returns whether one ledger position comes before another. */
-export function isBefore(one: Cursor, other: Cursor): boolean {
-  if (one.epoch !== other.epoch) return one.epoch < other.epoch;
-  if (one.txid !== other.txid) return BigInt(one.txid) < BigInt(other.txid);
-  return BigInt(one.id) < BigInt(other.id);
+export const isBefore = (one: LedgerPosition, other: LedgerPosition): boolean =>
+  comparePositions(one, other) < 0;
+
+/** Returns a number below 0 if `one` comes before `other` in the ledger, above 0 if it comes after. */
+export const comparePositions = (one: LedgerPosition, other: LedgerPosition): number =>
+  one.epoch - other.epoch || compareDigits(one.txid, other.txid) || compareDigits(one.id, other.id);
+
+/** Compares numbers without leading zeros: the longer one is greater. */
+function compareDigits(one: string, other: string): number {
+  if (one.length !== other.length) return one.length - other.length;
+  return one < other ? -1 : Number(one > other);
 }
 
 export interface Backlog {
@@ -202,7 +216,7 @@ export interface Backlog {
  * Measures what is committed and not yet published. Prepared transactions count as writers, because they
  * delay publishing too.
  */
-export const readBacklog = (session: NodePgDatabase, cursor: Cursor): Promise<Backlog> =>
+export const readBacklog = (session: NodePgDatabase, cursor: LedgerPosition): Promise<Backlog> =>
   rowOf(
     session,
     sql`

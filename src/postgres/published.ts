@@ -1,18 +1,18 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, isBefore, ledgerRowText, positionIn } from "./ledger.ts";
+import { isBefore, type LedgerPosition, ledgerRowText, positionIn } from "./ledger.ts";
 import { arrayOf, rowOf, rowsOf } from "./query.ts";
 
 /** Reads the cursors of all sinks, by their names. */
-export async function readCursors(session: NodePgDatabase): Promise<Map<string, Cursor>> {
+export async function readCursors(session: NodePgDatabase): Promise<Map<string, LedgerPosition>> {
   const query = sql`select sink, epoch, txid::text, id::text from ledger_cursors`;
-  const rows = await rowsOf<Cursor & { sink: string }>(session, query);
+  const rows = await rowsOf<LedgerPosition & { sink: string }>(session, query);
   return new Map(rows.map(({ sink, ...cursor }) => [sink, cursor]));
 }
 
 /** Returns the cursor that is farthest. */
-export const farthest = (cursors: Iterable<Cursor>): Cursor | undefined =>
-  [...cursors].reduce<Cursor | undefined>(
+export const farthest = (cursors: Iterable<LedgerPosition>): LedgerPosition | undefined =>
+  [...cursors].reduce<LedgerPosition | undefined>(
     (far, cursor) => (far === undefined || isBefore(far, cursor) ? cursor : far),
     undefined,
   );
@@ -40,7 +40,7 @@ export async function readRowsOf(
 /** Reads the next seats by id, each with its greatest version before the cursor. */
 export const readPassedVersions = (
   session: NodePgDatabase,
-  cursor: Cursor,
+  cursor: LedgerPosition,
   { after, limit }: { after: number; limit: number },
 ) =>
   rowsOf<{ seatId: number; version: number }>(

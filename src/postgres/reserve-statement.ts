@@ -1,11 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isAmong, isNotAmong } from "./among.ts";
-import { liveKeyOf, liveSeatsOf } from "./guards.ts";
+import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
 import { seatPrice } from "./prices.ts";
-
-/** Whether the event of `e` is on sale at this moment, by the database's clock. */
-const onSale = sql`e.status = 'open' and (e.on_sale_at is null or e.on_sale_at <= now())
-           and (e.off_sale_at is null or now() < e.off_sale_at)`;
 
 /**
  * The one statement that takes seats; a batch of 1 to 256 seats costs the same commit
@@ -226,9 +222,7 @@ export const guarded: Guarded = {
   select g.scope, g.key, g.fingerprint, g."reservationId", t.expires_at
   from guards g join (select distinct reservation_id, expires_at from taken) t on t.reservation_id = g."reservationId"
   where g.key is not null
-  on conflict (scope, key) do update
-  set fingerprint = excluded.fingerprint, reservation_id = excluded.reservation_id, expires_at = excluded.expires_at,
-      status = null, body = null, created_at = now()
+  ${replaceKey}
 )`,
   verdict: sql`
       when exists (select from barred where barred.reservation_id = r.reservation_id)

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { at } from "../runtime/assert.ts";
-import { type Cursor, positionIn, settledAfter } from "./ledger.ts";
+import { type LedgerPosition, positionIn, settledAfter } from "./ledger.ts";
 import { rowOf, rowsOf } from "./query.ts";
 
 /** The result of one read of the ledger, for listeners to seat changes. */
@@ -10,7 +10,7 @@ export interface ChangePage {
   epoch: number;
   rowCount: number;
   /** The position of the last row; undefined if there was none. */
-  end: Cursor | undefined;
+  end: LedgerPosition | undefined;
   /** The changes of each event as server-sent events, in the order of the ledger. */
   textByEvent: Map<number, string>;
   /** Whether rows wait for a running transaction to end, so that more rows come without another notification. */
@@ -37,9 +37,9 @@ const asServerSentEvent = sql`
  */
 export async function readChanges(
   database: NodePgDatabase,
-  after: Cursor,
+  after: LedgerPosition,
   limit: number,
-  upTo?: Cursor,
+  upTo?: LedgerPosition,
 ): Promise<ChangePage> {
   const query = sql`
     with page as materialized (
@@ -74,7 +74,7 @@ export async function readChanges(
 }
 
 /** Returns the position of the newest settled row of the current epoch, or the epoch's start if it has none. */
-export const readPresent = (database: NodePgDatabase): Promise<Cursor> =>
+export const readPresent = (database: NodePgDatabase): Promise<LedgerPosition> =>
   rowOf(
     database,
     sql`
@@ -88,7 +88,7 @@ export const readPresent = (database: NodePgDatabase): Promise<Cursor> =>
   );
 
 /** Returns whether the ledger can have reached this position: its epoch is known and its transaction has begun. */
-export async function canBePast(database: NodePgDatabase, { epoch, txid }: Cursor): Promise<boolean> {
+export async function canBePast(database: NodePgDatabase, { epoch, txid }: LedgerPosition): Promise<boolean> {
   const query = sql`
     select (${epoch}::int, ${txid}::xid8)
       < ((select max(epoch) from ledger_epochs), pg_snapshot_xmax(pg_current_snapshot())) as "canBe"`;
@@ -96,7 +96,11 @@ export async function canBePast(database: NodePgDatabase, { epoch, txid }: Curso
 }
 
 /** Returns whether more than `limit` rows follow the cursor. */
-export async function hasMoreThan(database: NodePgDatabase, after: Cursor, limit: number): Promise<boolean> {
+export async function hasMoreThan(
+  database: NodePgDatabase,
+  after: LedgerPosition,
+  limit: number,
+): Promise<boolean> {
   const { rowCount } = await database.execute(sql`
     select from seat_events where (epoch, txid, id) > ${positionIn(after)}
     order by epoch, txid, id offset ${limit} limit 1`);

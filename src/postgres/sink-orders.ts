@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type Cursor, positionIn } from "./ledger.ts";
+import { type LedgerPosition, positionIn } from "./ledger.ts";
 import { rowsOf } from "./query.ts";
 
 /** The state stored with a sink's cursor, including an operator's orders. */
@@ -12,7 +12,7 @@ export interface SinkOrders {
   /** Whether that waits until every consumer group has read everything. */
   waitsForConsumers: boolean;
   /** Every row after this position is to be published again. */
-  again: Cursor | null;
+  again: LedgerPosition | null;
 }
 
 type Row = Omit<SinkOrders, "again"> & { epoch: number | null; txid: string | null; id: string | null };
@@ -76,7 +76,11 @@ export async function withdrawPartitions(session: NodePgDatabase, sink: string):
 }
 
 /** Orders the publisher to publish every row after this position again. */
-export async function orderAgain(session: NodePgDatabase, sink: string, after: Cursor): Promise<void> {
+export async function orderAgain(
+  session: NodePgDatabase,
+  sink: string,
+  after: LedgerPosition,
+): Promise<void> {
   await session.execute(sql`
     update "ledger_cursors" set again_epoch = ${after.epoch}, again_txid = ${after.txid}::xid8, again_id = ${after.id}
     where sink = ${sink}`);
@@ -90,7 +94,7 @@ export async function orderAgain(session: NodePgDatabase, sink: string, after: C
 export async function goBack(
   session: NodePgDatabase,
   sink: string,
-  { from, to }: { from: Cursor; to: Cursor },
+  { from, to }: { from: LedgerPosition; to: LedgerPosition },
 ): Promise<boolean> {
   const moved = await session.execute(sql`
     update "ledger_cursors" set epoch = ${to.epoch}, txid = ${to.txid}::xid8, id = ${to.id}, updated_at = now(),
@@ -109,7 +113,7 @@ export async function readSinksPublishedAgain(session: NodePgDatabase): Promise<
 const STATE_VALID_SECONDS = 30;
 
 /** Stores whether the sink works. The publishing process does so at each change and every 10 s. */
-export async function tellSinkState(session: NodePgDatabase, isUp: boolean): Promise<void> {
+export async function storeSinkState(session: NodePgDatabase, isUp: boolean): Promise<void> {
   await session.execute(sql`
     insert into sink_states (only_row, is_up) values (true, ${isUp})
     on conflict (only_row) do update set is_up = excluded.is_up, told_at = now()`);

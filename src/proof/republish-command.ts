@@ -3,7 +3,7 @@ import { readOptions } from "../config/command-options.ts";
 import { type Config, ConfigError } from "../config/config.ts";
 import { databaseFault, databaseUrlOf } from "../ledger/command-database.ts";
 import { openSession, openSnapshot } from "../postgres/connect.ts";
-import { type Cursor, LEDGER_START } from "../postgres/ledger.ts";
+import { LEDGER_START, type LedgerPosition } from "../postgres/ledger.ts";
 import { readCursors } from "../postgres/published.ts";
 import { orderAgain } from "../postgres/sink-orders.ts";
 import { messageOf } from "../telemetry/log.ts";
@@ -115,7 +115,7 @@ async function look({
   databaseUrl: string;
   config: Config;
   store: EventStore;
-}): Promise<{ cursor: Cursor | undefined; missing: Missing }> {
+}): Promise<{ cursor: LedgerPosition | undefined; missing: Missing }> {
   const session = await openSnapshot(
     { databaseUrl, name: "sentinel-republish", ...limitsOf(config) },
     () => undefined,

@@ -1,23 +1,17 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { ask, bearer, idOf, makeKey, slugOf } from "./keyed.ts";
 
 const PATH = "/api/v1/admin/log";
-const stack = useStack();
-let engine: Engine;
+const sale = useEngine();
 let admin: string;
 
 beforeAll(async () => {
-  const database = await openDatabase(stack, "empty");
-  const env = { DATABASE_URL: database.url };
-  engine = await openEngine(stack, env);
-  admin = await makeKey(env, "admin");
+  admin = await makeKey(sale.env, "admin");
 });
 
 const as = (key: string, method: string, path: string, headers = {}, body?: unknown) =>
-  ask(engine.url, method, path, {
+  ask(sale.url, method, path, {
     headers: {
       ...bearer(key),
       ...headers,
@@ -77,7 +71,7 @@ describe("the administration log", () => {
   test("is for administrators alone, and a reason that cannot be kept changes nothing", async () => {
     const made = await as(admin, "POST", "/api/v1/admin/api-keys", {}, { name: "eyes", role: "reader" });
     expect((await as(String(made.json["key"]), "GET", PATH)).status).toBe(403);
-    expect((await ask(engine.url, "GET", PATH)).status).toBe(401);
+    expect((await ask(sale.url, "GET", PATH)).status).toBe(401);
     const before = (await acts("?kind=event.opened")).acts;
     const refused = await as(admin, "POST", "/api/v1/admin/events/1/open", {
       "x-admin-reason": "x".repeat(501),

@@ -1,34 +1,24 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { runEngine } from "../engine/command.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { untilWithin } from "../fixtures/until.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { ask, bearer, idOf, KEY, makeKey, slugOf } from "./keyed.ts";
 
 const PATH = "/api/v1/admin/api-keys";
-const stack = useStack();
-let engine: Engine;
-let facts: Facts;
-let env: Record<string, string>;
+const sale = useEngine({ env: { LOG_LEVEL: "trace" } });
 let admin: string;
 /** Every secret that was made or tried here, and everything that was answered: none may be in the other. */
 const secrets: string[] = [];
 const answered: string[] = [];
 
 beforeAll(async () => {
-  const database = await openDatabase(stack, "empty");
-  env = { DATABASE_URL: database.url, LOG_LEVEL: "trace" };
-  engine = await openEngine(stack, env);
-  facts = await openFacts(stack, database.url);
-  admin = await makeKey(env, "admin");
+  admin = await makeKey(sale.env, "admin");
   secrets.push(admin);
 });
 
 async function as(key: string, method: string, path: string, init: RequestInit = {}) {
-  const answer = await ask(engine.url, method, path, {
+  const answer = await ask(sale.url, method, path, {
     ...init,
     headers: { ...bearer(key), ...Object(init.headers) },
   });
@@ -60,7 +50,7 @@ describe("the routes of API keys", () => {
       revokedAt: null,
       key,
     });
-    const rows = await facts.query("select * from api_keys where id = $1", [idOf(key)]);
+    const rows = await sale.facts.query("select * from api_keys where id = $1", [idOf(key)]);
     expect(rows).toHaveLength(1);
     expect(JSON.stringify(rows)).not.toContain(key.slice(42));
   });
@@ -95,7 +85,7 @@ describe("the routes of API keys", () => {
   test("know within 2 s that a key was revoked by another process, while it is used", async () => {
     const { key } = await make("admin");
     expect((await as(key, "GET", PATH)).status).toBe(200);
-    expect((await runEngine(env, { args: ["keys", "revoke", idOf(key)] })).exitCode).toBe(0);
+    expect((await runEngine(sale.env, { args: ["keys", "revoke", idOf(key)] })).exitCode).toBe(0);
     await untilWithin(2000, "the key is refused", async () => (await as(key, "GET", PATH)).status === 401);
   });
 
@@ -136,7 +126,7 @@ describe("a caller", () => {
   test.each(routes)(
     "without a key is answered 401 by %s %s, and told how to send one",
     async (method, path) => {
-      const answer = await ask(engine.url, method, path);
+      const answer = await ask(sale.url, method, path);
       expect([answer.status, slugOf(answer)]).toEqual([401, "unauthorized"]);
       expect(answer.headers.get("www-authenticate")).toBe('Bearer realm="sentinel"');
       expect(answer.headers.get("content-type")).toBe("application/problem+json");
@@ -172,29 +162,29 @@ describe("a caller", () => {
 
   test("may send the key as X-API-Key, and the scheme in any case", async () => {
     for (const headers of [{ "x-api-key": admin }, { authorization: `bearer ${admin}` }]) {
-      expect((await ask(engine.url, "GET", PATH, { headers })).status).toBe(200);
+      expect((await ask(sale.url, "GET", PATH, { headers })).status).toBe(200);
     }
   });
 
   test("that sends credentials of another scheme counts as one without a key", async () => {
     const headers = { authorization: "Basic dXNlcjpwYXNz" };
-    expect((await ask(engine.url, "GET", "/api/v1/seats/2", { headers })).status).toBe(200);
-    expect((await ask(engine.url, "GET", PATH, { headers })).status).toBe(401);
+    expect((await ask(sale.url, "GET", "/api/v1/seats/2", { headers })).status).toBe(200);
+    expect((await ask(sale.url, "GET", PATH, { headers })).status).toBe(401);
   });
 
   test("without a key may look and take seats by default, without a limit on the reserve route", async () => {
     for (let seat = 1; seat <= 60; seat++) {
-      const answer = await ask(engine.url, "POST", `/api/v1/bookings/reserve/${seat}`);
+      const answer = await ask(sale.url, "POST", `/api/v1/bookings/reserve/${seat}`);
       expect(answer.status).toBe(201);
       expect(answer.headers.has("ratelimit")).toBe(false);
     }
-    expect((await ask(engine.url, "GET", "/api/v1/seats/2")).status).toBe(200);
+    expect((await ask(sale.url, "GET", "/api/v1/seats/2")).status).toBe(200);
   });
 });
 
 describe("an engine", () => {
   test("tells in its document how a key is sent, and which routes need one", async () => {
-    const { json } = await ask(engine.url, "GET", "/openapi.json");
+    const { json } = await ask(sale.url, "GET", "/openapi.json");
     const { components, paths } = json as {
       components: { securitySchemes: object };
       paths: Record<string, Record<string, { security?: object[]; responses: object }>>;
@@ -214,19 +204,19 @@ describe("an engine", () => {
 
   test("counts its refusals by reason", async () => {
     const value = async (reason: string) =>
-      (await readMetrics(engine.url)).value("sentinel_access_refusals_total", { reason });
+      (await readMetrics(sale.url)).value("sentinel_access_refusals_total", { reason });
     const before = await value("unauthorized");
-    await ask(engine.url, "GET", PATH);
+    await ask(sale.url, "GET", PATH);
     expect(await value("unauthorized")).toBe(Number(before) + 1);
     expect(await value("rate_limited")).toBe(0);
   });
 
   test("says 503 for a key that it cannot look up, and then knows it, and logs the fault once", async () => {
     const { key } = await make("admin");
-    const unseen = await makeKey(env, "admin");
+    const unseen = await makeKey(sale.env, "admin");
     secrets.push(unseen);
     expect((await as(key, "GET", PATH)).status).toBe(200);
-    await facts.query("alter table api_keys rename column key_hash to hidden");
+    await sale.facts.query("alter table api_keys rename column key_hash to hidden");
     try {
       const answer = await as(unseen, "GET", PATH);
       expect([answer.status, slugOf(answer)]).toEqual([503, "unavailable"]);
@@ -234,19 +224,19 @@ describe("an engine", () => {
       // Known before: what it may do it may go on to do.
       expect((await as(key, "DELETE", `${PATH}/not-an-id`)).status).toBe(404);
     } finally {
-      await facts.query("alter table api_keys rename column hidden to key_hash");
+      await sale.facts.query("alter table api_keys rename column hidden to key_hash");
     }
     await untilWithin(5000, "the key is known", async () => (await as(unseen, "GET", PATH)).status === 200);
-    expect(engine.output()).toContain("the database refused a query about API keys");
+    expect(sale.engine.output()).toContain("the database refused a query about API keys");
   });
 
   // The last: everything above has been said by now.
   test("has no key in its log or in any answer but the one that makes it", () => {
     expect(secrets.length).toBeGreaterThan(5);
-    expect(engine.output().length).toBeGreaterThan(100);
+    expect(sale.engine.output().length).toBeGreaterThan(100);
     for (const secret of secrets) {
       const hash = new Bun.CryptoHasher("sha256").update(secret).digest("hex");
-      for (const said of [engine.output(), ...answered]) {
+      for (const said of [sale.engine.output(), ...answered]) {
         expect(said).not.toContain(secret.slice(42));
         expect(said).not.toContain(hash);
       }

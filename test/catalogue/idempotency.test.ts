@@ -1,14 +1,9 @@
-import { beforeAll, describe, expect, test } from "bun:test";
-import { useStack } from "../fixtures/stack.ts";
-import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
+import { describe, expect, test } from "bun:test";
+import { SMALL_HOUSE, useShop } from "./shop.ts";
 
 const EVENTS = "/api/v1/admin/events";
 
-let shop: Shop;
-const stack = useStack();
-beforeAll(async () => {
-  shop = await openShop(stack);
-});
+const shop = useShop();
 
 const post = (path: string, key: string, body?: object) =>
   shop.send(path, {

@@ -1,17 +1,14 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { untilWithin } from "../fixtures/until.ts";
-import { type Answer, openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
+import { type Answer, SMALL_HOUSE, useShop } from "./shop.ts";
 
 const CODES = ["unknown", "available", "held", "reserved"];
 const DEADLINE_MS = 5000;
 
-let shop: Shop;
+const shop = useShop();
 let event: { eventId: number; createdAt: string; sections: { firstSeatId: number }[] };
-const stack = useStack();
 beforeAll(async () => {
-  shop = await openShop(stack);
   event = (await shop.admin("POST", "/api/v1/admin/events", SMALL_HOUSE)).body;
 });
 

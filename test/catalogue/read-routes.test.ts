@@ -1,15 +1,12 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { bodyOf, reserve } from "../engine/buyers.ts";
-import { useStack } from "../fixtures/stack.ts";
-import { openShop, type Shop, SMALL_HOUSE } from "./shop.ts";
+import { SMALL_HOUSE, useShop } from "./shop.ts";
 
-let shop: Shop;
+const shop = useShop();
 let eventId: number;
 /** Of the stalls' first seat; the standing area begins 12 behind it. */
 let first: number;
-const stack = useStack();
 beforeAll(async () => {
-  shop = await openShop(stack);
   const { body } = await shop.admin("POST", "/api/v1/admin/events", SMALL_HOUSE);
   eventId = body.eventId;
   first = body.sections[0].firstSeatId;

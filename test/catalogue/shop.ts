@@ -1,10 +1,12 @@
+import { beforeAll } from "bun:test";
 import { makeApiKey } from "../../src/access/api-key.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 
 /** A whole engine with an admin's key, on a database of its own with the demo event. */
-export interface Shop {
+interface Shop {
   engine: Engine;
   facts: Facts;
   databaseUrl: string;
@@ -25,7 +27,15 @@ export interface Answer {
   body: any;
 }
 
-export async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
+/** The shop of a test file. */
+export function useShop(): Shop {
+  const stack = useStack();
+  const shop = {} as Shop;
+  beforeAll(async () => void Object.assign(shop, await openShop(stack)));
+  return shop;
+}
+
+async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
   const database = await openDatabase(stack, "empty");
   const engine = await openEngine(stack, {
     DATABASE_URL: database.url,

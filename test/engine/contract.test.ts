@@ -1,14 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { createDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import { bodyOf, reserve, reservePath } from "./buyers.ts";
-import { type Engine, openEngine } from "./engines.ts";
-import { type Facts, openFacts } from "./facts.ts";
 import { readMetrics } from "./scraped-metrics.ts";
-
-// Parts take seconds to start on a busy machine; what must be quick is measured. Bun keeps this for one file only.
-setDefaultTimeout(60_000);
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const BODY_LIMIT_BYTES = 4096;
@@ -16,23 +11,10 @@ const BODY_LIMIT_BYTES = 4096;
 const INSIDE =
   /\bat .+:\d+:\d+|node_modules|\.ts\b|select |update |insert |relation|column|unnest|\$\d|postgres|sentinel-|password/i;
 
-let engine: Engine;
-let facts: Facts;
-const stack = new AsyncDisposableStack();
+const sale = useEngine({ env: { BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES) } });
 /** Statuses of the reserve route that were seen here, to be held against the document. */
 const seen = new Set<number>();
 let nextSeat = 100;
-
-beforeAll(async () => {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
-  engine = await openEngine(stack, {
-    DATABASE_URL: database.url,
-    BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
-  });
-  facts = await openFacts(stack, database.url);
-});
-afterAll(() => stack.disposeAsync());
 
 interface Problem {
   type: string;
@@ -45,7 +27,7 @@ interface Problem {
 }
 
 async function ask(method: string, path: string, init: RequestInit = {}) {
-  const response = await fetch(engine.url + path, { method, ...init });
+  const response = await fetch(sale.url + path, { method, ...init });
   if (method === "POST" && path.startsWith(reservePath(""))) seen.add(response.status);
   return { status: response.status, headers: response.headers, body: await response.text() };
 }
@@ -79,7 +61,7 @@ describe("reserving a seat", () => {
     const { reservationId, version } = JSON.parse(won.body);
     expect(reservationId).toMatch(UUID);
     expect(version).toBe(1);
-    expect(await facts.query("select status, version, reservation_id from seats where id = 2")).toEqual([
+    expect(await sale.facts.query("select status, version, reservation_id from seats where id = 2")).toEqual([
       { status: "reserved", version: 1, reservation_id: reservationId },
     ]);
   });
@@ -96,7 +78,7 @@ describe("reserving a seat", () => {
 
   test("answers 409 with the reason when another holds the seat, and sells it when that hold is over", async () => {
     const hold = (seatId: number, until: string) =>
-      facts.query(
+      sale.facts.query(
         `update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + $2::interval where id = $1`,
         [seatId, until],
       );
@@ -156,7 +138,7 @@ describe("reserving a seat", () => {
     const seatId = nextSeat++;
     const tooLarge = await askFor(seatId, { body: "x".repeat(BODY_LIMIT_BYTES + 1) });
     expect(tooLarge.status).toBe(413);
-    expect((await facts.query("select status from seats where id = $1", [seatId]))[0]).toEqual({
+    expect((await sale.facts.query("select status from seats where id = $1", [seatId]))[0]).toEqual({
       status: "available",
     });
     expect((await askFor(seatId, { body: "x".repeat(BODY_LIMIT_BYTES) })).status).toBe(201);
@@ -227,7 +209,7 @@ describe("a request that asks to close its connection", () => {
 
   /** The head of the response to a request without a body. */
   async function rawHead(head: string): Promise<string> {
-    const { hostname, port } = new URL(engine.url);
+    const { hostname, port } = new URL(sale.url);
     const socket = connect(Number(port), hostname);
     let response = "";
     socket.on("data", (bytes) => {
@@ -283,15 +265,12 @@ describe("metrics", () => {
     const threads = ["main", "reservation-1", "publisher-1"];
     await until(
       async () => {
-        const { value } = await readMetrics(engine.url);
+        const { value } = await readMetrics(sale.url);
         return threads.every((thread) => value("sentinel_thread_heap_used_bytes", { thread }) !== undefined);
       },
       { deadlineMs: 10_000, what: "every thread has reported" },
     );
-    const [one, other] = [
-      await readMetrics(engine.url),
-      await readMetrics(engine.url, "/actuator/prometheus"),
-    ];
+    const [one, other] = [await readMetrics(sale.url), await readMetrics(sale.url, "/actuator/prometheus")];
     expect(one.contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(other.contentType).toBe(one.contentType);
     const names = (series: string[]) => [...new Set(series.map((each) => each.split("{")[0]))].sort();
@@ -302,7 +281,9 @@ describe("metrics", () => {
 
 describe("the catalogue", () => {
   test("was seeded on the empty database: 1000 seats of the demo event at 150.00", async () => {
-    expect(await facts.query("select name from events")).toEqual([{ name: "Grand Central Concert 2025" }]);
+    expect(await sale.facts.query("select name from events")).toEqual([
+      { name: "Grand Central Concert 2025" },
+    ]);
     const { status, body } = await ask("GET", "/api/v1/seats?limit=1000");
     expect(status).toBe(200);
     const { seats, next } = JSON.parse(body);
@@ -332,7 +313,7 @@ describe("the catalogue", () => {
       ids.push(...page.seats.map(({ seatId }: { seatId: number }) => seatId));
       after = page.next;
     }
-    const free = await facts.query<{ id: number }>(
+    const free = await sale.facts.query<{ id: number }>(
       "select id::int from seats where status = 'available' order by id",
     );
     expect(ids).toEqual(free.map(({ id }) => id));
@@ -368,7 +349,7 @@ describe("the documents", () => {
     expect(assets.length).toBeGreaterThanOrEqual(2);
     const document = /"url":"([^"]+)"/.exec(page.body)?.[1] ?? "";
     for (const path of [...assets, document]) {
-      const answer = await fetch(new URL(path, `${engine.url}/docs`));
+      const answer = await fetch(new URL(path, `${sale.url}/docs`));
       expect([path, answer.status]).toEqual([path, 200]);
       expect((await answer.text()).length).toBeGreaterThan(100);
     }
@@ -478,11 +459,11 @@ interface Operation {
 // The last ones: they break the database for a moment, and look back at what all others have seen.
 describe("when Postgres refuses the statement", () => {
   const withoutSeats = async (body: () => Promise<void>) => {
-    await facts.query("alter table seats rename to seats_away");
+    await sale.facts.query("alter table seats rename to seats_away");
     try {
       await body();
     } finally {
-      await facts.query("alter table seats_away rename to seats");
+      await sale.facts.query("alter table seats_away rename to seats");
     }
   };
 
@@ -497,11 +478,11 @@ describe("when Postgres refuses the statement", () => {
         `{"message":"System is busy, please try again","seatId":${seatId},"status":"RETRY","reason":"unavailable"}`,
       );
     });
-    await until(async () => (await reserve(engine.url, seatId)).status === 201, {
+    await until(async () => (await reserve(sale.url, seatId)).status === 201, {
       deadlineMs: 10_000,
       what: "the engine has seen that the table is back",
     });
-    expect(bodyOf(await reserve(engine.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
+    expect(bodyOf(await reserve(sale.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
   });
 
   test("the catalogue answers 503 with Retry-After, as documented, and nothing of the inside", async () => {
@@ -519,7 +500,7 @@ describe("when Postgres refuses the statement", () => {
       await ask("GET", "/api/v1/seats/424242");
       await askFor(424242);
     });
-    expect(engine.output()).not.toMatch(/failed query|params|select |unnest|424242/i);
+    expect(sale.engine.output()).not.toMatch(/failed query|params|select |unnest|424242/i);
   });
 });
 

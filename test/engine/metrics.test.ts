@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 import {
   type Answer,
   histogram,
@@ -11,8 +10,7 @@ import {
   reservePath,
   seatsFrom,
 } from "./buyers.ts";
-import { type Engine, logLines, openEngine } from "./engines.ts";
-import { openFacts } from "./facts.ts";
+import { logLines } from "./engines.ts";
 import { processesOf } from "./processes.ts";
 import { readMetrics, type ScrapedMetrics } from "./scraped-metrics.ts";
 
@@ -20,35 +18,34 @@ const SEATS = 2000;
 const THREADS = ["main", "publisher-1", "reservation-1"];
 
 describe("the metrics of an engine after a little load", () => {
-  const stack = useStack();
-  let engine: Engine;
+  const sale = useEngine({
+    seats: SEATS,
+    env: { RESERVATION_WORKERS: "1" },
+    prepare: ({ facts }) =>
+      facts.query(
+        `update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + '1 hour'
+         where id = ${SEATS}`,
+      ),
+  });
   const answers: Answer[] = [];
   let metrics: ScrapedMetrics;
 
   beforeAll(async () => {
-    const database = await openDatabase(stack);
-    const facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS);
-    await facts.query(
-      `update seats set status = 'held', version = 1, reservation_id = gen_random_uuid(), hold_expires_at = now() + '1 hour'
-       where id = ${SEATS}`,
-    );
-    engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1" });
     // Memory refuses by itself only while the changes of other processes are heard.
     await until("the change feed is heard", async () => {
-      const read = await readMetrics(engine.url);
+      const read = await readMetrics(sale.url);
       const hasRedis = read.value("sentinel_component_up", { component: "redis" }) !== undefined;
       return !hasRedis || read.value("sentinel_feed_up") === 1;
     });
-    answers.push(...(await openSale(engine.url, seatsFrom(1, 300), 16).end()));
+    answers.push(...(await openSale(sale.url, seatsFrom(1, 300), 16).end()));
     for (const seatId of [...seatsFrom(1, 40), SEATS, SEATS + 1, 0, -1]) {
-      answers.push(await reserve(engine.url, seatId));
+      answers.push(await reserve(sale.url, seatId));
     }
-    const crowd = await reserveAtOnce(Array.from({ length: 60 }, () => ({ url: engine.url, seatId: 400 })));
+    const crowd = await reserveAtOnce(Array.from({ length: 60 }, () => ({ url: sale.url, seatId: 400 })));
     answers.push(...(await crowd.answers));
     // What threads and the publisher count reaches the main thread once a second.
     metrics = await until("every thread has reported and every sale is published", async () => {
-      const read = await readMetrics(engine.url);
+      const read = await readMetrics(sale.url);
       const reported = THREADS.every(
         (thread) => read.value("sentinel_event_loop_lag_seconds", { thread }) !== undefined,
       );
@@ -97,7 +94,7 @@ describe("the metrics of an engine after a little load", () => {
     expect(metrics.value("sentinel_publisher_active")).toBe(1);
     await until(
       "the backlog is empty",
-      async () => (await readMetrics(engine.url)).value("sentinel_ledger_backlog_rows") === 0,
+      async () => (await readMetrics(sale.url)).value("sentinel_ledger_backlog_rows") === 0,
     );
   });
 
@@ -114,25 +111,25 @@ describe("the metrics of an engine after a little load", () => {
   });
 
   test("count one process, without a primary", async () => {
-    expect([...(await processesOf(engine))]).toEqual([]);
+    expect([...(await processesOf(sale.engine))]).toEqual([]);
     expect(metrics.value("sentinel_processes")).toBe(1);
     expect(metrics.value("sentinel_processes_answering")).toBe(1);
     expect(metrics.value("sentinel_process_restarts_total")).toBe(0);
     expect(metrics.series.filter((each) => each.includes("process="))).toEqual([]);
-    expect(logLines(engine).find(({ msg }) => msg === "ready")).not.toHaveProperty("processes");
+    expect(logLines(sale.engine).find(({ msg }) => msg === "ready")).not.toHaveProperty("processes");
   });
 
   test("have no series for a seat: 500 more seats, and there are as many series as before", async () => {
-    for (const seatId of seatsFrom(1001, 1500)) answers.push(await reserve(engine.url, seatId));
+    for (const seatId of seatsFrom(1001, 1500)) answers.push(await reserve(sale.url, seatId));
     for (const path of ["/a", "/b", "/api/v1/seats/6", reservePath("x"), reservePath("y")]) {
-      await fetch(engine.url + path, { method: "POST" });
+      await fetch(sale.url + path, { method: "POST" });
     }
-    const before = await readMetrics(engine.url);
-    for (const seatId of seatsFrom(501, 1000)) answers.push(await reserve(engine.url, seatId));
+    const before = await readMetrics(sale.url);
+    for (const seatId of seatsFrom(501, 1000)) answers.push(await reserve(sale.url, seatId));
     for (const path of ["/d", "/e?f=1", "/api/v1/seats/7", reservePath("z")]) {
-      await fetch(engine.url + path, { method: "POST" });
+      await fetch(sale.url + path, { method: "POST" });
     }
-    const after = await readMetrics(engine.url);
+    const after = await readMetrics(sale.url);
     expect(after.series.toSorted()).toEqual(before.series.toSorted());
   });
 });

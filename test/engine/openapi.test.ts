@@ -1,12 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { PROBLEMS } from "../../src/http/problems.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { type Engine, openEngine } from "./engines.ts";
-
-setDefaultTimeout(60_000);
+import { useEngine } from "../fixtures/use-engine.ts";
 
 interface Media {
   schema?: object;
@@ -47,21 +44,16 @@ const INT32_MAX = 2 ** 31 - 1;
 /** Server-sent events, the map as bytes, and Prometheus's text have no schema worth the name. */
 const NOT_JSON = ["text/event-stream", "application/octet-stream", "text/plain"];
 
-const stack = new AsyncDisposableStack();
-let engine: Engine;
+const sale = useEngine();
 let document: Document;
 let operations: (Operation & { at: string })[];
 
 beforeAll(async () => {
-  const database = await createDatabase("empty");
-  stack.defer(database.drop);
-  engine = await openEngine(stack, { DATABASE_URL: database.url });
-  document = (await (await fetch(`${engine.url}/openapi.json`)).json()) as Document;
+  document = (await (await fetch(`${sale.url}/openapi.json`)).json()) as Document;
   operations = Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({ at: `${method} ${path}`, ...operation })),
   );
 });
-afterAll(() => stack.disposeAsync());
 
 const operation = (operationId: string) =>
   operations.find((each) => each.operationId === operationId) ?? { at: "", parameters: [], responses: {} };
@@ -207,7 +199,7 @@ describe("the OpenAPI document", () => {
   const ask = async (method: string, path: string, body?: object, token = ""): Promise<unknown> => {
     const headers = { "content-type": "application/json", "x-reservation-token": token };
     const init = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) };
-    return (await fetch(engine.url + path, init)).json();
+    return (await fetch(sale.url + path, init)).json();
   };
   const seatsOf = (hold: unknown) =>
     (hold as { seats: { seatId: number }[] }).seats.map(({ seatId }) => seatId);
@@ -254,7 +246,7 @@ describe("the OpenAPI document", () => {
 });
 
 describe("an address", () => {
-  const ask = (method: string, path: string) => fetch(engine.url + path, { method });
+  const ask = (method: string, path: string) => fetch(sale.url + path, { method });
 
   test("that is not for the method is told so, with the methods that it is for", async () => {
     for (const [method, path, allow] of [

@@ -14,7 +14,7 @@ import { type Facts, openFacts } from "./facts.ts";
 import { isAlive, processesOf, scrape } from "./processes.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
-const SEATS = 50_000;
+const SEATS = 10_000;
 const WAIT = { deadlineMs: 20_000 };
 const CROWD = 150;
 

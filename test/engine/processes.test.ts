@@ -6,7 +6,7 @@ import { bodyOf, histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "
 import { logLines } from "./engines.ts";
 import { processesOf, scrape } from "./processes.ts";
 
-const SEATS = 60_000;
+const SEATS = 30_000;
 const WAIT = { deadlineMs: 30_000 };
 const WON = { outcome: "won" };
 

@@ -1,7 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { findKafka, startKafka } from "../fixtures/kafka.ts";
-import { partOrSkip } from "../fixtures/parts.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { openFolder } from "../fixtures/temp-dir.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
@@ -18,8 +16,6 @@ import {
   tokenOf,
 } from "./reservations.ts";
 import { readMetrics } from "./scraped-metrics.ts";
-
-const kafkaFound = await partOrSkip("kafka", findKafka);
 
 const WAIT = { deadlineMs: 15_000 };
 /** The promise: what is over is true everywhere within so long. */
@@ -53,16 +49,11 @@ describe("holds that end", () => {
   let listener: Listener;
 
   beforeAll(async () => {
-    const kafka = kafkaFound ? await startKafka() : undefined;
-    if (kafka) stack.defer(kafka.stop);
     const dataDir = await openFolder(stack, "expiry");
     theatre = await openTheatre(stack);
     brief = await theatre.addEvent({ rows: 20, seatsPerRow: 20, more: BRIEF });
-    engine = await theatre.openEngine({
-      DATA_DIR: dataDir,
-      ...(kafka && { KAFKA_BROKERS: kafka.brokers }),
-    });
-    events = kafka ? { brokers: kafka.brokers } : { file: join(dataDir, "booking-events.jsonl") };
+    engine = await theatre.openEngine({ DATA_DIR: dataDir });
+    events = { file: join(dataDir, "booking-events.jsonl") };
     till = tillAt(engine.url);
     listener = await listen(engine.url, { eventId: brief.eventId });
     stack.defer(listener.cut);

@@ -12,7 +12,7 @@ import { type Facts, openFacts } from "./facts.ts";
 import { seedOf } from "./random.ts";
 
 /** Random requests of each kind to each operation. The listed ones, which find more, are as many in any case. */
-const EXAMPLES = 6;
+const EXAMPLES = 4;
 /** The longest of the runs takes 45 s on two slow cores. */
 const RUN_TIMEOUT_MS = 240_000;
 const PUBLISHED_DEADLINE_MS = 30_000;

@@ -28,7 +28,7 @@ import { readEvents } from "./events.ts";
 import { openFacts } from "./facts.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-const FAULT_DEADLINE_MS = 10_000;
+const FAULT_DEADLINE_MS = 20_000;
 const WAIT = { deadlineMs: 30_000 };
 const ordinaryUser = asOrdinaryUser();
 const smallDisks = await partOrSkip("small-disks", findSmallDisks);

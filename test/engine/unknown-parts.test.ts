@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 import { reserve } from "./buyers.ts";
-import { logLines, openEngine, strayLines } from "./engines.ts";
+import { logLines, strayLines } from "./engines.ts";
 import { readMetrics } from "./scraped-metrics.ts";
 
 /** A port that takes connections and never says a word. */
@@ -17,11 +17,9 @@ async function startSilence(stack: AsyncDisposableStack): Promise<number> {
 
 test("parts that take connections and never answer are UNKNOWN, then DOWN, and the engine sells", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await openDatabase(stack);
-  const port = await startSilence(stack);
-  const engine = await openEngine(stack, {
-    ...{ DATABASE_URL: database.url, KAFKA_BROKERS: `127.0.0.1:${port}` },
-    ...{ REDIS_URL: `redis://127.0.0.1:${port}`, REDIS_TIMEOUT_MS: "1000" },
+  const silent = `127.0.0.1:${await startSilence(stack)}`;
+  const { engine } = await openSelling(stack, {
+    env: { KAFKA_BROKERS: silent, REDIS_URL: `redis://${silent}`, REDIS_TIMEOUT_MS: "1000" },
   });
   const look = async (component: "redis" | "kafka") => {
     const { value } = await readMetrics(engine.url);

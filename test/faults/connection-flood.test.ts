@@ -1,32 +1,23 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { type Engine, logLines, openEngine } from "../engine/engines.ts";
+import { type Engine, logLines } from "../engine/engines.ts";
 import { metricsIn } from "../engine/scraped-metrics.ts";
 import { findLinux, findProgram, partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { until } from "../fixtures/until.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 import { Attackers, get, metricsOf, post, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
 
 // Attackers, of README.md: the limit of connections, and the engine at the end of its descriptors.
 
-const LIMIT = sized(1000, 4000);
+const LIMIT = sized(500, 4000);
 const FLOOD = LIMIT * 3;
 const WORST_ANSWER_MS = 3000;
 /** As many a second as the limit: whoever asks then has a second for an answer before newer ones push it out. */
 const WAVE = LIMIT / 10;
 const WAVE_EVERY_MS = 100;
 
-let stack = new AsyncDisposableStack();
-afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
-});
-
-async function openSelling(env: Record<string, string> = {}) {
-  const database = await openDatabase(stack, "empty");
-  return openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", ...env });
-}
+const UNLIMITED = { RATE_LIMIT_ADDRESS_REQUESTS: "0" };
 
 const flood = async (attackers: Attackers, first: string) => {
   for (let opened = 0; opened < FLOOD; opened += WAVE)
@@ -47,7 +38,8 @@ describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
   };
   for (const [what, { first, reason }] of Object.entries(floods)) {
     test(`keeps it under a flood of clients who ${what}, and serves a normal one`, async () => {
-      const engine = await openSelling({ CONNECTION_LIMIT: String(LIMIT) });
+      await using stack = new AsyncDisposableStack();
+      const { engine } = await openSelling(stack, { env: { ...UNLIMITED, CONNECTION_LIMIT: String(LIMIT) } });
       const attackers = new Attackers(stack, engine.url);
       const served = await servedDuring(engine.url, async () => {
         await flood(attackers, first);
@@ -68,7 +60,8 @@ describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
   }
 
   test("is refused more of them than it has files for", async () => {
-    const fault = await openSelling({ CONNECTION_LIMIT: "1000000" }).catch(String);
+    await using stack = new AsyncDisposableStack();
+    const fault = await openSelling(stack, { env: { CONNECTION_LIMIT: "1000000" } }).catch(String);
     expect(fault).toContain("CONNECTION_LIMIT: 1000000 is more than three quarters of the ");
   });
 });
@@ -82,9 +75,10 @@ describe.skipIf(!prlimit)("an engine whose last descriptor is taken", () => {
   const USED_SECONDS = 5;
 
   test("lives on, answers and counts those who are connected, and serves again when the clients have gone", async () => {
-    const engine = await openSelling();
+    await using stack = new AsyncDisposableStack();
+    const { engine } = await openSelling(stack);
     await limitDescriptors(engine, DESCRIPTORS);
-    const connected = await connectedTo(engine);
+    const connected = await connectedTo(stack, engine);
     const attackers = new Attackers(stack, engine.url);
     await attackers.open(DESCRIPTORS * 2);
     await until(
@@ -110,7 +104,7 @@ async function limitDescriptors({ pid }: Engine, count: number): Promise<void> {
 }
 
 /** A client who came while there was room, and reads metrics on the same connection again and again. */
-async function connectedTo({ url }: Engine) {
+async function connectedTo(stack: AsyncDisposableStack, { url }: Engine) {
   const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1" });
   stack.defer(() => void socket.destroy());
   let answer = "";

@@ -1,23 +1,22 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Answer, bodyOf, openSale, reserve, seatsFrom } from "../engine/buyers.ts";
 import { openEngine } from "../engine/engines.ts";
-import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import { expectPublished, readEvents } from "../engine/events.ts";
+import type { Facts } from "../engine/facts.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
-import { findKafka, type KafkaBroker, startKafka } from "../fixtures/kafka.ts";
+import { findKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
+import { findRedis } from "../fixtures/redis.ts";
 import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 import { sized } from "./sizes.ts";
 
 // Row 4 of README.md at random moments: the route of the contract.
 
-const redisFound = await partOrSkip("redis", findRedis);
-const kafkaFound = await partOrSkip("kafka", findKafka);
+await partOrSkip("redis", findRedis);
+await partOrSkip("kafka", findKafka);
 
 const SEATS = sized(30_000, 100_000);
 const BUYERS = 64;
@@ -35,39 +34,16 @@ function expectKept(answers: Answer[], ledger: Awaited<ReturnType<Facts["ledger"
 }
 
 describe("an engine that is killed in full flow, again and again", () => {
-  const stack = useStack();
-  let redis: Redis | undefined;
-  let kafka: KafkaBroker | undefined;
-
-  beforeAll(async () => {
-    [redis, kafka] = await Promise.all([
-      redisFound ? startRedis() : undefined,
-      kafkaFound ? startKafka() : undefined,
-    ]);
-    if (redis) stack.defer(redis.stop);
-    if (kafka) stack.defer(kafka.stop);
-  });
+  const house = useHouse({ needs: ["redis", "kafka"], seats: SEATS });
 
   test("keeps every promise: each 201 is in Postgres and in Kafka, one row a change, nothing twice", async () => {
-    const database = await openDatabase(stack);
-    const dataDir = await openFolder(stack, "crash");
-    const facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS);
-    const env = {
-      DATABASE_URL: database.url,
-      DATA_DIR: dataDir,
-      ...(redis && { REDIS_URL: redis.url }),
-      ...(kafka && { KAFKA_BROKERS: kafka.brokers }),
-    };
-    const events: EventPlace = kafka
-      ? { brokers: kafka.brokers }
-      : { file: join(dataDir, "booking-events.jsonl") };
+    const { facts, events } = house;
     const random = randomFrom(seedOf("crash.test.ts"));
 
     const seats = seatsFrom(1, SEATS);
     const answers: Answer[] = [];
     for (let crash = 1; crash <= CRASHES; crash++) {
-      const engine = await openEngine(stack, env);
+      const engine = await house.open();
       const sale = openSale(engine.url, seats, BUYERS);
       const { fewest, most } = WINS_BEFORE_CRASH;
       const wins = fewest + Math.floor(random() * (most - fewest));
@@ -79,7 +55,7 @@ describe("an engine that is killed in full flow, again and again", () => {
     expect(answers.some(({ status }) => status === 0)).toBe(true);
     expect(answers.filter(({ status }) => status === 409 || status === 404 || status === 500)).toEqual([]);
 
-    const survivor = await openEngine(stack, env);
+    const survivor = await house.open();
     // Seats whose buyer heard nothing are either sold or free, and the free ones can be sold.
     for (const { seatId } of answers.filter(({ status }) => status === 0).slice(0, 20)) {
       const again = await reserve(survivor.url, seatId);

@@ -92,7 +92,10 @@ describe("an engine whose events file", () => {
       await stands("DOWN", 1);
       // What was acknowledged since lies in the file that a reader of the path finds.
       expect(await linesInFile()).toBeGreaterThanOrEqual(SOLD_AT_ONCE);
-      const told = logLines(sale.engine).slice(before);
+      // On a busy machine Redis may come and go.
+      const told = logLines(sale.engine)
+        .slice(before)
+        .filter(({ msg }) => !msg.startsWith("Redis "));
       expect(told.map(({ msg }) => msg.split(":")[0])).toEqual([
         "the event sink is unavailable",
         "the event sink is available again",

@@ -16,7 +16,7 @@ import { giveBack } from "./truth.ts";
 
 const found = await partOrSkip("kafka", findKafka);
 
-const SEATS = sized(100_000, 1_000_000);
+const SEATS = sized(40_000, 1_000_000);
 /** Few: what is sold while a broker starts is read back and compared. */
 const BUYERS = 3;
 const FULL_LOAD_BUYERS = sized(12, 48);

@@ -1,54 +1,22 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import { type Answer, bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type EventPlace, expectPublished, readEvents } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import type { Engine } from "../engine/engines.ts";
+import { expectPublished, readEvents } from "../engine/events.ts";
+import type { Facts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
-import { findKafka, startKafka } from "../fixtures/kafka.ts";
+import { findKafka } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
-import { openFolder } from "../fixtures/temp-dir.ts";
+import { findRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 
 // Row 1 of README.md, and that every event is there once when nothing goes wrong. 10,000 at once: ten-thousand.test.ts;
 // without Redis: redis-lost.test.ts.
 
 const redisFound = await partOrSkip("redis", findRedis);
-const kafkaFound = await partOrSkip("kafka", findKafka);
+await partOrSkip("kafka", findKafka);
 
 const EVENTS_DEADLINE_MS = 30_000;
-
-interface House {
-  facts: Facts;
-  engines: [Engine, Engine];
-  events: EventPlace;
-}
-
-/** Two engine processes on one database, and on one Redis and one Kafka where there are such. */
-async function openHouse(
-  stack: AsyncDisposableStack,
-  options: { redisUrl: string | undefined; kafkaBrokers: string | undefined },
-): Promise<House> {
-  const database = await openDatabase(stack, "empty");
-  const dataDir = await openFolder(stack, "house");
-  const env = {
-    DATABASE_URL: database.url,
-    DATA_DIR: dataDir,
-    ...(options.redisUrl && { REDIS_URL: options.redisUrl }),
-    ...(options.kafkaBrokers && { KAFKA_BROKERS: options.kafkaBrokers }),
-  };
-  const engines: House["engines"] = [await openEngine(stack, env), await openEngine(stack, env)];
-  return {
-    facts: await openFacts(stack, database.url),
-    engines,
-    events: options.kafkaBrokers
-      ? { brokers: options.kafkaBrokers }
-      : { file: join(dataDir, "booking-events.jsonl") },
-  };
-}
 
 /** One of these answers won the seat, and all others were told so. */
 function expectOneWinner(answers: Answer[], seatId: number): Answer {
@@ -83,42 +51,31 @@ async function expectSoldTo(facts: Facts, winner: Answer): Promise<void> {
   ).toEqual([{ status: "confirmed", seat_count: 1 }]);
 }
 
-/** 200 buyers, half at each process, four for each of 50 seats. */
-async function raceOverFifty({ facts, engines }: House, firstSeat: number): Promise<void> {
-  const requests = Array.from({ length: 200 }, (_, buyer) => ({
-    url: engines[buyer % 2 === 0 ? 0 : 1].url,
-    seatId: firstSeat + (Math.floor(buyer / 2) % 50),
-  }));
-  const answers = await (await reserveAtOnce(requests)).answers;
-  expect(histogram(answers)).toEqual({ 201: 50, 409: 150 });
-  for (let seatId = firstSeat; seatId < firstSeat + 50; seatId++) {
-    const winner = expectOneWinner(
-      answers.filter((answer) => answer.seatId === seatId),
-      seatId,
-    );
-    await expectSoldTo(facts, winner);
-  }
-  await facts.expectSound();
-}
-
 describe("two engines on one Postgres, Redis and Kafka", () => {
-  const stack = useStack();
-  let house: House;
-
+  const house = useHouse({ needs: ["redis", "kafka"] });
+  let engines: [Engine, Engine];
   beforeAll(async () => {
-    const [redis, kafka] = await Promise.all([
-      redisFound ? startRedis() : undefined,
-      kafkaFound ? startKafka() : undefined,
-    ]);
-    if (redis) stack.defer(redis.stop);
-    if (kafka) stack.defer(kafka.stop);
-    house = await openHouse(stack, { redisUrl: redis?.url, kafkaBrokers: kafka?.brokers });
+    engines = [await house.open(), await house.open()];
   });
 
-  test("sell 50 seats to 200 racers at both: 50 winners, each seat once", () => raceOverFifty(house, 100));
+  /** 200 buyers, half at each engine, as many for each of the seats. */
+  test.each([
+    ["one seat", 90, 1],
+    ["50 seats", 100, 50],
+  ])("sell %s to 200 racers at both: one winner a seat", async (_, firstSeat, seatCount) => {
+    const requests = Array.from({ length: 200 }, (_, buyer) => ({
+      url: engines[buyer % 2 === 0 ? 0 : 1].url,
+      seatId: firstSeat + (Math.floor(buyer / 2) % seatCount),
+    }));
+    const answers = await (await reserveAtOnce(requests)).answers;
+    expect(histogram(answers)).toEqual({ 201: seatCount, 409: 200 - seatCount });
+    for (const [seatId, ofSeat] of Map.groupBy(answers, (answer) => answer.seatId))
+      await expectSoldTo(house.facts, expectOneWinner(ofSeat, seatId));
+    await house.facts.expectSound();
+  });
 
   test.skipIf(!redisFound)("a seat sold by one is refused by the other from memory", async () => {
-    const [{ url: here }, { url: there }] = house.engines;
+    const [{ url: here }, { url: there }] = engines;
     const hits = async () =>
       (await readMetrics(there)).value("sentinel_filter_hits_total", { reason: "reserved" }) ?? 0;
     let seatId = 200;

@@ -20,9 +20,9 @@ import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
 
-const SEATS = 200_000;
+const SEATS = 80_000;
 const BUYERS = 24;
-const BUSY_PAUSE_MS = 20;
+const BUSY_PAUSE_MS = 50;
 const WAIT = { deadlineMs: 30_000 };
 const LINK_CUTS = sized(6, 60);
 /** How often all of the engine's sessions are ended, and how often one is killed. */

@@ -25,7 +25,7 @@ import { addSeats, expectAway, expectBusy, expectTruth } from "./truth.ts";
 
 const found = await partOrSkip("postgres-tools", findPostgresTools);
 
-const SEATS = 50_000;
+const SEATS = 20_000;
 const BUYERS = 12;
 const SHOPS = 3;
 const BUSY_PAUSE_MS = 20;

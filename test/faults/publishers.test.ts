@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { THINK_MS } from "../engine/buyers.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
 import {
@@ -69,6 +70,7 @@ describe.skipIf(!found)("engines that publish to one Kafka", () => {
           const { status } = await till.act(last, held.body, tokenOf(held.body));
           statuses.push(held.status, status);
         }
+        await Bun.sleep(THINK_MS);
       }
     };
     const ended = Promise.all(Array.from({ length: SHOPS }, shop)).then(() => statuses);

@@ -22,7 +22,7 @@ const kafkaFound = await partOrSkip("kafka", findKafka);
 /** Side by side; most of a seed is waiting for what hangs. */
 const LANES = sized(2, 3);
 /** A seed costs 0.6 s of CPU. Each run draws its own, so that fewer in one run are made up for by the next. */
-const SEEDS = sized(60, 1000);
+const SEEDS = sized(40, 1000);
 const REPETITIONS = 50;
 const WAIT = { deadlineMs: 30_000 };
 const LOG_SHOWN_CHARS = 2000;

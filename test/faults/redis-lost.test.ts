@@ -17,8 +17,8 @@ import { sized } from "./sizes.ts";
 const redisFound = await partOrSkip("redis", findRedis);
 const toxiproxyFound = await partOrSkip("toxiproxy", findToxiproxy);
 
-const SEATS = sized(100_000, 500_000);
-const PAIRS = 8;
+const SEATS = sized(30_000, 500_000);
+const PAIRS = 6;
 /** Seats that are fought for before, during and after each fault. */
 const SEATS_OF_A_PHASE = sized(100, 5000);
 const REDIS_TIMEOUT_MS = 100;

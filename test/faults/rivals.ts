@@ -1,9 +1,10 @@
 import { expect } from "bun:test";
 import { type Answer, bodyOf, histogram, reserve } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
+import { sized } from "./sizes.ts";
 
 /** Between two seats of one group: a fault lasts for seconds, and the machine is not to be busy with rivals alone. */
-const PAUSE_MS = 15;
+const PAUSE_MS = sized(30, 15);
 
 /** An answer with the time of its request and of itself, by `performance.now`. */
 interface TimedAnswer extends Answer {

@@ -17,9 +17,9 @@ import { listen } from "../live/listener.ts";
 const haproxy = await partOrSkip("haproxy", findHaproxy);
 const nginx = await partOrSkip("nginx", findNginx);
 
-const SEATS = 100_000;
+const SEATS = 40_000;
 const CLIENTS_OF_A_PROXY = 12;
-const THINK_MS = 4;
+const THINK_MS = 20;
 /** Longer than haproxy's three checks, as the page says how to choose it. */
 const DRAIN_DELAY_MS = 2500;
 

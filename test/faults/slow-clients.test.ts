@@ -1,7 +1,6 @@
-import { afterEach, expect, test } from "bun:test";
-import { openEngine } from "../engine/engines.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { untilWithin } from "../fixtures/until.ts";
+import { openSelling, useEngine } from "../fixtures/use-engine.ts";
 import { Attackers, get, metricsOf, post, servedDuring } from "./attackers.ts";
 import { sized } from "./sizes.ts";
 
@@ -35,16 +34,7 @@ const LARGE_BODY_PIECES = 512;
 
 const HOLD = "/api/v1/reservations";
 
-let stack = new AsyncDisposableStack();
-afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
-});
-
-async function openSelling(env: Record<string, string>) {
-  const database = await openDatabase(stack, "empty");
-  return openEngine(stack, { DATABASE_URL: database.url, RATE_LIMIT_ADDRESS_REQUESTS: "0", ...env });
-}
+const SETTINGS = { IDLE_TIMEOUT_SECONDS: String(IDLE_TIMEOUT_SECONDS), RATE_LIMIT_ADDRESS_REQUESTS: "0" };
 
 /** What the slow clients ask for too, and holds. */
 async function warmUp(url: string): Promise<void> {
@@ -86,7 +76,8 @@ const SLOW: Record<string, (attackers: Attackers) => Promise<unknown>> = {
 };
 
 test("clients who are slow in every way at once are all disconnected in time, and a normal one is served", async () => {
-  const engine = await openSelling({ IDLE_TIMEOUT_SECONDS: String(IDLE_TIMEOUT_SECONDS) });
+  await using stack = new AsyncDisposableStack();
+  const engine = await openSelling(stack, { env: SETTINGS });
   const attackers = new Attackers(stack, engine.url);
   await warmUp(engine.url);
   const before = (await metricsOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
@@ -114,54 +105,56 @@ test("clients who are slow in every way at once are all disconnected in time, an
   expect(grownMiB).toBeLessThan(GROWN_LIMIT_MIB);
 });
 
-test("who goes on sending a body larger than BODY_LIMIT_BYTES is disconnected in time, said beforehand or not", async () => {
-  const engine = await openSelling({
-    ...{ BODY_LIMIT_BYTES: "4096", IDLE_TIMEOUT_SECONDS: String(IDLE_TIMEOUT_SECONDS) },
-  });
-  const attackers = new Attackers(stack, engine.url);
-  const chunk = `1000\r\n${"a".repeat(0x1000)}\r\n`;
-  const served = await servedDuring(engine.url, async () => {
-    for (const [first, drop] of [
-      [post(HOLD, "content-length: 4097"), ""],
-      [post(HOLD, "content-length: 100000000000"), "a".repeat(4096)],
-      [post(HOLD, "content-length: 100000000000", "connection: close"), "a".repeat(4096)],
-      [post(HOLD, "content-length: 4097", "expect: 100-continue"), ""],
-      [post(HOLD, "transfer-encoding: chunked"), chunk],
-      [post(HOLD, "transfer-encoding: chunked", "connection: close"), chunk],
-    ] as const) {
-      await attackers.drip(OF_EACH, first, drop, 20);
-    }
-    await untilWithin(
-      (FIRST_REQUEST_SECONDS + SLACK_SECONDS) * 1000,
-      "all who send too much are disconnected",
-      () => attackers.closed === attackers.opened,
-    );
-  });
-  expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
-  expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
-});
+describe("a body larger than BODY_LIMIT_BYTES", () => {
+  const engine = useEngine({ env: { ...SETTINGS, BODY_LIMIT_BYTES: "4096" } });
+  beforeAll(() => warmUp(engine.url));
 
-test("a body larger than BODY_LIMIT_BYTES is answered 413 when it has come, and is never kept in memory", async () => {
-  const engine = await openSelling({ BODY_LIMIT_BYTES: "4096" });
-  const residentBytes = async () => (await metricsOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
-  await warmUp(engine.url);
-  const before = await residentBytes();
-  let peak = before;
-  const piece = new Uint8Array(LARGE_BODY_BYTES / LARGE_BODY_PIECES);
-  const inChunks = async function* () {
-    for (let sent = 0; sent < LARGE_BODY_PIECES; sent++) yield piece;
-  };
-  const send = async (body: RequestInit["body"]) => {
-    const response = await fetch(engine.url + HOLD, {
-      ...{ method: "POST", headers: { "content-type": "application/json" }, body },
+  test("is not taken: who goes on sending it is disconnected in time, said beforehand or not", async () => {
+    await using stack = new AsyncDisposableStack();
+    const attackers = new Attackers(stack, engine.url);
+    const chunk = `1000\r\n${"a".repeat(0x1000)}\r\n`;
+    const served = await servedDuring(engine.url, async () => {
+      for (const [first, drop] of [
+        [post(HOLD, "content-length: 4097"), ""],
+        [post(HOLD, "content-length: 100000000000"), "a".repeat(4096)],
+        [post(HOLD, "content-length: 100000000000", "connection: close"), "a".repeat(4096)],
+        [post(HOLD, "content-length: 4097", "expect: 100-continue"), ""],
+        [post(HOLD, "transfer-encoding: chunked"), chunk],
+        [post(HOLD, "transfer-encoding: chunked", "connection: close"), chunk],
+      ] as const) {
+        await attackers.drip(OF_EACH, first, drop, 20);
+      }
+      await untilWithin(
+        (FIRST_REQUEST_SECONDS + SLACK_SECONDS) * 1000,
+        "all who send too much are disconnected",
+        () => attackers.closed === attackers.opened,
+      );
     });
-    expect(response.status).toBe(413);
-    peak = Math.max(peak, await residentBytes());
-  };
-  const large = new Uint8Array(LARGE_BODY_BYTES);
-  await Promise.all(
-    Array.from({ length: LARGE_BODIES / 2 }, () => Promise.all([send(large), send(inChunks())])),
-  );
-  console.log("slow-clients.test.ts:", Math.round((peak - before) / MEBIBYTE), "MiB more");
-  expect(peak - before).toBeLessThan((LARGE_BODIES * LARGE_BODY_BYTES) / 4);
+    expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
+    expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
+  });
+
+  test("is answered 413 when it has come, and is never kept in memory", async () => {
+    const residentBytes = async () =>
+      (await metricsOf(engine.url)).value("process_resident_memory_bytes") ?? 0;
+    const before = await residentBytes();
+    let peak = before;
+    const piece = new Uint8Array(LARGE_BODY_BYTES / LARGE_BODY_PIECES);
+    const inChunks = async function* () {
+      for (let sent = 0; sent < LARGE_BODY_PIECES; sent++) yield piece;
+    };
+    const send = async (body: RequestInit["body"]) => {
+      const response = await fetch(engine.url + HOLD, {
+        ...{ method: "POST", headers: { "content-type": "application/json" }, body },
+      });
+      expect(response.status).toBe(413);
+      peak = Math.max(peak, await residentBytes());
+    };
+    const large = new Uint8Array(LARGE_BODY_BYTES);
+    await Promise.all(
+      Array.from({ length: LARGE_BODIES / 2 }, () => Promise.all([send(large), send(inChunks())])),
+    );
+    console.log("slow-clients.test.ts:", Math.round((peak - before) / MEBIBYTE), "MiB more");
+    expect(peak - before).toBeLessThan((LARGE_BODIES * LARGE_BODY_BYTES) / 4);
+  });
 });

@@ -19,7 +19,7 @@ import { until } from "../fixtures/until.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
 
-const SEATS = 50_000;
+const SEATS = 20_000;
 const WAIT = { deadlineMs: 20_000 };
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 const CROWD = 150;

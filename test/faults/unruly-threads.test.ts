@@ -10,7 +10,7 @@ import { DEEDS, type Deed, POISONED_SEATS_OF_EACH_DEED } from "./unruly-deeds.ts
 
 // Row 12 of README.md: a worker thread of a whole engine exits, throws, spins, under load.
 
-const SEATS = sized(100_000, 500_000);
+const SEATS = sized(40_000, 500_000);
 const FIRST_POISONED_SEAT = SEATS + 1;
 const BUYERS = 16;
 const THREADS = 2;

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import { CHAIN_START, crcsOf, linkRows } from "../../src/ledger/chain.ts";
 import { Sealer } from "../../src/ledger/sealer.ts";
 import { appendCheckpoint } from "../../src/postgres/checkpoints.ts";
-import { LEDGER_START, placeOf, readLedger } from "../../src/postgres/ledger.ts";
+import { LEDGER_START, positionOf, readLedger } from "../../src/postgres/ledger.ts";
 import { farthest, readCursors } from "../../src/postgres/published.ts";
 import { proveChain } from "../../src/proof/verify/chain-proof.ts";
 import { until } from "../fixtures/until.ts";
@@ -206,7 +206,7 @@ describe("rows with columns that an earlier version does not know", () => {
       text.split("|").slice(0, 10).join("|"),
     );
     await appendCheckpoint(session, {
-      ...placeOf(texts.at(-1) ?? ""),
+      ...positionOf(texts.at(-1) ?? ""),
       ...{ number: 1, rowCount: texts.length, rowsTotal: texts.length, rowForm: 1 },
       ...{ digest: linkRows(CHAIN_START, texts), rowDigests: crcsOf(texts) },
     });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { expectSound } from "../fixtures/sound.ts";
 import { untilWithin } from "../fixtures/until.ts";
 import { useOpened } from "../fixtures/use-opened.ts";
 import { writeAtRandom } from "../postgres/writers.ts";
@@ -220,6 +221,7 @@ test("whatever writers and the sink do, every row arrives and each seat's versio
         await untilWithin(DEADLINE_MS, "nothing is left to publish", through);
         await relay.close();
         await sale.endSessions();
+        await expectSound(sale.url);
         for (const seatId of seatIds) {
           const { version } = await sale.seat(seatId);
           expect(sink.versionsOf(seatId)).toEqual(Array.from({ length: version }, (_, before) => before + 1));

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { ChangeStream } from "../../src/live/change-stream.ts";
 import { RecentChanges, type Round, roundOf } from "../../src/live/recent-changes.ts";
-import type { Cursor } from "../../src/postgres/ledger.ts";
+import type { LedgerPosition } from "../../src/postgres/ledger.ts";
 
-const at = (number: number): Cursor => ({ epoch: 1, txid: String(number), id: String(number) });
+const at = (number: number): LedgerPosition => ({ epoch: 1, txid: String(number), id: String(number) });
 const EVENT = 1;
 
 beforeEach(() => {
@@ -22,7 +22,7 @@ function change(bytes: number): Round {
   return roundOf(after, at(end), { rowCount: 1, textByEvent: new Map([[EVENT, text]]) });
 }
 
-function open(position?: Cursor) {
+function open(position?: LedgerPosition) {
   const recent = new RecentChanges(at(end));
   const overs: (string | undefined)[] = [];
   const stream = new ChangeStream({

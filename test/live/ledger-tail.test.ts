@@ -27,7 +27,7 @@ function openTail(script: (object[] | undefined)[]) {
   } as unknown as NodePgDatabase;
   const rounds: Round[] = [];
   const tail = new LedgerTail({ database });
-  tail.follow({ tell: (round) => rounds.push(round), startOver: () => undefined });
+  tail.follow({ publish: (round) => rounds.push(round), startOver: () => undefined });
   const ends = () => rounds.map(({ end }) => positionText(end));
   return { tail, ends, asked: () => asked };
 }

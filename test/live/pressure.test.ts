@@ -1,33 +1,37 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve } from "../engine/buyers.ts";
 import { exitCodeOf, openEngine } from "../engine/engines.ts";
 import { openFacts } from "../engine/facts.ts";
 import { openOwnPostgres } from "../engine/own-postgres.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 import { openLedgerWriter } from "./ledger-writer.ts";
-import { listen, listenAsleep } from "./listener.ts";
+import { type Listener, listen, listenAsleep } from "./listener.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
-let stack = new AsyncDisposableStack();
-afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
-});
-
-async function openSelling(env: Record<string, string> = {}) {
-  const database = await openDatabase(stack);
-  const facts = await openFacts(stack, database.url);
-  await facts.fill(100);
-  const writer = await openLedgerWriter(stack, database.url);
-  const engine = await openEngine(stack, { DATABASE_URL: database.url, RESERVATION_WORKERS: "1", ...env });
-  return { engine, facts, writer };
+async function openSale(stack: AsyncDisposableStack, env: Record<string, string> = {}) {
+  const sale = await openSelling(stack, { seats: 100, env: { RESERVATION_WORKERS: "1", ...env } });
+  return { ...sale, writer: await openLedgerWriter(stack, sale.databaseUrl) };
 }
 
+const stack = useStack();
+/** A stream of an event where nothing happens while another is busy; first of all, because its sign of life takes 15 s. */
+let silent: Awaited<ReturnType<typeof openSale>> & { listener: Listener };
+let readyId: string | undefined;
+
+beforeAll(async () => {
+  const sale = await openSale(stack, { IDLE_TIMEOUT_SECONDS: "5" });
+  silent = { ...sale, listener: await listen(sale.url) };
+  readyId = (await silent.listener.hears(1, "ready"))[0]?.id;
+  await sale.writer.write([5], 2);
+});
+
 test("a client more than CHANGE_STREAM_LIMIT is told when to come back, and may when another has gone", async () => {
-  const { engine } = await openSelling({ CHANGE_STREAM_LIMIT: "2" });
+  await using stack = new AsyncDisposableStack();
+  const { engine } = await openSale(stack, { CHANGE_STREAM_LIMIT: "2" });
   const [first] = [await listen(engine.url), await listen(engine.url)];
   const third = await listen(engine.url);
   expect([third.status, (await third.problem()).type]).toEqual([503, "urn:sentinel:problem:unavailable"]);
@@ -44,7 +48,8 @@ describe("clients that stop reading", () => {
   const SOON_MS = 5000;
 
   test("are dropped with a reason while all others hear everything, and cost no memory of their own", async () => {
-    const { engine, writer } = await openSelling();
+    await using stack = new AsyncDisposableStack();
+    const { engine, writer } = await openSale(stack);
     const awake = [await listen(engine.url), await listen(engine.url)];
     const before = (await readMetrics(engine.url)).value("process_resident_memory_bytes") ?? 0;
     const asleep = await Promise.all(Array.from({ length: SLEEPERS }, () => listenAsleep(engine.url)));
@@ -69,22 +74,9 @@ describe("clients that stop reading", () => {
   });
 });
 
-test("a silent stream outlives IDLE_TIMEOUT_SECONDS, and its id moves on with what other events do", async () => {
-  const { engine, writer } = await openSelling({ IDLE_TIMEOUT_SECONDS: "5" });
-  const listener = await listen(engine.url);
-  const [ready] = await listener.hears(1, "ready");
-  await writer.write([5], 2);
-  await until("a sign of life", () => listener.comments() > 0);
-  expect(listener.hasEnded()).toBe(false);
-  expect(listener.lastId()).not.toBe(ready?.id ?? "");
-  expect(listener.heard.length).toBe(1);
-  await writer.write([5], 1);
-  await listener.hears(1);
-  await listener.cut();
-});
-
 test("an engine that ends says so to everybody and is not held up by them, not even by those who do not read", async () => {
-  const { engine, writer } = await openSelling({ DRAIN_DELAY_MS: "0" });
+  await using stack = new AsyncDisposableStack();
+  const { engine, writer } = await openSale(stack, { DRAIN_DELAY_MS: "0" });
   const listeners = await Promise.all(Array.from({ length: 20 }, () => listen(engine.url)));
   for (const listener of listeners) await listener.hears(1, "ready");
   const sleeper = await listenAsleep(engine.url);
@@ -103,6 +95,7 @@ test("an engine that ends says so to everybody and is not held up by them, not e
 });
 
 test("while Postgres is away streams stay open, and when it is back nothing is missing", async () => {
+  await using stack = new AsyncDisposableStack();
   const postgres = await openOwnPostgres(stack);
   const engine = await openEngine(stack, { DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1" });
   const facts = await openFacts(stack, postgres.url);
@@ -141,6 +134,7 @@ test("while Postgres is away streams stay open, and when it is back nothing is m
 });
 
 test("who comes first while Postgres is away is told when to come back, and heard when it is there again", async () => {
+  await using stack = new AsyncDisposableStack();
   const postgres = await openOwnPostgres(stack);
   const engine = await openEngine(stack, { DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1" });
   await postgres.stop();
@@ -159,7 +153,8 @@ test("who comes first while Postgres is away is told when to come back, and hear
 });
 
 test("where the database lives on elsewhere, everybody is told to begin anew", async () => {
-  const { engine, facts, writer } = await openSelling();
+  await using stack = new AsyncDisposableStack();
+  const { engine, facts, writer } = await openSale(stack);
   const [staying, leaving] = [await listen(engine.url), await listen(engine.url)];
   await writer.write([1]);
   for (const listener of [staying, leaving]) await listener.hears(1);
@@ -174,4 +169,15 @@ test("where the database lives on elsewhere, everybody is told to begin anew", a
   const returning = await listen(engine.url, { lastEventId: leaving.lastId() });
   expect((await returning.hears(1, "reset"))[0]?.data).toEqual({ reason: "restored" });
   for (const listener of [staying, returning]) await listener.cut();
+});
+
+test("a silent stream outlives IDLE_TIMEOUT_SECONDS, and its id moves on with what other events do", async () => {
+  const { listener, writer } = silent;
+  await until("a sign of life", () => listener.comments() > 0);
+  expect(listener.hasEnded()).toBe(false);
+  expect(listener.lastId()).not.toBe(readyId ?? "");
+  expect(listener.heard.length).toBe(1);
+  await writer.write([5], 1);
+  await listener.hears(1);
+  await listener.cut();
 });

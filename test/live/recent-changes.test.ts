@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { comparePositions, parsePosition, positionText } from "../../src/live/position.ts";
+import { parsePosition, positionText } from "../../src/live/position.ts";
 import { bytesAfter, RecentChanges, type Round, roundOf } from "../../src/live/recent-changes.ts";
-import type { Cursor } from "../../src/postgres/ledger.ts";
+import { comparePositions, type LedgerPosition } from "../../src/postgres/ledger.ts";
 
-const at = (number: number): Cursor => ({ epoch: 1, txid: String(number), id: String(number) });
+const at = (number: number): LedgerPosition => ({ epoch: 1, txid: String(number), id: String(number) });
 const BEGIN = at(1);
 
 /** Rows `from`..`to`, each of event 1 or 2 by turns. */
@@ -19,7 +19,7 @@ function rows(from: number, to: number): Round {
 }
 
 /** What a client of `event` that knows everything up to `position` is given. */
-function given(recent: RecentChanges, event: number, position: Cursor): number[] | "lost" {
+function given(recent: RecentChanges, event: number, position: LedgerPosition): number[] | "lost" {
   const numbers: number[] = [];
   for (let after = position; ; ) {
     const round = recent.next(after);

@@ -1,14 +1,12 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { openSale, reserve, seatsFrom } from "../engine/buyers.ts";
-import { type Engine, type LogLine, logLines, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import { type LogLine, logLines } from "../engine/engines.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
+import { findRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
+import { useEngine } from "../fixtures/use-engine.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
@@ -29,23 +27,14 @@ const SELL_SEAT_9 = `
 const PARTS = ["seats", "memory", "locks", "ledger"];
 
 describe.skipIf(!found)("the auditor of a running engine", () => {
-  const stack = useStack();
-  let engine: Engine;
-  let facts: Facts;
-  let redis: Redis;
+  const house = useEngine({ needs: ["redis"], seats: SEATS });
   let client: Client;
   /** `sentinel:<database>`, as its keys and its channel begin. */
   let prefix = "";
 
   beforeAll(async () => {
-    const database = await openDatabase(stack);
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS);
-    redis = await startRedis();
-    stack.defer(() => redis.stop());
-    client = new Client(redis.url);
-    stack.defer(() => client.disconnect());
-    engine = await openEngine(stack, { DATABASE_URL: database.url, REDIS_URL: redis.url });
+    client = new Client(house.redis?.url ?? "");
+    house.stack.defer(() => client.disconnect());
     const channel = await until(
       "the engine listens to its change feed",
       async () => ((await client.pubsub("CHANNELS", "*:feed")) as string[])[0],
@@ -54,19 +43,19 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
   });
 
   const drift = async (part: string) =>
-    (await readMetrics(engine.url)).value("sentinel_audit_drift", { part });
+    (await readMetrics(house.url)).value("sentinel_audit_drift", { part });
   const looked = async (part: string) =>
-    (await readMetrics(engine.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
+    (await readMetrics(house.url)).value("sentinel_audit_checks_total", { part }) ?? 0;
   const standing = (counts: Record<string, number>) =>
     until(`the drift is ${JSON.stringify(counts)}`, async () => {
-      const { value } = await readMetrics(engine.url);
+      const { value } = await readMetrics(house.url);
       return Object.entries(counts).every(
         ([part, count]) => value("sentinel_audit_drift", { part }) === count,
       );
     });
   /** The auditor's lines: level, where, and what; ids of reservations left out. */
   const told = () =>
-    (logLines(engine) as (LogLine & { seatId?: number; place?: string })[])
+    (logLines(house.engine) as (LogLine & { seatId?: number; place?: string })[])
       .filter(({ msg }) => msg.includes("drift"))
       .map(({ level, msg, seatId, place }) => {
         const words = msg.replace(/row: [0-9a-f-]{36} instead of .*/, "row");
@@ -75,7 +64,7 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
 
   test("looks at everything all the time and finds nothing while seats are sold", async () => {
     const before = await looked("seats");
-    const sale = openSale(engine.url, seatsFrom(101, SEATS), 8);
+    const sale = openSale(house.url, seatsFrom(101, SEATS), 8);
     await until(
       "the house was looked at",
       async () => (await looked("seats")) >= before + SEATS && (await looked("ledger")) > 0,
@@ -86,8 +75,8 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
   });
 
   test("sees what other hands have done, names it, goes on selling, and sees that it is mended", async () => {
-    const { reservationId } = JSON.parse((await reserve(engine.url, 7)).body);
-    await facts.query("update seats set reservation_id = gen_random_uuid() where id = 7");
+    const { reservationId } = JSON.parse((await reserve(house.url, 7)).body);
+    await house.facts.query("update seats set reservation_id = gen_random_uuid() where id = 7");
     await client.set(`${prefix}:seat:8`, "nobody");
     // Whoever can write to Redis can have a seat that is free refused.
     const lie = { from: "a stranger", sequence: 1, seats: [[9, 1, "reserved", true]] };
@@ -98,12 +87,12 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
       "40 9 drift: memory has version 1 (reserved), the database 0 (available)",
       `40 Redis 1: ${prefix}:seat:8 drift: a seat's lock never ends`,
     ]);
-    expect((await reserve(engine.url, 10)).status).toBe(201);
+    expect((await reserve(house.url, 10)).status).toBe(201);
 
-    await facts.query("update seats set reservation_id = $1 where id = 7", [reservationId]);
+    await house.facts.query("update seats set reservation_id = $1 where id = 7", [reservationId]);
     await client.del(`${prefix}:seat:8`);
     // What memory said comes true: the seat is sold by another engine.
-    await facts.query(SELL_SEAT_9);
+    await house.facts.query(SELL_SEAT_9);
     await standing({ seats: 0, locks: 0, memory: 0 });
     expect(told().slice(3)).toEqual(Array.from({ length: 3 }, () => "30 the drift is gone"));
   });

@@ -13,6 +13,7 @@ import { SeatMemory, type SeatStatus } from "../../src/venue/seat-memory.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
 import { addEvent, addSeatsOf, changeOf, takeRows, type Wish } from "../postgres/reservations.ts";
 import { openSale, type Sale } from "../postgres/sale.ts";
 
@@ -27,16 +28,12 @@ const ENOUGH = { looks: 200, changes: 600, swept: 20 };
 const HOLD_COURSES: ChangeAction[][] = [["release"], ["extend", "release"], ["confirm", "cancel"], []];
 const WAIT = { deadlineMs: 50_000 };
 
-let sale: Sale;
+const sale = useOpened(openSale);
 let redis: Redis | undefined;
 beforeAll(async () => {
-  sale = await openSale();
   redis = redisFound ? await startRedis() : undefined;
 });
-afterAll(async () => {
-  await sale.close();
-  await redis?.stop();
-});
+afterAll(() => redis?.stop());
 
 /** Takes seats and changes its reservations, as the engine does: under locks, and memory hears of each answer. */
 async function openBuyers() {

@@ -1,27 +1,17 @@
-import { afterAll, afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { commitReservations } from "../../src/postgres/reserve.ts";
 import { readChangedSeatsAfter, readMoment, readSeatNews } from "../../src/postgres/seats.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
-import { openSale, reserveOf, reserveOne, type Sale } from "../postgres/sale.ts";
+import { useOpened } from "../fixtures/use-opened.ts";
+import { openSale, reserveOf, reserveOne } from "../postgres/sale.ts";
 
 /** More than a page. */
 const MANY_SEATS = 20_500;
 
-let sale: Sale;
-const sales: Sale[] = [];
-beforeEach(async () => {
-  sale = await openSale();
-  sales.push(sale);
-});
-afterEach(async () => {
-  await sale.endSessions();
-});
-afterAll(async () => {
-  for (const each of sales) await each.close();
-});
+const sale = useOpened(openSale, "test");
 
 /** A keeper whose marks are taken when the test says so. */
 function openKeeper() {

@@ -4,16 +4,20 @@ import { dirname, join } from "node:path";
 interface Tier {
   /** What its tests are, in words for the end of the `test` tier. */
   what: string;
-  /** Test processes side by side, if the machine has that many cores. */
-  lanes: number;
+  /** Test processes side by side for each core of the machine; tests of whole engines wait half of the time. */
+  lanesPerCore: number;
   /** How many files share one `bun test` process. With more, lanes would be idle at the end. */
   groupLimitFiles: number;
 }
 
 export const TIERS = {
-  test: { what: "units, SQL and the main job of an engine", lanes: 4, groupLimitFiles: 8 },
-  engine: { what: "engine processes on Redis, Kafka, proxies and browsers", lanes: 2, groupLimitFiles: 4 },
-  faults: { what: "engines whose parts break under load", lanes: 2, groupLimitFiles: 3 },
+  test: { what: "units, SQL and the main job of an engine", lanesPerCore: 1, groupLimitFiles: 8 },
+  engine: {
+    what: "engine processes on Redis, Kafka, proxies and browsers",
+    lanesPerCore: 1.5,
+    groupLimitFiles: 3,
+  },
+  faults: { what: "engines whose parts break under load", lanesPerCore: 1.5, groupLimitFiles: 2 },
 } as const satisfies Record<string, Tier>;
 
 export type TierName = keyof typeof TIERS;
@@ -27,6 +31,22 @@ export const MAIN_JOB = [
   "test/stress-test.test.ts",
   "test/engine/quick-start.test.ts",
   "test/engine/reservations-hold.test.ts",
+];
+
+/** Files that take longest, the slowest first: each starts early and alone, so that no lane is busy when the others end. */
+export const SLOWEST = [
+  "test/engine/schemathesis.test.ts",
+  "test/engine/start.test.ts",
+  "test/engine/openapi-clients.test.ts",
+  "test/live/pressure.test.ts",
+  "test/engine/processes-ending.test.ts",
+  "test/faults/topic-changes.test.ts",
+  "test/faults/redis-lost.test.ts",
+  "test/faults/kafka-away.test.ts",
+  "test/faults/redis-refuses.test.ts",
+  "test/faults/postgres-failover.test.ts",
+  "test/faults/events-file.test.ts",
+  "test/faults/random-faults.test.ts",
 ];
 
 /** The test files of a tier, relative to the root, the largest first. */
@@ -61,16 +81,21 @@ function importReader(root: string): (file: string) => string[] {
   };
 }
 
-/** Groups of files of one folder, the largest first, so that slow groups do not start last. */
+/** The slowest files by themselves, then groups of files of one folder, the largest first, so that slow ones do not start last. */
 export function groupsOf(tier: TierName, files: string[]): string[][] {
   const limit = TIERS[tier].groupLimitFiles;
-  const rooms = Map.groupBy(files, dirname);
+  const slowest = SLOWEST.filter((file) => files.includes(file));
+  const rooms = Map.groupBy(
+    files.filter((file) => !slowest.includes(file)),
+    dirname,
+  );
   const groups = [...rooms.values()].flatMap((room) => {
     const count = Math.ceil(room.length / limit);
     // Dealt out like cards: no group has all the large files.
     return Array.from({ length: count }, (_, hand) => room.filter((__, index) => index % count === hand));
   });
-  return groups.sort((one, other) => other.length - one.length);
+  groups.sort((one, other) => other.length - one.length);
+  return [...slowest.map((file) => [file]), ...groups];
 }
 
 const sizeOf = (root: string, file: string) => statSync(join(root, file)).size;

@@ -1,12 +1,8 @@
 import { afterEach, expect, jest, test } from "bun:test";
 import { SharedFlight } from "../../src/runtime/shared-flight.ts";
+import { settle } from "./rounds.ts";
 
 afterEach(() => jest.useRealTimers());
-
-/** Lets everything happen that follows from what was just done. */
-const settle = async () => {
-  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
-};
 
 /** A flight whose calls end when the test says so. */
 function openFlight(spacingMs?: number) {

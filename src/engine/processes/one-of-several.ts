@@ -5,7 +5,7 @@ import type { Start, ToPrimary, ToProcess } from "./messages.ts";
 /**
  * How long a scrape waits for the primary. The primary may be delayed, and itself waits half a second for each process.
  */
-const FIGURES_TIMEOUT_MS = 3000;
+const METRICS_TIMEOUT_MS = 3000;
 
 /** The connection of an engine process to its primary. */
 export interface Membership extends Start {
@@ -57,7 +57,7 @@ export async function joinPrimary(): Promise<Membership> {
         scrapes.delete(scrape);
         resolve(text);
       };
-      const timer = setTimeout(answer, FIGURES_TIMEOUT_MS);
+      const timer = setTimeout(answer, METRICS_TIMEOUT_MS);
       scrapes.set(scrape, answer);
       send({ kind: "scraped", scrape });
     });

@@ -57,13 +57,13 @@ export class SeatAudit {
    * missed them.
    */
   private mend(misremembered: { seatId: number }[]): Map<number, number> {
-    const standing = new Map<number, number>();
+    const kept = new Map<number, number>();
     for (const { seatId } of misremembered) {
       const rounds = (this.misremembered.get(seatId) ?? 0) + 1;
-      if (rounds < ROUNDS_BEFORE_FORGOTTEN) standing.set(seatId, rounds);
+      if (rounds < ROUNDS_BEFORE_FORGOTTEN) kept.set(seatId, rounds);
       else this.memory.forget(seatId);
     }
-    return standing;
+    return kept;
   }
 
   /**

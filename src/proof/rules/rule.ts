@@ -54,7 +54,7 @@ export interface Found {
  * the rules are looked at one by one.
  */
 export const violations = ({ rows, seatId, version, reservationId, rules }: RowRules): SQL => sql`
-  select fault.what, ${seatId ?? sql`null`}::bigint as seat_id, fault.at_version as version, ${reservationId ?? sql`null`}::uuid as reservation_id, fault.told as detail
+  select fault.what, ${seatId ?? sql`null`}::bigint as seat_id, fault.at_version as version, ${reservationId ?? sql`null`}::uuid as reservation_id, fault.detail
   from ${rows}
   cross join lateral (values ${sql.join(
     rules.map(
@@ -62,7 +62,7 @@ export const violations = ({ rows, seatId, version, reservationId, rules }: RowR
         sql`(${rule.isBroken}, ${sql.raw(`'${rule.finding.replaceAll("'", "''")}'`)}, (${rule.version ?? version ?? sql`null`})::bigint, (${rule.detail ?? sql`null`})::text)`,
     ),
     sql`, `,
-  )}) as fault(is_broken, what, at_version, told)
+  )}) as fault(is_broken, what, at_version, detail)
   where (${sql.join(
     rules.map(({ isBroken }) => sql`(${isBroken})`),
     sql` or `,

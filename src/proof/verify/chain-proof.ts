@@ -2,12 +2,12 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { CHAIN_START, crcsOf, linkRows, unpackCrcs } from "../../ledger/chain.ts";
 import { type Checkpoint, readCheckpointsAfter } from "../../postgres/checkpoints.ts";
 import {
-  type Cursor,
   isAct,
   isBefore,
   LEDGER_START,
+  type LedgerPosition,
   parseLedgerRow,
-  placeOf,
+  positionOf,
 } from "../../postgres/ledger.ts";
 import type { Rule } from "../rules/rule.ts";
 import { chainRules } from "../rules/sealed-rules.ts";
@@ -42,12 +42,12 @@ export interface ChainProof {
  */
 export async function proveChain(
   session: NodePgDatabase,
-  { published, anchors }: { published: Cursor | undefined; anchors: Anchor[] },
+  { published, anchors }: { published: LedgerPosition | undefined; anchors: Anchor[] },
 ): Promise<ChainProof> {
   const walk = new ChainWalk(session, anchors);
   await walk.toEnd();
   const { number, end, findings } = walk;
-  const isBehind = published !== undefined && isBefore(walk.place, published);
+  const isBehind = published !== undefined && isBefore(walk.position, published);
   const proof = proofOf(
     "chain",
     `${end.rowsTotal} rows in ${number} checkpoints, acts of administrators included`,
@@ -82,7 +82,7 @@ function noteOf({ unsealedCount, leftOutCount, shortenedCount }: ChainWalk): str
 class ChainWalk {
   readonly findings = new Findings();
   number = 0;
-  place: Cursor = LEDGER_START;
+  position: LedgerPosition = LEDGER_START;
   end: Anchor = { rowsTotal: 0, digest: CHAIN_START };
   unsealedCount = 0;
   /** Acts among rows that were sealed by an engine too old to know acts. */
@@ -144,17 +144,17 @@ class ChainWalk {
     if (followed) this.accept(checkpoint, followed, start);
     else await this.nameAltered(checkpoint, sealed);
     this.number = checkpoint.number;
-    this.place = checkpoint;
+    this.position = checkpoint;
     this.end = { rowsTotal: checkpoint.rowsTotal, digest: checkpoint.digest };
   }
 
   /** Returns the rows that the checkpoint follows from, if any: as many as it says, or up to its position. */
   private async follow(
-    { digest, rowForm, ...place }: Checkpoint,
+    { digest, rowForm, ...position }: Checkpoint,
     counts: number[],
   ): Promise<{ rowTexts: string[]; from: string } | undefined> {
     const starts = new Set([this.end.digest, this.computed]);
-    for (const count of new Set([...counts, await this.countUpTo(place, counts[0] ?? 0, rowForm)])) {
+    for (const count of new Set([...counts, await this.countUpTo(position, counts[0] ?? 0, rowForm)])) {
       if (count > WINDOW_LIMIT_ROWS) continue;
       const rowTexts = await this.rows.peek(count, rowForm);
       for (const from of starts) if (linkRows(from, rowTexts) === digest) return { rowTexts, from };
@@ -169,8 +169,8 @@ class ChainWalk {
   ): void {
     const { rowTexts, from } = followed;
     const last = rowTexts.at(-1);
-    const place = last === undefined ? LEDGER_START : placeOf(last);
-    if (isBefore(place, checkpoint) || isBefore(checkpoint, place))
+    const position = last === undefined ? LEDGER_START : positionOf(last);
+    if (isBefore(position, checkpoint) || isBefore(checkpoint, position))
       this.blame(checkpoint, chainRules.otherEnd);
     if (!crcsOf(rowTexts).equals(checkpoint.rowDigests)) this.blame(checkpoint, chainRules.otherDigests);
     this.lookForAnchors(rowTexts, from, start);
@@ -217,10 +217,10 @@ class ChainWalk {
   }
 
   /** Counts the next rows that are not after the position. */
-  private async countUpTo(place: Cursor, expected: number, rowForm: number): Promise<number> {
+  private async countUpTo(position: LedgerPosition, expected: number, rowForm: number): Promise<number> {
     for (let looked = Math.min(expected, WINDOW_LIMIT_ROWS) + 1; ; looked *= 2) {
       const rowTexts = await this.rows.peek(Math.min(looked, WINDOW_LIMIT_ROWS), rowForm);
-      const behind = rowTexts.findIndex((text) => isBefore(place, placeOf(text)));
+      const behind = rowTexts.findIndex((text) => isBefore(position, positionOf(text)));
       if (behind !== -1) return behind;
       if (rowTexts.length < looked) return rowTexts.length;
     }
@@ -256,7 +256,7 @@ const RULES_BY_KIND = {
 
 /** Identifies a row: a seat's row by seat and version, an act by its id in words. */
 function identityOf(rowText: string): { seatId?: string; version?: number; act?: string } {
-  if (isAct(rowText)) return { act: `act ${placeOf(rowText).id}` };
+  if (isAct(rowText)) return { act: `act ${positionOf(rowText).id}` };
   const { seatId, version } = parseLedgerRow(rowText);
   return { seatId, version };
 }

@@ -1,12 +1,12 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { type OutgoingEvent, toEvent } from "../../ledger/sinks/sink.ts";
 import {
-  type Cursor,
   isBefore,
   LEDGER_START,
+  type LedgerPosition,
   type LedgerRow,
   parseLedgerRow,
-  placeOf,
+  positionOf,
 } from "../../postgres/ledger.ts";
 import { readNewestEpoch, readPassedVersions, readRowsOf } from "../../postgres/published.ts";
 import { readSinksPublishedAgain } from "../../postgres/sink-orders.ts";
@@ -33,7 +33,7 @@ const IDENTITY = /^([1-9]\d{0,15}):([1-9]\d{0,9})$/;
 export async function proveEvents(
   session: NodePgDatabase,
   store: EventStore,
-  cursors: ReadonlyMap<string, Cursor>,
+  cursors: ReadonlyMap<string, LedgerPosition>,
 ): Promise<Proof> {
   const cursor = cursors.get(store.sink);
   const reading = await readEvents(session, store, cursor ?? LEDGER_START);
@@ -58,20 +58,20 @@ export async function proveEvents(
 export interface Missing {
   count: number;
   /** The position before the first of them in the ledger; undefined if none is missing. */
-  first: Cursor | undefined;
+  first: LedgerPosition | undefined;
 }
 
 /** Looks for the events of all rows up to the cursor. */
 export async function findMissing(
   session: NodePgDatabase,
   store: EventStore,
-  cursor: Cursor,
+  cursor: LedgerPosition,
 ): Promise<Missing> {
   const reading = await readEvents(session, store, cursor);
-  let first: Cursor | undefined;
+  let first: LedgerPosition | undefined;
   for (let start = 0; start < reading.missed.length; start += LOOKUP_ROWS) {
     for (const text of await readRowsOf(session, reading.missed.slice(start, start + LOOKUP_ROWS))) {
-      const { epoch, txid, id } = placeOf(text);
+      const { epoch, txid, id } = positionOf(text);
       const before = { epoch, txid, id: String(BigInt(id) - 1n) };
       if (!first || isBefore(before, first)) first = before;
     }
@@ -79,7 +79,11 @@ export async function findMissing(
   return { count: reading.findings.totalOf(eventRules.missing), first };
 }
 
-async function readEvents(session: NodePgDatabase, store: EventStore, cursor: Cursor): Promise<EventReading> {
+async function readEvents(
+  session: NodePgDatabase,
+  store: EventStore,
+  cursor: LedgerPosition,
+): Promise<EventReading> {
   const reading = new EventReading(session, {
     isTrimmed: store.removedCount > 0,
     newestEpoch: await readNewestEpoch(session),
@@ -196,7 +200,7 @@ class EventReading {
   }
 
   /** Reports what is missing up to the cursor. */
-  async finish(cursor: Cursor): Promise<void> {
+  async finish(cursor: LedgerPosition): Promise<void> {
     await this.compare(this.next);
     for (const identity of this.awaited) {
       const [seatId = "", version] = identity.split(":");

@@ -1,10 +1,10 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import {
-  type Cursor,
   inForm,
   isShortened,
   LEDGER_START,
-  placeOf,
+  type LedgerPosition,
+  positionOf,
   ROW_FORM,
   readWholeLedger,
 } from "../../postgres/ledger.ts";
@@ -24,7 +24,7 @@ export class RowStream {
   /** Starts after the position `last`. */
   constructor(
     private readonly session: NodePgDatabase,
-    private last: Cursor = LEDGER_START,
+    private last: LedgerPosition = LEDGER_START,
     private readonly pageRows = PAGE_ROWS,
   ) {}
 
@@ -74,7 +74,7 @@ export class RowStream {
       this.isThrough = true;
       return;
     }
-    this.last = placeOf(last);
+    this.last = positionOf(last);
     this.buffer = this.buffer.slice(this.start).concat(page);
     this.start = 0;
   }

@@ -1,7 +1,7 @@
 import { type Logger, messageOf } from "../../telemetry/log.ts";
 
 /** Must be well under 30 s: other processes ignore an older state. */
-const TELL_INTERVAL_MS = 10_000;
+const SHARE_INTERVAL_MS = 10_000;
 
 /**
  * Tracks whether the sink works, and logs one line when it fails and one when it works again.
@@ -12,11 +12,11 @@ const TELL_INTERVAL_MS = 10_000;
  * - fails → works (something is acknowledged, or nothing waits).
  * A successful opening proves nothing: a file on a full disk can be opened every time.
  */
-export class SinkStanding {
+export class SinkState {
   private state: "unknown" | "works" | "fails" = "unknown";
   /** Whether the sink has lost events although it is writable. */
   isShort = false;
-  private told: { isUp: boolean; at: number } | undefined;
+  private shared: { isUp: boolean; at: number } | undefined;
 
   constructor(private readonly log: Logger) {}
 
@@ -40,11 +40,11 @@ export class SinkStanding {
   }
 
   /** Sends the state at each change, and often enough that other processes do not ignore it. */
-  async tell(send: (isUp: boolean) => Promise<void>): Promise<void> {
+  async share(send: (isUp: boolean) => Promise<void>): Promise<void> {
     const now = performance.now();
-    const isFresh = this.told && this.told.isUp === this.isUp && now - this.told.at < TELL_INTERVAL_MS;
+    const isFresh = this.shared && this.shared.isUp === this.isUp && now - this.shared.at < SHARE_INTERVAL_MS;
     if (this.state === "unknown" || isFresh) return;
-    this.told = { isUp: this.isUp, at: now };
+    this.shared = { isUp: this.isUp, at: now };
     await send(this.isUp);
   }
 

@@ -23,7 +23,7 @@ export interface CatalogueOptions {
 }
 
 /** The dependencies that the routes of the catalogue share. */
-export interface CatalogueNeighbours extends Omit<CatalogueOptions, "isBusy" | "answers" | "memory" | "log"> {
+export interface RouteDependencies extends Omit<CatalogueOptions, "isBusy" | "answers" | "memory" | "log"> {
   ask: FromDatabase;
   /** Like `ask`, for questions that memory cannot answer. */
   askDatabase: FromDatabase;
