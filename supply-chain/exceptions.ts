@@ -30,7 +30,7 @@ export const advisoriesSchema = z.record(
 export const overdue = (exceptions: Exception[], today: string): string[] =>
   exceptions
     .filter(({ until }) => until < today)
-    .map(({ id, until }) => `${id}: its exception was until ${until}: decide anew`);
+    .map(({ id, until }) => `${id}: its exception was until ${until}: decide again`);
 
 /** What CI must fail for, a line each. */
 export function faultsOf(advisories: z.output<typeof advisoriesSchema>, exceptions: Exception[]): string[] {

@@ -11,7 +11,7 @@ const TO_DO: string[] = [];
 /** A docstring starts with what the symbol does or is, not with a relative clause. */
 const BAD_START = /^(Whoever|Who|What|Of|That)\b/;
 /** Words of a dialect that nobody speaks. */
-const DIALECT = /\b(so many|of late|anew|is away|from now on)\b/i;
+const DIALECT = /\b(so many|of late|anew|is away|from now on|whoever)\b/i;
 
 const files = ["src", "workers"].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
@@ -55,6 +55,13 @@ test("no docstring starts with a relative clause", () => {
 
 test("no comment uses the words that the style rules out", () => {
   expect(comments.filter(({ text }) => DIALECT.test(text))).toEqual([]);
+});
+
+test("no test uses them either, in a title or a comment", () => {
+  const tests = readdirSync(import.meta.dir, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && path !== "english.test.ts")
+    .filter((path) => DIALECT.test(readFileSync(join(import.meta.dir, path), "utf8")));
+  expect(tests).toEqual([]);
 });
 
 test(`the first sentence of a docstring has at most ${FIRST_SENTENCE_LIMIT_WORDS} words`, () => {

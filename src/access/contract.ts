@@ -22,7 +22,9 @@ const KEY_ID = "019a9d0e-8a53-7000-a1b2-c3d4e5f60718";
 const time = z.iso.datetime();
 const role = z
   .enum(ROLES)
-  .describe("A reader looks; a seller also takes seats; an admin also changes the catalogue and the keys.");
+  .describe(
+    "A reader can read; a seller can also take seats; an admin can also change the catalogue and the keys.",
+  );
 
 const keyShape = { keyId: z.uuid(), name: z.string(), role, createdAt: time, revokedAt: time.nullable() };
 const keyExample = {
@@ -37,7 +39,7 @@ export const createApiKey = route({
   method: "POST",
   path: "/api/v1/admin/api-keys",
   operationId: "createApiKey",
-  summary: "Make an API key",
+  summary: "Create an API key",
   description: "Only this response contains the key; the engine keeps its hash.",
   headers: [REASON_HEADER],
   body: {
@@ -46,7 +48,7 @@ export const createApiKey = route({
   },
   responses: {
     201: {
-      description: "The key, shown this once.",
+      description: "The key, which is shown only once.",
       body: z.object({ ...keyShape, key: z.string() }).meta({ id: "CreatedApiKey" }),
       example: { ...keyExample, key: `sentinel_${KEY_ID.replaceAll("-", "")}_\u2026` },
     },
@@ -60,9 +62,9 @@ export const listApiKeys = route({
   path: "/api/v1/admin/api-keys",
   operationId: "listApiKeys",
   summary: "List API keys",
-  description: "Keys in the order in which they were made, revoked ones too.",
+  description: "Keys in the order of their creation, including revoked ones.",
   query: z.strictObject({
-    after: z.uuid("must be the id of a key").optional().describe("Only keys made after this one."),
+    after: z.uuid("must be the id of a key").optional().describe("Only keys created after this one."),
     limit,
   }),
   responses: {
@@ -200,7 +202,7 @@ const denialIdParameter: PathParameter<number> = {
   },
   refusal: denialNotFound,
   schema: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
-  description: "As the list shows it.",
+  description: "The denial's id, from the list of denials.",
   example: 4713,
 };
 
@@ -237,7 +239,7 @@ export const listAdminActs = route({
   method: "GET",
   path: "/api/v1/admin/log",
   operationId: "listAdminActs",
-  summary: "List what administrators did",
+  summary: "List the acts of administrators",
   description:
     "The log is append-only, and the ledger's hash chain seals it: the `verify` command finds a row that was changed, deleted or added.",
   query: z.strictObject({

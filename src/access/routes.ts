@@ -61,7 +61,7 @@ function keyRoutes({ serve, keys, database, log }: AccessRoutesOptions): Route[]
         return invalidValue(
           "header",
           "Idempotency-Key",
-          "is not taken here, since a key is shown once; revoke one whose answer was lost",
+          "is not supported here, because a key is shown only once; revoke a key whose response was lost",
         );
       const origin = actOriginOf(request, caller);
       if (origin instanceof Response) return origin;

@@ -15,7 +15,7 @@ export const createEvent = route({
   method: "POST",
   path: EVENTS,
   operationId: "createEvent",
-  summary: "Make an event with all its seats",
+  summary: "Create an event with all its seats",
   description: [
     "Rows and seat numbers follow from the description: 100,000 seats are one request. A section has `rows` as a number with `seatsPerRow`, or as a list; `areas` describe parts of it that differ; in a section of kind `general` nobody picks a seat.",
     "All or nothing, in one transaction. What is sold meanwhile is published when it has committed (about 10 s for 1,000,000 seats). With an Idempotency-Key it may be sent again after a lost response.",
@@ -50,7 +50,7 @@ export const createEvent = route({
   },
   responses: {
     201: {
-      description: "The event is made.",
+      description: "The event is created.",
       body: event,
       example: eventExample,
       headers: { Location: "The address of the event.", ...replayedHeader },
@@ -68,7 +68,7 @@ export const changeEvent = route({
   operationId: "changeEvent",
   summary: "Change an event",
   description:
-    "Fields that are left out stay as they are; null removes a limit or a time. The currency, the prices, the sections and `cancellable` are fixed once the event is made. Other processes learn of the change within a second; the database decides.",
+    "Fields that are left out stay as they are; null removes a limit or a time. The currency, the prices, the sections and `cancellable` are fixed once the event is created. Other processes learn of the change within a second; the database decides.",
   params: { eventId: eventIdParameter },
   headers: [REASON_HEADER],
   body: {
@@ -93,7 +93,8 @@ export const openEvent = route({
   path: `${EVENTS}/:eventId/open`,
   operationId: "openEvent",
   summary: "Open an event for sale",
-  description: "It sells within its times of sale. What closing it had stopped goes on.",
+  description:
+    "The event sells within its sale times. Extensions and confirmations that closing it had stopped are possible again.",
 });
 
 export const closeEvent = route({
@@ -102,7 +103,7 @@ export const closeEvent = route({
   method: "POST",
   path: `${EVENTS}/:eventId/close`,
   operationId: "closeEvent",
-  summary: "Close an event: it sells nothing more, and what is sold or held stays so",
+  summary: "Close an event: sales stop, and sold and held seats stay as they are",
   description:
     "With `stopExtensions` or `stopConfirmations` the event's holds cannot be extended or confirmed while it is closed; they expire or are released. Every call sets both options (false if left out), and opening the event resets them.",
   body: {

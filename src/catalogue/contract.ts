@@ -39,14 +39,14 @@ const summaryShape = {
     .literal(true)
     .optional()
     .describe("True if the closed event's holds cannot be confirmed; otherwise absent."),
-  onSaleAt: time.nullable().describe("When the sale starts; null: at once."),
+  onSaleAt: time.nullable().describe("When the sale starts; null: immediately."),
   offSaleAt: time.nullable().describe("When the sale ends; null: never."),
   cancellable: z.boolean().describe("Whether a confirmed reservation can be cancelled."),
   holdTtlSeconds: z.int().describe("How long a hold lasts."),
   holdLimitSeconds: z.int().describe("How long a hold lasts at most, with all extensions."),
   reservationLimitSeats: z.int(),
   buyerLimitSeats: z.int().nullable(),
-  focalPoint: point.nullable().describe("Where everybody looks."),
+  focalPoint: point.nullable().describe("The point that the seats face."),
   priceTiers: z.array(priceTier),
   createdAt: time,
 };
@@ -150,7 +150,8 @@ const page = {
   after: wholeNumber(0, Number.MAX_SAFE_INTEGER).describe("Only entries with a greater id.").default(0),
   limit,
 };
-const SHORT_PAGES = "A page may be short though more follow: read on until `next` is null.";
+const SHORT_PAGES =
+  "A page may have fewer entries than `limit` although more follow: continue until `next` is null.";
 
 const ofEvents = { method: "GET", tag: "Events", role: "reader" } as const;
 const ofSeats = { ...ofEvents, tag: "Seats" } as const;
@@ -279,7 +280,7 @@ export const getSeatHistory = route({
   ...ofSeats,
   path: "/api/v1/seats/:seatId/history",
   operationId: "getSeatHistory",
-  summary: "Show what has happened to a seat",
+  summary: "Show the history of a seat",
   description: "One entry for each version, in their order.",
   params: { seatId: seatIdParameter },
   query: z.strictObject({
@@ -321,7 +322,7 @@ const mapSection = z
 const map = z
   .object({
     eventId: id,
-    generatedAt: time.describe("When this state was first seen; with `at` the moment asked for."),
+    generatedAt: time.describe("When this state was first seen; with `at`, the requested time."),
     sections: z.array(mapSection),
     encoding: z.literal("2bit-le"),
     data: z.string().meta({ contentEncoding: "base64" }),
@@ -349,7 +350,7 @@ export const getEventMap = route({
     at: timeOf("must be an ISO 8601 time with its zone, such as 2026-12-01T09:00:00Z (write + as %2B)")
       .meta({ shownAs: { type: "string", format: "date-time" } })
       .optional()
-      .describe("The event as it was then, from the ledger; not before it was made."),
+      .describe("The event as it was then, from the ledger; not before its creation."),
   }),
   headers: [
     {

@@ -122,9 +122,9 @@ export const eventChange = z
   .strictObject({
     ...changeable,
     currency: fixed("the prices of its seats are in it"),
-    cancellable: fixed("what has been refused for good rests on it"),
+    cancellable: fixed("refusals that were final depend on it"),
     priceTiers: fixed("the seats have their prices from them"),
-    sections: fixed("seats are made once, with their event"),
+    sections: fixed("seats are created once, with their event"),
   })
   .partial()
   .transform(({ onSaleAt, offSaleAt, focalPoint, ...same }) => {

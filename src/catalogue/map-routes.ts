@@ -38,7 +38,7 @@ export function mapRoutes(dependencies: RouteDependencies): Route[] {
     }
     if (atMs < event.createdAtMs) {
       const madeAt = new Date(event.createdAtMs).toISOString();
-      return invalidValue("query", "at", `must not be before ${madeAt}, when the event was made`);
+      return invalidValue("query", "at", `must not be before ${madeAt}, when the event was created`);
     }
     const rows = await countPastRows(database, event, PAST_LIMIT_ROWS + 1);
     if (rows > PAST_LIMIT_ROWS && !isSeller(caller)) return problem("request-too-costly", PAST_TOO_COSTLY);

@@ -36,7 +36,7 @@ export function metricsRoutes(
     const text = await (ofAll ? ofAll.read() : registry.metrics());
     // The metrics of this process alone would look as if every counter had shrunk.
     if (text === undefined)
-      return problem("unavailable", "The metrics of all processes cannot be had now.", RETRY_AFTER);
+      return problem("unavailable", "The metrics of all processes are not available now.", RETRY_AFTER);
     return new Response(text, { headers: { "content-type": registry.contentType } });
   };
   return [serve(metricsContract, scrape), serve(actuatorMetrics, scrape)];

@@ -52,14 +52,14 @@ const description = (
 
 **API keys.** ${
   requireApiKey
-    ? "This engine asks for a key everywhere but at the probes, metrics and these pages."
+    ? "This engine requires a key everywhere except for probes, metrics and these pages."
     : "This engine needs no key, except where an operation says so."
 } Make the first key in the engine's folder with \`${START} keys create --role admin\`, which
 prints it once. An admin makes more with \`POST /api/v1/admin/api-keys\`. To use one here, press **Authorize** and paste it
-under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which is open until
-you have given a key here and closed from then on.
+under \`bearer\` or \`apiKey\`, not both. An operation that needs a key has a lock beside it, which closes when
+you have entered a key here.
 
-**Errors** are problems (RFC 9457), told apart by \`type\`; [all of them](docs/errors) say what to do.
+**Errors** are problems (RFC 9457), distinguished by \`type\`; [all of them](docs/errors) say what to do.
 
 **Addresses** are exact and do not end with a slash (308 leads to the address without it). An operation accepts only the
 query parameters that it lists, each once; probes, metrics and these pages accept any. A page of another origin can change
@@ -173,7 +173,7 @@ const errorsPage = () =>
     `<style>${STYLE}</style>`,
     [
       "<h1>Errors</h1>",
-      `<p>Errors are <code>application/problem+json</code> (RFC 9457). Tell them apart by <code>type</code>.</p>`,
+      `<p>Errors are <code>application/problem+json</code> (RFC 9457). Distinguish them by <code>type</code>.</p>`,
       ...errorCatalogue().errors.map(
         ({ slug, type, status, title, members, when, action }) => `<h2 id="${slug}">${status}: ${title}</h2>
 <p><code>${type}</code></p>

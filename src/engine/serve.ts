@@ -86,7 +86,7 @@ function limitConnections(
   for (const reason of ["silent", "idle", "asking"]) metrics.httpConnectionsClosed.inc({ reason }, 0);
   let connectionLimit: ConnectionLimit;
   try {
-    const crowds = new FaultLog(log, "connections are closed for want of room");
+    const crowds = new FaultLog(log, "connections are closed because there are too many");
     connectionLimit = new ConnectionLimit({
       ...{ sockets: openServerSockets(ports), limit },
       onCount: (connections) => {

@@ -43,7 +43,7 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
       invalidValue(
         header ? "header" : "query",
         header ? "Last-Event-ID" : "lastEventId",
-        `${JSON.stringify(text?.slice(0, 80))} is no id of this stream: send one that it gave you, or none to begin now`,
+        `${JSON.stringify(text?.slice(0, 80))} is not an id of this stream: send one that you received from it, or none to start now`,
       );
     if (text && !position) return invalid();
     const open = async () => {
@@ -66,7 +66,7 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
       case "unavailable":
         return problem("unavailable", "The database cannot be asked now.", RETRY_AFTER);
       case "full":
-        return problem("unavailable", "Too many are listening now.", RETRY_AFTER);
+        return problem("unavailable", "Too many clients are listening now.", RETRY_AFTER);
       case "too-many":
         return problem(
           "too-many-streams",
@@ -74,7 +74,7 @@ export function liveRoutes({ serve, hub, knowsEvent, guard }: LiveOptions): Rout
           RETRY_AFTER,
         );
       case "closing":
-        return problem("unavailable", "This server is about to end.", RETRY_AFTER);
+        return problem("unavailable", "This server is shutting down.", RETRY_AFTER);
       case "unknown-position":
         return invalid();
       default:

@@ -119,7 +119,7 @@ describe("the API keys in memory", () => {
     expect(table.asked.map(({ length }) => length)).toEqual([1, 49]);
   });
 
-  test("go on as they were while the database is away, asking it once a second", async () => {
+  test("go on as they were while the database is unavailable, asking it once a second", async () => {
     const { key, row } = table.add();
     await keys.find(key);
     table.state = "away";
@@ -138,7 +138,7 @@ describe("the API keys in memory", () => {
     expect(keys.find(key)).toEqual({ kind: "wrong" });
   });
 
-  test("cannot say of a key that they never saw while the database is away, and say so at once", async () => {
+  test("cannot say of a key that they never saw while the database is unavailable, and say so at once", async () => {
     table.state = "away";
     const { key } = table.add();
     expect(await keys.find(key)).toEqual({ kind: "unavailable" });

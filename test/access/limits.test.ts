@@ -139,7 +139,7 @@ describe("REQUIRE_API_KEY", () => {
 describe.skipIf(!redisFound)("engines with one Redis", () => {
   test("share a limit, and each still keeps it when Redis is gone", async () => {
     await using stack = new AsyncDisposableStack();
-    // A busy machine must not look like a Redis that is away.
+    // A busy machine must not look like a Redis that is unavailable.
     const env = { ...WINDOW, RATE_LIMIT_ADDRESS_REQUESTS: "400", REDIS_TIMEOUT_MS: "1000" };
     const { open, redis } = await openHouse(stack, { needs: ["redis"], env });
     const one = await open();

@@ -20,7 +20,7 @@ const count = async (limits: RateLimits, subject = "192.0.2.1") => {
 const isOver = async (limits: RateLimits, subject?: string) => (await count(limits, subject)).isOver;
 
 describe("a rate limit", () => {
-  test("lets a subject do so many requests in a window, and then none", async () => {
+  test("lets a subject send the limit of requests in a window, and then none", async () => {
     const limits = limitsOf(3);
     const counts = [await count(limits), await count(limits), await count(limits), await count(limits)];
     expect(counts.map(({ remaining }) => remaining)).toEqual([2, 1, 0, 0]);
@@ -35,7 +35,7 @@ describe("a rate limit", () => {
     expect(await isOver(limits, "192.0.2.1")).toBe(true);
   });
 
-  test("begins anew when its window is over", async () => {
+  test("starts over when its window is over", async () => {
     const limits = limitsOf(1, 1);
     await count(limits);
     expect(await isOver(limits)).toBe(true);
@@ -128,7 +128,7 @@ describe.skipIf(!redisFound)("a rate limit in Redis", () => {
     expect((await commands()) - before).toBeLessThan(20);
   });
 
-  test("asks Redis no more about whoever is over it", async () => {
+  test("asks Redis no more about a subject that is over it", async () => {
     await using stack = new AsyncDisposableStack();
     const { network, processOf, inUse } = await open(stack);
     const [one, two] = [processOf(2), processOf(2)];

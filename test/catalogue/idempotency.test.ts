@@ -36,7 +36,7 @@ describe("an admin's request with an Idempotency-Key", () => {
     expect(await eventCount()).toBe(before);
   });
 
-  test("that was refused is decided anew", async () => {
+  test("that was refused is decided again", async () => {
     const closing = `${EVENTS}/999999/close`;
     expect((await post(closing, "close-1")).status).toBe(404);
     const { body } = await shop.admin("POST", EVENTS, SMALL_HOUSE);

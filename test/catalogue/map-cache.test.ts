@@ -15,7 +15,7 @@ beforeEach(() => {
   cache = new MapCache(memory, () => nowMs);
 });
 
-/** An event with sections of so many seats, one behind the other. */
+/** An event with sections of that many seats, one after another. */
 function eventOf(id: number, ...seatCounts: number[]): CatalogueEvent {
   const catalogue = new Catalogue();
   let firstSeatId = FIRST;
@@ -80,7 +80,7 @@ describe("a map from memory", () => {
     ]);
   });
 
-  test("is made anew when a seat has changed, but not before its time is over", () => {
+  test("is made again when a seat has changed, but not before its time is over", () => {
     const event = eventOf(1, 4);
     const first = cache.mapOf(event);
     learn(FIRST, 1, "reserved");
@@ -110,7 +110,7 @@ describe("a map from memory", () => {
     expect(packing).not.toHaveBeenCalled();
   });
 
-  test("is made anew when memory was emptied", () => {
+  test("is made again when memory was emptied", () => {
     const event = eventOf(1, 4);
     learn(FIRST, 1, "reserved");
     cache.mapOf(event);

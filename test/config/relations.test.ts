@@ -24,7 +24,7 @@ describe("the URL of Postgres", () => {
   const url = "postgres://user:s3cret@host:5432/sale";
   const read = (settings: string) => readConfig({ DATABASE_URL: url + settings }).databaseUrl;
 
-  test("verifies wherever it asks for TLS, unless it says in so many words that it does not want that", () => {
+  test("verifies wherever it asks for TLS, unless it says explicitly that it does not want that", () => {
     for (const mode of ["prefer", "require", "verify-ca", "verify-full"]) {
       expect(read(`?application_name=x&sslmode=${mode}&a=b`)).toBe(
         `${url}?application_name=x&sslmode=verify-full&a=b`,

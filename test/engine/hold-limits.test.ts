@@ -52,7 +52,7 @@ describe("the seats that one caller holds", () => {
     );
     return row?.seats;
   };
-  /** All at once, at both engines; whoever is told to come back does. */
+  /** All at once, at both engines; a request that is told to come back does. */
   const race = async (orders: number[], headers: Headed): Promise<Answer[]> => {
     const deadline = performance.now() + RACE_DEADLINE_MS;
     return Promise.all(

@@ -65,7 +65,7 @@ describe("an engine of two processes on one port", () => {
     await house.facts.expectSound();
   });
 
-  test("tells whoever scrapes any of them what both have counted", async () => {
+  test("shows a scrape of any of them what both have counted", async () => {
     const before = await scrape(house.url);
     const wanted = take(100);
     for (let time = 0; time < 3; time++) {

@@ -145,7 +145,7 @@ describe("a search that cannot be met", () => {
     expect(remainingOf(answer.headers)).toBe(999);
   });
 
-  test("is met when somebody else's seat has become free, whoever freed it", async () => {
+  test("is met when somebody else's seat has become free, no matter who freed it", async () => {
     const wanted = { eventId: arena.eventId, bestAvailable: { quantity: 1, accessible: "only" } };
     expectProblem(await till.hold(wanted, newcomer()), 409, "no-seats-left");
     // As another process does it: this one hears of it by its look at the ledger only.

@@ -211,13 +211,13 @@ export async function sweptAfterMs({ facts }: Theatre, reservationIds: string[])
 
 /** Transactions that change seats, stopped in their very commit: the one moment that matters and lasts no time. */
 export interface BlockedCommits {
-  /** Waits until so many stand in their commits; each is undone unless it is let go within 1.5 s. */
+  /** Waits until that many stand in their commits; each is undone unless it is let go within 1.5 s. */
   areBlocked(count: number): Promise<void>;
-  /** They commit, and so do all from now on. */
+  /** They commit, and so do all later ones. */
   letGo(): Promise<void>;
 }
 
-/** From now on every transaction that writes to the ledger (of a seat from `firstSeatId` on) waits in its commit. */
+/** After this call every transaction that writes to the ledger (of a seat from `firstSeatId` on) waits in its commit. */
 export async function blockCommits(
   stack: AsyncDisposableStack,
   databaseUrl: string,

@@ -287,7 +287,7 @@ describe("the DATA_DIR of a running engine", () => {
 });
 
 describe("an engine on an empty DATA_DIR", () => {
-  test("that was killed while it made its database starts anew the next time", async () => {
+  test("that was killed while it created its database starts over the next time", async () => {
     await using own = new AsyncDisposableStack();
     const home = await folder(own);
     const env = await engineEnvironment({ DATA_DIR: home });

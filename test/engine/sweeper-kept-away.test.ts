@@ -17,7 +17,7 @@ let theatre: Theatre;
 let engine: Engine;
 let till: Till;
 let house: OnSale;
-/** Sessions of the test's own: whoever sweeps or keeps a lock does so until it is let go. */
+/** Sessions of the test's own, which sweep or keep a lock until they are let go. */
 let leader: Facts;
 let locker: Facts;
 
@@ -75,7 +75,7 @@ test("holds whose rows somebody has locked keep no others from being swept, and 
 
   await areSwept(others, "the holds that nobody has locked are swept");
   expect(await statusesOf(locked)).toEqual(["held"]);
-  const metrics = await until("the metrics tell how many holds are overdue", async () => {
+  const metrics = await until("the metrics show how many holds are overdue", async () => {
     const read = await readMetrics(engine.url);
     return read.value("sentinel_overdue_holds") === locked.length && read;
   });

@@ -70,7 +70,7 @@ export interface Served {
 }
 
 /**
- * A normal client, who connects anew for each request, looks at the event and buys a seat of its own in turn,
+ * A normal client, which connects again for each request, looks at the event and buys a seat of its own in turn,
  * while `attack` goes on.
  */
 export async function servedDuring(url: string, attack: () => Promise<void>): Promise<Served> {

@@ -13,7 +13,7 @@ import { sized } from "./sizes.ts";
 const LIMIT = sized(500, 4000);
 const FLOOD = LIMIT * 3;
 const WORST_ANSWER_MS = 3000;
-/** As many a second as the limit: whoever asks then has a second for an answer before newer ones push it out. */
+/** As many a second as the limit: a client then has a second for its answer before newer connections push it out. */
 const WAVE = LIMIT / 10;
 const WAVE_EVERY_MS = 100;
 
@@ -54,7 +54,9 @@ describe.skipIf(!linux)("an engine with a CONNECTION_LIMIT", () => {
       console.log(`connection-flood.test.ts, ${what}:`, served);
       expect(Object.keys(served.statuses)).toEqual(["200", "201"]);
       expect(served.worstMs).toBeLessThan(WORST_ANSWER_MS);
-      const told = logLines(engine).filter(({ msg }) => msg === "connections are closed for want of room");
+      const told = logLines(engine).filter(
+        ({ msg }) => msg === "connections are closed because there are too many",
+      );
       expect(told.length).toBe(1);
     });
   }

@@ -29,7 +29,7 @@ const WAIT = { deadlineMs: sized(40_000, 300_000) };
 const READY_POLL_MS = 100;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
-describe.skipIf(!found)("an engine whose Kafka is away", () => {
+describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
   const stack = useStack();
   let kafka: KafkaBroker;
   let engine: Engine;
@@ -141,7 +141,7 @@ describe.skipIf(!found)("an engine whose Kafka is away", () => {
     ]);
   });
 
-  /** Every answer of the readiness probe, from now on. */
+  /** Every answer of the readiness probe, after this call. */
   const watchReadiness = () => {
     const statuses = new Set<number>();
     let watching = true;

@@ -14,7 +14,7 @@ import { openWiredHouse, type WiredHouse } from "./wired-house.ts";
 
 const WAIT = { deadlineMs: 20_000 };
 const LOAD_BUYERS = 8;
-/** So many seats are sold before the fault strikes. */
+/** The number of seats that are sold before the fault strikes. */
 const LOAD_FIRST = 50;
 const ROUNDS = sized(1, 10);
 

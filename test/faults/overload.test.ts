@@ -12,7 +12,7 @@ const QUEUE_LIMIT = 50;
 const BUYERS = sized(1000, 4000);
 const ROUNDS = 3;
 
-test("more buyers than the queue may hold: every answer is a seat or a Retry-After, and whoever comes again gets one", async () => {
+test("more buyers than the queue may hold: every answer is a seat or a Retry-After, and every retry gets a seat", async () => {
   await using stack = new AsyncDisposableStack();
   const database = await openDatabase(stack);
   const facts = await openFacts(stack, database.url);

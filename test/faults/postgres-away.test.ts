@@ -29,7 +29,7 @@ const LINK_CUTS = sized(6, 60);
 const ENDINGS = sized(8, 80);
 const SHOPS = 3;
 
-describe("an engine whose Postgres is away", () => {
+describe("an engine whose Postgres is unavailable", () => {
   const stack = useStack();
   let postgres: OwnPostgres;
   let proxy: Network;
@@ -157,7 +157,7 @@ describe("an engine whose Postgres is away", () => {
   });
 
   describe("for the one moment between the commit and its answer", () => {
-    /** From now on every sale waits in its transaction until the test lets it commit. */
+    /** After this call every sale waits in its transaction until the test lets it commit. */
     const holdCommits = async () => {
       await facts.query(
         `create or replace function wait_for_test() returns trigger language plpgsql as
@@ -261,7 +261,7 @@ describe("an engine whose Postgres is away", () => {
         ["here", () => [engine, here]],
         ["at a peer that has seen it sold", () => [peer, there]],
         [
-          "at a peer that has seen it sold and hears no other, since its Redis is away",
+          "at a peer that has seen it sold and hears no other, since its Redis is unavailable",
           () => [lonePeer, far],
         ],
       ] as [string, () => [Engine, number]][]) {

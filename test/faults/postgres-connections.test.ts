@@ -79,7 +79,7 @@ describe.skipIf(!found)("an engine that Postgres refuses connections", () => {
     const others: Client[] = [];
     await expectKept(
       async () => {
-        // Whoever is refused asks again, until the engine has none.
+        // A refused client asks again, until the engine has none.
         await until("others have every connection", async () => {
           await endSessions();
           while (others.length < MAX_CONNECTIONS) {

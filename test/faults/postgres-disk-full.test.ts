@@ -29,7 +29,7 @@ const BUSY_PAUSE_MS = 20;
 const SALES = sized(200, 2000);
 const DATA_DISK_MB = 192;
 const WAL_DISK_MB = 64;
-/** So many in a row are refused before the disk is taken for full: there is some room within tables. */
+/** Refusals in a row after which the disk counts as full: there is some room within tables. */
 const REFUSED_IN_A_ROW = 20;
 
 describe.skipIf(!tools || !disksFound)("an engine whose Postgres has a full disk", () => {

@@ -12,7 +12,7 @@ import { playSeed } from "./random/seed.ts";
 import { sized } from "./sizes.ts";
 
 // Row 14 of README.md: random requests of many clients at two engines, random faults at every link and process
-// meanwhile. A seed decides the requests and the faults, not how they interleave: the machine decides that anew
+// meanwhile. A seed decides the requests and the faults, not how they interleave: the machine decides that again
 // each time, so that FAULT_SEED=... plays a seed 50 times over.
 setDefaultTimeout(sized(300_000, 1_200_000));
 

@@ -23,7 +23,7 @@ import { until, untilWithin } from "../fixtures/until.ts";
 const QUICK_ANSWER_MS = 1000;
 const AT_ONCE = 20;
 
-describe("reservations while Postgres is away", () => {
+describe("reservations while Postgres is unavailable", () => {
   const stack = useStack();
   let postgres: OwnPostgres;
   let proxy: Network;

@@ -60,7 +60,7 @@ describe("an engine that is told to end under load", () => {
       while (!stopped) {
         const held = await till.hold({ seatIds: [nextSeat(), nextSeat()] });
         statuses.push(held.status);
-        // Whoever asks after the signal may find the port closed.
+        // A request after the signal may find the port closed.
         if (held.status === 201 && !stopped)
           statuses.push((await till.act("confirm", held.body, tokenOf(held.body))).status);
       }
@@ -92,7 +92,7 @@ describe("an engine that is told to end under load", () => {
   ];
 
   for (const [when, begin, end] of troubles) {
-    test(`${when}: whoever has asked is answered, streams end in order, all is published and the exit code is 0`, async () => {
+    test(`${when}: every request is answered, streams end in order, all is published and the exit code is 0`, async () => {
       for (let time = 0; time < TIMES; time++) await endOnce(begin, end);
     });
   }

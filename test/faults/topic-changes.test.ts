@@ -184,7 +184,7 @@ describe.skipIf(!found)("a topic", () => {
     await expectPublishedInOrder();
   });
 
-  test("made anew with fewer partitions gets nothing in a wrong one, and everything once confirmed", async () => {
+  test("created again with fewer partitions gets nothing in a wrong one, and everything once confirmed", async () => {
     await admin.deleteTopics({ topics: [TOPIC] });
     await until("it is gone", async () => !(await admin.listTopics()).includes(TOPIC));
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: false });

@@ -31,7 +31,7 @@ export function expectBusy(answer: Answer): void {
 }
 
 /**
- * Each seat was asked for once: whoever was told 201 has it, under that reservation; whoever was told 503
+ * Each seat was asked for once: a buyer who was told 201 has it, under that reservation; one who was told 503
  * does not, though it may take the engine a moment to give back what was committed behind its back.
  */
 export async function expectTruth(facts: Facts, answers: Answer[]): Promise<void> {
@@ -58,7 +58,7 @@ export async function expectTruth(facts: Facts, answers: Answer[]): Promise<void
   await facts.expectSound();
 }
 
-/** While the database is away: every answer is a bounded 503, soon an immediate one, and health says so. */
+/** While the database is unavailable: every answer is a bounded 503, soon an immediate one, and health says so. */
 export async function expectAway(url: string, nextSeat: () => number): Promise<void> {
   const status = async (path: string) => (await fetch(url + path)).status;
   const startedAt = performance.now();

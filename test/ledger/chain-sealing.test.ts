@@ -115,7 +115,7 @@ describe("what is published", () => {
 });
 
 describe("the chain", () => {
-  test("goes on while the sink is away, in windows, and what is published later is sealed already", async () => {
+  test("goes on while the sink is unavailable, in windows, and what is published later is sealed already", async () => {
     const { sink } = ledger;
     sink.away = true;
     const seatIds = await ledger.sell(5);

@@ -84,7 +84,7 @@ describe.skipIf(!found)("the Kafka sink", () => {
   });
 
   test(
-    "fails while the broker is away, and a new sink goes on under the same name when it is back",
+    "fails while the broker is unavailable, and a new sink goes on under the same name when it is back",
     async () => {
       const sink = await open();
       const before = (await read(0)).length;

@@ -15,7 +15,7 @@ export class RecordingSink {
   constructor(readonly name = "recording") {}
 
   open = async (): Promise<EventSink> => {
-    if (this.away) throw new Error("the sink is away");
+    if (this.away) throw new Error("the sink is unavailable");
     this.opened++;
     return {
       name: this.name,

@@ -53,7 +53,7 @@ describe("the relay", () => {
     expect(ledger.sink.arrivals()).toEqual(identities(seatIds));
   });
 
-  test("tells what waits while the sink is away, and publishes it when the sink is back", async () => {
+  test("tells what waits while the sink is unavailable, and publishes it when the sink is back", async () => {
     const { sink } = ledger;
     const seatIds = await ledger.sell(3);
     sink.away = true;

@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 let end = 1;
-/** So many bytes of one change. */
+/** That many bytes of one change. */
 function change(bytes: number): Round {
   const after = at(end++);
   const head = `id: 1-${end}-${end}\nevent: seat\ndata: `;
@@ -84,7 +84,7 @@ test("what a client missed while it was away does not count as slowness", () => 
   expect(overs).toEqual([]);
 });
 
-test("a client that left is told nothing more, and leaves once", async () => {
+test("a client that left is sent nothing more, and leaves once", async () => {
   const { stream, tell, overs } = open();
   await stream.body.cancel();
   tell(change(1000));

@@ -65,7 +65,7 @@ describe("the stream of an event's seat changes", () => {
     await listener.cut();
   });
 
-  test("tells of a sale when it is committed, and names no reservation", async () => {
+  test("reports a sale when it is committed, and names no reservation", async () => {
     const listener = await listen(sale.url);
     await listener.hears(1, "ready");
     const seatId = await sell();
@@ -95,7 +95,7 @@ describe("the stream of an event's seat changes", () => {
     await listener.cut();
   });
 
-  test("tells of what other processes commit without a word", async () => {
+  test("reports what other processes commit without an announcement", async () => {
     const listener = await listen(sale.url);
     await listener.hears(1, "ready");
     await writer.write([700]);
@@ -103,7 +103,7 @@ describe("the stream of an event's seat changes", () => {
     await listener.cut();
   });
 
-  test("tells of its own event only", async () => {
+  test("reports its own event only", async () => {
     const [ours, theirs] = [await listen(sale.url), await listen(sale.url, { eventId: 2 })];
     for (const listener of [ours, theirs]) await listener.hears(1, "ready");
     await writer.write([701, 702], 2);
@@ -128,7 +128,7 @@ describe("the stream of an event's seat changes", () => {
     await listener.cut();
   });
 
-  test("whoever comes back with its last id hears what it missed, and nothing twice", async () => {
+  test("sends a client that comes back with its last id what it missed, and nothing twice", async () => {
     const first = await listen(sale.url);
     await first.hears(1, "ready");
     const heardSeat = await sell();
@@ -156,7 +156,7 @@ describe("the stream of an event's seat changes", () => {
     for (const listener of [byAddress, byBoth]) await listener.cut();
   });
 
-  test("whoever is cut off at random moments of a busy sale hears every change once, in the ledger's order", async () => {
+  test("sends a client that is cut off at random moments every change once, in the ledger's order", async () => {
     const random = randomFrom(seedOf("changes.test.ts"));
     const begin = await listen(sale.url);
     await begin.hears(1, "ready");
@@ -269,7 +269,7 @@ describe("the stream of an event's seat changes", () => {
     });
   });
 
-  test("whoever missed a great deal is given all of it, in the ledger's order, and then what is new", async () => {
+  test("sends a client that missed a great deal all of it, in the ledger's order, and then what is new", async () => {
     const first = await listen(sale.url);
     await first.hears(1, "ready");
     await first.cut();
@@ -283,7 +283,7 @@ describe("the stream of an event's seat changes", () => {
   });
 
   // The last one: it fills the ledger.
-  test("whoever was away for too long is told to begin anew, and hears what comes then", async () => {
+  test("tells a client that was gone for too long to start over, and sends it what comes then", async () => {
     const first = await listen(sale.url);
     await first.hears(1, "ready");
     await first.cut();

@@ -8,7 +8,7 @@ export interface LedgerWriter {
   client: Client;
   /** One row more for each of these seats, in one statement. */
   write(seatIds: number[], eventId?: number): Promise<void>;
-  /** So many rows of seats that nobody else has, in one transaction. */
+  /** That many rows of seats that nobody else has, in one transaction. */
   flood(count: number, eventId?: number): Promise<void>;
 }
 

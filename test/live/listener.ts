@@ -29,7 +29,7 @@ export interface Listener {
   hasEnded(): boolean;
   /** The answer's body, where it is no stream. */
   problem(): Promise<{ type: string; detail: string }>;
-  /** Waits for so many of one event. */
+  /** Waits for that many of one event. */
   hears(count: number, event?: string): Promise<Heard[]>;
   /** Goes away without a word. */
   cut(): Promise<void>;

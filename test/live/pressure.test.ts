@@ -94,7 +94,7 @@ test("an engine that ends says so to everybody and is not held up by them, not e
   sleeper.close();
 });
 
-test("while Postgres is away streams stay open, and when it is back nothing is missing", async () => {
+test("keeps streams open while Postgres is down, and misses nothing afterwards", async () => {
   await using stack = new AsyncDisposableStack();
   const postgres = await openOwnPostgres(stack);
   const engine = await openEngine(stack, { DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1" });
@@ -133,7 +133,7 @@ test("while Postgres is away streams stay open, and when it is back nothing is m
   }
 });
 
-test("who comes first while Postgres is away is told when to come back, and heard when it is there again", async () => {
+test("answers the first client with Retry-After while Postgres is down, and serves it afterwards", async () => {
   await using stack = new AsyncDisposableStack();
   const postgres = await openOwnPostgres(stack);
   const engine = await openEngine(stack, { DATABASE_URL: postgres.url, RESERVATION_WORKERS: "1" });
@@ -152,7 +152,7 @@ test("who comes first while Postgres is away is told when to come back, and hear
   await listener.cut();
 });
 
-test("where the database lives on elsewhere, everybody is told to begin anew", async () => {
+test("tells all clients to start over when the database continues elsewhere", async () => {
   await using stack = new AsyncDisposableStack();
   const { engine, facts, writer } = await openSale(stack);
   const [staying, leaving] = [await listen(engine.url), await listen(engine.url)];

@@ -218,7 +218,7 @@ describe("the catalogue in memory", () => {
     keeper.noticed(keeper.catalogue.revision);
     await until(() => keeper.catalogue.event(id)?.name === "Restored", {
       deadlineMs: DEADLINE_MS,
-      what: "it is read anew",
+      what: "it is read again",
     });
     expect(keeper.catalogue.event(id)?.sections).toEqual([]);
   });

@@ -14,7 +14,7 @@ afterEach(async () => void (await sale.rows("delete from reservations")));
 const hold = async (reservationId = Bun.randomUUIDv7(), isHold = true) =>
   taken(sale, await freeSeats(1), { reservationId, isHold });
 
-/** An id whose last digits are these: by them its hold is due so many ms after its end. */
+/** An id with these last digits, by which its hold is due that many ms after its end. */
 const idDueAfter = (ms: number) => `${Bun.randomUUIDv7().slice(0, -4)}${ms.toString(16).padStart(4, "0")}`;
 
 /** What is due when so much has passed since these holds ended, in one moment that stands still. */

@@ -92,7 +92,7 @@ describe("a buyer's limit", () => {
   });
 
   test.each(["commit", "rollback"])(
-    "is waited for by nobody: while it is being decided the answer is at once, and after its %s anew",
+    "makes nobody wait: the answer comes at once while it is being decided, and after its %s again",
     async (end) => {
       const [buyerId, somebody] = [newBuyer(), newBuyer()];
       const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
@@ -169,7 +169,7 @@ describe("a buyer's limit", () => {
     });
     await until(async () => (await liveSeats(buyerId)) === 0, {
       deadlineMs: 2000,
-      what: "the hold is over for whoever does not see the confirmation",
+      what: "the hold is over for a reader that does not see the confirmation",
     });
     const others = await wishes(3, { buyerId });
     expect(await takeOne(late, others)).toBe("claimed");

@@ -7,7 +7,7 @@ import { useSale } from "./use-sale.ts";
 
 /** Far above what a plan for an empty table is good for. */
 const HOLDS = 5000;
-/** The uses after which a plan must have been made anew. */
+/** The uses after which a plan must have been made again. */
 const USES = 8;
 
 const sale = useSale({ staysSound: false });

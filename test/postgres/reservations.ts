@@ -121,7 +121,7 @@ export async function take(session: pg.PoolClient, ...wishes: Wish[]): Promise<V
   return wishes.map(({ seatIds }) => verdicts.splice(0, seatIds.length));
 }
 
-/** A reservation of these seats that there is from now on. */
+/** A reservation of these seats that exists after this call. */
 export async function taken(sale: Sale, seatIds: number[], more: Partial<Wish> = {}): Promise<string> {
   const wish = await wishFor(sale, seatIds, more);
   const session = await sale.pool.connect();

@@ -82,7 +82,7 @@ export async function openSale(): Promise<Sale> {
     addSeat: async (event) => only(await addSeats(1, event)),
     session: async () => {
       const client = await pool.connect();
-      // Whoever terminates this backend sees it in the statement that fails.
+      // Terminating this backend shows in the statement that fails.
       if (client.listenerCount("error") === 0) client.on("error", () => undefined);
       lent.push(client);
       return client;

@@ -117,7 +117,7 @@ test("goes on when a round fails, keeps what it knows, and has a line only when 
   next.seats = seatsFound(17);
   await auditor.round();
   lines.length = 0;
-  next.fault = new Error("the database is away");
+  next.fault = new Error("the database is unavailable");
   await auditor.round();
   await auditor.round();
   expect(lines).toEqual([]);
@@ -126,7 +126,7 @@ test("goes on when a round fails, keeps what it knows, and has a line only when 
   expect(lines).toEqual([
     {
       level: "warn",
-      fields: { error: "the database is away" },
+      fields: { error: "the database is unavailable" },
       text: "the auditor cannot read the seats; it goes on trying",
     },
   ]);

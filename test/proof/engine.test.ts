@@ -78,7 +78,7 @@ describe.skipIf(!found)("the auditor of a running engine", () => {
     const { reservationId } = JSON.parse((await reserve(house.url, 7)).body);
     await house.facts.query("update seats set reservation_id = gen_random_uuid() where id = 7");
     await client.set(`${prefix}:seat:8`, "nobody");
-    // Whoever can write to Redis can have a seat that is free refused.
+    // Anybody who can write to Redis can make the engine refuse a free seat.
     const lie = { from: "a stranger", sequence: 1, seats: [[9, 1, "reserved", true]] };
     await client.publish(`${prefix}:feed`, JSON.stringify(lie));
     await standing({ seats: 1, locks: 1, memory: 1 });

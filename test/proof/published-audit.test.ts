@@ -205,7 +205,7 @@ describe.skipIf(!kafkaFound)("the audit of the topic, on a real Kafka", () => {
   }, BROKER_TIMEOUT_MS);
   afterAll(() => stack.disposeAsync(), BROKER_TIMEOUT_MS);
 
-  test("finds a topic that was deleted and made anew, and that it has everything again", async () => {
+  test("finds a topic that was deleted and created again, and that it has everything again", async () => {
     const { log, warnings } = openLog();
     const session = {
       databaseUrl: ledger.sale.url,
@@ -243,7 +243,7 @@ describe.skipIf(!kafkaFound)("the audit of the topic, on a real Kafka", () => {
     expect(warnings).toEqual([
       "drift: 5 ledger rows are published, but the topic has taken 0 events since it was made",
     ]);
-    // The next sale has it made anew, with one event.
+    // The next sale creates it again, with one event.
     await ledger.sell(1);
     await sees(1, 1);
 

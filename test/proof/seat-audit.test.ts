@@ -111,7 +111,7 @@ describe("a contradiction in the database is found and named, and gone when it i
 });
 
 describe("the walk", () => {
-  test("goes through all seats in slices, by id, and begins anew", async () => {
+  test("goes through all seats in slices, by id, and starts over", async () => {
     const [{ count = 0 } = {}] = await sale.rows<{ count: number }>(
       "select count(*)::int as count from seats",
     );

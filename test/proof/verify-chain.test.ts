@@ -155,7 +155,7 @@ describe("a checkpoint that somebody kept", () => {
     expect(chainOf(await sealed.verifyDamaged(merged, { anchors: kept })).verdict).toBe("proven");
   });
 
-  test("is not in a chain that was computed anew over other rows", async () => {
+  test("is not in a chain that was computed again over other rows", async () => {
     const other = { ...head, digest: Buffer.alloc(32, 1).toString("base64") };
     expect(chainOf(await sealed.verifyDamaged([], { anchors: [other] })).verdict).toBe("damaged");
     const beyond = { ...head, rowsTotal: head.rowsTotal + 1 };

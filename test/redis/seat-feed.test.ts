@@ -48,7 +48,7 @@ describe.skipIf(!found)("the change feed", () => {
       onLive: (live) => states.push(live),
       catchUp: () =>
         new Promise<void>((resolve, reject) => {
-          catchUps.push({ succeeds: resolve, fails: () => reject(new Error("the database is away")) });
+          catchUps.push({ succeeds: resolve, fails: () => reject(new Error("the database is unavailable")) });
           if (!held.back) resolve();
         }),
     });
@@ -126,7 +126,7 @@ describe.skipIf(!found)("the change feed", () => {
     expect(one.heard).toEqual([]);
   });
 
-  test.concurrent("counts what it does not send while it is alone, so that whoever listens already sees the hole", async () => {
+  test.concurrent("counts what it does not send while it is alone, so that a process that already listens sees the gap", async () => {
     const channel = newChannel();
     const listener = new Client(redis.url);
     closes.push(() => listener.disconnect());
@@ -234,7 +234,7 @@ describe.skipIf(!found)("the change feed", () => {
     held.back = true;
     await untilWithin(SOON_MS, "it catches up", () => catchUps.length === 1);
     await say(channel, "peer", 5);
-    await untilWithin(SOON_MS, "it begins to catch up anew", () => catchUps.length === 2);
+    await untilWithin(SOON_MS, "it begins to catch up again", () => catchUps.length === 2);
     catchUps[0]?.succeeds();
     await new Promise((resolve) => setImmediate(resolve));
     expect(feed.isLive).toBe(false);

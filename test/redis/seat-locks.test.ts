@@ -154,8 +154,8 @@ describe.skipIf(!found)("seat locks", () => {
     locks.close();
   });
 
-  describe("when Redis is away", () => {
-    /** The batch's own time with locks that are away: the first may wait for commands, none after it. */
+  describe("while Redis is unavailable", () => {
+    /** The batch's own time while Redis is unavailable: the first may wait for commands, none after it. */
     async function expectDegradedAtOnce(locks: SeatLocks) {
       const beganAt = performance.now();
       const first = await locks.guard([1]);
@@ -263,7 +263,7 @@ describe.skipIf(!found)("seat locks", () => {
       expect([guard.guarded, guard.contended.size]).toEqual([false, 0]);
     });
 
-    describe("of which one is away", () => {
+    describe("of which one is unavailable", () => {
       const withThirdAway = async (look: () => Promise<void>) => {
         await redises[2]?.kill();
         try {
@@ -351,7 +351,7 @@ describe.skipIf(!found)("seat locks", () => {
       expect(await keysOf(keyPrefix, 2)).toEqual([]);
     });
 
-    test("of which two are away guard nothing, refuse nobody, and are used again when one is back", async () => {
+    test("of which two are unavailable guard nothing, refuse nobody, and are used again when one is back", async () => {
       const { locks } = await openLocks({ masters: 3 });
       for (const redis of redises) redis.pause();
       const guard = await locks.guard([1]);

@@ -206,7 +206,7 @@ describe("at the limit of the queue", () => {
 });
 
 describe("refusing", () => {
-  test("while the database is away answers the queue and every newcomer at once, and spares who is with a worker", async () => {
+  test("while the database is unavailable answers the queue and every newcomer at once, and spares who is with a worker", async () => {
     const { ask, batcher, last } = openBatcher();
     const first = ask(1);
     await turn();

@@ -99,7 +99,7 @@ describe("a change", () => {
     },
   );
 
-  test("asks for a look at the database where that is away", async () => {
+  test("asks for a look at the database where that is unavailable", async () => {
     const { ask, last, troubles } = openChanges();
     const asked = ask("a");
     await turn();
@@ -174,7 +174,7 @@ describe("the bounds", () => {
     expect(sent.map(({ reservationIds }) => reservationIds)).toEqual([["x"], ["a", "b"]]);
   });
 
-  test("while the database is away the queue and newcomers are refused at once; then all goes on", async () => {
+  test("while the database is unavailable the queue and newcomers are refused at once; then all goes on", async () => {
     const { ask, changes, last } = openChanges();
     const first = ask("x");
     await turn();

@@ -133,7 +133,7 @@ describe("a doubt that lasts past its deadline", () => {
     expect(outcomes()).toEqual([unavailable(1), unavailable(2)]);
   });
 
-  test("leaves word of its reservations once, for whoever settles them if this process cannot", async () => {
+  test("notes its reservations once, for the process that settles them if this one cannot", async () => {
     const { batch, last, unresolved } = await openLongDoubt();
     expect(unresolved).toEqual([["began", batch.reservationIds]]);
     await after(SETTLE_INTERVAL_MS);

@@ -60,7 +60,7 @@ test("the first look begins at once, and is over when the database has answered"
   expect(asked.state).toBe(true);
 });
 
-test("whoever comes while a look is under way shares the next, which begins after they came", async () => {
+test("requests during a look share the next one, which begins after them", async () => {
   const { looks, lookedAt, refresh } = openLooks();
   const first = refresh(1);
   await settle();

@@ -94,7 +94,7 @@ describe("a hold", () => {
     expect(seatsSent()).toEqual([[99], [1, 2, 3]]);
   });
 
-  test("is refused with the reason while the database is away, from the queue too", async () => {
+  test("is refused with the reason while the database is unavailable, from the queue too", async () => {
     const { ask, askToHold, batcher } = openBatcher();
     ask(9);
     await turn();

@@ -72,7 +72,7 @@ export class Run {
     this.expectTrueMemory();
   }
 
-  /** Everything that was done, as the ledger, other processes and whoever looks at the whole are told of it. */
+  /** Everything that was done, as the ledger, other processes and observers of the whole hear of it. */
   async end(): Promise<void> {
     expect(await engine.realLedger(this.sale)).toEqual(engine.ledgerOf(this.model));
     const news = this.processes.flatMap((process) => process.news);
@@ -210,7 +210,7 @@ function wordFor(answer: Answer): string {
   }
 }
 
-/** For whoever reads the failure; `alone` is the answer that each would have had if asked alone. */
+/** For a reader of the failure; `alone` is the answer that each would have had if asked alone. */
 function unexplained(before: Model, answers: Asked[], real: unknown): string {
   const lines = answers.map(({ request, answer }) => ({
     request,

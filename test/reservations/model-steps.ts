@@ -159,7 +159,7 @@ const anExtensionTooFar = fc.tuple(
 const keyed = askJust(holdWith(fc.constant({ key: "k1", fingerprint: "a" })));
 const aKeyGrownOld = fc.tuple(keyed, waitFor(DAY_PASSED_MS), keyed, keyed);
 
-/** What happens, one after another, with at most so many requests at the same moment. */
+/** What happens, one after another, with at most that many requests at the same moment. */
 export function stepsOf(together: number, maxLength: number): fc.Arbitrary<Step[]> {
   const askAny: fc.Arbitrary<Step> = fc.record({
     do: fc.constant("ask" as const),

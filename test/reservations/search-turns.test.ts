@@ -4,7 +4,7 @@ import { turn } from "./worker.ts";
 
 const TURN_LIMIT_STEPS = 500_000;
 
-/** Searches of so many steps each; `over` has those that were let go, in order. */
+/** Searches of that many steps each; `over` has those that were let go, in order. */
 function openTurns() {
   const turns = new SearchTurns();
   const over: number[] = [];

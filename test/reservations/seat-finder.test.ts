@@ -37,7 +37,7 @@ describe("a search", () => {
     expect(searchOf(found).next(NOTHING)).toEqual([13, 14].map(seat));
   });
 
-  test("asks memory anew each time", () => {
+  test("asks memory again each time", () => {
     const { found, memory } = openSearch({ bestAvailable: { ...anySeat, sections: ["Circle"] } });
     const search = searchOf(found);
     memory.learn(12, 1, "held", false);

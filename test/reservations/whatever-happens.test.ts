@@ -147,7 +147,7 @@ test("whatever the workers do, every request has exactly one true answer and eve
         const underWay = open().flatMap(({ seatIds }) => seatIds);
         expect(new Set(underWay).size).toBe(underWay.length);
         expect(open().length).toBeLessThanOrEqual(SLOTS);
-        // Whoever finds room in the queue comes in whole.
+        // A request that finds room in the queue enters with all its seats.
         expect(batcher.queueSeats).toBeLessThan(QUEUE_LIMIT + BASKET_LIMIT);
         for (const { reservationIds, seatIds } of open()) {
           const isAlone = reservationIds.length === 1;

@@ -14,7 +14,7 @@ const DATABASE = "sale";
 export interface DemandingPostgres {
   /** As that user, `settings` after the question mark. */
   urlOf(user: string, settings: string, host?: string): string;
-  /** Shows another certificate to whoever connects from now on. */
+  /** Shows another certificate to all later connections. */
   show(certificate: Certificate): Promise<void>;
 }
 

@@ -75,7 +75,7 @@ describe.skipIf(!kafkaFound || !openssl)("a Kafka that demands TLS and a user or
     },
   );
 
-  test("takes events from whoever has a certificate, and from nobody without or with a stranger's", async () => {
+  test("accepts events from a client with a certificate, and from none without one or with a stranger's", async () => {
     expect(await send(kafka.byCertificate, mutual(client))).toBe("sent");
     expect(await send(kafka.byCertificate, mutual(stranger.issue()))).not.toBe("sent");
     const { KAFKA_SSL_CA_FILE, KAFKA_SECURITY_PROTOCOL } = mutual(client);
@@ -91,7 +91,7 @@ describe.skipIf(!kafkaFound || !openssl)("a Kafka that demands TLS and a user or
     },
   );
 
-  test("is not believed by whoever trusts another authority, none, or sees another's name or an expired certificate", async () => {
+  test("is refused by a client that trusts another authority or none, or sees a wrong name or an expired certificate", async () => {
     const right = sasl();
     expect(await send(kafka.byPassword, { ...right, KAFKA_SSL_CA_FILE: stranger.caFile })).toMatch(
       /certificate/,

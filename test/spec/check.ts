@@ -42,7 +42,7 @@ function areApart(parts: History[], rows: LedgerRow[]): boolean {
 const byVersion = (rows: LedgerRow[]) => new Map(rows.map((row) => [`${row.seatId}:${row.version}`, row]));
 
 /**
- * The shortest beginning of a refused history that is refused already, for whoever reads the failure; what
+ * The shortest beginning of a refused history that is refused already, for a reader of the failure; what
  * was not answered by then counts as never answered.
  */
 export function shortestRefused(history: History, rows?: LedgerRow[]): History {
@@ -108,7 +108,7 @@ class Search {
   }
 
   /**
-   * @param idle seats of effects so far that nobody was sure of and nobody has met yet: whoever is sure must
+   * @param idle seats of effects so far that nobody was sure of and nobody has met yet: an effect that is sure must
    * meet them all, since they could as well come after him. (Without this and `areAlike` 300 random histories
    * took minutes, with them half a second.)
    */

@@ -56,7 +56,7 @@ export interface History {
    * long. 0 where every lock could be freed.
    */
   ghostLockMs?: number;
-  /** From here on nothing is at work any more: whoever asks now finds no seat with a buyer who was told 503. */
+  /** Nothing is running any more: a later request finds no seat with a buyer who was told 503. */
   settledAtMs?: number;
   /** In no order. Every seat begins available, at version 0. */
   operations: Operation[];

@@ -189,7 +189,7 @@ export class House {
     return !this.ledger || versions === this.ledger.rows.size;
   }
 
-  /** Two houses with the same word are the same but for the time, to whoever asks for no other reservations. */
+  /** Two houses with the same word are the same except for the time, for requests about no other reservations. */
   wordFor(asked: Set<string>): string {
     const wordOf = ({ status, endsFromMs, endsByMs, isUntold }: Reservation) =>
       `${status} ${endsFromMs} ${endsByMs} ${isUntold}`;

@@ -77,7 +77,7 @@ describe("a history and the ledger of its seats", () => {
     expect(check(twice, [RESERVED, { ...RESERVED, version: 2, reservationId: "b" }]).kind).toBe("refused");
   });
 
-  test("do not when a seat stays with whoever was told 503", () => {
+  test("do not when a seat stays with a buyer who was told 503", () => {
     const busy = historyOf([
       [{ do: "reserve", seatId: 1 }, 0, 10, { kind: "busy" }],
       [{ do: "look", seatId: 1 }, 20, 30, { kind: "seat", status: "available", version: 2 }],

@@ -228,7 +228,7 @@ export class Model {
     return house !== undefined && house.nowMs <= this.now;
   }
 
-  /** Whether a buyer with so many seats more would have too many in live reservations. */
+  /** Whether a buyer with that many more seats would have too many in live reservations. */
   private isOverLimit(buyerId: string | null, eventId: number, more: number): boolean {
     const limit = this.eventOf(eventId).buyerLimit;
     const live = [...this.made].reduce((sum, [id, made]) => {

@@ -153,7 +153,7 @@ export const PLANTED: Record<string, Planted[]> = {
       is("held", 1),
     ),
   ],
-  "a seat that stays with whoever was told 503": [
+  "a seat that stays with a buyer who was told 503": [
     ...last(
       [
         [reserve(1), 0, 10, busy],

@@ -122,7 +122,7 @@ function contextOf(history: History) {
 }
 
 /**
- * Those of a seat's rivals who met another one. Whoever lost to somebody who lost to somebody is right; but
+ * Those of a seat's rivals who met another one. A rival that lost to one that itself lost is right; but
  * in the end there must be one who did not lose for being a rival.
  */
 function metRivals(rivals: Operation[], seatId: number, ghostLockMs: number): Set<Operation> {

@@ -26,7 +26,7 @@ describe("an advisory", () => {
 
   test("is a fault again when its exception is over", () => {
     expect(overdue([exception], "2030-02-01")).toEqual([
-      `${ID}: its exception was until 2030-01-31: decide anew`,
+      `${ID}: its exception was until 2030-01-31: decide again`,
     ]);
   });
 

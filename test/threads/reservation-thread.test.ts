@@ -94,7 +94,7 @@ async function holdStatementsUp() {
 }
 
 describe("a reservation thread", () => {
-  test("says that the database is away when nobody answers there, and goes on when it is back", async () => {
+  test("says that the database is unavailable when nobody answers there, and goes on when it is back", async () => {
     const seatId = await sale.addSeat();
     network.cut();
     const away = async () => {
@@ -254,7 +254,7 @@ describe("a reservation thread whose connection breaks in mid statement", () => 
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
   });
 
-  test("cannot settle while the database is away, and says so", async () => {
+  test("cannot settle while the database is unavailable, and says so", async () => {
     network.cut();
     expect(await settle(batchOf([1]))).toBe("away");
   });

@@ -51,7 +51,7 @@ describe("the seating of a section", () => {
     }
   });
 
-  test("numbers its seats anew in each row, or on through all of them", () => {
+  test("numbers its seats from the start in each row, or on through all of them", () => {
     expect(numbersOf({ perRow: true, start: 1, step: 1, prefix: "" })).toEqual([
       "1",
       "2",

@@ -62,7 +62,7 @@ class Primary {
     private readonly given: Pick<Start, "parts" | "ports">,
     private readonly log: Logger,
   ) {
-    this.mergeFaults = new FaultLog(log, "the metrics of all processes cannot be put together");
+    this.mergeFaults = new FaultLog(log, "the metrics of the processes cannot be merged");
   }
 
   /** Resolves when all processes listen, and never if the primary is told to end first. */

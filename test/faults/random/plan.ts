@@ -31,7 +31,7 @@ export type Trouble =
   | "answers lost"
   | "silent"
   | "reset"
-  /** Closed after so many bytes of an answer. */
+  /** Closed after that many bytes of an answer. */
   | "cut short"
   | "slow"
   | "sliced";

@@ -25,7 +25,7 @@ export interface Played {
   plan: Plan;
   history: History;
   rows: LedgerRow[];
-  /** For whoever reads it; undefined where all is explained. */
+  /** For a reader; undefined if everything is explained. */
   fault: string | undefined;
   /** Where there were too many orders to try for the clients' words alone. */
   isUndecided: boolean;
@@ -87,7 +87,7 @@ async function judge(lane: Lane, plan: Plan, seatIds: number[], clients: Clients
   return played;
 }
 
-/** Whether whoever has a lock may not get to free it. */
+/** Whether the holder of a lock may not get to free it. */
 const keepsLocks = (fault: Fault): boolean =>
   fault.what === "link"
     ? fault.link === "redis"
