@@ -5,7 +5,7 @@ import { runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { ask, bearer, idOf, KEY } from "./keyed.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -16,16 +16,14 @@ const keys = (env: Record<string, string>, ...args: string[]) => runEngine(env, 
 
 describe("the keys command", () => {
   test("works on the embedded Postgres while no engine runs, and leaves none running", async () => {
-    const dir = await tempDir("keys");
-    stack.defer(dir.remove);
-    const env = { DATA_DIR: dir.path };
+    const env = { DATA_DIR: await openFolder(stack, "keys") };
     const made = await keys(env, "create", "--role", "seller", "--name", "box office");
     expect(made.exitCode).toBe(0);
     expect(made.stdout).toMatch(/^\S+\n$/);
     const key = made.stdout.trim();
     expect(key).toMatch(KEY);
     expect(made.stderr).not.toContain(key);
-    expect(existsSync(join(dir.path, "postgres/postmaster.pid"))).toBe(false);
+    expect(existsSync(join(env.DATA_DIR, "postgres/postmaster.pid"))).toBe(false);
 
     const listed = await keys(env, "list");
     const [, row = "", ...rest] = listed.stdout.trimEnd().split("\n");
@@ -38,9 +36,7 @@ describe("the keys command", () => {
   });
 
   test("works beside an engine on its embedded Postgres, which knows the key at once", async () => {
-    const dir = await tempDir("keys");
-    stack.defer(dir.remove);
-    const env = { DATA_DIR: dir.path };
+    const env = { DATA_DIR: await openFolder(stack, "keys") };
     const engine = await openEngine(stack, env);
     const made = await keys(env, "create", "--role", "admin");
     expect(made.exitCode).toBe(0);

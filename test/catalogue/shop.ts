@@ -1,15 +1,11 @@
 import { beforeAll } from "bun:test";
 import { makeApiKey } from "../../src/access/api-key.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
+import { UNLIMITED } from "../engine/reservations.ts";
 import { useStack } from "../fixtures/stack.ts";
+import { openSelling, type Selling } from "../fixtures/use-engine.ts";
 
 /** A whole engine with an admin's key, on a database of its own with the demo event. */
-interface Shop {
-  engine: Engine;
-  facts: Facts;
-  databaseUrl: string;
+interface Shop extends Selling {
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   /** As the admin, with a JSON body where there is one. */
   admin(method: string, path: string, body?: unknown): Promise<Answer>;
@@ -36,14 +32,8 @@ export function useShop(): Shop {
 }
 
 async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
-  const database = await openDatabase(stack, "empty");
-  const engine = await openEngine(stack, {
-    DATABASE_URL: database.url,
-    // What is tried here is none of the limits.
-    RATE_LIMIT_ADDRESS_REQUESTS: "0",
-    RATE_LIMIT_KEY_REQUESTS: "0",
-  });
-  const facts = await openFacts(stack, database.url);
+  const selling = await openSelling(stack, { env: UNLIMITED });
+  const { facts, url } = selling;
   const { id, key, keyHash } = makeApiKey();
   await facts.query("insert into api_keys (id, name, role, key_hash) values ($1, 'of a test', 'admin', $2)", [
     id,
@@ -51,7 +41,7 @@ async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
   ]);
   const authorization = `Bearer ${key}`;
   const ask = async (path: string, init: RequestInit): Promise<Answer> => {
-    const response = await fetch(engine.url + path, init);
+    const response = await fetch(url + path, init);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const text = new TextDecoder().decode(bytes);
     const isJson = /json/.test(response.headers.get("content-type") ?? "");
@@ -61,9 +51,7 @@ async function openShop(stack: AsyncDisposableStack): Promise<Shop> {
     };
   };
   return {
-    engine,
-    facts,
-    databaseUrl: database.url,
+    ...selling,
     get: (path, headers = {}) => ask(path, { headers }),
     admin: (method, path, body) =>
       ask(path, {

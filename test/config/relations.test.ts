@@ -6,7 +6,7 @@ import { kafkaSecurityOf, redisTlsOf } from "../../src/config/credential-relatio
 import { type Authority, type Certificate, findOpenssl, openAuthority } from "../fixtures/certificates.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 
 const openssl = await partOrSkip("openssl", findOpenssl);
 
@@ -122,9 +122,8 @@ describe.skipIf(!openssl).each(["REDIS_TLS", "KAFKA_SSL"])("the files of %s", (p
   beforeAll(async () => {
     authority = await openAuthority(stack);
     own = authority.issue();
-    const dir = await tempDir("pem");
-    stack.defer(dir.remove);
-    folder = dir.path;
+    const dir = await openFolder(stack, "pem");
+    folder = dir;
   });
 
   const used = { REDIS_URL: "rediss://host:6380", KAFKA_SECURITY_PROTOCOL: "SSL" };

@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { PROBLEMS } from "../../src/http/problems.ts";
+import { useStack } from "../fixtures/stack.ts";
 import { openTheatre, PATH, type Theatre } from "./reservations.ts";
 
-setDefaultTimeout(60_000);
-
-const stack = new AsyncDisposableStack();
+const stack = useStack();
 let theatre: Theatre;
 let url: string;
 
@@ -13,7 +12,6 @@ beforeAll(async () => {
   await theatre.addEvent({ rows: 2 });
   url = (await theatre.openEngine()).url;
 });
-afterAll(() => stack.disposeAsync());
 
 interface ProblemBody {
   type: string;

@@ -6,7 +6,7 @@ import { findLinux, partOrSkip } from "../fixtures/parts.ts";
 import { untilWithin } from "../fixtures/until.ts";
 import { useEngine } from "../fixtures/use-engine.ts";
 import { runEngine } from "./command.ts";
-import { logLines, openEngine } from "./engines.ts";
+import { logLines } from "./engines.ts";
 import { scrape } from "./processes.ts";
 
 const linux = await partOrSkip("linux", findLinux);
@@ -117,7 +117,7 @@ describe("a MANAGEMENT_PORT", () => {
   });
 
   test.skipIf(!linux)("is shared by several processes, chosen for all where it is 0", async () => {
-    const own = await openEngine(sale.stack, { ...sale.env, MANAGEMENT_PORT: "0", WEB_CONCURRENCY: "2" });
+    const own = await sale.open({ MANAGEMENT_PORT: "0", WEB_CONCURRENCY: "2" });
     // It answers before it says so.
     const ready = await untilWithin(
       5000,

@@ -1,16 +1,14 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
-import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { findRedis } from "../fixtures/redis.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { openHouse, useEngine } from "../fixtures/use-engine.ts";
 import { bodyOf, reserve } from "./buyers.ts";
-import { type Engine, openEngine } from "./engines.ts";
-import { type Facts, openFacts } from "./facts.ts";
+import { openEngine } from "./engines.ts";
 import { UNLIMITED } from "./reservations.ts";
 import { readMetrics } from "./scraped-metrics.ts";
 
@@ -21,23 +19,15 @@ const SEATS_GIVEN_BACK = 40;
 const OUTAGE_MS = 10_500;
 const redisFound = await partOrSkip("redis", findRedis);
 
-const stack = useStack();
-let database: Database;
-let facts: Facts;
 /** The first engine on its database, without a Redis that others have too. */
-let first: Engine;
+const first = useEngine({ env: UNLIMITED });
 let nextSeat = 1;
 
-beforeAll(async () => {
-  database = await openDatabase(stack);
-  facts = await openFacts(stack, database.url);
-  first = await openEngine(stack, { DATABASE_URL: database.url, ...UNLIMITED });
-});
-
-const fromMemory = async ({ url }: Engine) => (await readMetrics(url)).sum("sentinel_filter_hits_total");
+const fromMemory = async ({ url }: { url: string }) =>
+  (await readMetrics(url)).sum("sentinel_filter_hits_total");
 
 /** Whether the engine refuses a sold seat without asking Postgres. */
-async function refusesFromMemory(engine: Engine, seatId: number): Promise<boolean> {
+async function refusesFromMemory(engine: { url: string }, seatId: number): Promise<boolean> {
   const before = await fromMemory(engine);
   expect(bodyOf(await reserve(engine.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
   return (await fromMemory(engine)) > before;
@@ -54,15 +44,14 @@ async function sell(count: number): Promise<{ seatIds: number[]; reservationIds:
 
 /** Another engine, which gives these seats back: as one does that died before it knew of its sales. */
 async function openGiver(own: AsyncDisposableStack, sold: object, env: Record<string, string> = {}) {
-  const dir = await tempDir("giver");
-  own.defer(dir.remove);
-  await mkdir(dir.path, { recursive: true });
-  await Bun.write(join(dir.path, "unresolved.jsonl"), `\n${JSON.stringify({ began: sold })}\n`);
-  return openEngine(own, { DATABASE_URL: database.url, DATA_DIR: dir.path, ...env });
+  const dir = await openFolder(own, "giver");
+  await mkdir(dir, { recursive: true });
+  await Bun.write(join(dir, "unresolved.jsonl"), `\n${JSON.stringify({ began: sold })}\n`);
+  return openEngine(own, { DATABASE_URL: first.databaseUrl, DATA_DIR: dir, ...env });
 }
 
 const areFree = async (seatIds: number[]) => {
-  const seats = await facts.seats();
+  const seats = await first.facts.seats();
   return seatIds.every((seatId) => seats.get(seatId)?.status === "available");
 };
 
@@ -72,7 +61,7 @@ describe("an engine that does not hear the others on its database", () => {
     const [seatId = 0] = seatIds;
     await until("memory is trusted", () => refusesFromMemory(first, seatId));
     await using own = new AsyncDisposableStack();
-    const second = await openEngine(own, { DATABASE_URL: database.url });
+    const second = await openEngine(own, { DATABASE_URL: first.databaseUrl });
     await until("it sees the second", async () => !(await refusesFromMemory(first, seatId)));
     expect(await refusesFromMemory(second, seatId)).toBe(false);
     await second.stop();
@@ -98,14 +87,14 @@ describe("an engine that does not hear the others on its database", () => {
     const sold = await sell(1);
     const [seatId = 0] = sold.seatIds;
     await until("memory is trusted", () => refusesFromMemory(first, seatId));
-    process.kill(first.pid, "SIGSTOP");
+    process.kill(first.engine.pid, "SIGSTOP");
     try {
       await using own = new AsyncDisposableStack();
       await openGiver(own, sold);
       await until("the seat is given back", () => areFree(sold.seatIds));
     } finally {
       // The giver has ended: nobody is there whom the first look could find.
-      process.kill(first.pid, "SIGCONT");
+      process.kill(first.engine.pid, "SIGCONT");
     }
     const again = await reserve(first.url, seatId);
     expect([again.status, bodyOf(again).version]).toEqual([201, 3]);
@@ -116,9 +105,9 @@ test("sells a seat again that is given back after an outage, by an engine whose 
   const sold = await sell(SEATS_GIVEN_BACK);
   const [seatId = 0] = sold.seatIds;
   await using own = new AsyncDisposableStack();
-  const link = await startProxy(database.url);
+  const link = await startProxy(first.databaseUrl);
   own.defer(link.stop);
-  const looksAtDoubt = link.holdWhen("select seat_id, version from seat_events", "toServer");
+  const looksAtDoubt = link.holdWhen('"seatId", version from seat_events', "toServer");
   const giver = openGiver(own, sold, { DATABASE_URL: link.url });
   (await looksAtDoubt).cut();
   link.cut();
@@ -135,16 +124,13 @@ test("sells a seat again that is given back after an outage, by an engine whose 
 describe.skipIf(!redisFound)("engines with one Redis", () => {
   test("refuse sold seats from memory side by side, and no more when one comes that has another Redis", async () => {
     await using own = new AsyncDisposableStack();
-    const fresh = await openDatabase(own);
-    const redis = await startRedis();
-    own.defer(redis.stop);
-    const env = { DATABASE_URL: fresh.url, REDIS_URL: redis.url };
-    const pair = await Promise.all([openEngine(own, env), openEngine(own, env)]);
+    const { open, databaseUrl } = await openHouse(own, { needs: ["redis"] });
+    const pair = await Promise.all([open(), open()]);
     const [seller] = pair;
     expect((await reserve(seller.url, 1)).status).toBe(201);
     for (const engine of pair) await until("memory is trusted", () => refusesFromMemory(engine, 1));
     // One that starts a Redis of its own, or finds none.
-    await openEngine(own, { DATABASE_URL: fresh.url });
+    await openEngine(own, { DATABASE_URL: databaseUrl });
     for (const engine of pair) {
       await until("the stranger is seen", async () => !(await refusesFromMemory(engine, 1)));
     }

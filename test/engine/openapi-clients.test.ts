@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { openEngine } from "./engines.ts";
 import {
   type Document,
@@ -23,8 +24,6 @@ import {
   run,
 } from "./openapi-clients/tools.ts";
 
-setDefaultTimeout(300_000);
-
 const SHOPS = join(import.meta.dir, "openapi-clients/shops");
 /** The project's own compiler, by far the fastest. */
 const TSC = resolve(import.meta.dir, "../../node_modules/.bin/tsc");
@@ -42,7 +41,9 @@ const JAVA_SOURCES_ONLY = "apiTests=false,modelTests=false,apiDocs=false,modelDo
 const tools = await partOrSkip("openapi-clients", findTools);
 
 describe.skipIf(!tools)("the OpenAPI document", () => {
-  const stack = new AsyncDisposableStack();
+  const stack = useStack();
+  // After `useStack`, which sets a shorter timeout.
+  setDefaultTimeout(300_000);
   const { dir: toolsDir, java } = tools ?? { dir: "", java: "" };
   const found = { dir: toolsDir, java };
   let url: string;
@@ -51,19 +52,15 @@ describe.skipIf(!tools)("the OpenAPI document", () => {
   let problems: ReturnType<typeof problemsOf>;
 
   beforeAll(async () => {
-    const database = await createDatabase("empty");
-    stack.defer(database.drop);
+    const database = await openDatabase(stack, "empty");
     ({ url } = await openEngine(stack, { DATABASE_URL: database.url }));
-    const folder = await tempDir("openapi-clients");
-    stack.defer(folder.remove);
-    dir = folder.path;
+    dir = await openFolder(stack, "openapi-clients");
     const document = await (await fetch(`${url}/openapi.json`)).text();
     await Bun.write(join(dir, "openapi.json"), document);
     problems = problemsOf(JSON.parse(document) as Document);
     await cp(SHOPS, dir, { recursive: true });
     await symlink(join(toolsDir, "npm/node_modules"), join(dir, "node_modules"));
   });
-  afterAll(() => stack.disposeAsync());
 
   /** Buys seats that are free, then the same again; `buy` is a shop. */
   async function expectSales(buy: (seatIds: number[]) => Promise<Sale>, seatIds: number[]): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { type GuardedChild, spawnGuarded } from "../../src/parts/child.ts";
 import { startEmbeddedPostgres } from "../../src/parts/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 
 /** A Postgres of one test file, which may be stopped and started; the shared one serves other files. */
@@ -20,9 +20,8 @@ export interface OwnPostgres {
 }
 
 export async function openOwnPostgres(stack: AsyncDisposableStack): Promise<OwnPostgres> {
-  const dir = await tempDir("own-postgres");
-  stack.defer(dir.remove);
-  const first = await startEmbeddedPostgres(dir.path);
+  const dir = await openFolder(stack, "own-postgres");
+  const first = await startEmbeddedPostgres(dir);
   let running: Pick<GuardedChild, "stop"> | undefined = first;
   const stop = async () => {
     await running?.stop();

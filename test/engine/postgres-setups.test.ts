@@ -3,7 +3,7 @@ import { partOrSkip } from "../fixtures/parts.ts";
 import { findPgBouncer, startPgBouncer } from "../fixtures/pgbouncer.ts";
 import { createDatabase, type Database, openDatabase } from "../fixtures/postgres.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
 import { runEngine } from "./command.ts";
 import { type Engine, logLines, openEngine } from "./engines.ts";
@@ -50,9 +50,7 @@ beforeAll(async () => {
     for (const role of roles) await admin.query(`drop role ${role}`);
   });
   database = await openDatabase(stack, "empty");
-  const dir = await tempDir("setups");
-  stack.defer(dir.remove);
-  dataDir = dir.path;
+  dataDir = await openFolder(stack, "setups");
   facts = await openFacts(stack, database.url);
 });
 

@@ -1,16 +1,14 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { startChild } from "../fixtures/child.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 import { histogram, openSale, reserveAtOnce, seatsFrom } from "./buyers.ts";
 import { engineCommand, engineEnvironment } from "./command.ts";
 import { type Engine, exitCodeOf, openEngine } from "./engines.ts";
 import { expectPublished, readEvents } from "./events.ts";
-import { type Facts, openFacts } from "./facts.ts";
 import { isAlive, processesOf, scrape } from "./processes.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
@@ -19,25 +17,13 @@ const WAIT = { deadlineMs: 20_000 };
 const CROWD = 150;
 
 describe("an engine of two processes that is told to end", () => {
-  const stack = useStack();
-  let databaseUrl: string;
-  let facts: Facts;
+  const house = useHouse({ seats: SEATS, env: { WEB_CONCURRENCY: "2" } });
   const seats = seatsFrom(1, SEATS);
   const take = (count: number) => Array.from({ length: count }, () => seats.next().value ?? 0);
 
-  beforeAll(async () => {
-    const database = await openDatabase(stack);
-    databaseUrl = database.url;
-    facts = await openFacts(stack, databaseUrl);
-    await facts.fill(SEATS);
-  });
-
   const open = async (env: Record<string, string> = {}) => {
-    const dataDir = await openFolder(stack, "processes");
-    const engine = await openEngine(stack, {
-      ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir, WEB_CONCURRENCY: "2" },
-      ...env,
-    });
+    const dataDir = await openFolder(house.stack, "processes");
+    const engine = await house.open({ DATA_DIR: dataDir, ...env });
     await bothAnswer(engine);
     const pids = [...(await processesOf(engine)).values()];
     return { engine, pids, events: { file: join(dataDir, "booking-events.jsonl") } };
@@ -65,29 +51,26 @@ describe("an engine of two processes that is told to end", () => {
       expect(histogram(await crowd.answers)).toEqual({ 201: CROWD });
       expect(await exitCodeOf(engine)).toBe(0);
     } finally {
-      await facts.query("drop function if exists be_slow() cascade");
+      await house.facts.query("drop function if exists be_slow() cascade");
     }
     expect(pids.filter(isAlive)).toEqual([]);
     const { length } = (await readFile(events.file, "utf8")).split("\n").slice(0, -1);
-    expect(length).toBe((await facts.ledger()).length);
-    await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: length }));
+    expect(length).toBe((await house.facts.ledger()).length);
+    await expectPublished(house.facts, await readEvents(events, { ...WAIT, atLeast: length }));
   });
 
   const slowDown = async () => {
-    await facts.query(
+    await house.facts.query(
       `create function be_slow() returns trigger language plpgsql as
        $$ begin perform pg_sleep(0.1); return null; end $$`,
     );
-    await facts.query(
+    await house.facts.query(
       "create trigger be_slow after insert on seat_events for each statement execute function be_slow()",
     );
   };
 
   test("before all are ready answers what the first has accepted, and ends with 0", async () => {
-    const dataDir = await openFolder(stack, "processes");
-    const env = await engineEnvironment({
-      ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir, WEB_CONCURRENCY: "2", DRAIN_DELAY_MS: "1000" },
-    });
+    const env = await engineEnvironment({ ...house.env, DRAIN_DELAY_MS: "1000" });
     const child = startChild("the engine", engineCommand, { cwd: ROOT, env });
     const url = `http://127.0.0.1:${env.PORT}`;
     try {

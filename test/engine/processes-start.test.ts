@@ -5,7 +5,7 @@ import { startChild } from "../fixtures/child.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { histogram, reserve, reserveAtOnce } from "./buyers.ts";
 import { type Ended, engineCommand, engineEnvironment, runEngine } from "./command.ts";
@@ -23,9 +23,7 @@ let dataDir: string;
 
 beforeAll(async () => {
   database = await openDatabase(stack, "empty");
-  const dir = await tempDir("processes");
-  stack.defer(dir.remove);
-  dataDir = dir.path;
+  dataDir = await openFolder(stack, "processes");
 });
 
 /** One line on stderr for however many processes, and a failing exit code. */
@@ -109,9 +107,8 @@ test("an engine process that is started by hand says who starts it", async () =>
 
 test("several processes choose a free port together, and on a machine without Redis claim no more than is so", async () => {
   await using own = new AsyncDisposableStack();
-  const empty = await tempDir("path");
-  own.defer(empty.remove);
-  const env = { DATABASE_URL: database.url, DATA_DIR: dataDir, ...TWO, PORT: "0", PATH: empty.path };
+  const empty = await openFolder(own, "path");
+  const env = { DATABASE_URL: database.url, DATA_DIR: dataDir, ...TWO, PORT: "0", PATH: empty };
   const child = startChild("the engine", engineCommand, { cwd: ROOT, env: await engineEnvironment(env) });
   own.defer(async () => expect(await child.end("SIGTERM", STOP_TIMEOUT_MS)).toBe(0));
   const ready = await until("the first screen", () => logLines(child).find(({ msg }) => msg === "ready"));

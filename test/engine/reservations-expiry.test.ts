@@ -20,7 +20,7 @@ import { readMetrics } from "./scraped-metrics.ts";
 const WAIT = { deadlineMs: 15_000 };
 /** The promise: what is over is true everywhere within so long. */
 const SWEPT_WITHIN_MS = 2000;
-/** Beyond it, what a busy machine and a look every 20 ms may add to what is seen from outside. */
+/** Beyond it, what a busy machine and a look every 50 ms may add to what is seen from outside. */
 const SEEING_SLACK_MS = 1000;
 const SWEEPER_LOCK = 7_310_005;
 const CROWD = 200;

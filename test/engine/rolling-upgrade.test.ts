@@ -5,7 +5,7 @@ import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { findPreviousVersion, openPreviousVersion } from "../fixtures/previous-version.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { engineCommand, engineEnvironment, runEngine } from "./command.ts";
 import { type Engine, openEngine } from "./engines.ts";
@@ -36,9 +36,8 @@ describe.skipIf(!previous)("during a rolling upgrade from the previous version",
     folder = await openPreviousVersion(stack, previous ?? "");
     const redis = redisFound ? await startRedis() : undefined;
     if (redis) stack.defer(redis.stop);
-    const dir = await tempDir("rolling");
-    stack.defer(dir.remove);
-    env = { DATABASE_URL: database.url, DATA_DIR: dir.path, ...(redis && { REDIS_URL: redis.url }) };
+    const dir = await openFolder(stack, "rolling");
+    env = { DATABASE_URL: database.url, DATA_DIR: dir, ...(redis && { REDIS_URL: redis.url }) };
     old = await startOld();
   });
 

@@ -12,7 +12,7 @@ import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
 import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import {
@@ -49,17 +49,8 @@ let dataDir: string;
 
 beforeAll(async () => {
   database = await openDatabase(stack, "empty");
-  const dir = await tempDir("start");
-  stack.defer(dir.remove);
-  dataDir = dir.path;
+  dataDir = await openFolder(stack, "start");
 });
-
-/** A folder that is removed when the test is over. */
-async function folder(own: AsyncDisposableStack): Promise<string> {
-  const dir = await tempDir("start");
-  own.defer(dir.remove);
-  return dir.path;
-}
 
 /** The shared database's URL with something changed. */
 function databaseUrl(change: Partial<Pick<URL, "host" | "password" | "username" | "pathname">>): string {
@@ -72,7 +63,7 @@ describe("an engine that cannot start says why in one line", () => {
     await using own = new AsyncDisposableStack();
     const server = createServer().listen(port, "127.0.0.1");
     own.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
-    const home = join(await folder(own), "data");
+    const home = join(await openFolder(own, "start"), "data");
     for (const [variable, env] of [
       ["PORT", {}],
       ["PORT", { WEB_CONCURRENCY: "2" }],
@@ -153,7 +144,7 @@ describe("an engine that cannot start says why in one line", () => {
 
   test("the data folder is a file", async () => {
     await using own = new AsyncDisposableStack();
-    const file = join(await folder(own), "file");
+    const file = join(await openFolder(own, "start"), "file");
     await writeFile(file, "");
     expectFault(await runEngine({ DATA_DIR: file }), "DATA_DIR", /choose/);
     expectFault(await runEngine({ DATA_DIR: join(file, "below") }), "DATA_DIR", /choose/);
@@ -165,7 +156,10 @@ describe("an engine that cannot start says why in one line", () => {
 
   test.skipIf(!ordinaryUser?.length)("the data folder is another user's", async () => {
     await using own = new AsyncDisposableStack();
-    const ended = await runEngine({ DATA_DIR: await folder(own), HOME: "/" }, { as: ordinaryUser ?? [] });
+    const ended = await runEngine(
+      { DATA_DIR: await openFolder(own, "start"), HOME: "/" },
+      { as: ordinaryUser ?? [] },
+    );
     expectFault(ended, "DATA_DIR", /choose/);
   });
 
@@ -240,7 +234,7 @@ describe("an engine starts", () => {
 
   test.skipIf(!ordinaryUser)("as an ordinary user, and keeps its secrets from others", async () => {
     await using own = new AsyncDisposableStack();
-    const home = await folder(own);
+    const home = await openFolder(own, "start");
     if (ordinaryUser?.length) await chown(home, ORDINARY_USER, ORDINARY_USER);
     const env = { DATA_DIR: join(home, "data"), HOME: home };
     const engine = await startByHand(own, env, ordinaryUser);
@@ -260,7 +254,7 @@ describe("the DATA_DIR of a running engine", () => {
   let first: Engine;
 
   beforeAll(async () => {
-    env = { DATA_DIR: await folder(own) };
+    env = { DATA_DIR: await openFolder(own, "start") };
     first = await openEngine(own, env);
   });
 
@@ -289,7 +283,7 @@ describe("the DATA_DIR of a running engine", () => {
 describe("an engine on an empty DATA_DIR", () => {
   test("that was killed while it created its database starts over the next time", async () => {
     await using own = new AsyncDisposableStack();
-    const home = await folder(own);
+    const home = await openFolder(own, "start");
     const env = await engineEnvironment({ DATA_DIR: home });
     const child = startChild("the engine", engineCommand, { cwd: ROOT, env });
     own.defer(() => child.kill());
@@ -303,7 +297,7 @@ describe("an engine on an empty DATA_DIR", () => {
 
   test("that two want a moment apart is given to one; the other says so; and the data can be opened again", async () => {
     await using own = new AsyncDisposableStack();
-    const home = await folder(own);
+    const home = await openFolder(own, "start");
     const start = async () => {
       const env = await engineEnvironment({ DATA_DIR: home });
       const child = startChild("the engine", engineCommand, { cwd: ROOT, env });

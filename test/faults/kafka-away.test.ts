@@ -1,14 +1,12 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { histogram, openSale, reserve, type Sale, seatsFrom } from "../engine/buyers.ts";
-import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
+import { type Engine, exitCodeOf, logLines } from "../engine/engines.ts";
 import { expectPublished, readEvents, TOPIC } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
-import { deleteTopic, findKafka, type KafkaBroker, startKafka, topicEnds } from "../fixtures/kafka.ts";
+import { deleteTopic, findKafka, type KafkaBroker, topicEnds } from "../fixtures/kafka.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 import { sized } from "./sizes.ts";
 import { giveBack } from "./truth.ts";
 
@@ -30,22 +28,21 @@ const READY_POLL_MS = 100;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
-  const stack = useStack();
+  const house = useHouse({
+    needs: ["kafka"],
+    seats: SEATS,
+    cancellable: true,
+    prepare: async (opened) => {
+      kafka = opened.kafka ?? expect.unreachable("skipped without Kafka");
+      await kafka.kill();
+    },
+  });
   let kafka: KafkaBroker;
   let engine: Engine;
-  let facts: Facts;
-  let databaseUrl: string;
   const seats = seatsFrom(RESOLD_SEATS + 1, SEATS);
 
   beforeAll(async () => {
-    const database = await openDatabase(stack);
-    databaseUrl = database.url;
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS, { cancellable: true });
-    kafka = await startKafka();
-    stack.defer(() => kafka.stop());
-    await kafka.kill();
-    engine = await openEngine(stack, { DATABASE_URL: databaseUrl, KAFKA_BROKERS: kafka.brokers });
+    engine = await house.open();
   });
 
   const metrics = () => readMetrics(engine.url);
@@ -64,11 +61,11 @@ describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
     expect(histogram(answers)).toEqual({ 201: answers.length });
   };
   const expectEverythingPublished = async () => {
-    await facts.allPublished(WAIT.deadlineMs);
-    await facts.expectSound();
-    const { length } = await facts.ledger();
+    await house.facts.allPublished(WAIT.deadlineMs);
+    await house.facts.expectSound();
+    const { length } = await house.facts.ledger();
     const events = await readEvents({ brokers: kafka.brokers }, { ...WAIT, atLeast: length });
-    await expectPublished(facts, events);
+    await expectPublished(house.facts, events);
     return events;
   };
 
@@ -102,7 +99,7 @@ describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
     for (let round = 1; round <= ROUNDS; round++) {
       for (let seatId = 1; seatId <= RESOLD_SEATS; seatId++) {
         expect((await reserve(engine.url, seatId)).status).toBe(201);
-        if (round < ROUNDS) await giveBack(facts, [seatId]);
+        if (round < ROUNDS) await giveBack(house.facts, [seatId]);
       }
     }
     await sellsOn(sale);
@@ -214,7 +211,7 @@ describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
     } finally {
       kafka.resume();
     }
-    engine = await openEngine(stack, { DATABASE_URL: databaseUrl, KAFKA_BROKERS: kafka.brokers });
+    engine = await house.open();
     await expectEverythingPublished();
   });
 
@@ -228,7 +225,7 @@ describe.skipIf(!found)("an engine whose Kafka is unavailable", () => {
     await sellsOn(sale, 500);
     await expectAllSold(sale);
     expect(await stopWatching()).toEqual([200]);
-    await facts.allPublished(WAIT.deadlineMs);
+    await house.facts.allPublished(WAIT.deadlineMs);
     const after = sale.answers.filter(({ seatId }) => seatId > last);
     const events = await readEvents({ brokers: kafka.brokers }, { ...WAIT, atLeast: after.length });
     const published = new Set(events.map(({ headers }) => headers["ce_id"]));

@@ -3,17 +3,15 @@ import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { reserve } from "../engine/buyers.ts";
 import { engineEnvironment } from "../engine/command.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { processesOf, scrape } from "../engine/processes.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { type Child, startChild } from "../fixtures/child.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { type Network, startProxy } from "../fixtures/proxy.ts";
 import { findSmallDisks, openSmallDisks } from "../fixtures/small-disk.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 
 // Nobody reads the log, or its disk is full. Selling does not depend on a log line.
 
@@ -24,16 +22,13 @@ const STOP_TIMEOUT_MS = 15_000;
 const DROPPED = "sentinel_log_lines_dropped_total";
 
 describe("an engine whose log nobody takes", () => {
-  const stack = useStack();
+  const house = useHouse({ seats: 1000 });
+  const { stack } = house;
   let database: Network;
-  let facts: Facts;
   let seatId = 0;
 
   beforeAll(async () => {
-    const own = await openDatabase(stack);
-    facts = await openFacts(stack, own.url);
-    await facts.fill(1000);
-    database = await startProxy(own.url);
+    database = await startProxy(house.databaseUrl);
     stack.defer(database.stop);
   });
 

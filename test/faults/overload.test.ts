@@ -1,8 +1,6 @@
 import { expect, test } from "bun:test";
 import { bodyOf, histogram, reserve, reserveAtOnce } from "../engine/buyers.ts";
-import { openEngine } from "../engine/engines.ts";
-import { openFacts } from "../engine/facts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 import { sized } from "./sizes.ts";
 
 // Row 15 of README.md, as far as it has no clock: that the rate does not fall and memory stays flat is
@@ -14,13 +12,8 @@ const ROUNDS = 3;
 
 test("more buyers than the queue may hold: every answer is a seat or a Retry-After, and every retry gets a seat", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await openDatabase(stack);
-  const facts = await openFacts(stack, database.url);
-  await facts.fill(BUYERS * ROUNDS);
-  const { url } = await openEngine(stack, {
-    DATABASE_URL: database.url,
-    ...{ QUEUE_LIMIT_SEATS: String(QUEUE_LIMIT), RATE_LIMIT_ADDRESS_REQUESTS: "0" },
-  });
+  const env = { QUEUE_LIMIT_SEATS: String(QUEUE_LIMIT), RATE_LIMIT_ADDRESS_REQUESTS: "0" };
+  const { url, facts } = await openSelling(stack, { seats: BUYERS * ROUNDS, env });
 
   const won = new Set<number>();
   const turnedAway: number[] = [];

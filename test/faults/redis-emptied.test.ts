@@ -1,13 +1,11 @@
 import { expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { seatsFrom } from "../engine/buyers.ts";
-import { openEngine } from "../engine/engines.ts";
-import { openFacts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
+import { openHouse } from "../fixtures/use-engine.ts";
 import { expectTrueRefusals, openRivalry } from "./rivals.ts";
 import { sized } from "./sizes.ts";
 
@@ -15,7 +13,7 @@ import { sized } from "./sizes.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
 
-const SEATS = sized(50_000, 500_000);
+const SEATS = sized(20_000, 500_000);
 /** Seats that two rivals each, one at each engine, ask for at once. */
 const PAIRS = 32;
 const SEATS_OF_A_PHASE = sized(300, 10_000);
@@ -28,12 +26,9 @@ test.skipIf(!redisFound)(
     await using stack = new AsyncDisposableStack();
     let redis = await startRedis();
     stack.defer(() => redis.stop());
-    const database = await openDatabase(stack);
-    const facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS);
-    const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, RATE_LIMIT_ADDRESS_REQUESTS: "0" };
-    const engines = [await openEngine(stack, env), await openEngine(stack, env)];
-    const urls = engines.map(({ url }) => url);
+    const env = { REDIS_URL: redis.url, RATE_LIMIT_ADDRESS_REQUESTS: "0" };
+    const { facts, open } = await openHouse(stack, { seats: SEATS, env });
+    const urls = [(await open()).url, (await open()).url];
     const locksInUse = () =>
       until("the locks of both are in use", async () => {
         const all = await Promise.all(urls.map((url) => readMetrics(url)));

@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { reserve, seatsFrom } from "../engine/buyers.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import type { Engine } from "../engine/engines.ts";
+import type { Facts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { findToxiproxy, startToxiproxy, type ToxicLink } from "../fixtures/toxiproxy.ts";
 import { until } from "../fixtures/until.ts";
+import { openHouse } from "../fixtures/use-engine.ts";
 import { expectTrueRefusals, openRivalry, type Rivalry } from "./rivals.ts";
 import { sized } from "./sizes.ts";
 
@@ -24,17 +24,11 @@ const SEATS_OF_A_PHASE = sized(100, 5000);
 const REDIS_TIMEOUT_MS = 100;
 
 /** Two engine processes on one database and on these masters, whose locks are in use. */
-async function openHouse(stack: AsyncDisposableStack, redisUrls: string[]) {
-  const database = await openDatabase(stack);
-  const facts = await openFacts(stack, database.url);
-  await facts.fill(SEATS);
+async function openPair(stack: AsyncDisposableStack, redisUrls: string[]) {
+  const env = { REDIS_URL: redisUrls.join(), REDIS_TIMEOUT_MS: String(REDIS_TIMEOUT_MS) };
+  const { facts, open } = await openHouse(stack, { seats: SEATS, env });
   const seats = seatsFrom(1, SEATS);
-  const env = {
-    DATABASE_URL: database.url,
-    REDIS_URL: redisUrls.join(),
-    REDIS_TIMEOUT_MS: String(REDIS_TIMEOUT_MS),
-  };
-  const engines = await Promise.all([openEngine(stack, env), openEngine(stack, env)]);
+  const engines = await Promise.all([open(), open()]);
   const house = { facts, engines, seats, ...phasesOf(engines, facts, seats) };
   await house.locksInUse();
   return house;
@@ -116,7 +110,7 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
   const stack = useStack();
   let redis: Redis;
   let link: ToxicLink | undefined;
-  let house: Awaited<ReturnType<typeof openHouse>>;
+  let house: Awaited<ReturnType<typeof openPair>>;
 
   beforeAll(async () => {
     redis = await startRedis();
@@ -126,7 +120,7 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
       stack.defer(toxiproxy.stop);
       link = await toxiproxy.link(redis.url);
     }
-    house = await openHouse(stack, [link?.url ?? redis.url]);
+    house = await openPair(stack, [link?.url ?? redis.url]);
   });
 
   test("hangs sell on without a false answer, say so, and lock again when it answers", async () => {
@@ -219,12 +213,12 @@ describe.skipIf(!redisFound)("two engines whose one Redis", () => {
 describe.skipIf(!redisFound)("two engines with a quorum of three masters", () => {
   const stack = useStack();
   let masters: [Redis, Redis, Redis];
-  let house: Awaited<ReturnType<typeof openHouse>>;
+  let house: Awaited<ReturnType<typeof openPair>>;
 
   beforeAll(async () => {
     masters = await Promise.all([startRedis(), startRedis(), startRedis()]);
     for (const position of masters.keys()) stack.defer(() => masters[position]?.stop());
-    house = await openHouse(
+    house = await openPair(
       stack,
       masters.map(({ url }) => url),
     );

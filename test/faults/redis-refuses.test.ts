@@ -1,15 +1,13 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { Redis as Client } from "ioredis";
 import { reserve, seatsFrom, THINK_MS } from "../engine/buyers.ts";
-import { type Engine, logLines, openEngine } from "../engine/engines.ts";
-import { openFacts } from "../engine/facts.ts";
+import { type Engine, logLines } from "../engine/engines.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
+import { openSelling, useHouse } from "../fixtures/use-engine.ts";
 
 // A Redis that answers PING and does not do what the engine needs.
 
@@ -70,30 +68,24 @@ const REFUSALS: Refusal[] = [
 ];
 
 describe.skipIf(!found)("an engine whose Redis", () => {
-  const stack = useStack();
+  const house = useHouse({ needs: ["redis"], seats: SEATS, env: { REDIS_TIMEOUT_MS } });
   let redis: Redis;
   let other: Redis;
   let admin: Client;
   let network: Awaited<ReturnType<typeof startProxy>>;
   let engine: Engine;
-  let databaseUrl: string;
   const seats = seatsFrom(1, SEATS);
 
   beforeAll(async () => {
-    const database = await openDatabase(stack);
-    databaseUrl = database.url;
-    await (await openFacts(stack, database.url)).fill(SEATS);
-    redis = await startRedis();
-    stack.defer(() => redis.stop());
+    const { stack } = house;
+    redis = house.redis ?? expect.unreachable("skipped without Redis");
     other = await startRedis();
     stack.defer(() => other.stop());
     admin = new Client(redis.url);
     stack.defer(() => admin.disconnect());
     network = await startProxy(redis.url);
     stack.defer(network.stop);
-    engine = await openEngine(stack, {
-      ...{ DATABASE_URL: database.url, REDIS_URL: network.url, REDIS_TIMEOUT_MS },
-    });
+    engine = await house.open({ REDIS_URL: network.url });
     await redisIs("UP", WAIT.deadlineMs);
   });
 
@@ -228,14 +220,9 @@ describe.skipIf(!found)("an engine whose Redis", () => {
     await admin.call("ACL", "SETUSER", "sentinel", ...rules.split(" "));
     // Entries of earlier tests.
     await admin.acl("LOG", "RESET");
-    await using own = new AsyncDisposableStack();
     const url = new URL(redis.url);
     Object.assign(url, { username: "sentinel", password: "a-long-password" });
-    const limited = await openEngine(own, {
-      DATABASE_URL: databaseUrl,
-      REDIS_URL: url.href,
-      REDIS_TIMEOUT_MS,
-    });
+    const limited = await house.open({ REDIS_URL: url.href });
     await until(
       "the change feed is heard",
       async () => (await readMetrics(limited.url)).value("sentinel_feed_up") === 1,
@@ -257,14 +244,12 @@ describe.skipIf(!found)("an engine whose Redis", () => {
 describe.skipIf(!found)("an engine with three Redis masters", () => {
   test("tells of one that refuses, goes on with two, and does without locks below a majority", async () => {
     await using stack = new AsyncDisposableStack();
-    const database = await openDatabase(stack);
     const redises = await Promise.all([startRedis(), startRedis(), startRedis()]);
     for (const redis of redises) stack.defer(() => redis.stop());
     const admins = redises.map(({ url }) => new Client(url));
     for (const admin of admins) stack.defer(() => admin.disconnect());
-    const engine = await openEngine(stack, {
-      ...{ DATABASE_URL: database.url, REDIS_URL: redises.map(({ url }) => url).join(), REDIS_TIMEOUT_MS },
-    });
+    const env = { REDIS_URL: redises.map(({ url }) => url).join(), REDIS_TIMEOUT_MS };
+    const { engine } = await openSelling(stack, { seats: SEATS, env });
     let seatId = 0;
     const standIs = (redisUp: number, ...masters: number[]) =>
       until(`Redis is ${redisUp}, its masters are ${masters}`, async () => {

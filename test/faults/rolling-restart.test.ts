@@ -1,15 +1,13 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { Agent, request } from "node:http";
 import { reservePath } from "../engine/buyers.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import type { Engine } from "../engine/engines.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { findHaproxy, findNginx, startHaproxy, startNginx } from "../fixtures/load-balancers.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 import { listen } from "../live/listener.ts";
 
 // Row 13 of README.md: one engine after the other is restarted behind the proxies of docs/operations/restarts.md.
@@ -24,34 +22,29 @@ const THINK_MS = 20;
 const DRAIN_DELAY_MS = 2500;
 
 describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () => {
-  const stack = useStack();
+  const house = useHouse({
+    seats: SEATS,
+    env: { DRAIN_DELAY_MS: String(DRAIN_DELAY_MS), RATE_LIMIT_ADDRESS_REQUESTS: "0" },
+  });
   const ports = { one: 0, two: 0 };
   const engines: Partial<Record<keyof typeof ports, Engine>> = {};
-  let facts: Facts;
-  let databaseUrl: string;
   let seatId = 0;
 
   const open = async (name: keyof typeof ports) => {
-    const engine = await openEngine(stack, {
-      ...{ DATABASE_URL: databaseUrl, PORT: String(ports[name]), RATE_LIMIT_ADDRESS_REQUESTS: "0" },
-      ...{ DRAIN_DELAY_MS: String(DRAIN_DELAY_MS), WEB_CONCURRENCY: name === "two" ? "2" : "1" },
-    });
+    const WEB_CONCURRENCY = name === "two" ? "2" : "1";
+    const engine = await house.open({ PORT: String(ports[name]), WEB_CONCURRENCY });
     engines[name] = engine;
     return engine;
   };
 
   beforeAll(async () => {
-    const database = await openDatabase(stack);
-    databaseUrl = database.url;
-    facts = await openFacts(stack, databaseUrl);
-    await facts.fill(SEATS);
     Object.assign(ports, { one: await freePort(), two: await freePort() });
     await Promise.all([open("one"), open("two")]);
   });
 
   test("give no 502 to an nginx with its default protocol version and a pool of connections", async () => {
     const port = await freePort();
-    await startNginx(stack, nginx ?? "", { ...ports, listen: port }, "default");
+    await startNginx(house.stack, nginx ?? "", { ...ports, listen: port }, "default");
     const crowd = openCrowd(port, () => ++seatId);
     await until("300 seats are sold", () => (crowd.counts["POST 201"] ?? 0) >= 300);
     expect(Object.keys(await crowd.stop()).sort()).toEqual(["GET 200", "POST 201"]);
@@ -60,9 +53,9 @@ describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () =
   test("are restarted in turn and no client of either proxy sees an error", async () => {
     const proxyPorts = [await freePort(), await freePort()];
     const [first = 0, second = 0] = proxyPorts;
-    await startHaproxy(stack, haproxy ?? "", { ...ports, listen: first });
-    await startNginx(stack, nginx ?? "", { ...ports, listen: second });
-    const { length: soldBefore } = await facts.ledger();
+    await startHaproxy(house.stack, haproxy ?? "", { ...ports, listen: first });
+    await startNginx(house.stack, nginx ?? "", { ...ports, listen: second });
+    const { length: soldBefore } = await house.facts.ledger();
     const crowds = proxyPorts.map((port) => openCrowd(port, () => ++seatId));
     const takesPart = async ({ url }: Engine) => {
       const upAt = performance.now();
@@ -89,8 +82,8 @@ describe.skipIf(!haproxy || !nginx)("two engines behind haproxy and nginx", () =
       expect(counts["POST 201"]).toBeGreaterThan(500);
     }
     const sold = seen.reduce((sum, counts) => sum + (counts["POST 201"] ?? 0), 0);
-    expect(await facts.ledger()).toHaveLength(soldBefore + sold);
-    await facts.expectSound();
+    expect(await house.facts.ledger()).toHaveLength(soldBefore + sold);
+    await house.facts.expectSound();
   });
 });
 

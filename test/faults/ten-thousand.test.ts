@@ -1,20 +1,18 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { GeneratorResult, GeneratorTask } from "../../bench/generator/task.ts";
 import { needDescriptors } from "../../bench/open-files.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
+import type { Engine } from "../engine/engines.ts";
 import { UNLIMITED } from "../engine/reservations.ts";
 import { startChild } from "../fixtures/child.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
-import { findRedis, startRedis } from "../fixtures/redis.ts";
-import { useStack } from "../fixtures/stack.ts";
+import { findRedis } from "../fixtures/redis.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 import { sized } from "./sizes.ts";
 
 // Row 1 of README.md: 10,000 connections, all open before the first of them asks.
 
-const redisFound = await partOrSkip("redis", findRedis);
+await partOrSkip("redis", findRedis);
 
 const CONNECTIONS = 10_000;
 /** Each process has a limit of its own, which may be three quarters of the files it may open. */
@@ -26,8 +24,11 @@ const WAIT = { deadlineMs: 50_000 };
 const END_TIMEOUT_MS = 5000;
 
 describe("10,000 connections", () => {
-  const stack = useStack();
-  let facts: Facts;
+  const house = useHouse({
+    needs: ["redis"],
+    seats: SEATS * ROUNDS,
+    env: { CONNECTION_LIMIT: String(CONNECTION_LIMIT), ...UNLIMITED },
+  });
   let one: Engine;
   /** Two processes that share one port and the connections to it. */
   let two: Engine;
@@ -35,17 +36,8 @@ describe("10,000 connections", () => {
 
   beforeAll(async () => {
     needDescriptors(NEEDED_FILES);
-    const redis = redisFound ? await startRedis() : undefined;
-    if (redis) stack.defer(redis.stop);
-    const database = await openDatabase(stack);
-    facts = await openFacts(stack, database.url);
-    await facts.fill(SEATS * ROUNDS);
-    const env = {
-      ...{ DATABASE_URL: database.url, CONNECTION_LIMIT: String(CONNECTION_LIMIT), ...UNLIMITED },
-      ...(redis && { REDIS_URL: redis.url }),
-    };
-    one = await openEngine(stack, env);
-    two = await openEngine(stack, { ...env, WEB_CONCURRENCY: "2" });
+    one = await house.open();
+    two = await house.open({ WEB_CONCURRENCY: "2" });
   });
 
   /** A process of its own has the sockets. Each connection asks for one of the seats, all at once. */
@@ -74,15 +66,15 @@ describe("10,000 connections", () => {
       const { statuses, lost, seatsWonTwice } = await rush(engine(), seatCount);
       expect([lost, seatsWonTwice]).toEqual([0, 0]);
       expect(statuses).toEqual({ 201: seatCount, 409: CONNECTIONS - seatCount });
-      const sold = await facts.query(
+      const sold = await house.facts.query(
         "select from seats where status = 'reserved' and version = 1 and id between $1 and $2",
         [nextSeat, nextSeat + seatCount - 1],
       );
       expect(sold).toHaveLength(seatCount);
       nextSeat += seatCount;
     }
-    await facts.expectSound();
+    await house.facts.expectSound();
   });
 
-  test("and everything that was sold is published", () => facts.allPublished(WAIT.deadlineMs));
+  test("and everything that was sold is published", () => house.facts.allPublished(WAIT.deadlineMs));
 });

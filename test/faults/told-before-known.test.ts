@@ -1,12 +1,9 @@
 import { expect, test } from "bun:test";
 import { bodyOf, reserve } from "../engine/buyers.ts";
-import { openEngine } from "../engine/engines.ts";
-import { openFacts } from "../engine/facts.ts";
 import { blockCommits } from "../engine/reservations.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { startProxy } from "../fixtures/proxy.ts";
-import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { openHouse } from "../fixtures/use-engine.ts";
 
 // Rows 4 and 5 of README.md, both at once: the database falls silent in mid statement for longer than a buyer
 // can be kept waiting, and the engine is killed before it answers again.
@@ -16,16 +13,12 @@ const SEAT = 7;
 
 test("a buyer who was told 503 because nobody knew does not own the seat, even if the engine dies before it is known", async () => {
   await using stack = new AsyncDisposableStack();
-  const database = await openDatabase(stack);
-  const facts = await openFacts(stack, database.url);
-  const proxy = await startProxy(database.url);
+  const { databaseUrl, facts, open } = await openHouse(stack, { seats: SEAT });
+  const proxy = await startProxy(databaseUrl);
   stack.defer(proxy.stop);
-  const dataDir = await openFolder(stack, "told-before-known");
-  const env = { DATABASE_URL: proxy.url, DATA_DIR: dataDir };
-
-  const engine = await openEngine(stack, env);
+  const engine = await open({ DATABASE_URL: proxy.url });
   // The statement stands in its commit while the network falls silent; then it goes through.
-  const commits = await blockCommits(stack, database.url);
+  const commits = await blockCommits(stack, databaseUrl);
   const asked = reserve(engine.url, SEAT);
   await commits.areBlocked(1);
   proxy.hang();
@@ -38,7 +31,7 @@ test("a buyer who was told 503 because nobody knew does not own the seat, even i
   expect((await facts.seats()).get(SEAT)?.status).toBe("reserved");
 
   proxy.heal();
-  const survivor = await openEngine(stack, env);
+  const survivor = await open({ DATABASE_URL: proxy.url });
   await until("the seat is given back", async () => (await facts.seats()).get(SEAT)?.status === "available");
   expect((await facts.ledger()).map(({ version, status }) => [version, status])).toEqual([
     [1, "RESERVED"],

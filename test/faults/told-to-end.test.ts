@@ -5,15 +5,14 @@ import { join } from "node:path";
 import { histogram, openSale, reserve, reserveAtOnce, seatsFrom } from "../engine/buyers.ts";
 import { type Engine, exitCodeOf, logLines, openEngine } from "../engine/engines.ts";
 import { expectPublished, readEvents } from "../engine/events.ts";
-import { type Facts, openFacts } from "../engine/facts.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
-import { openDatabase } from "../fixtures/postgres.ts";
 import { findRedis } from "../fixtures/redis.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 import { until } from "../fixtures/until.ts";
+import { useHouse } from "../fixtures/use-engine.ts";
 
 // Row 13 of README.md: SIGTERM, step by step (under load of every kind: told-to-end-under-load.test.ts).
 
@@ -25,24 +24,14 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 const CROWD = 150;
 
 describe("an engine that is told to end", () => {
-  const stack = useStack();
-  let databaseUrl: string;
-  let facts: Facts;
+  const house = useHouse({ seats: SEATS });
   const seats = seatsFrom(1, SEATS);
   const take = (count: number) => Array.from({ length: count }, () => seats.next().value ?? 0);
 
-  beforeAll(async () => {
-    const database = await openDatabase(stack);
-    databaseUrl = database.url;
-    facts = await openFacts(stack, databaseUrl);
-    await facts.fill(SEATS);
-  });
-
   const open = async (env: Record<string, string> = {}) => {
-    const dataDir = await tempDir("shutdown");
-    stack.defer(dataDir.remove);
-    const engine = await openEngine(stack, { DATABASE_URL: databaseUrl, DATA_DIR: dataDir.path, ...env });
-    return { engine, events: { file: join(dataDir.path, "booking-events.jsonl") } };
+    const dataDir = await openFolder(house.stack, "shutdown");
+    const engine = await house.open({ DATA_DIR: dataDir, ...env });
+    return { engine, events: { file: join(dataDir, "booking-events.jsonl") } };
   };
   const ready = async ({ url }: Engine) => (await fetch(`${url}/health/ready`)).status;
 
@@ -70,8 +59,8 @@ describe("an engine that is told to end", () => {
     expect(performance.now() - signalledAt).toBeLessThan(SHUTDOWN_TIMEOUT_MS);
     // Nothing is waited for: what is not in the file at the exit was left behind.
     const { length } = (await readFile(events.file, "utf8")).split("\n").slice(0, -1);
-    expect(length).toBe((await facts.ledger()).length);
-    await expectPublished(facts, await readEvents(events, { ...WAIT, atLeast: length }));
+    expect(length).toBe((await house.facts.ledger()).length);
+    await expectPublished(house.facts, await readEvents(events, { ...WAIT, atLeast: length }));
   });
 
   /** Seats that wait, and those that were sold: with a batch of 10 under way, all that were accepted but these 10. */
@@ -80,18 +69,18 @@ describe("an engine that is told to end", () => {
     return sum("sentinel_queue_seats") + sum("sentinel_reservations_total", { outcome: "won" });
   };
   const slowDown = async () => {
-    await facts.query(
+    await house.facts.query(
       `create function be_slow() returns trigger language plpgsql as
        $$ begin perform pg_sleep(tg_argv[0]::float8); return null; end $$`,
     );
-    await facts.query(
+    await house.facts.query(
       "create trigger be_slow after insert on seat_events for each statement execute function be_slow(0.1)",
     );
-    await facts.query(
+    await house.facts.query(
       "create trigger be_slow after update on ledger_cursors for each statement execute function be_slow(0.3)",
     );
   };
-  const speedUp = () => facts.query("drop function if exists be_slow() cascade");
+  const speedUp = () => house.facts.query("drop function if exists be_slow() cascade");
 
   test("in full flow breaks no connection whose request was sent before, and stays live to the end", async () => {
     const { engine, events } = await open({ DRAIN_DELAY_MS: "1500" });
@@ -104,9 +93,9 @@ describe("an engine that is told to end", () => {
     const { 201: won = 0 } = histogram(answers);
     expect(won).toBe(answers.length);
     expect(await exitCodeOf(engine)).toBe(0);
-    await facts.expectSound();
+    await house.facts.expectSound();
     const published = await readEvents(events, { ...WAIT, atLeast: won });
-    await expectPublished(facts, published);
+    await expectPublished(house.facts, published);
   });
 
   describe("while load balancers have not noticed", () => {
@@ -159,9 +148,9 @@ describe("an engine that is told to end", () => {
 
   test("and cannot finish ends with 1 when SHUTDOWN_TIMEOUT_MS is over", async () => {
     const { engine } = await open({ DRAIN_DELAY_MS: "0", SHUTDOWN_TIMEOUT_MS: "500" });
-    await facts.query("begin");
+    await house.facts.query("begin");
     try {
-      await facts.query("lock table seat_events in access exclusive mode");
+      await house.facts.query("lock table seat_events in access exclusive mode");
       const crowd = await reserveAtOnce([{ url: engine.url, seatId: take(1)[0] ?? 0 }]);
       await crowd.sent;
       process.kill(engine.pid, "SIGTERM");
@@ -169,7 +158,7 @@ describe("an engine that is told to end", () => {
       expect(engine.output()).toContain("SHUTDOWN_TIMEOUT_MS");
       await crowd.answers;
     } finally {
-      await facts.query("rollback");
+      await house.facts.query("rollback");
     }
   });
 });
@@ -179,9 +168,7 @@ describe("the Postgres and Redis that an engine has embedded", () => {
   let dataDir: string;
 
   beforeAll(async () => {
-    const dir = await tempDir("embedded");
-    stack.defer(dir.remove);
-    dataDir = dir.path;
+    dataDir = await openFolder(stack, "embedded");
   });
 
   const ends: [string, (engine: Engine) => unknown][] = [

@@ -6,16 +6,10 @@ import { KEY } from "../access/keyed.ts";
 import { runEngine } from "../engine/command.ts";
 import { openDatabase } from "../fixtures/postgres.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const stack = useStack();
-
-async function folder(purpose: string): Promise<string> {
-  const dir = await tempDir(purpose);
-  stack.defer(dir.remove);
-  return dir.path;
-}
 
 /** Runs a command as a person does who is in that folder. */
 async function run(
@@ -38,7 +32,7 @@ describe("a Bun that is too old", () => {
 
   /** As a fresh clone, without any package, of a version that needs a newer Bun than there is. */
   beforeAll(async () => {
-    clone = await folder("old-bun");
+    clone = await openFolder(stack, "old-bun");
     for (const name of ["bunfig.toml", "bun.lock", "supply-chain", "src", "test", "bench", "patches"])
       await cp(join(ROOT, name), join(clone, name), { recursive: true });
     const needy = { ...packageJson, engines: { bun: ">=99.1.0" } };
@@ -66,7 +60,7 @@ describe("a Bun that is too old", () => {
 
 describe("a clone without its packages", () => {
   test("gets one line from src/main.ts that says what to type", async () => {
-    const clone = await folder("no-packages");
+    const clone = await openFolder(stack, "no-packages");
     for (const name of ["bunfig.toml", "package.json", "src"])
       await cp(join(ROOT, name), join(clone, name), { recursive: true });
     const { exitCode, stdout, stderr } = await run([process.execPath, "src/main.ts"], { cwd: clone });
@@ -130,7 +124,7 @@ describe("a command that was meant otherwise", () => {
   });
 
   test(".ci/run explains itself for --help, and runs nothing for what it does not know", async () => {
-    const bin = await folder("ci");
+    const bin = await openFolder(stack, "ci");
     for (const name of ["bash", "dirname"]) await symlink(Bun.which(name) ?? "", join(bin, name));
     const copy = join(bin, "clone/.ci");
     await cp(join(ROOT, ".ci/run"), join(copy, "run"));
@@ -164,7 +158,7 @@ describe("a command that was meant otherwise", () => {
   });
 
   test("bench without Redis prints one line", async () => {
-    const bin = await folder("bare");
+    const bin = await openFolder(stack, "bare");
     await mkdir(join(bin, "bin"));
     for (const name of ["sh", "env"]) await symlink(Bun.which(name) ?? "/bin/sh", join(bin, "bin", name));
     const { exitCode, stdout, stderr } = await run([process.execPath, "run", "bench"], {

@@ -7,7 +7,7 @@ import { asOrdinaryUser, runEngine } from "../engine/command.ts";
 import { openEngine } from "../engine/engines.ts";
 import { findRoot, partOrSkip } from "../fixtures/parts.ts";
 import { useStack } from "../fixtures/stack.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 
 // Several starts each.
 
@@ -21,9 +21,7 @@ let home: string;
 let dataDir: string;
 
 beforeAll(async () => {
-  const dir = await tempDir("home");
-  stack.defer(dir.remove);
-  home = dir.path;
+  home = await openFolder(stack, "home");
   await chmod(home, 0o700);
   dataDir = join(home, "data");
   expect(await statusOf(dataDir)).toBe(201);

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import { idOf } from "../access/keyed.ts";
-import { type Engine, openEngine } from "../engine/engines.ts";
-import { openTheatre, type Theatre, UNLIMITED } from "../engine/reservations.ts";
+import type { Engine } from "../engine/engines.ts";
+import { openTheatre, type Theatre } from "../engine/reservations.ts";
 import { readMetrics } from "../engine/scraped-metrics.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { until, untilWithin } from "../fixtures/until.ts";
@@ -24,11 +24,11 @@ beforeAll(async () => {
   theatre = await openTheatre(stack);
   ({ eventId } = await theatre.addEvent({ rows: 1 }));
   const env = {
-    ...{ DATABASE_URL: theatre.databaseUrl, ...UNLIMITED },
-    ...{ CHANGE_STREAM_LIMIT: String(LIMIT_STREAMS), TRUSTED_PROXY_COUNT: "1" },
+    CHANGE_STREAM_LIMIT: String(LIMIT_STREAMS),
+    TRUSTED_PROXY_COUNT: "1",
   };
-  engine = await openEngine(stack, env);
-  other = await openEngine(stack, env);
+  engine = await theatre.openEngine(env);
+  other = await theatre.openEngine(env);
 });
 
 const from = (network: string) => ({ "x-forwarded-for": network });

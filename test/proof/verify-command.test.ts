@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,25 +7,22 @@ import { rulesText } from "../../src/proof/rules/rules.ts";
 import { asOrdinaryUser, runEngine } from "../engine/command.ts";
 import { type Engine, openEngine } from "../engine/engines.ts";
 import { type Facts, openFacts } from "../engine/facts.ts";
-import { createDatabase } from "../fixtures/postgres.ts";
-import { tempDir } from "../fixtures/temp-dir.ts";
-
-setDefaultTimeout(60_000);
+import { openDatabase } from "../fixtures/postgres.ts";
+import { useStack } from "../fixtures/stack.ts";
+import { openFolder } from "../fixtures/temp-dir.ts";
 
 const DEADLINE_MS = 10_000;
 const ordinaryUser = asOrdinaryUser();
-const stack = new AsyncDisposableStack();
-afterAll(() => stack.disposeAsync());
+const stack = useStack();
 
 let env: { DATA_DIR: string };
 let engine: Engine;
 let facts: Facts;
 beforeAll(async () => {
-  const dir = await tempDir("verify");
-  stack.defer(dir.remove);
-  env = { DATA_DIR: dir.path };
+  const dir = await openFolder(stack, "verify");
+  env = { DATA_DIR: dir };
   engine = await openEngine(stack, env);
-  const url = new URL((await urlOfRunningPostgres(dir.path)) ?? "");
+  const url = new URL((await urlOfRunningPostgres(dir)) ?? "");
   url.pathname = "/sentinel";
   facts = await openFacts(stack, url.href);
 });
@@ -105,8 +102,7 @@ describe("bun run verify", () => {
     [
       "the database is not one of this version",
       async () => {
-        const database = await createDatabase("empty");
-        stack.defer(database.drop);
+        const database = await openDatabase(stack, "empty");
         return { DATABASE_URL: database.url };
       },
       [],
@@ -115,8 +111,7 @@ describe("bun run verify", () => {
     [
       "Kafka does not answer",
       async () => {
-        const database = await createDatabase();
-        stack.defer(database.drop);
+        const database = await openDatabase(stack);
         return { DATABASE_URL: database.url, KAFKA_BROKERS: "127.0.0.1:9" };
       },
       [],
@@ -125,12 +120,10 @@ describe("bun run verify", () => {
     [
       "the events file is a folder",
       async () => {
-        const database = await createDatabase();
-        stack.defer(database.drop);
-        const dir = await tempDir("folder");
-        stack.defer(dir.remove);
-        await mkdir(join(dir.path, "booking-events.jsonl"));
-        return { DATABASE_URL: database.url, DATA_DIR: dir.path };
+        const database = await openDatabase(stack);
+        const dir = await openFolder(stack, "folder");
+        await mkdir(join(dir, "booking-events.jsonl"));
+        return { DATABASE_URL: database.url, DATA_DIR: dir };
       },
       [],
       "booking-events.jsonl is not a regular file",
@@ -146,11 +139,9 @@ describe("bun run verify", () => {
   });
 
   test.skipIf(!ordinaryUser)("and republish name what they may not read, and report no damage", async () => {
-    const database = await createDatabase();
-    stack.defer(database.drop);
-    const dir = await tempDir("closed");
-    stack.defer(dir.remove);
-    const folder = join(dir.path, "data");
+    const database = await openDatabase(stack);
+    const dir = await openFolder(stack, "closed");
+    const folder = join(dir, "data");
     const file = join(folder, "booking-events.jsonl");
     await mkdir(folder);
     await writeFile(file, "");

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { logLines, openEngine, strayLines } from "../engine/engines.ts";
+import { logLines, strayLines } from "../engine/engines.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 /** What a forged line, a terminal's escape and a flood begin with. */
@@ -35,7 +36,7 @@ test("whatever a fault says, its log line is one bounded line of JSON", async ()
 
 test("nothing that a client sends is found in the log, at the most talkative level either", async () => {
   await using stack = new AsyncDisposableStack();
-  const engine = await openEngine(stack, { LOG_LEVEL: "trace" });
+  const { engine } = await openSelling(stack, { env: { LOG_LEVEL: "trace" } });
   const before = logLines(engine).length;
   const marked = "f0rged%0d%0a%1b%5b2J";
   const requests: [path: string, init?: RequestInit][] = [

@@ -11,6 +11,7 @@ import { type Database, openDatabase } from "../fixtures/postgres.ts";
 import { findRedis, startRedis } from "../fixtures/redis.ts";
 import { useStack } from "../fixtures/stack.ts";
 import { until } from "../fixtures/until.ts";
+import { openSelling } from "../fixtures/use-engine.ts";
 import { type DemandingRedis, openDemandingRedis, PASSWORD, RIGHTS } from "./demanding-redis.ts";
 
 const redisFound = await partOrSkip("redis", findRedis);
@@ -129,7 +130,8 @@ test.skipIf(!redisFound)(
     await using stack = new AsyncDisposableStack();
     const redis = await startRedis();
     stack.defer(redis.stop);
-    const engine = await openEngine(stack, { REDIS_URL: redis.url.replace("redis:", "rediss:") });
+    const env = { REDIS_URL: redis.url.replace("redis:", "rediss:") };
+    const { engine } = await openSelling(stack, { env });
     expect((await reserve(engine.url, 1)).status).toBe(201);
     await until("Redis is not used", async () => {
       const { value } = await readMetrics(engine.url);
