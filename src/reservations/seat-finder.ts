@@ -123,6 +123,7 @@ export class SeatFinder {
     const suitable = sectionsThatMaySuit(sections, kind);
     const search: Omit<SeatSearch, "isFree" | "sections"> = {
       ...kind,
+      mayHaveFree: (firstSeatId, seatCount) => this.options.memory.mayHaveAvailable(firstSeatId, seatCount),
       quantity: wish.quantity,
       adjacency: wish.adjacency,
       focal:

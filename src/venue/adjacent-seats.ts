@@ -9,22 +9,22 @@ import type { SectionSearch } from "./section-search.ts";
 export function findAdjacent(search: SectionSearch, best: SeatGroup): void {
   for (const row of search.rows) {
     if (best.outdoes(search.leastDistanceOf(row, false))) return;
-    const length = search.lengthOf(row);
-    if (length < search.quantity || best.outdoes(search.leastDistanceOf(row, true))) continue;
-    if (!search.budget.take(length)) return;
-    searchRow(search, row, best);
+    if (search.lengthOf(row) < search.quantity || best.outdoes(search.leastDistanceOf(row, true))) continue;
+    if (!search.mayHaveFreeIn(row)) continue;
+    const { start, end } = search.stretchWithin(row, best.distanceToBeat);
+    if (!search.budget.take(Math.max(0, end - start))) return;
+    searchStretch(search, row, start, end, best);
   }
 }
 
 /**
- * Offers every block of one row. Checks the last seat of a block first and, if it is taken, continues behind
- * it. In a nearly sold-out row this is one look per block length.
+ * Offers every block of a stretch of one row. Checks the last seat of a block first and, if it is taken, continues
+ * behind it. In a nearly sold-out row this is one look per block length.
  */
-function searchRow(search: SectionSearch, row: number, best: SeatGroup): void {
-  const { quantity, seating } = search;
-  const rowEnd = seating.startOf(row + 1);
-  let start = seating.startOf(row);
-  while (start + quantity <= rowEnd) {
+function searchStretch(search: SectionSearch, row: number, from: number, to: number, best: SeatGroup): void {
+  const { quantity } = search;
+  let start = from;
+  while (start + quantity <= to) {
     let last = start + quantity - 1;
     while (last >= start && search.isOpen(last)) last--;
     if (last >= start) {
@@ -32,7 +32,7 @@ function searchRow(search: SectionSearch, row: number, best: SeatGroup): void {
       continue;
     }
     let end = start + quantity;
-    while (end < rowEnd && search.isOpen(end)) end++;
+    while (end < to && search.isOpen(end)) end++;
     weighRun(search, row, start, end, best);
     start = end + 1;
   }
@@ -40,8 +40,8 @@ function searchRow(search: SectionSearch, row: number, best: SeatGroup): void {
 
 function weighRun(search: SectionSearch, row: number, start: number, end: number, best: SeatGroup): void {
   const { quantity, firstSeatId } = search;
-  // Free seats beyond the run count here although the buyer may not have them (accessible ones, for example):
-  // the last seat of the run is then no orphan.
+  // Free seats beyond the run count here, although the stretch ends there or the buyer may not have them (accessible
+  // ones, for example): the last seat of the run is then no orphan.
   const freeBefore = search.freeBeyond(start, -1, row);
   const freeAfter = search.freeBeyond(end - 1, 1, row);
   let flaws = search.flawsOf(start, quantity - 1);

@@ -22,6 +22,8 @@ export interface SeatSearch {
   /** The point that the best seats are nearest to; undefined means the middle of each section's first row. */
   focal: { x: number; y: number } | undefined;
   isFree: (seatId: number) => boolean;
+  /** Whether any of these consecutive seats may be free; false is certain, and saves a look at each of them. */
+  mayHaveFree?: (firstSeatId: number, seatCount: number) => boolean;
   /** The search returns the best group found so far when the budget is spent. */
   budget?: SearchBudget;
 }
@@ -103,10 +105,10 @@ export function sectionsThatMaySuit<Section extends SearchedSection>(
 }
 
 function findAmong(search: SeatSearch, accessible: "only" | "any" | "none" | "few"): number[] | undefined {
-  const { quantity, isFree, budget = new SearchBudget(Number.POSITIVE_INFINITY) } = search;
+  const { quantity, isFree, mayHaveFree = () => true, budget = new SearchBudget(Infinity) } = search;
   const flaws = flawsByTraits(search.priceTiers, accessible);
   if (accessible === "only" && !isEnoughAccessible(search, flaws)) return undefined;
-  const wish = { quantity, isFree, budget, flawsByTraits: flaws };
+  const wish = { quantity, isFree, mayHaveFree, budget, flawsByTraits: flaws };
   const sections = search.sections
     .filter(({ seating }) => seating.layout.kind === "assigned")
     .filter(({ seating }) => seating.hasAnyOf((traits) => flaws[traits] !== NOT_ALLOWED))

@@ -81,6 +81,8 @@ export class FreeRuns {
 
   private collect(row: number, count: number): number {
     const { search } = this;
+    this.longest[row] = 0;
+    if (!search.mayHaveFreeIn(row)) return count;
     const rowEnd = search.seating.startOf(row + 1);
     let longest = 0;
     for (let index = search.seating.startOf(row); index < rowEnd; index++) {

@@ -13,9 +13,14 @@ export class SeatGroup {
     return this.count > 0;
   }
 
-  /** Returns whether no group at this distance or farther can be better. */
+  /** Returns whether no group at this distance can be better. */
   outdoes(distance: number): boolean {
-    return this.flaws === 0 && distance >= this.distance;
+    return distance >= this.distanceToBeat;
+  }
+
+  /** Groups at this distance or farther cannot be better, whatever their flaws. */
+  get distanceToBeat(): number {
+    return this.flaws === 0 ? this.distance : Number.POSITIVE_INFINITY;
   }
 
   /** Becomes these seats if they are better. Each part is given by its first id and its count. */

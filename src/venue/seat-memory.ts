@@ -8,6 +8,8 @@ export const VERSION_LIMIT = 2 ** 28;
 /** A page holds 4,096 seats with neighbouring ids in 16 KiB. */
 const PAGE_BITS = 12;
 const PAGE_SEATS = 1 << PAGE_BITS;
+/** The free seats of a page are counted in blocks, so that a search skips rows that are sold out. */
+const BLOCK_SEATS = 64;
 
 /** Limits the memory to 16.8 million seats in 64 MiB. Further seats are not remembered and sell a little slower. */
 const PAGE_LIMIT = 4096;
@@ -19,20 +21,35 @@ const CODES: Record<SeatStatus, number> = { available: 1, held: 2, reserved: 3 }
 const STATUSES: (SeatStatus | undefined)[] = [undefined, "available", "held", "reserved"];
 const RESERVED_FOR_GOOD = CODES.reserved | FINAL_BIT;
 
+interface Page {
+  /** The packed state of each seat; 0 for a seat that is not remembered. */
+  words: Uint32Array;
+  /** The number of remembered seats. */
+  known: number;
+  /** The number of free seats: of the page, and of each of its blocks. */
+  free: number;
+  freeInBlock: Uint8Array;
+}
+
+const newPage = (): Page => ({
+  words: new Uint32Array(PAGE_SEATS),
+  known: 0,
+  free: 0,
+  freeInBlock: new Uint8Array(PAGE_SEATS / BLOCK_SEATS),
+});
+
+const isFreeWord = (word: number): boolean => (word & STATUS_MASK) === CODES.available;
+
 /**
  * The seats' states as this process knows them. It is only a cache: `isGone` alone is a final answer, because
  * a seat reserved for good never becomes free again. A version is a hint that the database checks.
  */
 export class SeatMemory {
-  private readonly pages = new Map<number, Uint32Array>();
+  private readonly pages = new Map<number, Page>();
   private known = 0;
   private changed = 0;
-  /** Free seats per page, so that a search skips sold-out pages. */
-  private readonly freeInPage = new Map<number, number>();
-  /** Remembered seats per page. */
-  private readonly knownInPage = new Map<number, number>();
   private lastNumber = -1;
-  private lastPage: Uint32Array | undefined;
+  private lastWords: Uint32Array | undefined;
 
   /** The number of remembered seats. */
   get size(): number {
@@ -59,12 +76,12 @@ export class SeatMemory {
     let page = this.pages.get(number);
     if (!page) {
       if (this.pages.size >= PAGE_LIMIT) return;
-      page = new Uint32Array(PAGE_SEATS);
+      page = newPage();
       this.pages.set(number, page);
       this.lastNumber = -1;
     }
     const place = seatId % PAGE_SEATS;
-    const known = page[place] ?? 0;
+    const known = page.words[place] ?? 0;
     if (known >>> VERSION_SHIFT > word >>> VERSION_SHIFT) return;
     this.replace(seatId, word);
   }
@@ -76,27 +93,23 @@ export class SeatMemory {
 
   /** @param word 0 means unknown */
   private replace(seatId: number, word: number): void {
-    const number = Math.floor(seatId / PAGE_SEATS);
-    const page = this.pages.get(number);
+    const page = this.pages.get(Math.floor(seatId / PAGE_SEATS));
     const place = seatId % PAGE_SEATS;
-    const known = page?.[place] ?? 0;
+    const known = page?.words[place] ?? 0;
     if (!page || known === word) return;
     const added = Number(word !== 0) - Number(known !== 0);
-    if (added !== 0) {
-      this.known += added;
-      this.knownInPage.set(number, (this.knownInPage.get(number) ?? 0) + added);
-    }
+    page.known += added;
+    this.known += added;
     this.changed++;
-    page[place] = word;
-    const more =
-      Number((word & STATUS_MASK) === CODES.available) - Number((known & STATUS_MASK) === CODES.available);
-    if (more !== 0) this.freeInPage.set(number, (this.freeInPage.get(number) ?? 0) + more);
+    page.words[place] = word;
+    const freed = Number(isFreeWord(word)) - Number(isFreeWord(known));
+    const block = Math.floor(place / BLOCK_SEATS);
+    page.free += freed;
+    page.freeInBlock[block] = (page.freeInBlock[block] ?? 0) + freed;
   }
 
   clear(): void {
     this.pages.clear();
-    this.freeInPage.clear();
-    this.knownInPage.clear();
     this.lastNumber = -1;
     this.known = 0;
     this.changed++;
@@ -114,17 +127,21 @@ export class SeatMemory {
 
   /** Returns whether the last known status is available. */
   isAvailable(seatId: number): boolean {
-    return (this.wordOf(seatId) & STATUS_MASK) === CODES.available;
+    return isFreeWord(this.wordOf(seatId));
   }
 
   /**
-   * Returns whether any of these consecutive seats may be free. False is certain, and costs one look per
-   * 4,096 seats.
+   * Returns whether any of these consecutive seats may be free. False is certain. It costs a look per 64 seats, and one
+   * per 4,096 where all are sold.
    */
   mayHaveAvailable(firstSeatId: number, seatCount: number): boolean {
-    const last = Math.floor((firstSeatId + seatCount - 1) / PAGE_SEATS);
-    for (let number = Math.floor(firstSeatId / PAGE_SEATS); number <= last; number++) {
-      if ((this.freeInPage.get(number) ?? 0) > 0) return true;
+    const end = firstSeatId + seatCount;
+    for (let seatId = firstSeatId; seatId < end; ) {
+      const page = this.pages.get(Math.floor(seatId / PAGE_SEATS));
+      const hasFree = page !== undefined && page.free > 0;
+      if (hasFree && page.freeInBlock[Math.floor((seatId % PAGE_SEATS) / BLOCK_SEATS)] !== 0) return true;
+      const step = hasFree ? BLOCK_SEATS : PAGE_SEATS;
+      seatId = (Math.floor(seatId / step) + 1) * step;
     }
     return false;
   }
@@ -135,7 +152,7 @@ export class SeatMemory {
     for (let seatId = firstSeatId; seatId < end; ) {
       const number = Math.floor(seatId / PAGE_SEATS);
       const next = Math.min(end, (number + 1) * PAGE_SEATS);
-      if (this.knownInPage.get(number) !== PAGE_SEATS)
+      if (this.pages.get(number)?.known !== PAGE_SEATS)
         for (; seatId < next; seatId++) if (this.wordOf(seatId) === 0) return false;
       seatId = next;
     }
@@ -151,12 +168,12 @@ export class SeatMemory {
   /** Writes 2 bits per seat into zeroed bytes, lowest bits first: 0 unknown, 1 available, 2 held, 3 reserved. */
   packStatuses(firstSeatId: number, seatCount: number, target: Uint8Array): void {
     for (let index = 0; index < seatCount; ) {
-      const page = this.pages.get(Math.floor((firstSeatId + index) / PAGE_SEATS));
+      const words = this.pages.get(Math.floor((firstSeatId + index) / PAGE_SEATS))?.words;
       const place = (firstSeatId + index) % PAGE_SEATS;
       const end = Math.min(seatCount, index + PAGE_SEATS - place);
-      for (let shift = place - index; page && index < end; index++) {
+      for (let shift = place - index; words && index < end; index++) {
         target[index >> 2] =
-          (target[index >> 2] ?? 0) | (((page[index + shift] ?? 0) & STATUS_MASK) << ((index & 3) * 2));
+          (target[index >> 2] ?? 0) | (((words[index + shift] ?? 0) & STATUS_MASK) << ((index & 3) * 2));
       }
       index = end;
     }
@@ -170,8 +187,8 @@ export class SeatMemory {
     const number = Math.floor(seatId / PAGE_SEATS);
     if (number !== this.lastNumber) {
       this.lastNumber = number;
-      this.lastPage = this.pages.get(number);
+      this.lastWords = this.pages.get(number)?.words;
     }
-    return this.lastPage?.[seatId % PAGE_SEATS] ?? 0;
+    return this.lastWords?.[seatId % PAGE_SEATS] ?? 0;
   }
 }

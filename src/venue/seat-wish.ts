@@ -13,6 +13,8 @@ export interface SeatWish {
   /** The flaws of a seat by its traits (see `Seating`), or `NOT_ALLOWED`. */
   flawsByTraits: Int32Array;
   isFree: (seatId: number) => boolean;
+  /** Whether any of these consecutive seats may be free; false is certain. */
+  mayHaveFree: (firstSeatId: number, seatCount: number) => boolean;
   budget: SearchBudget;
 }
 

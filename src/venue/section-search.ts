@@ -13,6 +13,7 @@ export class SectionSearch {
   private readonly flawsByTraits: Int32Array;
   readonly isFree: (seatId: number) => boolean;
   readonly budget: SearchBudget;
+  private readonly mayHaveFree: (firstSeatId: number, seatCount: number) => boolean;
   private readonly focal: { x: number; y: number };
   /** The x coordinate that the rows are centred on. */
   private readonly middleX: number;
@@ -26,6 +27,7 @@ export class SectionSearch {
     this.seatSpacing = seatSpacing;
     this.flawsByTraits = wish.flawsByTraits;
     this.isFree = wish.isFree;
+    this.mayHaveFree = wish.mayHaveFree;
     this.budget = wish.budget;
     this.focal = focal ?? { x, y };
     this.middleX = x;
@@ -34,6 +36,11 @@ export class SectionSearch {
 
   lengthOf(row: number): number {
     return this.seating.startOf(row + 1) - this.seating.startOf(row);
+  }
+
+  /** Returns whether a row may have a free seat; false is certain. */
+  mayHaveFreeIn(row: number): boolean {
+    return this.mayHaveFree(this.firstSeatId + this.seating.startOf(row), this.lengthOf(row));
   }
 
   /** Returns whether a seat is free and allowed. */
@@ -85,6 +92,27 @@ export class SectionSearch {
     const reach = Math.abs(((seatCount - this.quantity) / 2) * this.seatSpacing);
     const aside = Math.max(0, Math.abs(this.focal.x - this.middleX) - reach);
     return this.distanceOf(row, this.focal.x + aside, this.quantity);
+  }
+
+  /**
+   * Returns the part of a row with all blocks that are nearer to the focal point than this. It may have a block more on
+   * each side.
+   */
+  stretchWithin(row: number, distance: number): { start: number; end: number } {
+    const { quantity, seatSpacing, seating } = this;
+    const rowStart = seating.startOf(row);
+    const rowEnd = seating.startOf(row + 1);
+    if (distance === Number.POSITIVE_INFINITY || seatSpacing === 0) return { start: rowStart, end: rowEnd };
+    const reach = Math.sqrt(
+      Math.max(0, (distance - this.distanceOf(row, this.focal.x, quantity)) / quantity),
+    );
+    const nearest = (this.focal.x - this.middleOf(row, rowStart, quantity)) / seatSpacing;
+    const start = Math.floor(nearest - reach / seatSpacing);
+    const last = Math.ceil(nearest + reach / seatSpacing);
+    return {
+      start: Math.max(rowStart, rowStart + start),
+      end: Math.min(rowEnd, rowStart + last + quantity),
+    };
   }
 
   middleOf(row: number, first: number, count: number): number {

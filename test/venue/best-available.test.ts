@@ -42,6 +42,7 @@ const search: fc.Arbitrary<SeatSearch> = fc
     // Ids of the sections do not follow each other: 1, 51, 101.
     sections: halls.map((hall, number) => ({ firstSeatId: 50 * number + 1, seating: seatingOf(hall) })),
     isFree: (seatId) => free[seatId - 1] ?? false,
+    mayHaveFree: (first, count) => free.slice(first - 1, first - 1 + count).includes(true),
   }));
 
 const around = (hall: ReturnType<typeof drawn>, wish: Partial<SeatSearch>) =>
