@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { makeApiKey } from "../../src/access/api-key.ts";
 import { ApiKeys } from "../../src/access/api-keys.ts";
 import type { StoredKey } from "../../src/postgres/api-keys.ts";
+import { watch } from "../runtime/rounds.ts";
 
 /** A table of keys that can go away, and what was asked of it. */
 class Table {
@@ -179,13 +180,10 @@ describe("the API keys in memory", () => {
     now += 10_000;
     const startedAt = performance.now();
     const waiting = slow.find(unknown.key);
-    let isTold = false;
-    void Promise.resolve(waiting).then(() => {
-      isTold = true;
-    });
+    const told = watch(Promise.resolve(waiting));
     expect(await slow.find(known.key)).toMatchObject({ kind: "known" });
     expect(performance.now() - startedAt).toBeWithin(400, 1500);
-    expect(isTold).toBe(false);
+    expect(told.isOver).toBe(false);
     isRead.resolve();
     expect(await waiting).toMatchObject({ kind: "known", keyId: unknown.id });
     // A database that answers nobody counts as away.

@@ -69,9 +69,7 @@ describe("what is published", () => {
 
   test("is not sealed a second time after a crash between the seal and the cursor", async () => {
     await ledger.sell(3);
-    const relay = ledger.openRelay();
-    await relay.round();
-    await relay.close();
+    await ledger.publish();
     await ledger.sale.rows("update ledger_cursors set (epoch, txid, id) = (0, '0', 0)");
     await ledger.sell(1);
     await ledger.openRelay("successor").round();
@@ -81,9 +79,7 @@ describe("what is published", () => {
 
   test("is not sealed a second time for a sink that is new", async () => {
     const seatIds = await ledger.sell(4);
-    const relay = ledger.openRelay("relay", { batchLimitRows: 3 });
-    await relay.round();
-    await relay.close();
+    await ledger.publish("relay", { batchLimitRows: 3 });
     const another = new RecordingSink("another");
     const more = await ledger.sell(2);
     await ledger.openRelay("relay", { to: another, batchLimitRows: 3 }).round();
@@ -130,9 +126,7 @@ describe("the chain", () => {
 
   test("catches up from the beginning where there was none before, while publishing goes on", async () => {
     const seatIds = await ledger.sell(7);
-    const relay = ledger.openRelay("relay", { batchLimitRows: 2 });
-    await relay.round();
-    await relay.close();
+    await ledger.publish("relay", { batchLimitRows: 2 });
     await ledger.sale.rows("delete from ledger_checkpoints");
     const [newest = 0] = await ledger.sell(1);
 
@@ -146,9 +140,7 @@ describe("the chain", () => {
 
   test("catches up a window a round while there is something to publish: publishing does not wait for it", async () => {
     await ledger.sell(6);
-    const relay = ledger.openRelay("relay", { batchLimitRows: 2 });
-    await relay.round();
-    await relay.close();
+    await ledger.publish("relay", { batchLimitRows: 2 });
     await ledger.sale.rows("delete from ledger_checkpoints");
     await ledger.sell(1);
     const { sink } = ledger;
@@ -184,9 +176,7 @@ describe("the chain", () => {
 
   test("goes on over a new epoch", async () => {
     await ledger.sell(2);
-    const relay = ledger.openRelay();
-    await relay.round();
-    await relay.close();
+    await ledger.publish();
     await ledger.sale.rows("update ledger_epochs set system_identifier = 'elsewhere'");
     const successor = ledger.openRelay("successor");
     await successor.round();

@@ -13,6 +13,8 @@ export interface Ledger {
   sink: RecordingSink;
   /** The relay of a process of its own, whose sessions carry its name. */
   openRelay(name?: string, options?: { to?: RecordingSink; batchLimitRows?: number }): Relay;
+  /** One round of a relay that is closed then. */
+  publish(...relay: Parameters<Ledger["openRelay"]>): Promise<void>;
   /** Sells that many new seats, one after the other. */
   sell(count: number): Promise<number[]>;
   sellOne(seatId: number, version: number, session?: pg.PoolClient): Promise<string>;
@@ -57,6 +59,11 @@ export async function openLedger(): Promise<Ledger> {
     sale,
     sink,
     openRelay,
+    publish: async (...options) => {
+      const relay = openRelay(...options);
+      await relay.round();
+      await relay.close();
+    },
     sell: async (count) => {
       const seatIds = await sale.addSeats(count, "cancellable");
       for (const seatId of seatIds) await sellOne(seatId, 0);

@@ -131,9 +131,7 @@ describe("the relay", () => {
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
     const openSink = sink.open;
     sink.open = () => gate.then(openSink);
-    const relay = ledger.openRelay();
-    await relay.round();
-    await relay.close();
+    await ledger.publish();
     open();
     await untilWithin(DEADLINE_MS, "the sink is closed", () => sink.closed === 1);
     expect(sink.opened).toBe(1);
@@ -141,9 +139,7 @@ describe("the relay", () => {
 
   test("keeps a cursor of its own for each sink", async () => {
     const seatIds = await ledger.sell(2);
-    const relay = ledger.openRelay();
-    await relay.round();
-    await relay.close();
+    await ledger.publish();
     const another = new RecordingSink("another");
     await ledger.openRelay("relay", { to: another }).round();
     expect(another.arrivals()).toEqual(identities(seatIds));

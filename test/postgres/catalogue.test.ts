@@ -20,7 +20,6 @@ const changeEvent = <Refusal extends object>(
 ) => underCatalogueLock(session, (tx) => updateEvent(tx, eventId, options));
 
 const CONNECT_TIMEOUT_MS = 5000;
-const DEADLINE_MS = 5000;
 
 let databaseUrl: string;
 let client: pg.Client;
@@ -123,9 +122,9 @@ describe("an event that is made", () => {
     const making = createEvent(session, draft());
     const { $client: watcher } = await open();
     await until(
+      "the second one waits",
       async () =>
         (await watcher.query("select from pg_locks where locktype = 'advisory' and not granted")).rowCount,
-      { deadlineMs: DEADLINE_MS, what: "the second one waits" },
     );
     expect(only((await watcher.query("select last_value::int, is_called from seats_id_seq")).rows)).toEqual({
       last_value: 1,
@@ -180,10 +179,10 @@ describe("the catalogue in memory", () => {
     await writer.query("lock table sections in access exclusive mode");
     // Has read that there are no events, and waits for the sections.
     const underWay = keeper.refresh();
-    await until(async () => (await writer.query("select from pg_locks where not granted")).rowCount, {
-      deadlineMs: DEADLINE_MS,
-      what: "the reading waits",
-    });
+    await until(
+      "the reading waits",
+      async () => (await writer.query("select from pg_locks where not granted")).rowCount,
+    );
     await writer.query(`
       with event as (insert into events (name, currency) values ('New', 'EUR') returning id)
       insert into sections (event_id, name, kind, first_seat_id, seat_count, layout)
@@ -216,10 +215,7 @@ describe("the catalogue in memory", () => {
     await client.query("update events set name = 'Restored'");
     keeper.forget();
     keeper.noticed(keeper.catalogue.revision);
-    await until(() => keeper.catalogue.event(id)?.name === "Restored", {
-      deadlineMs: DEADLINE_MS,
-      what: "it is read again",
-    });
+    await until("it is read again", () => keeper.catalogue.event(id)?.name === "Restored");
     expect(keeper.catalogue.event(id)?.sections).toEqual([]);
   });
 
@@ -242,12 +238,12 @@ test("an admin's sessions are bounded, and closed when their work is done or has
   await expect(runAsAdmin(() => Promise.reject(new Error("failed")))).rejects.toThrow("failed");
   expect(await runAsAdmin(async () => "done")).toEqual({ result: "done" });
   await until(
+    "no session of an admin is left",
     async () =>
       (
         await client.query(
           "select from pg_stat_activity where application_name = 'sentinel-admin' and datname = current_database()",
         )
       ).rowCount === 0,
-    { deadlineMs: DEADLINE_MS, what: "no session of an admin is left" },
   );
 });

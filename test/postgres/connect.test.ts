@@ -94,10 +94,7 @@ describe("a connection", () => {
     const idle =
       "select from pg_stat_activity where state = 'idle in transaction' and datname = current_database()";
     expect((await admin.query(idle)).rowCount).toBe(1);
-    await until(async () => (await admin.query(idle)).rowCount === 0, {
-      deadlineMs: AT_MOST_MS,
-      what: "the idle transaction is ended",
-    });
+    await until("the idle transaction is ended", async () => (await admin.query(idle)).rowCount === 0);
     client.release(true);
   });
 
@@ -106,7 +103,7 @@ describe("a connection", () => {
     const busy = [await limited.connect(), await limited.connect()];
     const third = limited.connect();
     third.then((client) => client.release()).catch(() => undefined);
-    await until(() => limited.waitingCount === 1, { deadlineMs: 500, what: "the third waits" });
+    await until("the third waits", () => limited.waitingCount === 1);
     expect(limited.totalCount).toBe(2);
     for (const client of busy) client.release();
     await third;
@@ -119,11 +116,8 @@ describe("a connection", () => {
     const admin = pool();
     const left = "select from pg_stat_activity where datname = $1";
     await until(
+      "no connection is left",
       async () => (await admin.query(left, [new URL(broken.url).pathname.slice(1)])).rowCount === 0,
-      {
-        deadlineMs: AT_MOST_MS,
-        what: "no connection is left",
-      },
     );
   });
 
@@ -133,7 +127,7 @@ describe("a connection", () => {
     await pool().query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test-connect' and pid <> pg_backend_pid() and datname = current_database()",
     );
-    await until(() => used.query("select"), { deadlineMs: AT_MOST_MS, what: "the pool answers again" });
+    await until("the pool answers again", () => used.query("select"));
   });
 });
 

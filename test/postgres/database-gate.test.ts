@@ -16,12 +16,12 @@ test("a rehearsal whose thread died refuses nobody, one that the database did no
   });
   try {
     gate.suspect("lost");
-    await until(() => rehearsals === 2, { deadlineMs: 5000, what: "it is rehearsed again" });
+    await until("it is rehearsed again", () => rehearsals === 2);
     expect(gate.isUp).toBe(true);
     fault = { kind: "slow", reason: "no answer" };
-    await until(() => !gate.isUp, { deadlineMs: 5000, what: "sales are refused" });
+    await until("sales are refused", () => !gate.isUp);
     fault = undefined;
-    await until(() => gate.isUp, { deadlineMs: 5000, what: "seats are sold again" });
+    await until("seats are sold again", () => gate.isUp);
   } finally {
     gate.close();
   }

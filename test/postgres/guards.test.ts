@@ -47,13 +47,10 @@ describe("a buyer's limit", () => {
       const verdicts = await Promise.all(
         wanted.map(async (wish, index) => {
           const session = asked[index] as pg.PoolClient;
-          return until(
-            async () => {
-              const verdict = await takeOne(session, wish);
-              return verdict !== "claimed" && verdict;
-            },
-            { deadlineMs: 10_000, what: "nobody else decides for the buyer" },
-          );
+          return until("nobody else decides for the buyer", async () => {
+            const verdict = await takeOne(session, wish);
+            return verdict !== "claimed" && verdict;
+          });
         }),
       );
       expect(verdicts.toSorted()).toEqual([...Array(6).fill("over_limit"), "won", "won"]);
@@ -167,10 +164,10 @@ describe("a buyer's limit", () => {
     expect(await changeGuarded(withoutCommit(early), reservationId, "confirm")).toMatchObject({
       verdict: "done",
     });
-    await until(async () => (await liveSeats(buyerId)) === 0, {
-      deadlineMs: 2000,
-      what: "the hold is over for a reader that does not see the confirmation",
-    });
+    await until(
+      "the hold is over for a reader that does not see the confirmation",
+      async () => (await liveSeats(buyerId)) === 0,
+    );
     const others = await wishes(3, { buyerId });
     expect(await takeOne(late, others)).toBe("claimed");
     await early.query("commit");

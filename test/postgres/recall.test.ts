@@ -88,8 +88,8 @@ test("an attempt that began before it was looked up, and reaches its row afterwa
     await session.query("select pg_advisory_lock(4711)");
     const late = change(other, reservationId, "extend", changeId);
     await until(
+      "the attempt has begun",
       async () => (await sale.rows("select from pg_locks where objid = 4711 and not granted")).length > 0,
-      { deadlineMs: 10_000, what: "the attempt has begun" },
     );
     expect(await recall(reservationId, changeId)).toEqual({ kind: "never" });
     await session.query("select pg_advisory_unlock(4711)");

@@ -6,7 +6,7 @@ import { commitReservations } from "../../src/postgres/reserve.ts";
 import { type DoubtfulOrder, giveBack, settle } from "../../src/postgres/settle.ts";
 import { until, within } from "../fixtures/until.ts";
 import { only, reserveOf, reserveOne } from "./sale.ts";
-import { useSale } from "./use-sale.ts";
+import { earlySession, useSale } from "./use-sale.ts";
 
 const sale = useSale();
 
@@ -21,13 +21,13 @@ const settleOne = async (session: pg.PoolClient, seatId: number, reservationId: 
 async function untilItWaits(session: pg.PoolClient): Promise<void> {
   const { processID } = session as unknown as { processID: number };
   await until(
+    `backend ${processID} waits for another transaction`,
     async () =>
       (
         await sale.rows("select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'", [
           processID,
         ])
       ).length > 0,
-    { deadlineMs: 1200, what: `backend ${processID} waits for another transaction` },
   );
 }
 
@@ -158,6 +158,15 @@ describe("giving back", () => {
     }
     expect((await sale.seat(seatId)).version).toBe(2);
     expect(await sale.ledger(seatId)).toHaveLength(2);
+  });
+
+  test("changes nothing in a transaction that began before the seat's last change", async () => {
+    const seatId = await sale.addSeat();
+    const early = await earlySession(sale);
+    const { reservationId } = await reserveOne(await sale.session(), seatId, 0);
+    await giveBack(drizzle(early), doubtAbout(seatId, reservationId), [[1]]);
+    await early.query("commit");
+    expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 1, reservationId });
   });
 
   test("waits for a row that somebody looks at, and frees it then", async () => {

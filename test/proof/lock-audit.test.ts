@@ -4,13 +4,12 @@ import { LockAudit } from "../../src/redis/lock-audit.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { untilWithin } from "../fixtures/until.ts";
+import { until } from "../fixtures/until.ts";
 
 const found = await partOrSkip("redis", findRedis);
 
 const TTL_LIMIT_MS = 2000;
 const STRAY_LIMIT = 100;
-const WAIT = { deadlineMs: 5000 };
 
 describe.skipIf(!found)("the audit of locks", () => {
   const closes: (() => void)[] = [];
@@ -36,11 +35,7 @@ describe.skipIf(!found)("the audit of locks", () => {
     closes.push(() => audit.close());
     const keyOf = (seatId: number) => `${keyPrefix}:seat:${seatId}`;
     await client.set(keyOf(0), "somebody", "PX", TTL_LIMIT_MS);
-    await untilWithin(
-      WAIT.deadlineMs,
-      "it is connected",
-      async () => (await audit.look(STRAY_LIMIT)).lookedAt > 0,
-    );
+    await until("it is connected", async () => (await audit.look(STRAY_LIMIT)).lookedAt > 0);
     await client.del(keyOf(0));
     const look = () => audit.look(STRAY_LIMIT);
     return { audit, look, keyOf, keyPrefix };
@@ -67,7 +62,7 @@ describe.skipIf(!found)("the audit of locks", () => {
       onDegraded: () => undefined,
     });
     closes.push(() => locks.close());
-    await untilWithin(WAIT.deadlineMs, "the locks are in use", () => !locks.degraded);
+    await until("the locks are in use", () => !locks.degraded);
     await client.set("another:seat:1", "for ever");
     await client.set(`${keyPrefix}:limits:1`, "for ever");
     const guard = await locks.guard([1, 2, 3]);
@@ -84,7 +79,7 @@ describe.skipIf(!found)("the audit of locks", () => {
     pipeline.set(keyOf(9999), "nobody");
     await pipeline.exec();
     let looks = 0;
-    await untilWithin(WAIT.deadlineMs, "the lock that never ends is found", async () => {
+    await until("the lock that never ends is found", async () => {
       looks++;
       const { lookedAt, stray } = await look();
       expect(lookedAt).toBeLessThan(1500);
@@ -108,10 +103,6 @@ describe.skipIf(!found)("the audit of locks", () => {
       redis.resume();
     }
     await client.del(keyOf(1));
-    await untilWithin(
-      WAIT.deadlineMs,
-      "it is looked at again",
-      async () => (await look()).stray.length === 0,
-    );
+    await until("it is looked at again", async () => (await look()).stray.length === 0);
   });
 });

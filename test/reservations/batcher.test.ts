@@ -80,10 +80,8 @@ describe("a seat in flight", () => {
   });
 
   test("can be asked for again as soon as it has its answer", async () => {
-    const { ask, last, seatsSent } = openBatcher();
-    ask(1);
-    await turn();
-    await last().answers(answerOf([undecided]));
+    const { decide, ask, seatsSent } = openBatcher();
+    await decide(1, undecided);
     ask(1);
     await turn();
     expect(seatsSent()).toEqual([[1], [1]]);
@@ -92,19 +90,15 @@ describe("a seat in flight", () => {
 
 describe("memory", () => {
   test("answers for a seat that was won for good, without a worker", async () => {
-    const { ask, last, sent } = openBatcher();
-    ask(1);
-    await turn();
-    await last().answers(answerOf([won(1, true)]));
+    const { decide, ask, sent } = openBatcher();
+    await decide(1, won(1, true));
     expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
     expect(sent.length).toBe(1);
   });
 
   test("answers for a seat that the database called reserved for good", async () => {
-    const { ask, last } = openBatcher();
-    ask(1);
-    await turn();
-    await last().answers(answerOf([lost("reserved", 3, true)]));
+    const { decide, ask } = openBatcher();
+    await decide(1, lost("reserved", 3, true));
     expect(ask(1)).toEqual({ atOnce: true, outcome: taken(1, "reserved") });
   });
 
@@ -125,20 +119,16 @@ describe("memory", () => {
     ["missing", lost("missing", null)],
     ["undecided", undecided],
   ])("never answers for a seat that was %s: it can become free", async (_what, answer) => {
-    const { ask, last, seatsSent } = openBatcher();
-    ask(1);
-    await turn();
-    await last().answers(answerOf([answer]));
+    const { decide, ask, seatsSent } = openBatcher();
+    await decide(1, answer);
     ask(1);
     await turn();
     expect(seatsSent()).toEqual([[1], [1]]);
   });
 
   test("keeps the version that an answer told, for the next request", async () => {
-    const { ask, last } = openBatcher();
-    ask(1);
-    await turn();
-    await last().answers(answerOf([lost("held", 6)]));
+    const { decide, ask, last } = openBatcher();
+    await decide(1, lost("held", 6));
     ask(1);
     await turn();
     expect(last().task).toMatchObject({ orders: [{ seats: [{ version: 6 }] }] });
@@ -169,11 +159,9 @@ describe("an answered batch", () => {
   });
 
   test("is told to the observer with its results and its longest wait", async () => {
-    const { ask, last, decided } = openBatcher();
+    const { decide, ask, decided } = openBatcher();
     ask(1);
-    ask(2);
-    await turn();
-    await last().answers(answerOf([won(), contended]));
+    await decide(2, won(), contended);
     expect(decided).toHaveLength(1);
     expect(decided[0]?.answer.orders).toEqual([[won()], [contended]]);
     expect(decided[0]?.requests.map(({ result }) => result)).toEqual(["won", "taken"]);

@@ -4,6 +4,7 @@ import type { OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
 import type { ChangeAnswer } from "../../src/threads/messages.ts";
 import { until } from "../fixtures/until.ts";
+import { watch } from "../runtime/rounds.ts";
 import { done, openChanges, row } from "./changer.ts";
 import { factsOf, turn } from "./worker.ts";
 
@@ -132,33 +133,28 @@ describe("what is in flight", () => {
 });
 
 describe("an extension whose caller's claim is somebody else's", () => {
-  const WAIT = { deadlineMs: 5000, what: "it is asked for again" };
-
   test("is asked for again where callers are limited, and keeps nobody of its batch waiting", async () => {
     const { ask, changes, decided, last, sent } = openChanges({ limitedCallers: ["net"] });
     const [extended, confirmed] = [ask("a", "extend"), ask("b", "confirm")];
     await turn();
     changes.refuse("draining");
-    let isThrough = false;
-    void changes.drained().then(() => {
-      isThrough = true;
-    });
+    const drained = watch(changes.drained());
     await last().answers([{ verdict: "claimed" }, done("b", [[2, 3]])]);
     expect([extended.outcome, confirmed.outcome?.kind, decided]).toEqual([undefined, "done", [1]]);
-    await until(() => sent.length === 2, WAIT);
-    expect([last().reservationIds, isThrough]).toEqual([["a"], false]);
+    await until("it is asked for again", () => sent.length === 2);
+    expect([last().reservationIds, drained.isOver]).toEqual([["a"], false]);
     await last().answers([done("a", [[1, 2]])]);
-    expect([extended.outcome?.kind, isThrough]).toEqual(["done", true]);
+    expect([extended.outcome?.kind, drained.isOver]).toEqual(["done", true]);
   });
 
   test("is told running where it stays claimed", async () => {
     const { ask, last, sent } = openChanges({ limitedCallers: ["net"] });
     const asked = ask("a", "extend");
     await turn();
-    await until(async () => {
+    await until("it is told", async () => {
       await last().answers([{ verdict: "claimed" }]);
       return asked.outcome !== undefined;
-    }, WAIT);
+    });
     expect([asked.outcome, sent.length > 1]).toEqual([{ kind: "running" }, true]);
   });
 });

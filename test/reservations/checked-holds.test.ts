@@ -35,11 +35,12 @@ function openChecked() {
   });
   const store = (id: number, status: SeatNow["status"]) =>
     rows.set(id, { seatId: id, version: 1, status, final: status === "reserved" });
-  const ask = (ids: number[], more: Partial<HoldRequest> = {}) => {
+  const ask = async (ids: number[], more: Partial<HoldRequest> = {}) => {
     const asked: { outcome?: HoldOutcome } = {};
     void Promise.resolve(holds.hold({ seatIds: ids.map(seat), buyerId: null, key: null, ...more })).then(
       (outcome) => Object.assign(asked, { outcome }),
     );
+    await turn();
     return asked;
   };
   const reservationId = () => last().reservationIds[0] ?? "";
@@ -49,8 +50,7 @@ function openChecked() {
 describe("a hold of several seats", () => {
   test("goes to the batcher without a question when memory knows them all to be free", async () => {
     const { ask, sent, questions } = openChecked();
-    ask([1, 2]);
-    await turn();
+    await ask([1, 2]);
     expect([sent.length, questions]).toEqual([1, []]);
   });
 
@@ -58,8 +58,7 @@ describe("a hold of several seats", () => {
     const { ask, sent, questions, store } = openChecked();
     store(8, "available");
     store(9, "available");
-    ask([1, 8, 9]);
-    await turn();
+    await ask([1, 8, 9]);
     expect([sent.length, questions]).toEqual([1, ["seats 8,9"]]);
   });
 
@@ -72,8 +71,7 @@ describe("a hold of several seats", () => {
     store(8, "available");
     store(9, "held");
     store(10, "reserved");
-    const asked = ask(ids);
-    await turn();
+    const asked = await ask(ids);
     expect(asked.outcome).toEqual(outcome);
     expect(sent).toEqual([]);
   });
@@ -81,8 +79,7 @@ describe("a hold of several seats", () => {
 
 test("a hold of one seat that memory does not know goes to the batcher without a question", async () => {
   const { ask, sent, questions } = openChecked();
-  ask([99]);
-  await turn();
+  await ask([99]);
   expect([sent.length, questions]).toEqual([1, []]);
 });
 
@@ -92,12 +89,10 @@ describe("a key that was answered a moment ago", () => {
     ["refused as another request's", () => "key_mismatch", "key_mismatch"],
   ])("is %s from the database, with nothing in flight", async (_what, stored, kind) => {
     const { ask, sent, last, replays, questions, reservationId } = openChecked();
-    ask([1], { key: KEY });
-    await turn();
+    await ask([1], { key: KEY });
     await last().answers(answerOf([heldSeat()]));
     replays.set(KEY.key, stored(reservationId()));
-    const again = ask([2], { key: KEY });
-    await turn();
+    const again = await ask([2], { key: KEY });
     expect(again.outcome).toEqual({ kind } as HoldOutcome);
     expect([sent.length, questions]).toEqual([1, ["key k-1"]]);
   });
@@ -109,11 +104,9 @@ describe("a key that was answered a moment ago", () => {
     [lost("held"), []],
   ])("is asked about only after an answer that is kept: %j", async (answer, asked) => {
     const { ask, sent, last, questions } = openChecked();
-    ask([1], { key: KEY });
-    await turn();
+    await ask([1], { key: KEY });
     await last().answers(answerOf([answer]));
-    ask([2], { key: KEY });
-    await turn();
+    await ask([2], { key: KEY });
     expect([sent.length, questions]).toEqual([2, asked]);
   });
 });
@@ -121,8 +114,7 @@ describe("a key that was answered a moment ago", () => {
 describe("a buyer who was refused for having too many seats", () => {
   async function openWithFullBuyer() {
     const opened = openChecked();
-    const refused = opened.ask([1, 2], { buyerId: "ada" });
-    await turn();
+    const refused = await opened.ask([1, 2], { buyerId: "ada" });
     await opened.last().answers(answerOf([lost("over_limit"), lost("over_limit")]));
     expect(refused.outcome).toEqual({ kind: "over_limit" });
     return opened;
@@ -131,8 +123,7 @@ describe("a buyer who was refused for having too many seats", () => {
   test("is refused again with nothing in flight while the database says so", async () => {
     const { ask, sent, limits, questions } = await openWithFullBuyer();
     limits.seatsLeft = 1;
-    const again = ask([2, 3], { buyerId: "ada" });
-    await turn();
+    const again = await ask([2, 3], { buyerId: "ada" });
     expect(again.outcome).toEqual({ kind: "over_limit" });
     expect([sent.length, questions]).toEqual([1, ["buyer ada 2 2"]]);
   });
@@ -140,25 +131,21 @@ describe("a buyer who was refused for having too many seats", () => {
   test("gets seats again as soon as the database allows them", async () => {
     const { ask, sent, limits } = await openWithFullBuyer();
     limits.seatsLeft = 2;
-    ask([2, 3], { buyerId: "ada" });
-    await turn();
+    await ask([2, 3], { buyerId: "ada" });
     expect(sent.length).toBe(2);
   });
 
   test("makes nobody else wait for a question", async () => {
     const { ask, sent, questions } = await openWithFullBuyer();
-    ask([2, 3], { buyerId: "bob" });
-    await turn();
+    await ask([2, 3], { buyerId: "bob" });
     expect([sent.length, questions]).toEqual([2, []]);
   });
 
   test("is asked about only after such a refusal", async () => {
     const { ask, sent, last, questions } = openChecked();
-    ask([1], { buyerId: "ada" });
-    await turn();
+    await ask([1], { buyerId: "ada" });
     await last().answers(answerOf([lost("held")]));
-    ask([2], { buyerId: "ada" });
-    await turn();
+    await ask([2], { buyerId: "ada" });
     expect([sent.length, questions]).toEqual([2, []]);
   });
 });

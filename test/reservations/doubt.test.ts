@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import type { Outcome } from "../../src/reservations/outcome.ts";
+import { watch } from "../runtime/rounds.ts";
 import { answerOf, openBatcher, seat, turn, won } from "./worker.ts";
 
 const DOUBT_DEADLINE_MS = 5000;
@@ -103,14 +104,11 @@ describe("a batch whose answer was lost", () => {
 
   test("does not let draining end before it is settled", async () => {
     const { batcher, last } = await openDoubt();
-    let through = false;
-    void batcher.drained().then(() => {
-      through = true;
-    });
+    const drained = watch(batcher.drained());
     await turn();
-    expect(through).toBe(false);
+    expect(drained.isOver).toBe(false);
     await last().answers({ versions: [null, null] });
-    expect(through).toBe(true);
+    expect(drained.isOver).toBe(true);
   });
 });
 

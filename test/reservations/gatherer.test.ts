@@ -1,6 +1,7 @@
 import { afterEach, expect, jest, test } from "bun:test";
 import { Gatherer } from "../../src/reservations/gatherer.ts";
 import type { BusyReason } from "../../src/venue/outcome.ts";
+import { watch } from "../runtime/rounds.ts";
 import { turn } from "./worker.ts";
 
 const REST_LIMIT_MS = 5;
@@ -187,16 +188,13 @@ test("draining refuses newcomers, and nobody who waits", async () => {
 test("is drained when the last slot is free and nothing waits, not before", async () => {
   const { add, gatherer, sent } = await openBusy();
   add("a");
-  let isThrough = false;
-  void gatherer.drained().then(() => {
-    isThrough = true;
-  });
+  const drained = watch(gatherer.drained());
   await sent[0]?.end();
   sent[1]?.answered();
   await turn();
-  expect(isThrough).toBe(false);
+  expect(drained.isOver).toBe(false);
   await sent[1]?.end();
-  expect(isThrough).toBe(true);
+  expect(drained.isOver).toBe(true);
 });
 
 test("is drained at once when nothing was taken", async () => {

@@ -5,7 +5,7 @@ import { type HoldResult, Holds } from "../../src/reservations/holds.ts";
 import { SeatFinder } from "../../src/reservations/seat-finder.ts";
 import { Catalogue, type EventFacts, type Section, type SectionFacts } from "../../src/venue/catalogue.ts";
 import type { AssignedLayout } from "../../src/venue/layout.ts";
-import { openBatcher } from "./worker.ts";
+import { answerOf, openBatcher, type SeatAnswer, turn } from "./worker.ts";
 
 const eventFacts = (id: number, more: Partial<EventFacts>): EventFacts => ({
   ...{ id, name: `event ${id}`, currency: "EUR", cancellable: true, status: "open", revision: id },
@@ -74,5 +74,17 @@ export function openHouse(more: Partial<EventFacts> = {}) {
     );
     return asked;
   };
-  return { ...opened, catalogue, finder, looks, database, replays, askFor };
+  /** The worker's answer to the newest batch: the same for each of its seats. */
+  const answerAll = (answer: SeatAnswer) => {
+    const { seatIds, answers } = opened.last();
+    return answers(answerOf(seatIds.map(() => answer)));
+  };
+  /** Asks, and lets the worker answer batch after batch so. */
+  const decide = async (body: Record<string, unknown>, answers: SeatAnswer[] = [], key?: KeyClaim) => {
+    const asked = askFor(body, key);
+    await turn();
+    for (const answer of answers) await answerAll(answer);
+    return asked;
+  };
+  return { ...opened, catalogue, finder, looks, database, replays, askFor, answerAll, decide };
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import fc from "fast-check";
 import type { SeatRow } from "../../src/postgres/reserve.ts";
+import { watch } from "../runtime/rounds.ts";
 import {
   answerOf,
   factsOf,
@@ -159,16 +160,13 @@ test("whatever the workers do, every request has exactly one true answer and eve
         expect(new Set(buyers).size).toBe(buyers.length);
       }
 
-      let through = false;
-      void batcher.drained().then(() => {
-        through = true;
-      });
-      for (let round = 0; round < steps.length && !through; round++) {
+      const drained = watch(batcher.drained());
+      for (let round = 0; round < steps.length && !drained.isOver; round++) {
         for (const sent of open()) await answer(sent, Array(BASKET_LIMIT).fill(undecided));
         jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
         await turn();
       }
-      expect(through).toBe(true);
+      expect(drained.isOver).toBe(true);
       expect([batcher.busySlots, batcher.queueSeats]).toEqual([0, 0]);
       for (let id = 1; id <= 8; id++) expect(batcher.isInFlight(seat(id))).toBe(false);
       for (const { outcome } of asked) {

@@ -179,8 +179,15 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
     if (!newest) throw new Error("nothing was sent");
     return newest;
   };
+  /** Asks for a seat, and lets the worker answer its batch. */
+  const decide = async (id: number, ...answers: SeatAnswer[]) => {
+    const asked = ask(id);
+    await turn();
+    await last().answers(answerOf(answers));
+    return asked;
+  };
   return {
-    ...{ batcher, memory, ask, askToHold, sent, seatsSent, last },
+    ...{ batcher, memory, ask, askToHold, decide, sent, seatsSent, last },
     ...{ decided, troubles, news, freed, unresolved, trust, committed },
   };
 }

@@ -93,7 +93,7 @@ describe("the publisher's loop", () => {
 
   test.each([
     ["the sink fails", { publishedCount: 5, failureCount: 1 }],
-    ["another process publishes", { active: false }],
+    ["another process publishes", { active: false, more: true }],
   ])("does not hold the end up when %s", async (_when, report) => {
     const { loop, tasks, ends } = openLoop();
     await ends();
