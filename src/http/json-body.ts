@@ -50,6 +50,10 @@ export async function readJson<Schema extends z.ZodType>(
   return checked("body", schema, body);
 }
 
+/** Returns whether a request has a body, by what its headers announce. */
+export const hasBody = ({ headers }: Request): boolean =>
+  (headers.get("content-length") ?? "0") !== "0" || headers.has("transfer-encoding");
+
 const nothing = z.strictObject({});
 
 /** Refuses a body where none is expected; undefined if there is none, or it is `{}`. */
@@ -57,9 +61,7 @@ export function refusalOfAnyBody(
   request: Request,
   limitBytes: number,
 ): Promise<Response | undefined> | undefined {
-  const { headers } = request;
-  const isSent = (headers.get("content-length") ?? "0") !== "0" || headers.has("transfer-encoding");
-  if (!isSent) return undefined;
+  if (!hasBody(request)) return undefined;
   return readJson(request, nothing, limitBytes).then((read) =>
     "problem" in read ? read.problem : undefined,
   );

@@ -3,7 +3,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { ANONYMOUS, type Caller, type Role } from "./caller.ts";
 import type { Answer, CheckedRequest, Contract } from "./contract.ts";
 import { checked, UNKNOWN } from "./faults.ts";
-import { readJson, refusalOfAnyBody } from "./json-body.ts";
+import { hasBody, readJson, refusalOfAnyBody } from "./json-body.ts";
 import { invalidValue } from "./problem.ts";
 import { firstParameterOf, queryOf } from "./query.ts";
 import { responseOf } from "./reply.ts";
@@ -91,7 +91,7 @@ function readerOf(contract: Contract, handler: AnyHandler, bodyLimitBytes: numbe
     if ("problem" in query) return query.problem;
     const asked = { request, server, params: values, query: query.value };
     if (method === "GET" || bodyContract === "ignored") return answer({ ...asked, body: undefined }, caller);
-    if (!bodyContract || (bodyContract.isOptional && request.body === null)) {
+    if (!bodyContract || (bodyContract.isOptional && !hasBody(request))) {
       const refusal = bodyContract ? undefined : refusalOfAnyBody(request, bodyLimitBytes);
       if (!refusal) return answer({ ...asked, body: undefined }, caller);
       return refusal.then((refused) => refused ?? answer({ ...asked, body: undefined }, caller));

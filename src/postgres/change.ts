@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
-import type { ReservationAction } from "../venue/outcome.ts";
+import type { ChangeVerdict, ReservationAction } from "../venue/outcome.ts";
 import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
 import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
@@ -21,22 +21,7 @@ export interface ReservationFacts {
 }
 
 export interface ChangeRow {
-  verdict:
-    | "done"
-    | "missing"
-    /** `status` does not allow it. */
-    | "refused"
-    /** The hold is over, and others have some of its seats: `gone`. */
-    | "gone"
-    /** Nothing was changed: the reservation is locked, has just changed, or needs its own transaction. Ask again. */
-    | "again"
-    /** Needs the transaction that counts the buyer's seats. */
-    | "capped"
-    | "over_limit"
-    /** The event is closed, and its closing stops the action. */
-    | "stopped"
-    | "replayed"
-    | "key_mismatch";
+  verdict: Exclude<ChangeVerdict, "claimed" | "undecided">;
   /**
    * Before the change; `expired` also for a hold that is over and not swept yet. Null if the reservation is
    * missing.

@@ -2,7 +2,7 @@ import type { CallerKind, ChangeAction } from "../postgres/change.ts";
 import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
-import type { BusyReason } from "../venue/outcome.ts";
+import { type BusyReason, CHANGE_VERDICTS } from "../venue/outcome.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { untilRead, untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
@@ -300,11 +300,11 @@ function outcomeOf(change: ChangeAnswer): ChangeOutcome {
       assert(change.gone !== null, "seats that others have are named");
       return { kind: "gone", seatIds: change.gone };
     case "claimed":
-      return { kind: "running" };
+      return { kind: CHANGE_VERDICTS.claimed.outcome };
     case "again":
     case "capped":
     case "undecided":
-      return { kind: "busy", reason: "unavailable" };
+      return { kind: CHANGE_VERDICTS[change.verdict].outcome, reason: "unavailable" };
     default:
       return never(change, "verdict of a change");
   }

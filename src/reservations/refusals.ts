@@ -2,7 +2,7 @@ import { keyReused } from "../http/idempotency-key.ts";
 import { invalidDetail, invalidValue, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
-import { BUSY, type BusyReason, VERDICTS } from "../venue/outcome.ts";
+import { BUSY, type BusyReason, CHANGE_VERDICTS, VERDICTS } from "../venue/outcome.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import { closedProblem } from "./answer.ts";
 import type { OwnerAction } from "./changes.ts";
@@ -86,7 +86,7 @@ export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Resp
       return reservationNotFound();
     case "gone":
       return problem(
-        "reservation-expired",
+        CHANGE_VERDICTS.gone.slug,
         `The hold is over, and others have seat ${refusal.seatIds.join(", ")}. Nothing was confirmed.`,
         {},
         { gone: refusal.seatIds },
@@ -112,7 +112,10 @@ export function changeProblem(action: OwnerAction, refusal: ChangeRefusal): Resp
 
 /** Answers the same for a reservation that does not exist and for one that is not the caller's. */
 export const reservationNotFound = () =>
-  problem("reservation-not-found", "There is no such reservation, or X-Reservation-Token is not its token.");
+  problem(
+    CHANGE_VERDICTS.missing.slug,
+    "There is no such reservation, or X-Reservation-Token is not its token.",
+  );
 
 function statusProblem(
   action: OwnerAction,

@@ -63,10 +63,7 @@ export interface BatchAnswer {
 /** `doubtful`: the connection was lost after sending. The same ids must be settled before anybody gets a response. */
 export type TakeResult = BatchAnswer | "doubtful";
 
-/**
- * The result of a change. `undecided` and `claimed`: nothing was changed, because the database could not
- * decide, or another request is deciding on the same key or buyer.
- */
+/** The result of a change. The thread adds verdicts to those of the statement. */
 export type ChangeAnswer = ChangeRow | { verdict: "undecided" | "claimed" };
 
 /** `doubtful`: lost changes may have been committed, and must be recalled before they are tried again. */

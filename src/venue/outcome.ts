@@ -70,6 +70,35 @@ export type ReserveLabel = keyof typeof STATUS_BY_LABEL;
 export const firstOf = (verdicts: ReadonlySet<SeatVerdict>): SeatVerdict | undefined =>
   (Object.keys(VERDICTS) as SeatVerdict[]).find((verdict) => verdicts.has(verdict));
 
+/**
+ * The verdicts on a change of a reservation. Each row has the outcome, which is also the label in the metrics, and the
+ * status and problem that the client sees. Those of `refused` depend on the reservation's state, those of `stopped` on
+ * the action.
+ */
+export const CHANGE_VERDICTS = {
+  done: { outcome: "done", status: 200, slug: null },
+  missing: { outcome: "missing", status: 404, slug: "reservation-not-found" },
+  /** The reservation's state does not allow it. */
+  refused: { outcome: "refused" },
+  /** The hold is over, and others have some of its seats. */
+  gone: { outcome: "gone", status: 410, slug: "reservation-expired" },
+  /** The event is closed, and its closing stops the action. */
+  stopped: { outcome: "stopped" },
+  over_limit: { outcome: "over_limit", status: 409, slug: "buyer-limit-reached" },
+  replayed: { outcome: "replayed", status: 409, slug: "request-in-progress" },
+  key_mismatch: { outcome: "key_mismatch", status: 422, slug: "idempotency-key-reused" },
+  /** Another request is deciding on the same key, buyer or caller. */
+  claimed: { outcome: "running", status: 409, slug: "request-in-progress" },
+  /** Nothing was changed: the reservation is locked, has just changed, or needs its own transaction. Ask again. */
+  again: { outcome: "busy", status: 503, slug: "unavailable" },
+  /** Needs the transaction that counts the buyer's seats. */
+  capped: { outcome: "busy", status: 503, slug: "unavailable" },
+  /** Nothing was changed, because the database could not decide. */
+  undecided: { outcome: "busy", status: 503, slug: "unavailable" },
+} as const;
+
+export type ChangeVerdict = keyof typeof CHANGE_VERDICTS;
+
 /** The state after each action: of the reservation, as clients see it, and of its seats. */
 export const ACTIONS = {
   confirm: { reservation: "CONFIRMED", seats: "reserved" },

@@ -8,7 +8,7 @@ import {
   holdProblem,
   reservationNotFound,
 } from "../../src/reservations/refusals.ts";
-import { BUSY, VERDICTS } from "../../src/venue/outcome.ts";
+import { BUSY, CHANGE_VERDICTS, VERDICTS } from "../../src/venue/outcome.ts";
 import { seat } from "./worker.ts";
 
 const NO_HINTS = { event: undefined, alternatives: [] };
@@ -155,6 +155,7 @@ describe("a change that is refused", () => {
 });
 
 test("every verdict in the table of the sale has a problem with the status that the table says", () => {
-  for (const { slug, status } of [...Object.values(VERDICTS), ...Object.values(BUSY)])
+  const changes = Object.values(CHANGE_VERDICTS).flatMap((row) => ("slug" in row ? [row] : []));
+  for (const { slug, status } of [...Object.values(VERDICTS), ...changes, ...Object.values(BUSY)])
     if (slug !== null) expect([slug, PROBLEMS[slug].status]).toEqual([slug, status]);
 });
