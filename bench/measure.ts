@@ -1,4 +1,4 @@
-import { until } from "../test/fixtures/until.ts";
+import { untilWithin } from "../test/fixtures/until.ts";
 import { cpuByThread, cpuMicroseconds } from "./cpu.ts";
 import type { RateSample } from "./generator/task.ts";
 import { type LoadResult, type LoadTask, runLoad } from "./load.ts";
@@ -164,10 +164,11 @@ const countsOf = async (sale: Sale | undefined): Promise<Counts> => ({
 });
 
 async function publishedUpTo({ published }: Sale, count: number): Promise<void> {
-  await until(async () => ((await published?.()) ?? count) >= count, {
-    deadlineMs: PUBLISH_DEADLINE_MS,
-    what: "everything accepted is published",
-  }).catch(() => undefined);
+  await untilWithin(
+    PUBLISH_DEADLINE_MS,
+    "everything accepted is published",
+    async () => ((await published?.()) ?? count) >= count,
+  ).catch(() => undefined);
 }
 
 /**
@@ -178,14 +179,11 @@ async function compare(sale: Sale, before: Counts, accepted: number, uncountedLi
   const { database, published } = sale;
   let ledgerRows = 0;
   let events: number | undefined;
-  await until(
-    async () => {
-      ledgerRows = (await database.ledgerRows()) - before.ledgerRows;
-      events = published && (await published()) - before.published;
-      return events === undefined || events === ledgerRows;
-    },
-    { deadlineMs: PUBLISH_DEADLINE_MS, what: "as many events as ledger rows" },
-  ).catch(() => undefined);
+  await untilWithin(PUBLISH_DEADLINE_MS, "as many events as ledger rows", async () => {
+    ledgerRows = (await database.ledgerRows()) - before.ledgerRows;
+    events = published && (await published()) - before.published;
+    return events === undefined || events === ledgerRows;
+  }).catch(() => undefined);
   return { accepted, uncountedLimit, ledgerRows, published: events, faults: [] };
 }
 

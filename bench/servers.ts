@@ -5,7 +5,7 @@ import { type Child, startChild } from "../test/fixtures/child.ts";
 import { freePort } from "../test/fixtures/free-port.ts";
 import { topicEnds } from "../test/fixtures/kafka.ts";
 import { tempDir } from "../test/fixtures/temp-dir.ts";
-import { until } from "../test/fixtures/until.ts";
+import { untilWithin } from "../test/fixtures/until.ts";
 import type { ServerName } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { SeatsDatabase } from "./seats-database.ts";
@@ -130,10 +130,11 @@ async function startServer(
 
 /** @throws with the process's output if it ends or is late */
 async function toBeReady(name: string, url: string, child: Child): Promise<void> {
-  await until(async () => child.exitCode() !== undefined || (await isReady(url)), {
-    deadlineMs: START_DEADLINE_MS,
-    what: `${name} is ready at ${url}`,
-  }).catch((error) => {
+  await untilWithin(
+    START_DEADLINE_MS,
+    `${name} is ready at ${url}`,
+    async () => child.exitCode() !== undefined || (await isReady(url)),
+  ).catch((error) => {
     throw new Error(`${name} did not start:\n${child.output()}`, { cause: error });
   });
   if (child.exitCode() !== undefined) throw new Error(`${name} ended at its start:\n${child.output()}`);

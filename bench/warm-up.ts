@@ -1,4 +1,4 @@
-import { until } from "../test/fixtures/until.ts";
+import { untilWithin } from "../test/fixtures/until.ts";
 import { runGenerator, runLoad } from "./load.ts";
 import type { Sale, Server } from "./servers.ts";
 
@@ -51,8 +51,9 @@ function expectOnly(name: string, statuses: Record<string, number> | undefined, 
 /** Waits for a server whose ledger was empty before. */
 async function allPublished({ published, database }: Sale, publishedBefore: number): Promise<void> {
   if (!published) return;
-  await until(async () => (await published()) - publishedBefore === (await database.ledgerRows()), {
-    deadlineMs: PUBLISH_DEADLINE_MS,
-    what: "everything sold at the warm-up is published",
-  });
+  await untilWithin(
+    PUBLISH_DEADLINE_MS,
+    "everything sold at the warm-up is published",
+    async () => (await published()) - publishedBefore === (await database.ledgerRows()),
+  );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { useEngine } from "../fixtures/use-engine.ts";
 import { bodyOf, reserve, reservePath } from "./buyers.ts";
 import { readMetrics } from "./scraped-metrics.ts";
@@ -216,7 +216,7 @@ describe("a request that asks to close its connection", () => {
       response += bytes.toString("latin1");
     });
     socket.write(`${head}\r\ncontent-length: 0\r\n\r\n`);
-    await until(() => response.includes("\r\n\r\n"), { deadlineMs: 10_000, what: `a response to ${head}` });
+    await untilWithin(10_000, `a response to ${head}`, () => response.includes("\r\n\r\n"));
     socket.destroy();
     return response.slice(0, response.indexOf("\r\n\r\n"));
   }
@@ -263,13 +263,10 @@ describe("metrics", () => {
   test("are the same at both paths, in Prometheus's text format", async () => {
     // Threads report once a second: until all have, one scrape may show a series that the other does not.
     const threads = ["main", "reservation-1", "publisher-1"];
-    await until(
-      async () => {
-        const { value } = await readMetrics(sale.url);
-        return threads.every((thread) => value("sentinel_thread_heap_used_bytes", { thread }) !== undefined);
-      },
-      { deadlineMs: 10_000, what: "every thread has reported" },
-    );
+    await untilWithin(10_000, "every thread has reported", async () => {
+      const { value } = await readMetrics(sale.url);
+      return threads.every((thread) => value("sentinel_thread_heap_used_bytes", { thread }) !== undefined);
+    });
     const [one, other] = [await readMetrics(sale.url), await readMetrics(sale.url, "/actuator/prometheus")];
     expect(one.contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(other.contentType).toBe(one.contentType);
@@ -478,10 +475,11 @@ describe("when Postgres refuses the statement", () => {
         `{"message":"System is busy, please try again","seatId":${seatId},"status":"RETRY","reason":"unavailable"}`,
       );
     });
-    await until(async () => (await reserve(sale.url, seatId)).status === 201, {
-      deadlineMs: 10_000,
-      what: "the engine has seen that the table is back",
-    });
+    await untilWithin(
+      10_000,
+      "the engine has seen that the table is back",
+      async () => (await reserve(sale.url, seatId)).status === 201,
+    );
     expect(bodyOf(await reserve(sale.url, seatId))).toMatchObject({ status: "TAKEN", reason: "reserved" });
   });
 

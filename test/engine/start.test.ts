@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { describeConfig } from "../../src/config/config.ts";
-import { type Child, startChild } from "../fixtures/child.ts";
+import { startChild } from "../fixtures/child.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { type Database, openDatabase } from "../fixtures/postgres.ts";
@@ -237,14 +237,14 @@ describe("an engine starts", () => {
     const home = await openFolder(own, "start");
     if (ordinaryUser?.length) await chown(home, ORDINARY_USER, ORDINARY_USER);
     const env = { DATA_DIR: join(home, "data"), HOME: home };
-    const engine = await startByHand(own, env, ordinaryUser);
+    const engine = await openEngine(own, env, { inside: ordinaryUser ?? [] });
     expect((await reserve(engine.url, 2)).status).toBe(201);
     const { uid, mode } = await Bun.file(join(env.DATA_DIR, "postgres/sentinel.password")).stat();
     expect([uid, mode & 0o777]).toEqual([
       ordinaryUser?.length ? ORDINARY_USER : (process.getuid?.() ?? -1),
       0o600,
     ]);
-    expect(await engine.child.end("SIGTERM", 15_000)).toBe(0);
+    expect(await engine.stop()).toBe(0);
   });
 });
 
@@ -319,24 +319,3 @@ describe("an engine on an empty DATA_DIR", () => {
     await again.stop();
   });
 });
-
-/** As `openEngine`, for a user or a moment that it does not offer. */
-async function startByHand(
-  own: AsyncDisposableStack,
-  env: Record<string, string>,
-  as: string[] | undefined,
-): Promise<{ url: string; child: Child }> {
-  const environment = await engineEnvironment(env);
-  const child = startChild("the engine", [...(as ?? []), ...engineCommand], { cwd: ROOT, env: environment });
-  own.defer(() => child.kill());
-  const { PORT } = environment;
-  const url = `http://127.0.0.1:${PORT}`;
-  await until(
-    "the engine is ready",
-    async () => child.exitCode() !== undefined || (await fetch(`${url}/health/ready`)).status === 200,
-  ).catch((error) => {
-    throw new Error(`the engine did not start:\n${child.output()}`, { cause: error });
-  });
-  if (child.exitCode() !== undefined) throw new Error(`the engine did not start:\n${child.output()}`);
-  return { url, child };
-}

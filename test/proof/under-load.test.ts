@@ -12,7 +12,7 @@ import { createLog } from "../../src/telemetry/log.ts";
 import { SeatMemory, type SeatStatus } from "../../src/venue/seat-memory.ts";
 import { partOrSkip } from "../fixtures/parts.ts";
 import { findRedis, type Redis, startRedis } from "../fixtures/redis.ts";
-import { until } from "../fixtures/until.ts";
+import { untilWithin } from "../fixtures/until.ts";
 import { useOpened } from "../fixtures/use-opened.ts";
 import { addEvent, addSeatsOf, changeOf, takeRows, type Wish } from "../postgres/reservations.ts";
 import { openSale, type Sale } from "../postgres/sale.ts";
@@ -127,9 +127,10 @@ test("finds nothing while seats are held, extended, sold, given back and swept a
   try {
     await Promise.race([
       work,
-      until(
+      untilWithin(
+        WAIT.deadlineMs,
+        "enough was looked at, changed and swept",
         () => counts.looks > ENOUGH.looks && counts.changes > ENOUGH.changes && counts.swept > ENOUGH.swept,
-        { ...WAIT, what: "enough was looked at, changed and swept" },
       ),
     ]);
   } finally {

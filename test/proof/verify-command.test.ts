@@ -129,7 +129,6 @@ describe("bun run verify", () => {
       "booking-events.jsonl is not a regular file",
     ],
     ["an anchor is not one", async () => ({}), ["--anchor", "12:abc"], "--anchor must be"],
-    ["an option is not known", async () => ({}), ["--frobnicate"], "run verify [--anchor"],
     ["a variable cannot be used", async () => ({ PORT: "x" }), [], "PORT: "],
   ])("exits with 2 and says why where %s", async (_case, environment, args, words) => {
     const { exitCode, stdout, stderr } = await verifyWith(await environment(), ...args);

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { startChild } from "../../fixtures/child.ts";
 import { findProgram, type Missing } from "../../fixtures/parts.ts";
-import { until } from "../../fixtures/until.ts";
+import { untilWithin } from "../../fixtures/until.ts";
 
 /** The slowest, the Java generator, takes 5 s by itself on two slow cores. */
 const RUN_TIMEOUT_MS = 150_000;
@@ -32,7 +32,7 @@ export async function run(name: string, command: string[], cwd: string): Promise
   const env = { PATH, HOME, NO_COLOR: "1", REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" };
   const child = startChild(name, command, { cwd, env });
   try {
-    await until(() => child.exitCode() !== undefined, { deadlineMs: RUN_TIMEOUT_MS, what: `${name} ends` });
+    await untilWithin(RUN_TIMEOUT_MS, `${name} ends`, () => child.exitCode() !== undefined);
     if (child.exitCode() !== 0)
       throw new Error(`${name} failed with ${child.exitCode()}:\n${child.output()}`);
     return child.output();

@@ -3,12 +3,12 @@ import { closeSync, openSync } from "node:fs";
 import { ConnectionLimit } from "../../../src/http/limits/connection-limit.ts";
 import type { ServerSockets } from "../../../src/http/limits/server-sockets.ts";
 import { findLinux, partOrSkip } from "../../fixtures/parts.ts";
-import { until } from "../../fixtures/until.ts";
+import { untilWithin } from "../../fixtures/until.ts";
 
 const LIMIT = 20;
 /** It looks ten times a second and counts every 5 s. */
-const LOOKED = { deadlineMs: 2000, what: "the limit has looked" };
-const COUNTED = { deadlineMs: 15_000, what: "the limit has counted" };
+const LOOKED = [2000, "the limit has looked"] as const;
+const COUNTED = [15_000, "the limit has counted"] as const;
 
 // Whatever it opens are real descriptors; which of them are connections, and what they do, each test says.
 const linux = await partOrSkip("linux", findLinux);
@@ -59,12 +59,12 @@ const start = (given: ServerSockets = sockets) => {
 onLinux("files that were open for a while make no room for connections once they are closed", async () => {
   start();
   open(LIMIT * 5);
-  await until(() => counts.length > 0, LOOKED);
+  await untilWithin(...LOOKED, () => counts.length > 0);
   for (const descriptor of opened.splice(0)) closeSync(descriptor);
   const before = counts.length;
-  await until(() => counts.length > before, COUNTED);
+  await untilWithin(...COUNTED, () => counts.length > before);
   for (const descriptor of open(LIMIT * 2)) connections.set(descriptor, { sentAgoMs: 10_000 });
-  await until(() => connections.size <= LIMIT, LOOKED);
+  await untilWithin(...LOOKED, () => connections.size <= LIMIT);
 });
 
 onLinux("a connection that was answered while room was made stays", async () => {
@@ -80,6 +80,6 @@ onLinux("a connection that was answered while room was made stays", async () => 
       return seen;
     },
   });
-  await until(() => ended.length > 0, LOOKED);
+  await untilWithin(...LOOKED, () => ended.length > 0);
   expect(ended).not.toContain(answered);
 });
