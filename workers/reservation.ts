@@ -93,7 +93,7 @@ function run(
     case "recall":
       return recall(task.changes);
     case "settle":
-      return settleDoubt(task);
+      return settleLost(task);
     case "rehearse":
       return onFresh(pool, rehearseSale).then(() => undefined, probeFaultOf);
     default:
@@ -114,7 +114,7 @@ async function recall(lost: LostChange[]): Promise<RecallResult> {
 
 const giveBackWaits = new GiveBackWaits();
 
-async function settleDoubt({
+async function settleLost({
   orders,
   giveBack: mayGiveBack,
 }: Extract<ReservationTask, { kind: "settle" }>): Promise<SettleResult> {

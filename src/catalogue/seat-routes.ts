@@ -1,5 +1,5 @@
 import { isSeller } from "../http/caller.ts";
-import { problem } from "../http/problem.ts";
+import { seatNotFound } from "../http/parameters.ts";
 import type { Route } from "../http/route.ts";
 import { readSeatHistory } from "../postgres/seat-history.ts";
 import { findSeat, listSeats as readSeats } from "../postgres/seat-views.ts";
@@ -8,8 +8,6 @@ import type { RouteDependencies } from "./dependencies.ts";
 import { LIST_SEATS_PER_UNIT, seatPage } from "./seat-page.ts";
 import { seatView } from "./views.ts";
 
-const notFound = (seatId: number) => problem("seat-not-found", `There is no seat ${seatId}.`);
-
 /** Routes that show seats as the database has them now, and their history. */
 export function seatRoutes(dependencies: RouteDependencies): Route[] {
   const { serve, database, askDatabase: ask, keeper, guard } = dependencies;
@@ -17,7 +15,7 @@ export function seatRoutes(dependencies: RouteDependencies): Route[] {
     serve(getSeat, ({ params: { seatId } }) =>
       ask(async () => {
         const seat = await findSeat(database, seatId);
-        return seat ? seatView(seat, await keeper.find(seat.eventId)) : notFound(seatId);
+        return seat ? seatView(seat, await keeper.find(seat.eventId)) : seatNotFound(seatId);
       }),
     ),
     serve(listSeats, ({ query, request }) =>
@@ -30,7 +28,7 @@ export function seatRoutes(dependencies: RouteDependencies): Route[] {
     serve(getSeatHistory, ({ params: { seatId }, query }, caller) =>
       ask(async () => {
         const rows = await readSeatHistory(database, seatId, query);
-        if (rows.length === 0 && !(await findSeat(database, seatId))) return notFound(seatId);
+        if (rows.length === 0 && !(await findSeat(database, seatId))) return seatNotFound(seatId);
         return {
           seatId,
           history: rows.map(({ at, ...row }) => ({

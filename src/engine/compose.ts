@@ -63,7 +63,7 @@ export interface Engine extends Pick<Serving, "url" | "managementUrl"> {
  * | opens | needs | provides |
  * |---|---|---|
  * | parts | config | addresses of Postgres, Redis and Kafka, or embedded ones |
- * | context | parts | metrics and figures; with config, parts, log and lifecycle it goes to every room |
+ * | context | parts | two kinds of metrics; with config, parts, log and lifecycle it goes to every room |
  * | connections | | the main thread's pools, checked against what Postgres gives |
  * | seat events, memory | | the listeners of seat changes; what is known of each seat |
  * | ledger | seat events | the thread that publishes |
@@ -103,9 +103,9 @@ export async function openEngine(
   const live = openLive(context, { database: connections.live, seatEvents, access });
   openAudit(context, { database: reads, memory, gate });
 
-  const components = () => context.figures.components(gate.isUp);
+  const components = () => context.engineMetrics.components(gate.isUp);
   const refresh = () => {
-    context.figures.refresh({ components: components(), publisher });
+    context.engineMetrics.refresh({ components: components(), publisher });
     reportConnections(context, connections);
     reservations.refresh();
     live.refresh();
@@ -126,19 +126,19 @@ export async function openEngine(
 }
 
 function openContext(
-  { config, parts, log, lifecycle }: Omit<Context, "metrics" | "figures">,
+  { config, parts, log, lifecycle }: Omit<Context, "metrics" | "engineMetrics">,
   version: string,
 ): Context {
   const metrics = createMetrics();
   metrics.buildInfo.set({ version, bun: Bun.version }, 1);
   metrics.processes.set(config.webConcurrency);
   metrics.processesAnswering.set(1);
-  const figures = new EngineMetrics({
+  const engineMetrics = new EngineMetrics({
     ...{ metrics, log, hasRedis: parts.redisUrls.length > 0, hasKafka: parts.kafkaBrokers !== undefined },
     reservationThreads: config.reservationWorkers,
   });
-  lifecycle.onClose("samples", sampleThread((sample) => figures.sampled("main", sample)).stop);
-  return { config, parts, metrics, figures, log, lifecycle };
+  lifecycle.onClose("samples", sampleThread((sample) => engineMetrics.sampled("main", sample)).stop);
+  return { config, parts, metrics, engineMetrics, log, lifecycle };
 }
 
 interface Rooms {
@@ -157,7 +157,7 @@ function routesOf(
   { connections, memory, catalogue, reservations, access, live, operations }: Rooms,
 ): Routes {
   const { reads } = connections;
-  const { batcher, changes, figures, gate } = reservations;
+  const { batcher, changes, reservationMetrics, gate } = reservations;
   const { beforeReserving } = access.guard;
   const serve = routesWith({ guard: access.guard, metrics, bodyLimitBytes: config.bodyLimitBytes });
   const runAsAdmin = adminSessions({
@@ -180,11 +180,11 @@ function routesOf(
     const section = catalogue.catalogue.sectionOf(seatId);
     return section && catalogue.catalogue.event(section.eventId);
   };
-  const sold = soldAtOnce(batcher, figures);
+  const sold = soldAtOnce(batcher, reservationMetrics);
   const soldUnlessDenied: typeof sold = (request) => (access.guard.hasDenials ? undefined : sold(request));
   return {
     selling: [
-      reserveRoute(batcher, figures, eventOf, beforeReserving, (path, request) =>
+      reserveRoute(batcher, reservationMetrics, eventOf, beforeReserving, (path, request) =>
         beforeReserving ? undefined : access.guard.deniedReserving(path, request),
       ),
       ...reservationsRoutes({

@@ -20,6 +20,9 @@ export const eventIdParameter: PathParameter<number> = {
 
 export const eventNotFound = (eventId: number) => problem("event-not-found", `There is no event ${eventId}.`);
 
+export const seatNotFound = (seatId: number, headers: Record<string, string> = {}) =>
+  problem("seat-not-found", `There is no seat ${seatId}.`, headers);
+
 export const invalidSeatId = (headers: Record<string, string> = {}) =>
   problem("invalid-seat-id", `seatId ${INVALID_SEAT_ID}`, headers, {
     errors: [{ in: "path", pointer: "#/seatId", detail: INVALID_SEAT_ID }],

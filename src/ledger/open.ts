@@ -10,7 +10,7 @@ const FLUSH_LIMIT_MS = 4000;
 
 /** Opens the thread that publishes the ledger, and keeps it at work. */
 export function openLedger(
-  { config, parts, figures, lifecycle }: Context,
+  { config, parts, engineMetrics, lifecycle }: Context,
   { seatEvents }: { seatEvents: SeatEvents },
 ): PublisherLoop {
   const settings: PublisherSettings = {
@@ -28,14 +28,14 @@ export function openLedger(
     threadCount: 1,
     tasksPerThread: 1,
     settings,
-    onSample: (thread, sample) => figures.sampled(thread, sample),
-    onRestart: () => figures.restarted("publisher"),
+    onSample: (thread, sample) => engineMetrics.sampled(thread, sample),
+    onRestart: () => engineMetrics.restarted("publisher"),
   });
   lifecycle.onClose("publisher thread", () => pool.close());
   const publisher = new PublisherLoop({
     pool,
     pollMs: config.publishPollMs,
-    onReport: (report) => figures.published(report),
+    onReport: (report) => engineMetrics.published(report),
   });
   lifecycle.onClose("publisher", () => publisher.stop(FLUSH_LIMIT_MS));
   seatEvents.onChange(() => publisher.poke());

@@ -10,7 +10,7 @@ export interface Context {
   config: Config;
   parts: Parts;
   metrics: Metrics;
-  figures: EngineMetrics;
+  engineMetrics: EngineMetrics;
   log: Logger;
   lifecycle: Lifecycle;
 }

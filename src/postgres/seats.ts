@@ -1,5 +1,6 @@
 import { eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { SeatChange } from "../venue/seat-events.ts";
 import { type SeatStatus, VERSION_LIMIT } from "../venue/seat-memory.ts";
 import { rowOf } from "./query.ts";
 import { events, reservations, seatEvents, seats } from "./schema.ts";
@@ -86,13 +87,8 @@ export function readFreeSeatsAfter(
   return readPacked(database, after, sql`(${inRanges}) and ${isFree}`, limit);
 }
 
-/** A seat's current state; `final` if it is sold for good. An expired hold counts as free. */
-export interface SeatNow {
-  seatId: number;
-  version: number;
-  status: SeatStatus;
-  final: boolean;
-}
+/** A seat's current state, in the form of a change. An expired hold counts as free. */
+export type SeatNow = SeatChange;
 
 const readSeatsWhere = (database: NodePgDatabase, filter: SQL): Promise<SeatNow[]> =>
   database
@@ -145,7 +141,7 @@ const changedSince = (since: Moment): SQL => sql`
   ) found`;
 
 /** Seats changed since a moment, read in one snapshot, which is the next such moment. */
-export interface SeatNewsPage {
+export interface SeatChangesPage {
   now: Moment;
   /** 16 bytes per seat: 8 big-endian for its id and 8 for the word of `SeatMemory.learnWord`. */
   seats: Buffer;
@@ -157,11 +153,11 @@ export interface SeatNewsPage {
  * 1,000 changes. The limit makes Postgres look up each seat; a plain join reads all seats, because the plan expects that
  * a third of the ledger is new.
  */
-export async function readSeatNews(
+export async function readSeatChanges(
   database: NodePgDatabase,
   since: Moment,
   eventIds: number[],
-): Promise<SeatNewsPage> {
+): Promise<SeatChangesPage> {
   const query = sql`
     with picked as materialized (
       ${changedSince(since)}

@@ -4,7 +4,7 @@ import { assert, at } from "../runtime/assert.ts";
 import { rowsOf } from "./query.ts";
 
 /** An order whose response was lost. */
-export interface DoubtfulOrder {
+export interface LostOrder {
   reservationId: string;
   seatIds: number[];
 }
@@ -18,7 +18,7 @@ export type Settled = number[] | null;
  * exists. If it is still running, the insert waits for its end. If it has not begun, it will fail on the id.
  * Afterwards each id is either committed or can never be.
  */
-export async function settle(database: NodePgDatabase, orders: DoubtfulOrder[]): Promise<Settled[]> {
+export async function settle(database: NodePgDatabase, orders: LostOrder[]): Promise<Settled[]> {
   const reservationIds = sql.param(orders.map(({ reservationId }) => reservationId));
   const seatIds = sql.param(orders.flatMap((order) => order.seatIds));
   await database.execute(sql`
@@ -45,7 +45,7 @@ export async function settle(database: NodePgDatabase, orders: DoubtfulOrder[]):
  */
 export async function giveBack(
   database: NodePgDatabase,
-  orders: DoubtfulOrder[],
+  orders: LostOrder[],
   settled: Settled[],
 ): Promise<void> {
   const taken = orders.flatMap(({ reservationId, seatIds }, index) => {

@@ -123,7 +123,10 @@ export class SeatFeed {
   }
 
   private send(seats: SeatChange[]): void {
-    const message: Message = { from: this.options.processId, sequence: ++this.sequence, seats };
+    const message: Message = {
+      ...{ from: this.options.processId, sequence: ++this.sequence },
+      seats: seats.map(({ seatId, version, status, final }) => [seatId, version, status, final]),
+    };
     this.publisher.publish(this.options.channel, JSON.stringify(message)).catch(this.failed);
   }
 
@@ -156,7 +159,10 @@ export class SeatFeed {
     if (peer || this.peers.size < PEER_LIMIT) {
       this.peers.set(message.from, { sequence: message.sequence, heardAt: now });
     }
-    if (message.seats.length > 0) this.listener?.onChanges(message.seats);
+    if (message.seats.length === 0) return;
+    this.listener?.onChanges(
+      message.seats.map(([seatId, version, status, final]) => ({ seatId, version, status, final })),
+    );
   }
 
   private lose(): void {

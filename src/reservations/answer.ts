@@ -1,3 +1,4 @@
+import { seatNotFound } from "../http/parameters.ts";
 import { type ProblemResponse, problem } from "../http/problem.ts";
 import { never } from "../runtime/assert.ts";
 import type { CatalogueEvent } from "../venue/catalogue.ts";
@@ -90,7 +91,7 @@ export function answerOf(outcome: Outcome, requestId: string, eventOf: EventOf):
     case "closed":
       return closedProblem(outcome.why, eventOf(seatId), { "x-request-id": requestId });
     case "missing":
-      return problem("seat-not-found", `There is no seat ${seatId}.`, { "x-request-id": requestId });
+      return seatNotFound(seatId, { "x-request-id": requestId });
     default:
       return never(outcome, "outcome of a reserve request");
   }

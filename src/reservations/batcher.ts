@@ -8,10 +8,10 @@ import type {
   TakeResult,
 } from "../threads/messages.ts";
 import type { BusyReason } from "../venue/outcome.ts";
+import type { SeatChange } from "../venue/seat-events.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { BatchObserver } from "./batch-observer.ts";
-import { untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import {
   answerBusy,
@@ -28,7 +28,8 @@ import {
   takenFor,
 } from "./order.ts";
 import type { HoldOutcome, Outcome } from "./outcome.ts";
-import { learnFrom, newsOfSettled, type SeatNews } from "./seat-news.ts";
+import { untilSettled } from "./recovery.ts";
+import { changesOfSettled, learnChanges, learnFrom } from "./seat-changes.ts";
 
 export interface BatcherOptions {
   memory: SeatMemory;
@@ -188,28 +189,28 @@ export class Batcher {
       observer.trouble("doubtful");
       return this.settle(batch);
     }
-    const news: SeatNews[] = [];
+    const changes: SeatChange[] = [];
     const requests: DecidedBatch["requests"] = [];
     let seatCount = 0;
     for (const [index, order] of batch.entries()) {
       const its = at(answer.orders, index, "the answer to an order");
       seatCount += order.seatIds.length;
-      news.push(...this.learn(order, its));
+      changes.push(...this.learn(order, its));
       requests.push({ result: this.answer(order, its), arrivedAt: order.arrivedAt });
     }
     if (answer.databaseAway) observer.trouble("away");
-    if (news.length > 0) observer.changed(news);
+    if (changes.length > 0) observer.changed(changes);
     const queuedMs = sentAt - at(batch, 0, "an order").arrivedAt;
     observer.decided({ answer, seatCount, requests, queuedMs, sentAt });
   }
 
   /** Puts what the answer says of its seats into memory. Returns the seats that were taken. */
-  private learn({ kind, seatIds }: Order, answer: OrderAnswer): SeatNews[] {
+  private learn({ kind, seatIds }: Order, answer: OrderAnswer): SeatChange[] {
     if (typeof answer === "string") return [];
     return answer.flatMap((row, index) => {
       const seatId = at(seatIds, index, "a seat of the order");
-      const news = learnFrom(this.options.memory, seatId, kind === "hold", row);
-      return news ? [news] : [];
+      const change = learnFrom(this.options.memory, seatId, kind === "hold", row);
+      return change ? [change] : [];
     });
   }
 
@@ -223,7 +224,7 @@ export class Batcher {
     const orders = batch.map(({ reservationId, seatIds }) => ({ reservationId, seatIds }));
     // These would stay sold. A hold ends by itself.
     const sold = orders.filter((_, index) => batch[index]?.kind === "reserve");
-    const { result, told } = await untilSettled<SettleResult>({
+    const { result, notified } = await untilSettled<SettleResult>({
       ask: (giveBack) =>
         this.options
           .run<SettleResult>({ kind: "settle", giveBack, orders })
@@ -240,12 +241,12 @@ export class Batcher {
       order,
       versions: at(result.orders, index, "what became of an order"),
     }));
-    const news = settled.flatMap(({ order, versions }) => newsOfSettled(order, versions, told));
+    const changes = settled.flatMap(({ order, versions }) => changesOfSettled(order, versions, notified));
     // Memory learns this before anybody can ask for the seats again. It may meanwhile have read that some were given
     // back since.
-    for (const change of news) this.options.memory.learn(...change);
-    if (news.length > 0) observer.changed(news);
-    if (told) observer.unresolved(sold, "ended");
+    learnChanges(this.options.memory, changes);
+    if (changes.length > 0) observer.changed(changes);
+    if (notified) observer.unresolved(sold, "ended");
     await Promise.all(
       settled.map(({ order, versions }) => {
         if (versions === null) return this.turnAway(order, "unavailable");

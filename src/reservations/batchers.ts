@@ -9,9 +9,8 @@ import type { SeatEvents } from "../venue/seat-events.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { Batcher } from "./batcher.ts";
 import { Changes } from "./changes.ts";
-import type { ReservationFigures } from "./figures.ts";
 import type { MemoryTrust } from "./memory-trust.ts";
-import type { SeatNews } from "./seat-news.ts";
+import type { ReservationMetrics } from "./reservation-metrics.ts";
 import { UnresolvedReservations } from "./unresolved.ts";
 
 /** Hands a task to one of the reservation threads. */
@@ -24,7 +23,7 @@ export interface BatcherDependencies {
   seatEvents: SeatEvents;
   trust: MemoryTrust;
   gate: DatabaseGate;
-  figures: ReservationFigures;
+  reservationMetrics: ReservationMetrics;
 }
 
 /** Reports a batch that ended without an answer to the metrics and the gate. */
@@ -43,7 +42,7 @@ export const unresolvedIn = ({ config, log }: Context): UnresolvedReservations =
 export function newBatcher(
   context: Context,
   unresolved: UnresolvedReservations,
-  { run, reads, memory, seatEvents, trust, gate, figures }: BatcherDependencies,
+  { run, reads, memory, seatEvents, trust, gate, reservationMetrics }: BatcherDependencies,
 ): Batcher {
   const { config, log } = context;
   return new Batcher({
@@ -59,7 +58,7 @@ export function newBatcher(
     observer: {
       decided: (batch) => {
         if (!batch.answer.databaseAway) gate.proven();
-        figures.decided(batch);
+        reservationMetrics.decided(batch);
       },
       changed: (seats) => seatEvents.changed(seats, "this-process"),
       unresolved: (orders, state) => {
@@ -80,16 +79,13 @@ export function newBatcher(
 export function newChanges(
   context: Context,
   batchesPerThread: number,
-  { run, reads, memory, seatEvents, gate, figures }: BatcherDependencies,
+  { run, reads, memory, seatEvents, gate, reservationMetrics }: BatcherDependencies,
 ): Changes {
   const { config } = context;
   return new Changes({
     memory,
     run,
-    readSeats: async (reservationIds) =>
-      (await readSeatsOf(reads, reservationIds)).map(
-        ({ seatId, version, status, final }): SeatNews => [seatId, version, status, final],
-      ),
+    readSeats: (reservationIds) => readSeatsOf(reads, reservationIds),
     slotCount: config.reservationWorkers * batchesPerThread,
     batchLimitReservations: config.batchLimitSeats,
     queueLimitReservations: config.queueLimitSeats,
@@ -99,7 +95,7 @@ export function newChanges(
     ],
     observer: {
       changed: (seats) => seatEvents.changed(seats, "this-process"),
-      decided: (count, ms) => figures.changed(count, ms),
+      decided: (count, ms) => reservationMetrics.changed(count, ms),
       trouble: troubleOf(context, gate),
     },
   });

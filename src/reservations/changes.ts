@@ -3,11 +3,12 @@ import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
 import { type BusyReason, CHANGE_VERDICTS } from "../venue/outcome.ts";
+import type { SeatChange } from "../venue/seat-events.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
-import { untilRead, untilSettled } from "./doubt.ts";
 import { Gatherer } from "./gatherer.ts";
 import type { ChangeOutcome } from "./outcome.ts";
-import { newsOf, type SeatNews } from "./seat-news.ts";
+import { untilRead, untilSettled } from "./recovery.ts";
+import { changesOf, learnChanges } from "./seat-changes.ts";
 
 /**
  * How long an extension waits for its caller's claim, if the seats that callers hold are limited. All clients at one
@@ -23,7 +24,7 @@ export interface ChangesOptions {
   /** Hands a batch to a worker thread. Rejects if the thread died. */
   run<Result>(task: ReservationTask): Promise<Result>;
   /** Reads the seats of these reservations after changes whose clients were told to try again. */
-  readSeats(reservationIds: string[]): Promise<SeatNews[]>;
+  readSeats(reservationIds: string[]): Promise<SeatChange[]>;
   /** Maximum number of batches that run at once. */
   slotCount: number;
   batchLimitReservations: number;
@@ -35,7 +36,7 @@ export interface ChangesOptions {
 
 interface ChangesObserver {
   /** Called when these seats have changed; memory already knows. */
-  changed(news: SeatNews[]): void;
+  changed(seatChanges: SeatChange[]): void;
   decided(count: number, transactionMs: number): void;
   /** Called when an answer was lost (`doubtful`) or the database cannot be asked (`away`). */
   trouble(kind: "doubtful" | "away"): void;
@@ -113,7 +114,7 @@ export class Changes {
   private async decide(batch: Pending[], answered: () => void): Promise<void> {
     const result = await this.attempt(batch);
     answered();
-    if (result !== "doubtful") return this.askAgain(this.tell(answersTo(batch, result), result));
+    if (result !== "doubtful") return this.askAgain(this.deliver(answersTo(batch, result), result));
     this.options.observer.trouble("doubtful");
     await this.settle(batch);
   }
@@ -150,10 +151,10 @@ export class Changes {
    */
   private async settle(batch: Pending[]): Promise<void> {
     let open = batch;
-    const { told } = await untilSettled<Pending[]>({
-      ask: async (isTold) => {
-        open = await this.recall(open, isTold);
-        if (!isTold) open = await this.repeat(open);
+    const { notified } = await untilSettled<Pending[]>({
+      ask: async (isNotified) => {
+        open = await this.recall(open, isNotified);
+        if (!isNotified) open = await this.repeat(open);
         return open;
       },
       isSettled: (left) => left.length === 0,
@@ -162,16 +163,16 @@ export class Changes {
         return true;
       },
     });
-    if (told) await this.hear(batch.map(({ reservationId }) => reservationId));
+    if (notified) await this.hear(batch.map(({ reservationId }) => reservationId));
   }
 
   /**
    * Looks up the lost attempts of these changes.
    * @returns the changes that need another look or, while their clients still wait, another attempt.
    */
-  private async recall(open: Pending[], isTold: boolean): Promise<Pending[]> {
+  private async recall(open: Pending[], isNotified: boolean): Promise<Pending[]> {
     const lost = open.flatMap((pending) => pending.lostChangeIds.map((changeId) => ({ pending, changeId })));
-    if (lost.length === 0) return isTold ? [] : open;
+    if (lost.length === 0) return isNotified ? [] : open;
     const result = await this.options
       .run<RecallResult>({
         kind: "recall",
@@ -180,18 +181,18 @@ export class Changes {
       .catch((): RecallResult => "away");
     if (result === "away") return open;
     const done = new Set<Pending>();
-    const news: SeatNews[] = [];
+    const seatChanges: SeatChange[] = [];
     for (const [index, { pending, changeId }] of lost.entries()) {
       const change = at(result.changes, index, "what became of an attempt");
       if (change.kind === "running") continue;
       pending.lostChangeIds = pending.lostChangeIds.filter((id) => id !== changeId);
       if (change.kind === "never") continue;
       done.add(pending);
-      news.push(...newsOf(pending.action, change));
-      if (!isTold) this.answer(pending, { kind: "done", facts: change.facts });
+      seatChanges.push(...changesOf(pending.action, change));
+      if (!isNotified) this.answer(pending, { kind: "done", facts: change.facts });
     }
-    this.spread(news);
-    return open.filter((pending) => !done.has(pending) && (!isTold || pending.lostChangeIds.length > 0));
+    this.spread(seatChanges);
+    return open.filter((pending) => !done.has(pending) && (!isNotified || pending.lostChangeIds.length > 0));
   }
 
   /**
@@ -206,7 +207,7 @@ export class Changes {
     // A lost attempt may still run in the server and hold these up with its locks and claims.
     const answers = answersTo(ready, result);
     const heldUp = new Set(answers.filter(({ change }) => isHeldUp(change)).map(({ pending }) => pending));
-    this.tell(
+    this.deliver(
       answers.filter(({ pending }) => !heldUp.has(pending)),
       result,
     );
@@ -231,27 +232,27 @@ export class Changes {
    * Answers the changes that are decided.
    * @returns the changes that wait for a claim and have no answer yet.
    */
-  private tell(answers: Answered[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
+  private deliver(answers: Answered[], result: Exclude<ChangeResult, "doubtful">): Pending[] {
     const { observer } = this.options;
     if (result.databaseAway) observer.trouble("away");
-    const news: SeatNews[] = [];
+    const seatChanges: SeatChange[] = [];
     const waiting: Pending[] = [];
     for (const { pending, change } of answers) {
       if (change.verdict === "claimed" && performance.now() < pending.waitsUntil) {
         waiting.push(pending);
         continue;
       }
-      if ("seats" in change) news.push(...newsOf(pending.action, change));
+      if ("seats" in change) seatChanges.push(...changesOf(pending.action, change));
       this.answer(pending, outcomeOf(change));
     }
-    this.spread(news);
+    this.spread(seatChanges);
     observer.decided(answers.length - waiting.length, result.transactionMs);
     return waiting;
   }
 
-  private spread(news: SeatNews[]): void {
-    for (const change of news) this.options.memory.learn(...change);
-    if (news.length > 0) this.options.observer.changed(news);
+  private spread(seatChanges: SeatChange[]): void {
+    learnChanges(this.options.memory, seatChanges);
+    if (seatChanges.length > 0) this.options.observer.changed(seatChanges);
   }
 
   /**
@@ -281,7 +282,7 @@ const isHeldUp = ({ verdict }: ChangeAnswer) => verdict === "claimed" || verdict
 function outcomeOf(change: ChangeAnswer): ChangeOutcome {
   switch (change.verdict) {
     case "done":
-      assert(change.facts !== null, "an owner's change tells its reservation");
+      assert(change.facts !== null, "an owner's change names its reservation");
       return { kind: "done", facts: change.facts };
     case "missing":
     case "replayed":

@@ -1,5 +1,5 @@
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { readFreeSeatsAfter, readSeatNews } from "../postgres/seats.ts";
+import { readFreeSeatsAfter, readSeatChanges } from "../postgres/seats.ts";
 import type { Section } from "../venue/catalogue.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { learnPages, type Mark } from "./memory-keeper.ts";
@@ -36,14 +36,14 @@ export class FreeSeatsLook {
     const isKnown = ({ firstSeatId, seatCount }: Section) => memory.knowsAll(firstSeatId, seatCount);
     const unknown = since ? sections.filter((section) => !isKnown(section)) : sections;
     if (unknown.length > 0) await this.readRanges(unknown);
-    if (since && unknown.length < sections.length) await this.readNews(since, sections);
+    if (since && unknown.length < sections.length) await this.readChanges(since, sections);
   }
 
-  private async readNews(since: Mark, sections: Section[]): Promise<void> {
+  private async readChanges(since: Mark, sections: Section[]): Promise<void> {
     const { database, memory } = this.options;
     const takenAtMs = performance.now();
     const eventIds = [...new Set(sections.map(({ eventId }) => eventId))];
-    const { now, seats } = await readSeatNews(database, since.moment, eventIds);
+    const { now, seats } = await readSeatChanges(database, since.moment, eventIds);
     // Memory belongs to an earlier epoch, and is being read again.
     if (now.epoch !== since.moment.epoch) throw new Error("the database lives in another epoch now");
     for (let place = 0; place < seats.length; place += ENTRY_BYTES) {

@@ -21,7 +21,7 @@ export interface GateDependencies extends Pick<SharedMemory, "keeper" | "trust">
 
 /** Opens the gate, which probes the database once a second and passes on what the probe sees. */
 export function openGate(
-  { figures, log, lifecycle }: Context,
+  { engineMetrics, log, lifecycle }: Context,
   { probes, memory, catalogue, keeper, trust, rehearse }: GateDependencies,
 ): DatabaseGate {
   let epoch: number | undefined;
@@ -51,6 +51,6 @@ export function openGate(
     rehearse: () => rehearse().catch((error) => ({ kind: "untried", reason: messageOf(error) })),
   });
   lifecycle.onClose("database gate", () => gate.close());
-  gate.onChange((state, reason) => figures.databaseChanged(state, reason));
+  gate.onChange((state, reason) => engineMetrics.databaseChanged(state, reason));
   return gate;
 }

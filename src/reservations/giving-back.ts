@@ -1,9 +1,9 @@
 import type { Context } from "../parts/context.ts";
 import { messageOf } from "../telemetry/log.ts";
-import type { SeatEvents } from "../venue/seat-events.ts";
+import type { SeatChange, SeatEvents } from "../venue/seat-events.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import type { RunTask } from "./batchers.ts";
-import type { SeatNews } from "./seat-news.ts";
+import { learnChanges } from "./seat-changes.ts";
 import { Sweeper } from "./sweeper.ts";
 import { SweeperLoop } from "./sweeper-loop.ts";
 import { giveBackLeft, type UnresolvedReservations } from "./unresolved.ts";
@@ -24,8 +24,12 @@ export function openGivingBack(
 ): void {
   const { config, log } = context;
   const freed = (seats: [seatId: number, version: number][]) => {
-    const changes = seats.map(([seatId, version]): SeatNews => [seatId, version, "available", false]);
-    for (const change of changes) memory.learn(...change);
+    const changes = seats.map(
+      ([seatId, version]): SeatChange => ({
+        ...{ seatId, version, status: "available", final: false },
+      }),
+    );
+    learnChanges(memory, changes);
     if (changes.length > 0) seatEvents.changed(changes, "this-process");
   };
   openSweeper(context, freed);

@@ -10,10 +10,10 @@ import { Admission } from "./admission.ts";
 import type { Batcher } from "./batcher.ts";
 import { newBatcher, newChanges, type RunTask, unresolvedIn } from "./batchers.ts";
 import type { Changes } from "./changes.ts";
-import { ReservationFigures } from "./figures.ts";
 import { openGate } from "./gate.ts";
 import { openGivingBack } from "./giving-back.ts";
 import { type OpenHolds, openHolds } from "./open-holds.ts";
+import { ReservationMetrics } from "./reservation-metrics.ts";
 import { openSharedMemory } from "./shared-memory.ts";
 import { openReservationThreads } from "./threads.ts";
 
@@ -35,7 +35,7 @@ export interface ReservationsDependencies {
 export interface Reservations extends OpenHolds {
   batcher: Batcher;
   changes: Changes;
-  figures: ReservationFigures;
+  reservationMetrics: ReservationMetrics;
   gate: DatabaseGate;
   admission: Admission;
   /** Updates the gauges. */
@@ -57,9 +57,9 @@ export function openReservations(context: Context, dependencies: ReservationsDep
   const { keeper, trust } = shared;
   const rehearse = () => run<RehearsalResult>({ kind: "rehearse" });
   const gate = openGate(context, { probes, memory, catalogue, keeper, trust, rehearse });
-  const figures = new ReservationFigures(metrics);
+  const reservationMetrics = new ReservationMetrics(metrics);
   const unresolved = unresolvedIn(context);
-  const selling = { run, reads, memory, seatEvents, trust, gate, figures };
+  const selling = { run, reads, memory, seatEvents, trust, gate, reservationMetrics };
   const batcher = newBatcher(context, unresolved, selling);
   const changes = newChanges(context, changeBatchesPerThread, selling);
   const admission = new Admission(gate, keeper, [batcher, changes]);
@@ -73,7 +73,7 @@ export function openReservations(context: Context, dependencies: ReservationsDep
     keeper,
   });
   const refresh = () => {
-    figures.fold();
+    reservationMetrics.fold();
     metrics.queueSeats.set(batcher.queueSeats);
     metrics.queueLimitSeats.set(config.queueLimitSeats);
     metrics.seatsRemembered.set(memory.size);
@@ -83,5 +83,5 @@ export function openReservations(context: Context, dependencies: ReservationsDep
     metrics.workerThreads.set({ pool: "reservation", state: "running" }, threadCount);
     metrics.workerThreads.set({ pool: "reservation", state: "busy" }, busyCount);
   };
-  return { ...holds, batcher, changes, figures, gate, admission, refresh };
+  return { ...holds, batcher, changes, reservationMetrics, gate, admission, refresh };
 }

@@ -85,17 +85,17 @@ export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
   if (answer === "undecided") return { ...UNAVAILABLE, seatId };
   assert(answer !== "claimed", "a reserve request has no claims");
   const { verdict, version, final } = at(answer, 0, "the row of a seat");
-  const told = VERDICTS[verdict];
-  switch (told.outcome) {
+  const row = VERDICTS[verdict];
+  switch (row.outcome) {
     case "won":
       assert(version !== null, "a seat that was won has a version");
-      return { kind: told.outcome, seatId, reservationId: order.reservationId, version, final };
+      return { kind: row.outcome, seatId, reservationId: order.reservationId, version, final };
     case "taken":
-      return { kind: told.outcome, seatId, reason: told.label };
+      return { kind: row.outcome, seatId, reason: row.label };
     case "missing":
-      return { kind: told.outcome, seatId };
+      return { kind: row.outcome, seatId };
     case "closed":
-      return { kind: told.outcome, seatId, why: told.label };
+      return { kind: row.outcome, seatId, why: row.label };
     case "busy":
       return { ...UNAVAILABLE, seatId };
     default:
@@ -129,35 +129,35 @@ function heldOf({ reservationId, seatIds }: HoldOrder, rows: SeatRow[]): HoldOut
 function refusalOf(seatIds: SeatId[], rows: SeatRow[]): HoldOutcome {
   const verdict = firstOf(new Set(rows.map((row) => row.verdict)));
   assert(verdict !== undefined, "an order has seats");
-  const told = VERDICTS[verdict];
-  switch (told.outcome) {
+  const row = VERDICTS[verdict];
+  switch (row.outcome) {
     case "replayed":
     case "key_mismatch":
     case "over_limit":
     case "caller_over_limit":
     case "running":
-      return { kind: told.outcome };
+      return { kind: row.outcome };
     case "missing":
       return {
-        kind: told.outcome,
+        kind: row.outcome,
         seatIds: seatIds.filter((_, index) => rows[index]?.verdict === "missing"),
       };
     default:
   }
   // Each of two events may give a reason, but it would apply only to that event.
   if (new Set(rows.flatMap(({ hold }) => hold?.[0] ?? [])).size > 1) return { kind: "mixed" };
-  switch (told.outcome) {
+  switch (row.outcome) {
     case "closed":
-      return { kind: told.outcome, why: told.label };
+      return { kind: row.outcome, why: row.label };
     case "too_many":
-      return { kind: told.outcome };
+      return { kind: row.outcome };
     case "taken":
-      return { kind: told.outcome, seats: takenOf(seatIds, rows) };
+      return { kind: row.outcome, seats: takenOf(seatIds, rows) };
     case "busy":
     case "won":
       return UNAVAILABLE;
     default:
-      return never(told, "verdict on an order");
+      return never(row, "verdict on an order");
   }
 }
 

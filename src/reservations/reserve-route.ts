@@ -5,7 +5,7 @@ import { parseSeatId, type SeatId } from "../venue/seat-id.ts";
 import { answerOf, type EventOf, takenAnswer } from "./answer.ts";
 import type { Batcher } from "./batcher.ts";
 import { reserveSeat } from "./contract.ts";
-import type { ReservationFigures } from "./figures.ts";
+import type { ReservationMetrics } from "./reservation-metrics.ts";
 
 export const RESERVE_PATH = reserveSeat.path;
 
@@ -35,19 +35,19 @@ export type DeniedReserving = (
  * (`docs/operations/requests.md`).
  */
 export const soldAtOnce =
-  (batcher: Batcher, figures: ReservationFigures) =>
+  (batcher: Batcher, reservationMetrics: ReservationMetrics) =>
   (request: Bun.BunRequest<string>): Response | undefined => {
     const seatId = parseSeatId(request.params["seatId"] ?? "");
     if (seatId === undefined || !batcher.isSold(seatId)) return undefined;
     const outcome = { kind: "taken", seatId, reason: "reserved" } as const;
-    figures.answeredFromMemory(outcome);
+    reservationMetrics.answeredFromMemory(outcome);
     return takenAnswer(outcome, requestIdIfGiven(request));
   };
 
 /** `POST /api/v1/bookings/reserve/{seatId}`: the sale. A body is neither required nor read. */
 export function reserveRoute(
   batcher: Batcher,
-  figures: ReservationFigures,
+  reservationMetrics: ReservationMetrics,
   eventOf: EventOf,
   guard?: ReserveGuard,
   denied?: DeniedReserving,
@@ -77,7 +77,7 @@ export function reserveRoute(
   }
 
   function refuse(request: Request): Response {
-    figures.invalid();
+    reservationMetrics.invalid();
     return invalidSeatId({ "x-request-id": requestIdOf(request) });
   }
 
@@ -86,11 +86,11 @@ export function reserveRoute(
     if (outcome instanceof Promise) {
       const requestId = requestIdOf(request);
       return outcome.then((decided) => {
-        figures.answered(decided);
+        reservationMetrics.answered(decided);
         return answerOf(decided, requestId, eventOf);
       });
     }
-    figures.answeredFromMemory(outcome);
+    reservationMetrics.answeredFromMemory(outcome);
     if (outcome.kind === "taken") return takenAnswer(outcome, requestIdIfGiven(request));
     return answerOf(outcome, requestIdOf(request), eventOf);
   }

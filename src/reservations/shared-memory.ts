@@ -9,6 +9,7 @@ import type { SeatEvents } from "../venue/seat-events.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";
 import { MemoryKeeper } from "./memory-keeper.ts";
 import { MemoryTrust } from "./memory-trust.ts";
+import { learnChanges } from "./seat-changes.ts";
 
 const UNHEARD =
   "other engines use this database and are not heard: Postgres refuses sold seats, which takes longer than memory; give all the same REDIS_URL";
@@ -79,7 +80,7 @@ function listenTo(
   );
   feed.start({
     onChanges: (changes) => {
-      for (const change of changes) memory.learn(...change);
+      learnChanges(memory, changes);
       seatEvents.changed(changes, "peer");
     },
     catchUp: async () => {

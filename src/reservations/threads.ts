@@ -11,7 +11,7 @@ export interface ReservationThreadsOptions {
 
 /** Opens the threads that take and change seats. */
 export function openReservationThreads(
-  { config, parts, figures, lifecycle }: Context,
+  { config, parts, engineMetrics, lifecycle }: Context,
   { presence, batchesPerThread }: ReservationThreadsOptions,
 ): ThreadPool {
   const settings: ReservationSettings = {
@@ -32,8 +32,8 @@ export function openReservationThreads(
     threadCount: config.reservationWorkers,
     tasksPerThread: batchesPerThread,
     settings,
-    onSample: (thread, sample) => figures.sampled(thread, sample),
-    onRestart: () => figures.restarted("reservation"),
+    onSample: (thread, sample) => engineMetrics.sampled(thread, sample),
+    onRestart: () => engineMetrics.restarted("reservation"),
   });
   lifecycle.onClose("reservation threads", () => threads.close());
   return threads;

@@ -9,11 +9,11 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { DoubtfulOrder, Settled } from "../postgres/settle.ts";
+import type { LostOrder, Settled } from "../postgres/settle.ts";
 import { at } from "../runtime/assert.ts";
 import { type Logger, messageOf } from "../telemetry/log.ts";
 import type { ReservationTask, SettleResult } from "../threads/messages.ts";
-import { untilSettled } from "./doubt.ts";
+import { untilSettled } from "./recovery.ts";
 
 /**
  * Keeps reservations whose buyers were told "try again" before it was known whether they were committed. They are
@@ -35,7 +35,7 @@ export class UnresolvedReservations {
    * Writes the orders to disk. This is synchronous, so that nobody is told before. It happens when the database does
    * not answer, and then once per batch.
    */
-  began(orders: DoubtfulOrder[]): void {
+  began(orders: LostOrder[]): void {
     const seats = orders.flatMap(({ reservationId, seatIds }) =>
       seatIds.map((seatId) => ({ seatId, reservationId })),
     );
@@ -43,13 +43,13 @@ export class UnresolvedReservations {
     this.append({ began: { seatIds, reservationIds: seats.map(({ reservationId }) => reservationId) } });
   }
 
-  ended(orders: DoubtfulOrder[]): void {
+  ended(orders: LostOrder[]): void {
     this.append({ ended: at(orders, 0, "an order in doubt").reservationId });
   }
 
   /** Returns the orders that no process has settled. Each has one seat. */
-  left(): DoubtfulOrder[][] {
-    const open = new Map<string | undefined, DoubtfulOrder[]>();
+  left(): LostOrder[][] {
+    const open = new Map<string | undefined, LostOrder[]>();
     for (const { began, ended } of this.lines()) {
       if (began) open.set(began.reservationIds[0], ordersOf(began));
       else open.delete(ended);
@@ -104,7 +104,7 @@ interface NotedSeats {
   reservationIds: string[];
 }
 
-const ordersOf = ({ seatIds, reservationIds }: NotedSeats): DoubtfulOrder[] =>
+const ordersOf = ({ seatIds, reservationIds }: NotedSeats): LostOrder[] =>
   seatIds.map((seatId, index) => ({
     ...{ reservationId: at(reservationIds, index, "a seat's reservation"), seatIds: [seatId] },
   }));
@@ -139,7 +139,7 @@ export async function giveBackLeft(
   onFreed: (seats: [seatId: number, version: number][]) => void,
 ): Promise<void> {
   for (let waiting = unresolved.left(); waiting.length > 0; ) {
-    const undecided: DoubtfulOrder[][] = [];
+    const undecided: LostOrder[][] = [];
     for (const orders of waiting) {
       const { result } = await untilSettled<SettleResult>({
         ask: () => run({ kind: "settle", giveBack: true, orders }).catch((): SettleResult => "away"),
@@ -158,5 +158,5 @@ export async function giveBackLeft(
 }
 
 /** Returns the seats of an order that was given back, with their new versions. */
-const freedOf = ({ seatIds }: DoubtfulOrder, versions: Settled): [seatId: number, version: number][] =>
+const freedOf = ({ seatIds }: LostOrder, versions: Settled): [seatId: number, version: number][] =>
   (versions ?? []).map((version, place) => [at(seatIds, place, "a seat"), version + 1]);

@@ -3,7 +3,7 @@ import type { TlsFiles } from "../config/secret-files.ts";
 import type { CallerKind, ChangeRow, ReservationChange } from "../postgres/change.ts";
 import type { LostChange, Recalled } from "../postgres/recall.ts";
 import type { SeatOrder, SeatRow } from "../postgres/reserve.ts";
-import type { DoubtfulOrder, Settled } from "../postgres/settle.ts";
+import type { LostOrder, Settled } from "../postgres/settle.ts";
 import type { LocksReport } from "../redis/seat-locks.ts";
 
 /** Settings of a reservation thread. Only plain data crosses the thread boundary. */
@@ -33,7 +33,7 @@ export type ReservationTask =
    * Finds out whether these were committed. With `giveBack`, committed ones are given back, because their
    * buyers were told otherwise.
    */
-  | { kind: "settle"; giveBack: boolean; orders: DoubtfulOrder[] };
+  | { kind: "settle"; giveBack: boolean; orders: LostOrder[] };
 
 /** Asks whether a sale would succeed, after real transactions have failed. */
 export interface RehearsalTask {

@@ -1,7 +1,12 @@
 import type { SeatStatus } from "./seat-memory.ts";
 
 /** A seat's new state; `final` if it never changes again. */
-export type SeatChange = [seatId: number, version: number, status: SeatStatus, final: boolean];
+export interface SeatChange {
+  seatId: number;
+  version: number;
+  status: SeatStatus;
+  final: boolean;
+}
 
 /** Which process has changed the seats. */
 export type ChangedBy = "this-process" | "peer";

@@ -4,7 +4,7 @@ import { CallerIds } from "../../src/access/caller-ids.ts";
 import { Guard } from "../../src/access/guard.ts";
 import { RateLimits } from "../../src/access/rate-limits.ts";
 import type { Batcher } from "../../src/reservations/batcher.ts";
-import type { ReservationFigures } from "../../src/reservations/figures.ts";
+import type { ReservationMetrics } from "../../src/reservations/reservation-metrics.ts";
 import { reserveRoute } from "../../src/reservations/reserve-route.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 
@@ -65,7 +65,7 @@ describe("the reserve route", () => {
   const routeWith = (guard: Guard) =>
     reserveRoute(
       {} as Batcher,
-      { invalid: () => undefined } as ReservationFigures,
+      { invalid: () => undefined } as ReservationMetrics,
       () => undefined,
       guard.beforeReserving,
     );

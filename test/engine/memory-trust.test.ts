@@ -107,9 +107,9 @@ test("sells a seat again that is given back after an outage, by an engine whose 
   await using own = new AsyncDisposableStack();
   const link = await startProxy(first.databaseUrl);
   own.defer(link.stop);
-  const looksAtDoubt = link.holdWhen('"seatId", version from seat_events', "toServer");
+  const looksAtLost = link.holdWhen('"seatId", version from seat_events', "toServer");
   const giver = openGiver(own, sold, { DATABASE_URL: link.url });
-  (await looksAtDoubt).cut();
+  (await looksAtLost).cut();
   link.cut();
   const backAt = performance.now() + OUTAGE_MS;
   await until("the outage is long", () => performance.now() > backAt);

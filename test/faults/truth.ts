@@ -3,7 +3,7 @@ import { type Answer, bodyOf, histogram, reserve } from "../engine/buyers.ts";
 import type { Facts } from "../engine/facts.ts";
 import { until } from "../fixtures/until.ts";
 
-/** The first to meet a hung database wait for a statement, a connection and the doubt about it (DOUBT_DEADLINE_MS). */
+/** The first to meet a hung database wait for a statement, a connection and the doubt about it (RECOVERY_DEADLINE_MS). */
 const SLOWEST_ANSWER_MS = 15_000;
 /** "At once", on a machine that is busy with other things. */
 const QUICK_ANSWER_MS = 1000;

@@ -30,7 +30,7 @@ import {
   readFreeSeatsAfter,
   readLastSeatId,
   readMoment,
-  readSeatNews,
+  readSeatChanges,
   readSeatsAfter,
   readSeatsNamed,
 } from "../../src/postgres/seats.ts";
@@ -210,7 +210,7 @@ const READS: Record<string, Run> = {
   "news of seats": async (house, database) => {
     const since = await readMoment(database);
     await takeRows(house.session, [await wishFor(house.sale, seatIdsAt(house, 70))]);
-    await readSeatNews(database, since, [house.eventId]);
+    await readSeatChanges(database, since, [house.eventId]);
     await readChangedSeatsAfter(database, since, 0, PAGE);
   },
   "one reservation": async (_, database) => findReservation(database, Bun.randomUUIDv7()),

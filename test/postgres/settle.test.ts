@@ -3,19 +3,19 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { faultOf } from "../../src/postgres/faults.ts";
 import { commitReservations } from "../../src/postgres/reserve.ts";
-import { type DoubtfulOrder, giveBack, settle } from "../../src/postgres/settle.ts";
+import { giveBack, type LostOrder, settle } from "../../src/postgres/settle.ts";
 import { until, within } from "../fixtures/until.ts";
 import { only, reserveOf, reserveOne } from "./sale.ts";
 import { earlySession, useSale } from "./use-sale.ts";
 
 const sale = useSale();
 
-const doubtAbout = (seatId: number, reservationId: string): DoubtfulOrder[] => [
+const lostOrders = (seatId: number, reservationId: string): LostOrder[] => [
   { reservationId, seatIds: [seatId] },
 ];
 
 const settleOne = async (session: pg.PoolClient, seatId: number, reservationId: string) =>
-  only(await settle(drizzle(session), doubtAbout(seatId, reservationId)))?.[0];
+  only(await settle(drizzle(session), lostOrders(seatId, reservationId)))?.[0];
 
 /** Until that session waits for another's transaction to end. */
 async function untilItWaits(session: pg.PoolClient): Promise<void> {
@@ -46,9 +46,9 @@ describe("settling a doubt", () => {
     const { reservationId } = await reserveOne(session, sold, 0);
     await reserveOne(session, other, 0);
     const settled = await settle(drizzle(session), [
-      ...doubtAbout(lost, Bun.randomUUIDv7()),
-      ...doubtAbout(sold, reservationId),
-      ...doubtAbout(other, Bun.randomUUIDv7()),
+      ...lostOrders(lost, Bun.randomUUIDv7()),
+      ...lostOrders(sold, reservationId),
+      ...lostOrders(other, Bun.randomUUIDv7()),
     ]);
     expect(settled).toEqual([null, [1], null]);
   });
@@ -89,7 +89,7 @@ describe("settling a doubt", () => {
     const [sold = 0, lost = 0] = await sale.addSeats(2);
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, sold, 0);
-    const doubt = [...doubtAbout(sold, reservationId), ...doubtAbout(lost, Bun.randomUUIDv7())];
+    const doubt = [...lostOrders(sold, reservationId), ...lostOrders(lost, Bun.randomUUIDv7())];
     const first = await settle(drizzle(session), doubt);
     expect(await settle(drizzle(session), doubt)).toEqual(first);
     expect(first).toEqual([[1], null]);
@@ -101,7 +101,7 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
+    await giveBack(drizzle(session), lostOrders(seatId, reservationId), [[1]]);
 
     expect(await sale.seat(seatId)).toEqual({ status: "available", version: 2, reservationId: null });
     expect(await sale.ledger(seatId)).toMatchObject([
@@ -118,7 +118,7 @@ describe("giving back", () => {
     const [sold = 0, free = 0] = await sale.addSeats(2);
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, sold, 0);
-    const doubt = [...doubtAbout(free, Bun.randomUUIDv7()), ...doubtAbout(sold, reservationId)];
+    const doubt = [...lostOrders(free, Bun.randomUUIDv7()), ...lostOrders(sold, reservationId)];
     await giveBack(drizzle(session), doubt, [null, [1]]);
     expect([(await sale.seat(free)).version, (await sale.seat(sold)).version]).toEqual([0, 2]);
   });
@@ -127,11 +127,11 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const first = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [[1]]);
+    await giveBack(drizzle(session), lostOrders(seatId, first.reservationId), [[1]]);
     const second = await reserveOne(session, seatId, 2);
 
     for (const version of [1, 2, 3]) {
-      await giveBack(drizzle(session), doubtAbout(seatId, first.reservationId), [[version]]);
+      await giveBack(drizzle(session), lostOrders(seatId, first.reservationId), [[version]]);
     }
     expect(await sale.seat(seatId)).toEqual({
       status: "reserved",
@@ -145,14 +145,14 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
     const { reservationId } = await reserveOne(session, seatId, 0);
-    await giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
+    await giveBack(drizzle(session), lostOrders(seatId, reservationId), [[1]]);
     expect(await settleOne(session, seatId, reservationId)).toBe(1);
   });
 
   test("frees a seat once, also when it is settled and given back again", async () => {
     const seatId = await sale.addSeat();
     const session = await sale.session();
-    const doubt = doubtAbout(seatId, (await reserveOne(session, seatId, 0)).reservationId);
+    const doubt = lostOrders(seatId, (await reserveOne(session, seatId, 0)).reservationId);
     for (let time = 0; time < 2; time++) {
       await giveBack(drizzle(session), doubt, await settle(drizzle(session), doubt));
     }
@@ -175,7 +175,7 @@ describe("giving back", () => {
     const { reservationId } = await reserveOne(session, seatId, 0);
     await looking.query("begin");
     await looking.query("select from seats where id = $1 for update", [seatId]);
-    const given = giveBack(drizzle(session), doubtAbout(seatId, reservationId), [[1]]);
+    const given = giveBack(drizzle(session), lostOrders(seatId, reservationId), [[1]]);
     await untilItWaits(session);
     await looking.query("commit");
     await given;

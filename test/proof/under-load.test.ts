@@ -6,7 +6,7 @@ import { SeatAudit } from "../../src/proof/audit/seat-audit.ts";
 import { LockAudit } from "../../src/redis/lock-audit.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
-import { newsOf } from "../../src/reservations/seat-news.ts";
+import { changesOf, learnChanges } from "../../src/reservations/seat-changes.ts";
 import { Sweeper } from "../../src/reservations/sweeper.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import { SeatMemory, type SeatStatus } from "../../src/venue/seat-memory.ts";
@@ -86,7 +86,7 @@ async function openBuyers() {
         const [row] = await commitChanges(session, [changeOf(reservationId, each)]);
         if (!row) continue;
         counts.changes += row.seats.length;
-        for (const news of newsOf(each, row)) memory.learn(...news);
+        learnChanges(memory, changesOf(each, row));
       }
     }
   };

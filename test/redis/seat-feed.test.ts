@@ -11,7 +11,8 @@ const found = await partOrSkip("redis", findRedis);
 
 /** Heartbeats every 250 ms, lost after 1 s, peers after 2 s; and a busy machine. */
 const SOON_MS = 8000;
-const CHANGE: SeatChange = [7, 1, "reserved", true];
+const CHANGE: SeatChange = { seatId: 7, version: 1, status: "reserved", final: true };
+const FREED: SeatChange = { seatId: 8, version: 3, status: "available", final: false };
 
 // Each test waits for heartbeats most of its time, on a channel of its own.
 describe.skipIf(!found)("the change feed", () => {
@@ -60,7 +61,13 @@ describe.skipIf(!found)("the change feed", () => {
 
   /** A message of a peer that the test plays itself. */
   const say = (channel: string, from: string, sequence: number, seats: SeatChange[] = []) =>
-    client.publish(channel, JSON.stringify({ from, sequence, seats }));
+    client.publish(
+      channel,
+      JSON.stringify({
+        ...{ from, sequence },
+        seats: seats.map(({ seatId, version, status, final }) => [seatId, version, status, final]),
+      }),
+    );
 
   /** The peer's next messages, without a hole and so that it never falls silent, until it is lost and live again. */
   async function talkOn(channel: string, sequence: number, isDone: () => boolean): Promise<void> {
@@ -100,7 +107,12 @@ describe.skipIf(!found)("the change feed", () => {
     const channel = newChannel();
     const [one, two] = [openFeed(channel, "one"), openFeed(channel, "two")];
     await Promise.all([one.untilLive(), two.untilLive()]);
-    const changes = Array.from({ length: 1300 }, (_, index): SeatChange => [index + 1, 1, "held", false]);
+    const changes = Array.from(
+      { length: 1300 },
+      (_, index): SeatChange => ({
+        ...{ seatId: index + 1, version: 1, status: "held", final: false },
+      }),
+    );
     await untilWithin(
       SOON_MS,
       "the other hears all of them",
@@ -117,12 +129,11 @@ describe.skipIf(!found)("the change feed", () => {
     await Promise.all([one.untilLive(), two.untilLive(), three.untilLive()]);
     // Until it has heard of the others it takes itself for alone, and only counts.
     const arrived = () => {
-      one.feed.publish([CHANGE, [8, 3, "available", false]]);
+      one.feed.publish([CHANGE, FREED]);
       return two.heard.length > 0 && three.heard.length > 0;
     };
     await untilWithin(SOON_MS, "both others hear it", arrived);
-    for (const { heard } of [two, three])
-      expect(heard.slice(0, 2)).toEqual([CHANGE, [8, 3, "available", false]]);
+    for (const { heard } of [two, three]) expect(heard.slice(0, 2)).toEqual([CHANGE, FREED]);
     expect(one.heard).toEqual([]);
   });
 

@@ -3,10 +3,10 @@ import type { KeyClaim } from "../../src/postgres/guards.ts";
 import type { Recalled } from "../../src/postgres/recall.ts";
 import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";
-import type { SeatNews } from "../../src/reservations/seat-news.ts";
 import type { ChangeAnswer, ReservationTask } from "../../src/threads/messages.ts";
+import type { SeatChange } from "../../src/venue/seat-events.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
-import { factsOf, turn } from "./worker.ts";
+import { factsOf, type Heard, heardOf, turn } from "./worker.ts";
 
 type Task = Extract<ReservationTask, { kind: "change" | "recall" }>;
 
@@ -47,7 +47,7 @@ export function openChanges({
   limitedCallers = [] as CallerKind[],
 } = {}) {
   const sent: Sent[] = [];
-  const news: SeatNews[] = [];
+  const changed: Heard[] = [];
   const troubles: string[] = [];
   const decided: number[] = [];
   const memory = new SeatMemory();
@@ -58,10 +58,14 @@ export function openChanges({
     ...(limitedCallers.length > 0 && { limitedCallers }),
     readSeats: async (ids) => {
       if (database.isAway) throw new Error("the database cannot be asked");
-      return ids.map((_, index): SeatNews => [index + 1, 9, "reserved", false]);
+      return ids.map(
+        (_, index): SeatChange => ({
+          ...{ seatId: index + 1, version: 9, status: "reserved", final: false },
+        }),
+      );
     },
     observer: {
-      changed: (seats) => news.push(...seats),
+      changed: (seats) => changed.push(...heardOf(seats)),
       decided: (count) => decided.push(count),
       trouble: (kind) => troubles.push(kind),
     },
@@ -105,5 +109,5 @@ export function openChanges({
     if (!newest) throw new Error("nothing was sent");
     return newest;
   };
-  return { changes, database, memory, ask, sent, last, news, troubles, decided };
+  return { changes, database, memory, ask, sent, last, changed, troubles, decided };
 }

@@ -8,7 +8,7 @@ import { watch } from "../runtime/rounds.ts";
 import { done, openChanges, row } from "./changer.ts";
 import { factsOf, turn } from "./worker.ts";
 
-const DOUBT_DEADLINE_MS = 5000;
+const RECOVERY_DEADLINE_MS = 5000;
 const SETTLE_INTERVAL_MS = 250;
 
 const KEY = { scope: "somebody", key: "k-1", fingerprint: "f" };
@@ -57,12 +57,12 @@ describe("a change", () => {
     [{ verdict: "claimed" }, { kind: "running" }],
     [{ verdict: "undecided" }, unavailable],
   ])("answered %j", async (answer, outcome) => {
-    const { ask, last, news } = openChanges();
+    const { ask, last, changed } = openChanges();
     const asked = ask("a");
     await turn();
     await last().answers([answer]);
     expect(asked.outcome).toEqual(outcome);
-    expect(news).toEqual([]);
+    expect(changed).toEqual([]);
   });
 
   test("that was refused is no trouble of its neighbours", async () => {
@@ -83,7 +83,7 @@ describe("a change", () => {
   ])(
     "by %s (event takes nothing back: %j) makes its seats %s for memory and the others",
     async (action, final, status, forGood) => {
-      const { ask, last, memory, news } = openChanges();
+      const { ask, last, memory, changed } = openChanges();
       ask("a", action);
       await turn();
       const seats: [number, number][] = [
@@ -91,7 +91,7 @@ describe("a change", () => {
         [2, 7],
       ];
       await last().answers([done("a", seats, final)]);
-      expect<unknown>(news).toEqual([
+      expect<unknown>(changed).toEqual([
         [1, 5, status, forGood],
         [2, 7, status, forGood],
       ]);
@@ -189,7 +189,7 @@ describe("changes whose answer was lost", () => {
   beforeEach(() => jest.useFakeTimers({ now: 0 }));
   afterEach(() => jest.useRealTimers());
 
-  async function openDoubt(action: OwnerAction = "confirm", how: "doubtful" | "dies" = "doubtful") {
+  async function openLost(action: OwnerAction = "confirm", how: "doubtful" | "dies" = "doubtful") {
     const opened = openChanges();
     const asked = opened.ask("a", action);
     await turn();
@@ -201,7 +201,7 @@ describe("changes whose answer was lost", () => {
   const own: Recalled = { kind: "done", facts: factsOf("a", [1]), seats: [[1, 2]], final: false };
 
   test.each(["doubtful", "dies"] as const)("(%s) are looked up, before anybody is told", async (how) => {
-    const { asked, sent, task, troubles } = await openDoubt("confirm", how);
+    const { asked, sent, task, troubles } = await openLost("confirm", how);
     const [changeId] = sent[0]?.changeIds ?? [];
     expect(sent.map((each) => each.task)).toEqual([
       task,
@@ -216,14 +216,14 @@ describe("changes whose answer was lost", () => {
     ["release", "available"],
     ["cancel", "available"],
   ])("are done where %s is found by its id, and its seats are told as %s", async (action, status) => {
-    const { asked, changes, last, news, sent } = await openDoubt(action);
+    const { asked, changes, last, changed, sent } = await openLost(action);
     await last().recalls([own]);
     expect(asked.outcome).toEqual({ kind: "done", facts: factsOf("a", [1]) });
-    expect<unknown>([news, sent.length, changes.busySlots]).toEqual([[[1, 2, status, false]], 2, 0]);
+    expect<unknown>([changed, sent.length, changes.busySlots]).toEqual([[[1, 2, status, false]], 2, 0]);
   });
 
   test("are asked for again, under another id, where the first did nothing and never will", async () => {
-    const { asked, last, sent } = await openDoubt();
+    const { asked, last, sent } = await openLost();
     await last().recalls([{ kind: "never" }]);
     expect(last().task.kind).toBe("change");
     expect(last().changeIds).not.toEqual(sent[0]?.changeIds ?? []);
@@ -247,7 +247,7 @@ describe("changes whose answer was lost", () => {
   });
 
   test("are looked up under every id that is in doubt where the second answer is lost, too", async () => {
-    const { asked, last, sent } = await openDoubt();
+    const { asked, last, sent } = await openLost();
     await last().recalls([{ kind: "never" }]);
     await last().answers("doubtful");
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
@@ -261,7 +261,7 @@ describe("changes whose answer was lost", () => {
   test.each<["away" | Recalled[]]>([["away"], [[{ kind: "running" }]]])(
     "are looked up again and again while the answer is %j, and stay in flight",
     async (answer) => {
-      const { ask, asked, changes, last, sent } = await openDoubt();
+      const { ask, asked, changes, last, sent } = await openLost();
       for (let time = 1; time <= 3; time++) {
         await last().recalls(answer);
         expect(sent).toHaveLength(1 + time);
@@ -277,7 +277,7 @@ describe("changes whose answer was lost", () => {
   test.each<ChangeAnswer["verdict"]>(["claimed", "undecided"])(
     "are asked for again while the second answer is %s: the first attempt has its claims or locks still",
     async (verdict) => {
-      const { asked, last } = await openDoubt();
+      const { asked, last } = await openLost();
       await last().recalls([{ kind: "never" }]);
       for (let time = 1; time <= 3; time++) {
         await last().answers([{ verdict } as ChangeAnswer]);
@@ -292,11 +292,11 @@ describe("changes whose answer was lost", () => {
   );
 
   test("are told as unavailable past the deadline; what became of them is found out, and nothing more is done", async () => {
-    const { ask, asked, changes, database, last, news, sent } = await openDoubt("release");
+    const { ask, asked, changes, database, last, changed, sent } = await openLost("release");
     database.isAway = true;
-    jest.advanceTimersByTime(DOUBT_DEADLINE_MS + 1);
+    jest.advanceTimersByTime(RECOVERY_DEADLINE_MS + 1);
     await last().recalls("away");
-    expect([asked.outcome, sent.length, news]).toEqual([unavailable, 2, []]);
+    expect([asked.outcome, sent.length, changed]).toEqual([unavailable, 2, []]);
     expect([changes.busySlots, ask("a").atOnce]).toEqual([1, false]);
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
     await turn();
@@ -308,7 +308,7 @@ describe("changes whose answer was lost", () => {
     database.isAway = false;
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
     await turn();
-    expect(news).toEqual([[1, 9, "reserved", false]]);
+    expect(changed).toEqual([[1, 9, "reserved", false]]);
     // The slot goes to the one who asked meanwhile.
     expect(last().task.kind).toBe("change");
   });

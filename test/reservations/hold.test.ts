@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import type { HoldOutcome } from "../../src/reservations/outcome.ts";
 import { answerOf, factsOf, heldSeat, lost, openBatcher, seat, turn, undecided, won } from "./worker.ts";
 
-const DOUBT_DEADLINE_MS = 5000;
+const RECOVERY_DEADLINE_MS = 5000;
 const SETTLE_INTERVAL_MS = 250;
 
 const KEY = { scope: "somebody", key: "k-1", fingerprint: "f" };
@@ -42,22 +42,22 @@ describe("a hold", () => {
   });
 
   test("has no seat when one is not to be had, and memory knows what each was", async () => {
-    const { askToHold, memory, last, news } = openBatcher();
+    const { askToHold, memory, last, changed } = openBatcher();
     const asked = askToHold([1, 2, 3]);
     await turn();
     await last().answers(answerOf([lost("free", 4), lost("reserved", 5, true), lost("free", 2)]));
     expect(asked.outcome).toEqual(taken("reserved", 2));
     expect([1, 2, 3].map((id) => memory.versionOf(id))).toEqual([4, 5, 2]);
     expect([memory.isAvailable(1), memory.isGone(2), memory.isAvailable(3)]).toEqual([true, true, true]);
-    expect(news).toEqual([]);
+    expect(changed).toEqual([]);
   });
 
   test("is told to memory and to others as held, which is never for good", async () => {
-    const { ask, askToHold, last, memory, news } = openBatcher();
+    const { ask, askToHold, last, memory, changed } = openBatcher();
     askToHold([1, 2]);
     await turn();
     await last().answers(answerOf([heldSeat(3), { ...heldSeat(8), final: true }]));
-    expect(news).toEqual([
+    expect(changed).toEqual([
       [1, 3, "held", false],
       [2, 8, "held", false],
     ]);
@@ -203,7 +203,7 @@ describe("a hold whose answer was lost", () => {
   beforeEach(() => jest.useFakeTimers({ now: 0 }));
   afterEach(() => jest.useRealTimers());
 
-  async function openDoubt() {
+  async function openLost() {
     const opened = openBatcher();
     const reserved = opened.ask(9);
     const asked = opened.askToHold([5, 4], { buyerId: "b", key: KEY });
@@ -213,9 +213,9 @@ describe("a hold whose answer was lost", () => {
     return { ...opened, reserved, asked, reservationId };
   }
 
-  async function openLongDoubt() {
-    const doubt = await openDoubt();
-    jest.advanceTimersByTime(DOUBT_DEADLINE_MS + 1);
+  async function openLongLost() {
+    const doubt = await openLost();
+    jest.advanceTimersByTime(RECOVERY_DEADLINE_MS + 1);
     await doubt.last().answers("away");
     jest.advanceTimersByTime(SETTLE_INTERVAL_MS);
     await turn();
@@ -223,20 +223,20 @@ describe("a hold whose answer was lost", () => {
   }
 
   test("and was committed is held, with the facts that the database has", async () => {
-    const { asked, committed, reservationId, last, news } = await openDoubt();
+    const { asked, committed, reservationId, last, changed } = await openLost();
     expect(asked.outcome).toBeUndefined();
     const facts = factsOf(reservationId, [5, 4]);
     committed.set(reservationId, facts);
     await last().answers({ versions: [null, 3, 8] });
     expect(asked.outcome).toEqual({ kind: "held", facts });
-    expect(news).toEqual([
+    expect(changed).toEqual([
       [5, 3, "held", false],
       [4, 8, "held", false],
     ]);
   });
 
   test("and was not committed may be asked for again", async () => {
-    const { asked, reserved, askToHold, last } = await openDoubt();
+    const { asked, reserved, askToHold, last } = await openLost();
     await last().answers({ versions: [1, null, null] });
     expect(asked.outcome).toEqual(unavailable);
     expect(reserved.outcome?.kind).toBe("won");
@@ -244,13 +244,13 @@ describe("a hold whose answer was lost", () => {
   });
 
   test("and cannot be read back is unavailable, never held with made-up facts", async () => {
-    const { asked, last } = await openDoubt();
+    const { asked, last } = await openLost();
     await last().answers({ versions: [null, 3, 8] });
     expect(asked.outcome).toEqual(unavailable);
   });
 
   test("keeps its buyer and its key in flight until it is settled", async () => {
-    const { askToHold, last } = await openDoubt();
+    const { askToHold, last } = await openLost();
     expect(askToHold([1], { buyerId: "b" }).outcome).toEqual({ kind: "running" });
     expect(askToHold([1], { key: KEY }).outcome).toEqual({ kind: "running" });
     await last().answers({ versions: [null, null, null] });
@@ -258,19 +258,19 @@ describe("a hold whose answer was lost", () => {
   });
 
   test("is not given back past the deadline, when its neighbours are: it ends by itself", async () => {
-    const { asked, reserved, committed, reservationId, memory, last, news, freed } = await openLongDoubt();
+    const { asked, reserved, committed, reservationId, memory, last, changed, freed } = await openLongLost();
     expect(asked.outcome).toEqual(unavailable);
     expect(reserved.outcome).toEqual({ kind: "busy", seatId: seat(9), reason: "unavailable" });
     committed.set(reservationId, factsOf(reservationId, [5, 4]));
     await last().answers({ versions: [1, 3, 8] });
     expect(freed()).toEqual([[9, 2]]);
-    expect(news).toContainEqual([5, 3, "held", false]);
+    expect(changed).toContainEqual([5, 3, "held", false]);
     expect(memory.isAvailable(5)).toBe(false);
     expect(asked.outcome).toEqual(unavailable);
   });
 
   test("keeps no neighbour waiting while its facts are read, whose memory is right by then", async () => {
-    const { ask, memory, committed, reservationId, last } = await openLongDoubt();
+    const { ask, memory, committed, reservationId, last } = await openLongLost();
     // What a peer read while the seat was committed and not yet given back.
     memory.learn(9, 1, "reserved", true);
     let isAsked = false;

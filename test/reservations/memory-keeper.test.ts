@@ -2,7 +2,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { commitReservations } from "../../src/postgres/reserve.ts";
-import { readChangedSeatsAfter, readMoment, readSeatNews } from "../../src/postgres/seats.ts";
+import { readChangedSeatsAfter, readMoment, readSeatChanges } from "../../src/postgres/seats.ts";
 import { MemoryKeeper } from "../../src/reservations/memory-keeper.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { useOpened } from "../fixtures/use-opened.ts";
@@ -200,7 +200,7 @@ describe("what has changed since a moment", () => {
     const database = drizzle(session);
     const since = await readMoment(database);
     await reserve(last);
-    expect(await rowsRead(session, () => readSeatNews(database, since, [1]))).toBe(1);
+    expect(await rowsRead(session, () => readSeatChanges(database, since, [1]))).toBe(1);
     expect(await rowsRead(session, () => readChangedSeatsAfter(database, since, 0, SOLD_SEATS))).toBe(1);
   });
 });

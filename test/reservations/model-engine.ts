@@ -7,9 +7,10 @@ import { findReplay, findReservation } from "../../src/postgres/reservations.ts"
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { Batcher } from "../../src/reservations/batcher.ts";
 import { Changes } from "../../src/reservations/changes.ts";
-import { newsOf as newsOfChange, type SeatNews } from "../../src/reservations/seat-news.ts";
+import { changesOf, learnChanges } from "../../src/reservations/seat-changes.ts";
 import { createLog, FaultLog } from "../../src/telemetry/log.ts";
 import type { ReservationTask } from "../../src/threads/messages.ts";
+import type { SeatChange } from "../../src/venue/seat-events.ts";
 import type { SeatId } from "../../src/venue/seat-id.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 import { change } from "../../workers/change.ts";
@@ -25,8 +26,8 @@ const SLOTS = 2;
 export function openProcess(pool: pg.Pool) {
   const memory = new SeatMemory();
   /** What other processes hear of this one. */
-  const news: SeatNews[] = [];
-  const changed = (changes: SeatNews[]) => news.push(...changes);
+  const heard: SeatChange[] = [];
+  const changed = (changes: SeatChange[]) => heard.push(...changes);
   const transactions = { pool, refusals: new FaultLog(createLog("silent", "model"), "") };
   const options = { redisUrls: [], keyPrefix: "model", ttlMs: 2000, timeoutMs: 50 };
   const locks = new SeatLocks({ ...options, onDegraded: () => undefined });
@@ -64,8 +65,8 @@ export function openProcess(pool: pg.Pool) {
         client,
         due.map((id) => changeOf(id, "expire")),
       );
-      const freed = rows.flatMap((row) => newsOfChange("expire", row));
-      for (const change of freed) memory.learn(...change);
+      const freed = rows.flatMap((row) => changesOf("expire", row));
+      learnChanges(memory, freed);
       changed(freed);
       await removeOldKeys(drizzle(client), LIMIT_ROWS);
       return due.filter((_, position) => rows[position]?.verdict === "done");
@@ -73,7 +74,7 @@ export function openProcess(pool: pg.Pool) {
       client.release();
     }
   };
-  return { memory, news, batcher, changes, sweep };
+  return { memory, heard, batcher, changes, sweep };
 }
 
 export type EngineProcess = ReturnType<typeof openProcess>;
@@ -156,12 +157,11 @@ export const ledgerOf = (model: Model) =>
   model.ledger.toSorted(([one, first], [other, second]) => one - other || first - second);
 
 /** Of each change what others must hear of it. */
-export const newsOf = (model: Model): SeatNews[] =>
+export const changesToHear = (model: Model): SeatChange[] =>
   ledgerOf(model).map(([seatId, version, entry]) => {
     const status =
       entry === "RESERVED" ? "reserved" : entry === "HELD" || entry === "EXTENDED" ? "held" : "available";
-    const isFinal = status === "reserved" && model.isFinal(seatId);
-    return [seatId, version, status, isFinal];
+    return { seatId, version, status, final: status === "reserved" && model.isFinal(seatId) };
   });
 
 export const replayOf = (sale: Sale, key: KeyClaim) => findReplay(drizzle(sale.pool), key);

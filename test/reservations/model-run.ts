@@ -75,9 +75,9 @@ export class Run {
   /** Everything that was done, as the ledger, other processes and observers of the whole hear of it. */
   async end(): Promise<void> {
     expect(await engine.realLedger(this.sale)).toEqual(engine.ledgerOf(this.model));
-    const news = this.processes.flatMap((process) => process.news);
-    expect(news.toSorted(([one, first], [other, second]) => one - other || first - second)).toEqual(
-      engine.newsOf(this.model),
+    const heard = this.processes.flatMap((process) => process.heard);
+    expect(heard.toSorted((one, other) => one.seatId - other.seatId || one.version - other.version)).toEqual(
+      engine.changesToHear(this.model),
     );
     await expectSound(this.sale.url);
   }

@@ -3,8 +3,8 @@ import type { SeatRow } from "../../src/postgres/reserve.ts";
 import { Batcher, type DecidedBatch } from "../../src/reservations/batcher.ts";
 import type { HoldRequest } from "../../src/reservations/order.ts";
 import type { HoldOutcome, Outcome } from "../../src/reservations/outcome.ts";
-import type { SeatNews } from "../../src/reservations/seat-news.ts";
 import type { BatchAnswer, OrderAnswer, ReservationTask } from "../../src/threads/messages.ts";
+import type { SeatChange } from "../../src/venue/seat-events.ts";
 import { parseSeatId, type SeatId } from "../../src/venue/seat-id.ts";
 import { SeatMemory } from "../../src/venue/seat-memory.ts";
 
@@ -110,13 +110,19 @@ function byOrder(task: Sent["task"], result: unknown): unknown {
   return { orders, ...more };
 }
 
+/** A change that others heard of, short for expectations. */
+export type Heard = [seatId: number, version: number, status: SeatChange["status"], final: boolean];
+
+export const heardOf = (changes: SeatChange[]): Heard[] =>
+  changes.map(({ seatId, version, status, final }) => [seatId, version, status, final]);
+
 /** A batcher whose worker threads are the test. */
 export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSeats = 1000 } = {}) {
   const sent: Sent[] = [];
   const decided: DecidedBatch[] = [];
   const troubles: string[] = [];
   const unresolved: [state: "began" | "ended", reservationIds: string[]][] = [];
-  const news: SeatNews[] = [];
+  const changed: Heard[] = [];
   /** What the database says of reservations, by id. */
   const committed = new Map<string, ReservationFacts>();
   const trust = { memory: true };
@@ -130,7 +136,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
     observer: {
       decided: (batch) => decided.push(batch),
       trouble: (kind) => troubles.push(kind),
-      changed: (seats) => news.push(...seats),
+      changed: (seats) => changed.push(...heardOf(seats)),
       unresolved: (orders, state) =>
         unresolved.push([state, orders.map(({ reservationId }) => reservationId)]),
     },
@@ -172,7 +178,7 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
   };
   /** Seats that others were told are free again, with their versions. */
   const freed = () =>
-    news.flatMap(([id, version, status]) => (status === "available" ? [[id, version]] : []));
+    changed.flatMap(([id, version, status]) => (status === "available" ? [[id, version]] : []));
   const seatsSent = () => sent.map(({ seatIds }) => seatIds);
   const last = (): Sent => {
     const newest = sent.at(-1);
@@ -188,6 +194,6 @@ export function openBatcher({ slotCount = 1, batchLimitSeats = 256, queueLimitSe
   };
   return {
     ...{ batcher, memory, ask, askToHold, decide, sent, seatsSent, last },
-    ...{ decided, troubles, news, freed, unresolved, trust, committed },
+    ...{ decided, troubles, changed, freed, unresolved, trust, committed },
   };
 }

@@ -2,8 +2,8 @@ import { closeSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { type Config, ConfigError } from "../../config/config.ts";
 import { Loop } from "../../runtime/loop.ts";
+import { chooseEvicted, type Doing, doingOf } from "./eviction.ts";
 import type { Connection, ServerSockets } from "./server-sockets.ts";
-import { type Doing, doingOf, whoGoes } from "./who-goes.ts";
 
 /**
  * Interval of the check, which takes 20 µs. A flood that opens 10,000 connections a second, the most that one
@@ -91,8 +91,8 @@ export class ConnectionLimit {
     });
     this.others = this.stillOthers(others);
     const closed: Record<Doing, number> = { silent: 0, idle: 0, asking: 0 };
-    const goers = whoGoes(connections, limit);
-    await inSlices(goers, ({ descriptor, doing, sentAgoMs }) => {
+    const evicted = chooseEvicted(connections, limit);
+    await inSlices(evicted, ({ descriptor, doing, sentAgoMs }) => {
       // It may have sent a request or been answered since, or be another connection by now.
       const now = sockets.look(descriptor);
       if (!now || doingOf(now) !== doing || now.sentAgoMs < sentAgoMs) return;

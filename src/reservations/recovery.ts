@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How long clients wait while the outcome is in doubt. Then they are told to try again. */
-const DOUBT_DEADLINE_MS = 5000;
+/** How long clients wait while an outcome is unknown. Then they are told to try again. */
+const RECOVERY_DEADLINE_MS = 5000;
 const SETTLE_INTERVAL_MS = 250;
 
-export interface Doubt<Answer> {
-  /** Asks the database. `told` says whether the clients were already told to try again. */
-  ask(told: boolean): Promise<Answer>;
+export interface Recovery<Answer> {
+  /** Asks the database. `notified` says whether the clients were already told to try again. */
+  ask(notified: boolean): Promise<Answer>;
   isSettled(answer: Answer): boolean;
   /**
    * Tells the clients to try again.
@@ -24,14 +24,14 @@ export async function untilSettled<Answer>({
   ask,
   isSettled,
   giveUp,
-}: Doubt<Answer>): Promise<{ result: Answer | undefined; told: boolean }> {
-  const deadline = performance.now() + DOUBT_DEADLINE_MS;
-  for (let told = false; ; ) {
-    const result = await ask(told);
-    if (isSettled(result)) return { result, told };
-    if (!told && performance.now() > deadline) {
-      told = true;
-      if (!giveUp()) return { result: undefined, told };
+}: Recovery<Answer>): Promise<{ result: Answer | undefined; notified: boolean }> {
+  const deadline = performance.now() + RECOVERY_DEADLINE_MS;
+  for (let notified = false; ; ) {
+    const result = await ask(notified);
+    if (isSettled(result)) return { result, notified };
+    if (!notified && performance.now() > deadline) {
+      notified = true;
+      if (!giveUp()) return { result: undefined, notified };
     }
     await delay(SETTLE_INTERVAL_MS);
   }

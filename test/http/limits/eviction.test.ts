@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { chooseEvicted, doingOf } from "../../../src/http/limits/eviction.ts";
 import type { Connection } from "../../../src/http/limits/server-sockets.ts";
-import { doingOf, whoGoes } from "../../../src/http/limits/who-goes.ts";
 
 const connection = (descriptor: number, given: Partial<Connection> = {}): Connection => ({
   ...{ descriptor, bytesReceived: 100, sentAgoMs: 50, receivedAgoMs: 60 },
@@ -19,16 +19,16 @@ const isLively = (each: Connection) =>
 
 describe("connections beyond the limit", () => {
   test("nobody goes as long as there are no more than the limit", () => {
-    expect(whoGoes(many(100, 0, SILENT), 100)).toEqual([]);
+    expect(chooseEvicted(many(100, 0, SILENT), 100)).toEqual([]);
   });
 
   test("those who never sent anything go first, then those at rest, and a tenth of room is made at once", () => {
     const crowd = [...many(5, 0, ASKING), ...many(10, 100, IDLE), ...many(90, 200, SILENT)];
-    const goers = whoGoes(crowd, 100);
-    expect(goers.length).toBe(15);
-    expect(new Set(goers.map(({ doing }) => doing))).toEqual(new Set(["silent"]));
+    const evicted = chooseEvicted(crowd, 100);
+    expect(evicted.length).toBe(15);
+    expect(new Set(evicted.map(({ doing }) => doing))).toEqual(new Set(["silent"]));
     const few = [...many(20, 0, ASKING), ...many(78, 100, IDLE), ...many(4, 200, SILENT)];
-    expect(whoGoes(few, 100).map(({ doing }) => doing)).toEqual([
+    expect(chooseEvicted(few, 100).map(({ doing }) => doing)).toEqual([
       ...Array(4).fill("silent"),
       ...Array(8).fill("idle"),
     ]);
@@ -38,25 +38,25 @@ describe("connections beyond the limit", () => {
     const crowd = [5, 900, 20, 7000, 1].map((ageMs, descriptor) =>
       connection(descriptor, { bytesReceived: 0, sentAgoMs: ageMs, receivedAgoMs: ageMs }),
     );
-    expect(whoGoes(crowd, 3).map(({ descriptor }) => descriptor)).toEqual([3, 1, 2]);
+    expect(chooseEvicted(crowd, 3).map(({ descriptor }) => descriptor)).toEqual([3, 1, 2]);
   });
 
   test("those that wait for an answer go only as far as the limit asks for it", () => {
-    expect(whoGoes(many(103, 0, ASKING), 100).length).toBe(3);
+    expect(chooseEvicted(many(103, 0, ASKING), 100).length).toBe(3);
   });
 
   test("bytes that trickle in win no place from clients who are answered and ask again and again", () => {
     const buyers = many(10, 0, { sentAgoMs: 300, receivedAgoMs: 301 });
     const tricklers = many(200, 100, { sentAgoMs: 800, receivedAgoMs: 5 });
-    const goers = whoGoes([...buyers, ...tricklers], 200);
-    expect(goers.map(({ descriptor }) => descriptor)).toEqual(
+    const evicted = chooseEvicted([...buyers, ...tricklers], 200);
+    expect(evicted.map(({ descriptor }) => descriptor)).toEqual(
       tricklers.slice(0, 10).map((each) => each.descriptor),
     );
   });
 
   test("those who were answered a moment ago go only as far as the limit asks for it", () => {
-    expect(whoGoes(many(103, 0, { sentAgoMs: 2999, receivedAgoMs: 3010 }), 100).length).toBe(3);
-    expect(whoGoes(many(103, 0, { sentAgoMs: 3000, receivedAgoMs: 3010 }), 100).length).toBe(13);
+    expect(chooseEvicted(many(103, 0, { sentAgoMs: 2999, receivedAgoMs: 3010 }), 100).length).toBe(3);
+    expect(chooseEvicted(many(103, 0, { sentAgoMs: 3000, receivedAgoMs: 3010 }), 100).length).toBe(13);
   });
 
   test("one that has sent bytes for longer than any answer takes, and none just now, waits for none", () => {
@@ -76,13 +76,13 @@ describe("connections beyond the limit", () => {
     fc.assert(
       fc.property(fc.array(anyone, { maxLength: 200 }), fc.integer({ min: 1, max: 150 }), (crowd, limit) => {
         const connections = crowd.map((each, descriptor) => connection(descriptor, each));
-        const goers = whoGoes(connections, limit);
-        expect(new Set(goers.map(({ descriptor }) => descriptor)).size).toBe(goers.length);
-        expect(connections.length - goers.length).toBeLessThanOrEqual(limit);
-        expect(goers.length).toBeLessThanOrEqual(Math.max(0, connections.length - Math.floor(limit * 0.9)));
-        const gone = new Set(goers.map(({ descriptor }) => descriptor));
+        const evicted = chooseEvicted(connections, limit);
+        expect(new Set(evicted.map(({ descriptor }) => descriptor)).size).toBe(evicted.length);
+        expect(connections.length - evicted.length).toBeLessThanOrEqual(limit);
+        expect(evicted.length).toBeLessThanOrEqual(Math.max(0, connections.length - Math.floor(limit * 0.9)));
+        const gone = new Set(evicted.map(({ descriptor }) => descriptor));
         const stays = connections.filter(({ descriptor }) => !gone.has(descriptor));
-        const livelyGoers = goers.filter(isLively);
+        const livelyGoers = evicted.filter(isLively);
         if (livelyGoers.length === 0) return;
         expect(stays.filter((each) => !isLively(each))).toEqual([]);
         const shortestMs = Math.min(...livelyGoers.map(({ sentAgoMs }) => sentAgoMs));

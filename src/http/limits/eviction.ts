@@ -8,7 +8,7 @@ const ASKING_MS = 3000;
 /** The state of a connection that is closed at the limit. */
 export type Doing = "silent" | "idle" | "asking";
 
-export interface Goer extends Connection {
+export interface Evicted extends Connection {
   doing: Doing;
 }
 
@@ -30,7 +30,7 @@ const LIVELY = 2;
  * only waiting counted, 10 clients with a request every 300 ms were all cut off between two requests, while
  * 260 others trickled bytes under a limit of 200.
  */
-function rankOf({ doing, sentAgoMs }: Goer): number {
+function rankOf({ doing, sentAgoMs }: Evicted): number {
   if (doing === "silent") return SILENT;
   return doing === "idle" && sentAgoMs >= ASKING_MS ? AT_REST : LIVELY;
 }
@@ -41,7 +41,7 @@ function rankOf({ doing, sentAgoMs }: Goer): number {
  * the longest. A new connection is therefore always accepted, and one that trickles bytes goes before one
  * that was answered since. Lively ones are closed only as far as the limit requires.
  */
-export function whoGoes(connections: readonly Connection[], limit: number): Goer[] {
+export function chooseEvicted(connections: readonly Connection[], limit: number): Evicted[] {
   if (connections.length <= limit) return [];
   const inOrder = connections
     .map((connection) => ({ ...connection, doing: doingOf(connection) }))

@@ -11,7 +11,7 @@ const LABELS = Object.keys(STATUS_BY_LABEL) as ReserveLabel[];
  * Counts on the hot path, in plain numbers that are folded into the metrics at each scrape. A counter with
  * labels would cost each refused request a tenth of its time.
  */
-export class ReservationFigures {
+export class ReservationMetrics {
   private readonly counts = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<
     ReserveLabel,
     number
