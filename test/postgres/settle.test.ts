@@ -164,7 +164,7 @@ describe("giving back", () => {
     const seatId = await sale.addSeat();
     const early = await earlySession(sale);
     const { reservationId } = await reserveOne(await sale.session(), seatId, 0);
-    await giveBack(drizzle(early), doubtAbout(seatId, reservationId), [[1]]);
+    await giveBack(drizzle(early), lostOrders(seatId, reservationId), [[1]]);
     await early.query("commit");
     expect(await sale.seat(seatId)).toEqual({ status: "reserved", version: 1, reservationId });
   });
