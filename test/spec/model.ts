@@ -94,8 +94,9 @@ export class Model {
     const limits = eventIds.map((eventId) => ({ eventId, limit: this.eventOf(eventId).buyerLimit }));
     const isOver = eventIds.some((eventId) => this.isOverLimit(buyerId, eventId, seatIds.length));
     const [first] = limits;
-    if (isOver && limits.length === 1) return [{ kind: "over_limit" }];
-    // Of which of several events the limit is looked at does not matter: the seats are refused anyway.
+    if (isOver && limits.length === 1 && missing.length === 0) return [{ kind: "over_limit" }];
+    // With seats that are missing or of several events, it does not matter whether the limit is looked at: the seats are
+    // refused in any case.
     const either = isOver ? [{ kind: "over_limit" }] : [];
     const isNameless = buyerId === null && limits.some(({ limit }) => limit !== null);
     if (missing.length > 0) {
