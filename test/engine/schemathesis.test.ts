@@ -13,7 +13,7 @@ import { UNLIMITED } from "./reservations.ts";
 /** Random requests of each kind to each operation. The listed ones, which find more, are as many in any case. */
 const EXAMPLES = 4;
 /** The longest of the runs takes 45 s on two slow cores. */
-const RUN_TIMEOUT_MS = 240_000;
+const RUN_TIMEOUT_MS = 480_000;
 const PUBLISHED_DEADLINE_MS = 30_000;
 const ERROR_LEVEL = 50;
 
