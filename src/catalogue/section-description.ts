@@ -3,8 +3,8 @@ import { plainText, plainTextOrNone, visibleForm } from "../http/plain-text.ts";
 import type { AreaLayout, AssignedLayout, RowLayout, SectionLayout } from "../venue/layout.ts";
 
 /**
- * Maximum number of seats in all sections of one request. One million takes about 10 s in one transaction; publishing
- * stalls meanwhile.
+ * Maximum number of seats in all sections of one request. They are written in one transaction, and publishing stalls
+ * meanwhile (docs/operations/request-costs.md).
  */
 export const SEAT_LIMIT = 1_000_000;
 

@@ -72,7 +72,7 @@ export async function openPostgres({ databaseUrl, dataDir, connectTimeoutMs }: C
   return {
     url,
     facts,
-    description: `embedded, real ${facts.version} with its data in ${embedded.folder}${unused}`,
+    description: `embedded, version ${facts.version}, data in ${embedded.folder}${unused}`,
   };
 }
 

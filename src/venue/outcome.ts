@@ -3,7 +3,10 @@
  * client sees, and the label in the metrics of the reserve route. A request is told the first row that any of its seats has.
  */
 export const VERDICTS = {
-  /** The order's `Idempotency-Key` was answered already, for the same request or another. */
+  /**
+   * The order's `Idempotency-Key` was answered already, for the same request or another. The client gets the first answer
+   * again, or this row's if it cannot be read back.
+   */
   replayed: { outcome: "replayed", status: 409, slug: "request-in-progress" },
   key_mismatch: { outcome: "key_mismatch", status: 422, slug: "idempotency-key-reused" },
   /** The order's buyer would have more seats than the event allows. */
