@@ -1,6 +1,6 @@
 import type { SeatGroup } from "./seat-group.ts";
 import { FLAW } from "./seat-wish.ts";
-import type { SectionSearch } from "./section-search.ts";
+import { ROW_STEPS, type SectionSearch } from "./section-search.ts";
 
 /**
  * Offers every block of adjacent seats that can beat the best so far. Starts at the row of the focal point,
@@ -8,7 +8,7 @@ import type { SectionSearch } from "./section-search.ts";
  */
 export function findAdjacent(search: SectionSearch, best: SeatGroup): void {
   for (const row of search.rows) {
-    if (best.outdoes(search.leastDistanceOf(row, false))) return;
+    if (best.outdoes(search.leastDistanceOf(row, false)) || !search.budget.take(ROW_STEPS)) return;
     if (search.lengthOf(row) < search.quantity || best.outdoes(search.leastDistanceOf(row, true))) continue;
     if (!search.mayHaveFreeIn(row)) continue;
     const { start, end } = search.stretchWithin(row, best.distanceToBeat);

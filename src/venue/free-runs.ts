@@ -1,5 +1,5 @@
 import { NearestSeats } from "./nearest-seats.ts";
-import type { SectionSearch } from "./section-search.ts";
+import { ROW_STEPS, type SectionSearch } from "./section-search.ts";
 
 /** The cost of comparing one seat with the nearest seats so far, in looks at a seat. */
 const NEAREST_STEPS = 4;
@@ -30,7 +30,12 @@ export class FreeRuns {
     }
     let count = 0;
     for (let row = 0; row < rowCount; row++) {
-      if (search.budget.take(search.lengthOf(row))) count = this.collect(row, count);
+      if (
+        search.budget.take(ROW_STEPS) &&
+        search.mayHaveFreeIn(row) &&
+        search.budget.take(search.lengthOf(row))
+      )
+        count = this.collect(row, count);
       this.rowFirst[row + 1] = count;
     }
   }
@@ -81,8 +86,6 @@ export class FreeRuns {
 
   private collect(row: number, count: number): number {
     const { search } = this;
-    this.longest[row] = 0;
-    if (!search.mayHaveFreeIn(row)) return count;
     const rowEnd = search.seating.startOf(row + 1);
     let longest = 0;
     for (let index = search.seating.startOf(row); index < rowEnd; index++) {

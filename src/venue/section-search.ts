@@ -2,6 +2,9 @@ import type { Seating } from "./layout.ts";
 import type { SearchBudget } from "./search-budget.ts";
 import { FLAW, NOT_ALLOWED, type SearchedSection, type SeatWish } from "./seat-wish.ts";
 
+/** The cost of passing a row, in looks at a seat. A house may have as many rows as seats. */
+export const ROW_STEPS = 2;
+
 /** A section of numbered seats as one search sees it: which seats are allowed, their flaws and their distances. */
 export class SectionSearch {
   readonly seating: Seating;
@@ -103,12 +106,14 @@ export class SectionSearch {
     const rowStart = seating.startOf(row);
     const rowEnd = seating.startOf(row + 1);
     if (distance === Number.POSITIVE_INFINITY || seatSpacing === 0) return { start: rowStart, end: rowEnd };
-    const reach = Math.sqrt(
-      Math.max(0, (distance - this.distanceOf(row, this.focal.x, quantity)) / quantity),
-    );
+    const reach =
+      Math.sqrt(Math.max(0, (distance - this.distanceOf(row, this.focal.x, quantity)) / quantity)) /
+      seatSpacing;
+    // Seats that all stand in one point.
+    if (reach === Number.POSITIVE_INFINITY) return { start: rowStart, end: rowEnd };
     const nearest = (this.focal.x - this.middleOf(row, rowStart, quantity)) / seatSpacing;
-    const start = Math.floor(nearest - reach / seatSpacing);
-    const last = Math.ceil(nearest + reach / seatSpacing);
+    const start = Math.floor(nearest - reach);
+    const last = Math.ceil(nearest + reach);
     return {
       start: Math.max(rowStart, rowStart + start),
       end: Math.min(rowEnd, rowStart + last + quantity),

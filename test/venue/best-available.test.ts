@@ -212,6 +212,19 @@ describe("the best available seats", () => {
     expect(around({ sections, isFree: () => true }, { focal, quantity: 5 })).toBeUndefined();
   });
 
+  test("are found where the seats of a section all stand in one point, or nearly so", () => {
+    const seating = (x: number, seatSpacing: number) =>
+      seatingOf({ ...{ rows: [3], areas: [], x, y: 0, seatSpacing, rowSpacing: 1 } });
+    const focal = { x: 0.4, y: 0 };
+    for (const x of [0.3, 0.5]) {
+      const sections = [
+        { firstSeatId: 1, seating: seating(0, 1) },
+        { firstSeatId: 4, seating: seating(x, 1e-320) },
+      ];
+      expect(around({ sections, isFree: () => true }, { focal, quantity: 1 })).toEqual([4]);
+    }
+  });
+
   test("are found with few looks: a part of the section while it sells, not much over one a seat where it is sold", () => {
     const seating = seatingOf({
       ...{ rows: Array.from({ length: 400 }, () => 50), areas: [] },

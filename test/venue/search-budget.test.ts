@@ -66,6 +66,20 @@ describe("a search with a budget", () => {
     );
   });
 
+  test.each(["required", "preferred"] as const)(
+    "is spent a little on each row that is sold out, with adjacent seats %s",
+    (adjacency) => {
+      let rows = 0;
+      const mayHaveFree = () => ++rows === 0;
+      const { looks, budget } = look({ adjacency, mayHaveFree });
+      expect([looks, rows]).toEqual([0, adjacency === "required" ? 400 : 800]);
+      expect(budget.spentSteps).toBe(2 * rows);
+      rows = 0;
+      look({ adjacency, mayHaveFree }, 100);
+      expect(rows).toBe(50);
+    },
+  );
+
   test("is not begun in sections that have no seat of the kind", () => {
     expect(look({ accessible: "only" })).toMatchObject({ found: undefined, looks: 0 });
     expect(look({ priceTiers: new Set([1]) })).toMatchObject({ found: undefined, looks: 0 });
