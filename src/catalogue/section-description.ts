@@ -182,14 +182,16 @@ function areaOf(
   const rowOf = (label: string, end: number) => {
     const row = rowByLabel.get(label);
     if (row === undefined) complain([...path, "rows", end], "must be the label of a row of this section");
-    return row ?? 0;
+    return row;
   };
-  const [fromRow, toRow] = [rowOf(first, 0), rowOf(last, 1)];
+  const [knownFrom, knownTo] = [rowOf(first, 0), rowOf(last, 1)];
+  const [fromRow, toRow] = [knownFrom ?? 0, knownTo ?? knownFrom ?? 0];
   if (fromRow > toRow) complain([...path, "rows"], "must be in the order of the rows");
   const longest = rows.slice(fromRow, toRow + 1).reduce((most, row) => Math.max(most, row.seatCount), 0);
   const [fromSeat, toSeat] = seats ?? [1, longest];
-  if (fromSeat > toSeat) complain([...path, "seats"], "must be in the order of the seats");
-  if (toSeat > longest)
+  if (seats && fromSeat > toSeat) complain([...path, "seats"], "must be in the order of the seats");
+  // Where the rows are at fault, it is not known how long they are.
+  if (knownFrom !== undefined && knownTo !== undefined && longest > 0 && toSeat > longest)
     complain([...path, "seats", 1], `must be at most ${longest}, as the longest of these rows has`);
   return {
     ...{ fromRow, toRow, fromSeat: fromSeat - 1, toSeat: toSeat - 1 },

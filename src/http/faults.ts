@@ -39,13 +39,14 @@ function message(issue: Issue): string {
 
 function amount(origin: string, inclusive: string, exclusive: string | undefined, bound: unknown): string {
   const limit = `${exclusive ?? inclusive} ${bound}`;
+  const isOne = Number(bound) === 1;
   switch (origin) {
     case "string":
-      return `have ${limit} characters`;
+      return `have ${limit} ${isOne ? "character" : "characters"}`;
     case "array":
     case "set":
     case "map":
-      return `have ${limit} entries`;
+      return `have ${limit} ${isOne ? "entry" : "entries"}`;
     default:
       return `be ${limit}`;
   }

@@ -1,7 +1,7 @@
 import type { CrossOrigin } from "./cross-origin.ts";
 import { asksToClose } from "./last-responses.ts";
 import { invalidValue, problem } from "./problem.ts";
-import { firstParameterOf } from "./query.ts";
+import { refusalOfParameters } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
 /** Other schemes are for a proxy in front. A header that was sent twice arrives joined with a comma. */
@@ -95,10 +95,7 @@ export class RequestRules {
     const refusal = crossOrigin.refusalOf(request);
     if (refusal) return refusal;
     if (Number(request.headers.get("content-length")) > bodyLimitBytes) return bodyTooLarge(bodyLimitBytes);
-    const parameter = firstParameterOf(request.url);
-    if (parameter !== undefined)
-      return invalidValue("query", parameter, "a request that changes something has no query parameters");
-    return undefined;
+    return refusalOfParameters(request.url, "a request that changes something has no query parameters");
   }
 }
 

@@ -4,8 +4,7 @@ import { ANONYMOUS, type Caller, type Role } from "./caller.ts";
 import type { Answer, CheckedRequest, Contract } from "./contract.ts";
 import { checked, UNKNOWN } from "./faults.ts";
 import { hasBody, readJson, refusalOfAnyBody } from "./json-body.ts";
-import { invalidValue } from "./problem.ts";
-import { firstParameterOf, queryOf } from "./query.ts";
+import { queryOf, refusalOfParameters } from "./query.ts";
 import { responseOf } from "./reply.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -107,10 +106,8 @@ type QueryRead = { value: Record<string, unknown> | undefined } | { problem: Res
 function readQuery({ url }: Request, schema: z.ZodObject | "any" | undefined): QueryRead {
   if (schema === "any") return { value: undefined };
   if (schema === undefined) {
-    const parameter = firstParameterOf(url);
-    return parameter === undefined
-      ? { value: undefined }
-      : { problem: invalidValue("query", parameter, UNKNOWN) };
+    const problem = refusalOfParameters(url, UNKNOWN);
+    return problem ? { problem } : { value: undefined };
   }
   // Not Elysia's `query`: it looks for the first `?` after the eleventh character of the whole address.
   const sent = queryOf(url);

@@ -94,6 +94,26 @@ describe("a description of a section", () => {
   });
 });
 
+describe("an area that does not fit its section", () => {
+  const faultsOf = (section: object) => {
+    const described = { kind: "assigned", rows: 3, seatsPerRow: 5, name: "One", ...section };
+    const { error } = eventDescription.safeParse({ ...EVENT, sections: [described] });
+    return error?.issues.map(({ path }) => path.slice(2).join("."));
+  };
+
+  test.each([
+    [{ areas: [{ rows: ["A", "Z"] }] }, ["areas.0.rows.1"]],
+    [{ areas: [{ rows: ["Y", "Z"], seats: [9, 9] }] }, ["areas.0.rows.0", "areas.0.rows.1"]],
+    [{ areas: [{ rows: ["B", "Z"], seats: [9, 9] }] }, ["areas.0.rows.1"]],
+    [{ areas: [{ rows: ["B", "A"] }] }, ["areas.0.rows"]],
+    [{ areas: [{ rows: ["B", "A"], seats: [9, 8] }] }, ["areas.0.rows", "areas.0.seats"]],
+    [{ areas: [{ rows: ["A", "B"], seats: [1, 6] }] }, ["areas.0.seats.1"]],
+    [{ areas: [{ rows: ["A", "B"] }], seatsPerRow: undefined }, ["seatsPerRow"]],
+  ])("is told only what is at fault: %j", (section, faults) => {
+    expect(faultsOf(section)).toEqual(faults);
+  });
+});
+
 describe("a description of an event", () => {
   const draftOf = (event: object) =>
     eventDescription.parse({ ...EVENT, sections: [{ name: "One", kind: "general", capacity: 1 }], ...event });

@@ -50,6 +50,10 @@ describe("a request that is not valid", () => {
     expect(pointersIn(await ask("GET", "/api/v1/seats?limit=0&status=x&more=1"))).toEqual([
       ...["query #/status", "query #/limit", "query #/more"],
     ]);
+    expect(pointersIn(await ask("GET", "/api/v1/seats/1?a=1&b.c&&a=2&%22=3"))).toEqual([
+      ...["query #/a", "query #/b.c", "query #/%22"],
+    ]);
+    expect(pointersIn(await ask("POST", `${PATH}?a=1&b=2`, {}))).toEqual(["query #/a", "query #/b"]);
     expect(pointersIn(await ask("GET", "/api/v1/events/x"))).toEqual(["path #/eventId"]);
     expect(pointersIn(await ask("POST", "/api/v1/bookings/reserve/x"))).toEqual(["path #/seatId"]);
     expect(pointersIn(await ask("POST", PATH, { seatIds: [1] }, { "idempotency-key": "short" }))).toEqual([
