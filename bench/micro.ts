@@ -4,6 +4,7 @@ import { toEvent } from "../src/ledger/sinks/sink.ts";
 import { answerOf } from "../src/reservations/answer.ts";
 import { Batcher } from "../src/reservations/batcher.ts";
 import type { ReservationTask } from "../src/threads/messages.ts";
+import { resultOf, taskText } from "../src/threads/text-task.ts";
 import { findBestSeats } from "../src/venue/best-available.ts";
 import { Seating } from "../src/venue/layout.ts";
 import { parseSeatId, type SeatId } from "../src/venue/seat-id.ts";
@@ -60,14 +61,15 @@ const threads = new Piscina({
   atomics: "disabled",
   recordTiming: false,
 });
-const batchOf = (count: number) => ({
+const batchOf = (count: number): ReservationTask => ({
   kind: "take",
-  guards: [],
-  holds: Array.from({ length: count }, () => false),
-  seatIds: Array.from({ length: count }, (_, index) => index + 1),
-  versions: Array.from({ length: count }, () => 0),
-  reservationIds: Array.from({ length: count }, () => Bun.randomUUIDv7()),
+  orders: Array.from({ length: count }, (_, index) => ({
+    reservationId: Bun.randomUUIDv7(),
+    isHold: false,
+    seats: [{ seatId: index + 1, version: 0 }],
+  })),
 });
+const handOver = async (task: ReservationTask) => resultOf(await threads.run(taskText(task)));
 const one = batchOf(1);
 const many = batchOf(BATCH_SEATS);
 
@@ -89,14 +91,22 @@ const hall = new Seating({
   rows: Array.from({ length: 400 }, (_, row) => ({ label: `${row}`, seatCount: 50 })),
   numbering: { perRow: true, start: 1, step: 1, prefix: "" },
 });
-/** Unordered, so that few free seats are adjacent. */
-const isFreeAt = (permille: number) => (seatId: number) =>
-  (Math.imul(seatId, 2_654_435_761) >>> 0) % 1000 < permille;
-const search = (isFree: (seatId: number) => boolean) => () =>
-  findBestSeats({
-    ...{ quantity: 4, accessible: "avoid", adjacency: "preferred", focal: undefined, isFree },
-    sections: [{ firstSeatId: 1, seating: hall }],
-  });
+/** Its free seats are unordered, so that few of them are adjacent. */
+const search = (freePermille: number) => {
+  const { seatCount } = hall;
+  const house = new SeatMemory();
+  for (let id = 1; id <= seatCount; id++) {
+    const isFree = (Math.imul(id, 2_654_435_761) >>> 0) % 1000 < freePermille;
+    house.learn(id, 1, isFree ? "available" : "reserved", false);
+  }
+  return () =>
+    findBestSeats({
+      ...{ quantity: 4, accessible: "avoid", adjacency: "preferred", focal: undefined },
+      sections: [{ firstSeatId: 1, seating: hall }],
+      isFree: (seatId) => house.isAvailable(seatId),
+      mayHaveFree: (firstSeatId, count) => house.mayHaveAvailable(firstSeatId, count),
+    });
+};
 
 let next = 0;
 let fresh = 0;
@@ -111,11 +121,11 @@ const bench = new Bench({ time: 500, warmupTime: 200 })
   .add(`batcher: ${BATCH_SEATS} requests in, ${BATCH_SEATS} outcomes out`, async () => {
     await Promise.all(Array.from({ length: BATCH_SEATS }, () => batcher.reserve(++fresh as SeatId)));
   })
-  .add("best 4 of 20,000 seats, half of them taken", search(isFreeAt(500)))
-  .add("best 4 of 20,000 seats, 1% left", search(isFreeAt(10)))
-  .add("best 4 of 20,000 seats, none left", search(isFreeAt(0)))
-  .add("hand-over: 1 seat to a thread and back", () => threads.run(one))
-  .add(`hand-over: ${BATCH_SEATS} seats to a thread and back`, () => threads.run(many));
+  .add("best 4 of 20,000 seats, half of them taken", search(500))
+  .add("best 4 of 20,000 seats, 1% left", search(10))
+  .add("best 4 of 20,000 seats, none left", search(0))
+  .add("hand-over: 1 seat to a thread and back", () => handOver(one))
+  .add(`hand-over: ${BATCH_SEATS} seats to a thread and back`, () => handOver(many));
 
 await bench.run();
 console.table(bench.table());
