@@ -44,8 +44,8 @@ function learnPacked(memory: SeatMemory, after: number, seats: Buffer): void {
  * Fills the seats' memory from the database. At the start it reads everything, in the background and in pages; later,
  * what changed while the change feed was lost.
  *
- * Marks are moments of the database that are taken while the feed is live. A catch-up reads from the mark before the
- * last: a commit just before a mark may be announced just after it, when the feed is already lost.
+ * Marks are moments of the database that are taken while every other process is heard. A catch-up reads from the mark
+ * before the last: a commit just before a mark may be announced just after it, when the feed is already lost.
  */
 export class MemoryKeeper {
   private marks: [older: Mark | undefined, newer: Mark | undefined] = [undefined, undefined];
@@ -54,6 +54,7 @@ export class MemoryKeeper {
   private filled = false;
   /** Whether nothing has been read since the start or a new epoch. A live feed does not make up for that. */
   private isCold = true;
+  private misses = false;
 
   constructor(
     private readonly database: NodePgDatabase,
@@ -91,6 +92,15 @@ export class MemoryKeeper {
     this.isCold = true;
   }
 
+  /** Tells whether there is an engine whose changes the feed does not carry, although it is live. */
+  missesChanges(misses: boolean): void {
+    this.misses = misses;
+  }
+
+  private get hearsAll(): boolean {
+    return this.isFeedLive() && !this.misses;
+  }
+
   close(): void {
     void this.loop.stop();
   }
@@ -125,13 +135,13 @@ export class MemoryKeeper {
   }
 
   /**
-   * Takes a mark while the feed is live, and catches up while it is not. So memory without a feed is a few seconds old
-   * at most. A timer calls this every 5 s, which also repeats a first read that has failed.
+   * Takes a mark while every other process is heard, and catches up otherwise. So memory that misses changes is a few
+   * seconds old at most. A timer calls this every 5 s, which also repeats a first read that has failed.
    */
   async mark(): Promise<void> {
-    if (this.isCold || !this.isFeedLive()) return this.catchUp().catch(() => undefined);
+    if (this.isCold || !this.hearsAll) return this.catchUp().catch(() => undefined);
     const mark = await this.takeMark().catch(() => undefined);
-    if (mark && this.isFeedLive()) this.marks = [this.marks[1] ?? this.marks[0], mark];
+    if (mark && this.hearsAll) this.marks = [this.marks[1] ?? this.marks[0], mark];
   }
 
   private async takeMark(): Promise<Mark> {

@@ -15,6 +15,8 @@ export interface MemoryTrustOptions {
   isFeedLive(): boolean;
   /** Reads into memory everything that was committed before the call. */
   catchUp(): Promise<void>;
+  /** Called after each look that succeeded, with the number of other engines that are not heard. */
+  onLook(unheardCount: number): void;
   /**
    * Reports how many other engines are not heard. Called when two looks in a row find some, because a single look may
    * meet a session that is just opening. Called with 0 when none is left.
@@ -90,6 +92,7 @@ export class MemoryTrust {
   private judge({ presences, unnumberedCount }: Company, sentAtSteadyMs: number, sentAtWallMs: number): void {
     const others = presences.filter((presence) => presence !== this.options.presence);
     const unheard = others.filter((presence) => !this.options.hears(presence)).length + unnumberedCount;
+    this.options.onLook(unheard);
     this.report(unheard);
     this.isAlone = others.length === 0 && unnumberedCount === 0;
     if (unheard > 0) {

@@ -31,8 +31,8 @@ export interface SharedMemory {
 }
 
 /**
- * Fills memory and keeps it up to date with the changes of other processes: by the feed, or every few seconds without
- * it. It also decides whether memory may be trusted.
+ * Fills memory, keeps it up to date with other processes, and decides whether it may be trusted. Changes come by the
+ * feed, or every few seconds where there is none or an engine is not heard on it.
  */
 export function openSharedMemory(context: Context, dependencies: SharedMemoryDependencies): SharedMemory {
   const { log, lifecycle } = context;
@@ -48,6 +48,7 @@ export function openSharedMemory(context: Context, dependencies: SharedMemoryDep
     isFeedLive,
     hears: (other) => feed?.hears(other) ?? false,
     catchUp: () => keeper.catchUp(),
+    onLook: (unheardCount) => keeper.missesChanges(unheardCount > 0),
     onUnheard: (count) => log.info({ engines: count }, count > 0 ? UNHEARD : ALL_HEARD),
   });
   lifecycle.onClose("memory trust", () => trust.close());

@@ -9,7 +9,7 @@ import { until } from "../fixtures/until.ts";
 import { openHouse, useEngine } from "../fixtures/use-engine.ts";
 import { bodyOf, reserve } from "./buyers.ts";
 import { openEngine } from "./engines.ts";
-import { UNLIMITED } from "./reservations.ts";
+import { tillAt, UNLIMITED } from "./reservations.ts";
 import { readMetrics } from "./scraped-metrics.ts";
 
 // Whether memory may refuse a seat by itself, for engines on one database that do not hear each other.
@@ -122,7 +122,7 @@ test("sells a seat again that is given back after an outage, by an engine whose 
 });
 
 describe.skipIf(!redisFound)("engines with one Redis", () => {
-  test("refuse sold seats from memory side by side, and no more when one comes that has another Redis", async () => {
+  test("refuse sold seats from memory until one comes with another Redis, whose sales they show too", async () => {
     await using own = new AsyncDisposableStack();
     const { open, databaseUrl } = await openHouse(own, { needs: ["redis"] });
     const pair = await Promise.all([open(), open()]);
@@ -130,9 +130,17 @@ describe.skipIf(!redisFound)("engines with one Redis", () => {
     expect((await reserve(seller.url, 1)).status).toBe(201);
     for (const engine of pair) await until("memory is trusted", () => refusesFromMemory(engine, 1));
     // One that starts a Redis of its own, or finds none.
-    await openEngine(own, { DATABASE_URL: databaseUrl });
+    const stranger = await openEngine(own, { DATABASE_URL: databaseUrl });
     for (const engine of pair) {
       await until("the stranger is seen", async () => !(await refusesFromMemory(engine, 1)));
+    }
+    // What it sells is on their maps all the same, though nobody announces it.
+    expect((await reserve(stranger.url, 2)).status).toBe(201);
+    for (const engine of pair) {
+      await until(
+        "its sale is on the map",
+        async () => (await tillAt(engine.url).map(1)).get(2) === "reserved",
+      );
     }
   });
 });

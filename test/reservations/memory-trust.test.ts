@@ -21,6 +21,7 @@ test("distrusts memory from a heard engine's death to the next catch-up read, an
       catchUps.push(read);
       return read.promise;
     },
+    onLook: () => undefined,
     onUnheard: () => undefined,
   });
   try {
