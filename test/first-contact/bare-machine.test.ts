@@ -38,7 +38,7 @@ describe.skipIf(!npm)("on a machine with only Node and npm, in root's home", () 
         const [before = ""] = terminal.output().split("is selling at");
         expect(before.split("\n").length).toBeLessThanOrEqual(LINES_BEFORE_LIMIT);
         expect(terminal.output()).toContain(`is selling at ${url}`);
-        expect(terminal.output()).toContain(`its data in ${join(machine.clone, "data/postgres")}`);
+        expect(terminal.output()).toContain(`data in ${join(machine.clone, "data/postgres")}`);
         expect(terminal.output()).toContain("Redis     none: not needed while this is the only engine");
         const seatId = command === "npm start" ? 4 : 3;
         expect((await reserve(url, seatId)).status).toBe(201);
