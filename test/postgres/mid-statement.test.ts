@@ -1,5 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
+import { commitChanges, commitGuardedChanges } from "../../src/postgres/change.ts";
+import { commitGuardedReservations, commitReservations } from "../../src/postgres/reserve.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { untilWithin } from "../fixtures/until.ts";
 import {
@@ -14,19 +16,20 @@ import {
   stageOf,
   undisturbed,
 } from "./race-model.ts";
+import { changeOf, newKey, orderOf, taken, wishFor } from "./reservations.ts";
 import { useEvent, useSale } from "./use-sale.ts";
 
 /** An advisory lock that makes statements of a slow session wait after their snapshot, before their locks. */
 const BARRIER = 1;
 
 const sale = useSale();
-const { event } = useEvent(sale, STAGE_TERMS);
+const { event, freeSeats, held } = useEvent(sale, STAGE_TERMS);
 let slow: pg.PoolClient;
 let gate: pg.PoolClient;
 beforeAll(async () => {
   await sale.rows(`
     create function at_the_barrier() returns boolean language plpgsql volatile as $$ begin
-      if current_setting('test.is_slow', true) = 'yes' then perform pg_advisory_xact_lock_shared(${BARRIER}); end if;
+      if current_setting('test.is_slow', true) = 'yes' and current_query() like '%for no key update%' then perform pg_advisory_xact_lock_shared(${BARRIER}); end if;
       return true;
     end $$;
     alter table events rename to all_events;
@@ -90,6 +93,65 @@ describe.each(STANDINGS)("my reservation is %s", (standing) => {
         );
         await expectSound(sale.url);
       }
+    },
+  );
+});
+
+describe("rows that are touched meanwhile, but as free or held as before,", () => {
+  /** New versions of rows, which a statement checks again under its locks. */
+  const touch = async (seatIds: number[], reservationIds: string[]) => {
+    await sale.rows("update seats set price_minor = price_minor where id = any($1)", [seatIds]);
+    await sale.rows("update reservations set caller = caller where id = any($1)", [reservationIds]);
+  };
+
+  test.each(["plain", "guarded", "capped"])(
+    "are taken by a %s batch, and what it bars stays barred",
+    async (kind) => {
+      const used = newKey();
+      await taken(sale, await freeSeats(1), { key: used });
+      const [one, basket, barred] = [await freeSeats(1), await freeSeats(3), await freeSeats(2)];
+      const orders = [
+        orderOf(await wishFor(sale, one)),
+        orderOf(await wishFor(sale, basket, kind === "plain" ? {} : { key: newKey() })),
+        ...(kind === "plain" ? [] : [orderOf(await wishFor(sale, barred, { key: used }))]),
+      ];
+      if (kind === "capped")
+        for (const order of orders) {
+          order.caller = `net:${"A".repeat(22)}`;
+          order.guard = { buyerId: null, key: null, ...order.guard, callerLimitSeats: 5 };
+        }
+      const answers = await meanwhile(
+        () => (kind === "plain" ? commitReservations(slow, orders) : commitGuardedReservations(slow, orders)),
+        () => touch([...one, ...basket, ...barred], []),
+      );
+      expect(answers.map((rows) => rows?.map(({ verdict }) => verdict).join())).toEqual([
+        "won",
+        "won,won,won",
+        ...(kind === "plain" ? [] : ["replayed,replayed"]),
+      ]);
+    },
+  );
+
+  test.each(["plain", "guarded"])(
+    "are changed by a %s batch, and what it bars stays barred",
+    async (kind) => {
+      const used = newKey();
+      await taken(sale, await freeSeats(1), { key: used });
+      const seatIds = await freeSeats(9);
+      const ids = await Promise.all([0, 3, 6].map((from) => held(seatIds.slice(from, from + 3))));
+      const changes = ids.map((id, place) => ({
+        ...changeOf(id, place === 1 ? "release" : "confirm"),
+        key: kind === "guarded" && place === 2 ? used : null,
+      }));
+      const rows = await meanwhile(
+        () => (kind === "plain" ? commitChanges(slow, changes) : commitGuardedChanges(slow, changes)),
+        () => touch(seatIds, ids),
+      );
+      expect(rows.map((row) => `${row?.verdict} ${row?.seats.length}`)).toEqual([
+        "done 3",
+        "done 3",
+        kind === "plain" ? "done 3" : "replayed 0",
+      ]);
     },
   );
 });
