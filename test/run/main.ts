@@ -35,7 +35,7 @@ if (values.help) {
 if (!isTier(tier)) fail(`there is no tier "${tier}"; the tiers are ${Object.keys(TIERS).join(", ")}`);
 const laneCount =
   values.lanes === undefined
-    ? Math.min(availableParallelism() * TIERS[tier].lanesPerCore, LANE_LIMIT)
+    ? Math.min(Math.floor(availableParallelism() * TIERS[tier].lanesPerCore), LANE_LIMIT)
     : Number(values.lanes);
 if (!Number.isInteger(laneCount) || laneCount < 1 || laneCount > LANE_LIMIT)
   fail(`--lanes: must be an integer from 1 to ${LANE_LIMIT}, not "${values.lanes}"`);

@@ -14,10 +14,10 @@ export const TIERS = {
   test: { what: "units, SQL and the main job of an engine", lanesPerCore: 1, groupLimitFiles: 8 },
   engine: {
     what: "engine processes on Redis, Kafka, proxies and browsers",
-    lanesPerCore: 2,
+    lanesPerCore: 1.5,
     groupLimitFiles: 3,
   },
-  faults: { what: "engines whose parts break under load", lanesPerCore: 2, groupLimitFiles: 2 },
+  faults: { what: "engines whose parts break under load", lanesPerCore: 1.5, groupLimitFiles: 2 },
 } as const satisfies Record<string, Tier>;
 
 export type TierName = keyof typeof TIERS;
