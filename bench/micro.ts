@@ -39,7 +39,7 @@ const batcher = new Batcher({
       ...{
         lockMs: 0,
         transactionMs: 0,
-        guarded: true,
+        isLocked: true,
         conflictCount: 0,
         ghostCount: 0,
         movedCount: 0,

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { readConfig } from "../src/config/config.ts";
-import { singles, takeStatement, unguarded } from "../src/postgres/reserve-statement.ts";
+import { singles, takeStatement, withoutClaims } from "../src/postgres/reserve-statement.ts";
 import { tempDir } from "../test/fixtures/temp-dir.ts";
 import { cpuByPart, type Measurement, mapParts } from "./measure.ts";
 import { constantAt, PEAK_CONNECTIONS } from "./scenarios/yardsticks.ts";
@@ -78,7 +78,7 @@ export function scriptOf(batchSeats: number, firstSeatId: number, clients: numbe
     versions: `array_fill(0, array[${batchSeats}])`,
     reservationIds: `array(select uuidv7() from generate_series(1, ${batchSeats}))`,
   };
-  const { sql, params } = new PgDialect().sqlToQuery(takeStatement(singles, unguarded));
+  const { sql, params } = new PgDialect().sqlToQuery(takeStatement(singles, withoutClaims));
   const names = params.map((placeholder) => (placeholder as { name: string }).name);
   const statement = sql.replaceAll(/\$(\d+)/g, (_, number: string) => {
     const array = arrays[names[Number(number) - 1] ?? ""];

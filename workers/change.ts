@@ -1,7 +1,7 @@
 import {
   type CallerKind,
   commitChanges,
-  commitGuardedChanges,
+  commitChangesWithClaims,
   type ReservationChange,
 } from "../src/postgres/change.ts";
 import type { ChangeAnswer, ChangeResult } from "../src/threads/messages.ts";
@@ -17,7 +17,7 @@ const IDLE_ROUND_LIMIT = 5;
 interface Item {
   change: ReservationChange;
   /** Whether it needs the transaction that claims its key, its buyer or its caller. */
-  isGuarded: boolean;
+  needsClaims: boolean;
   answer: ChangeAnswer;
 }
 
@@ -37,17 +37,17 @@ export async function change(
 ): Promise<ChangeResult> {
   const startedAt = performance.now();
   const items = changes.map(
-    (change): Item => ({ change, isGuarded: change.key != null, answer: { verdict: "undecided" } }),
+    (change): Item => ({ change, needsClaims: change.key != null, answer: { verdict: "undecided" } }),
   );
   const batch: Batch = { limitedCallers, databaseAway: false };
 
   let open = items;
   for (let idleRounds = 0; idleRounds < IDLE_ROUND_LIMIT && open.length > 0 && !batch.databaseAway; ) {
-    const plain = open.filter(({ isGuarded }) => !isGuarded);
-    const guarded = open.filter(({ isGuarded }) => isGuarded);
+    const plain = open.filter(({ needsClaims }) => !needsClaims);
+    const withClaims = open.filter(({ needsClaims }) => needsClaims);
     if ((await commit(transactions, plain, batch)) === "doubtful") return "doubtful";
-    if ((await commit(transactions, guarded, batch)) === "doubtful") return "doubtful";
-    for (const item of plain) item.isGuarded = item.answer.verdict === "capped";
+    if ((await commit(transactions, withClaims, batch)) === "doubtful") return "doubtful";
+    for (const item of plain) item.needsClaims = item.answer.verdict === "capped";
     const rest = open.filter(isToBeAskedAgain);
     if (rest.length === open.length) idleRounds++;
     open = rest;
@@ -73,8 +73,8 @@ async function commit(
   if (!first) return "decided";
   const changes = items.map(({ change }) => change);
   const rows = await transact(transactions, (client) =>
-    first.isGuarded
-      ? commitGuardedChanges(client, changes, batch.limitedCallers)
+    first.needsClaims
+      ? commitChangesWithClaims(client, changes, batch.limitedCallers)
       : commitChanges(client, changes, batch.limitedCallers),
   );
   if (rows === "doubtful") return rows;

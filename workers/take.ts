@@ -1,6 +1,6 @@
 import {
-  commitGuardedReservations,
   commitReservations,
+  commitReservationsWithClaims,
   type SeatOrder,
   type SeatRow,
 } from "../src/postgres/reserve.ts";
@@ -35,15 +35,15 @@ export async function take(
   orders: SeatOrder[],
 ): Promise<TakeResult> {
   const startedAt = performance.now();
-  const guard = await locks.guard(orders.flatMap(({ seats }) => seats.map(({ seatId }) => seatId)));
+  const locked = await locks.lockBatch(orders.flatMap(({ seats }) => seats.map(({ seatId }) => seatId)));
   const lockedAt = performance.now();
 
-  const items = orders.map((order): Item => ({ order, answer: contendedIn(order, guard.contended) }));
+  const items = orders.map((order): Item => ({ order, answer: contendedIn(order, locked.contended) }));
   const report: Report = { databaseAway: false, movedCount: 0, reran: false };
   const open = items.filter(({ answer }) => answer === "undecided");
   const outcome = await decide(transactions, open, report);
   const transactionMs = performance.now() - lockedAt;
-  const released = guard.release();
+  const released = locked.release();
   if (outcome === "doubtful" || items.some(({ answer }) => answer === "undecided")) await released;
   if (outcome === "doubtful") return outcome;
   return {
@@ -51,9 +51,9 @@ export async function take(
     ...report,
     lockMs: lockedAt - startedAt,
     transactionMs,
-    guarded: guard.guarded,
-    conflictCount: guard.contended.size,
-    ghostCount: guard.ghostCount,
+    isLocked: locked.isLocked,
+    conflictCount: locked.contended.size,
+    ghostCount: locked.ghostCount,
   };
 }
 
@@ -61,8 +61,8 @@ export async function take(
  * Returns the result of an order if a rival holds locks on its seats. With a key the rival may be the same
  * request in another process, which only Postgres can tell.
  */
-function contendedIn({ seats, guard }: SeatOrder, contended: Set<number>): OrderAnswer {
-  if (guard?.key || !seats.some(({ seatId }) => contended.has(seatId))) return "undecided";
+function contendedIn({ seats, checks }: SeatOrder, contended: Set<number>): OrderAnswer {
+  if (checks?.key || !seats.some(({ seatId }) => contended.has(seatId))) return "undecided";
   return seats.map(({ seatId }) => (contended.has(seatId) ? CONTENDED : FREE));
 }
 
@@ -91,17 +91,17 @@ function atNewVersions(item: Item): SeatOrder {
   return { ...item.order, seats };
 }
 
-/** Runs one transaction for the orders without a guard and one for those with a guard. */
+/** Runs one transaction for the orders without checks and one for those with checks. */
 async function commitAll(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
-  const plain = items.filter(({ order }) => !order.guard);
-  const withGuard = items.filter(({ order }) => order.guard);
+  const plain = items.filter(({ order }) => !order.checks);
+  const withChecks = items.filter(({ order }) => order.checks);
   if ((await commit(transactions, plain, report)) === "doubtful") return "doubtful";
-  const callers = withGuard.flatMap(({ order }) => (isCapped(order) && order.caller) || []);
-  if (callers.length === 0) return commit(transactions, withGuard, report);
-  return inTurn(callers, () => commitCapped(transactions, withGuard, report));
+  const callers = withChecks.flatMap(({ order }) => (isCapped(order) && order.caller) || []);
+  if (callers.length === 0) return commit(transactions, withChecks, report);
+  return inTurn(callers, () => commitCapped(transactions, withChecks, report));
 }
 
-const isCapped = ({ guard }: SeatOrder) => guard?.callerLimitSeats !== undefined;
+const isCapped = ({ checks }: SeatOrder) => checks?.callerLimitSeats !== undefined;
 
 /**
  * Rounds without a decision before capped orders are given up. Each round is a new transaction: another
@@ -158,9 +158,9 @@ async function inTurn<Result>(callers: string[], work: () => Promise<Result>): P
 async function commit(transactions: Transactions, items: Item[], report: Report): Promise<Decided> {
   if (items.length === 0) return "decided";
   const orders = items.map(({ order }) => order);
-  const isGuarded = orders.some(({ guard }) => guard);
+  const needsClaims = orders.some(({ checks }) => checks);
   const answers = await transact(transactions, (client) =>
-    isGuarded ? commitGuardedReservations(client, orders) : commitReservations(client, orders),
+    needsClaims ? commitReservationsWithClaims(client, orders) : commitReservations(client, orders),
   );
   if (answers === "doubtful") return answers;
   if (typeof answers !== "string") {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { KeyClaim } from "../postgres/guards.ts";
+import type { KeyClaim } from "../postgres/claims.ts";
 import { invalidValue, type ProblemResponse, problem } from "./problem.ts";
 
 const HEADER = "idempotency-key";

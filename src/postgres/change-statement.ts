@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isAmong, isNotAmong } from "./among.ts";
-import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
+import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./claims.ts";
 
 /**
  * Whether a reservation's state allows an action. `row` is the reservation, either as it was first read or as
@@ -11,7 +11,7 @@ import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
  * transaction). Otherwise the buyer could take other seats at the hold's end and confirm the hold from just
  * before it, which was seen.
  */
-const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guarded) => sql`
+const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: ClaimParts) => sql`
   case n.action
     when 'confirm' then not n.stops_confirmations and (${sql.raw(row)}.status = 'held' and ${sql.raw(row)}.expires_at > statement_timestamp() and ${isClaimed}
       or ${sql.raw(row)}.status in ('held', 'expired') and n.on_sale and ${isWithinLimit})
@@ -38,14 +38,14 @@ const allows = (row: string, { isWithinLimit, isClaimed, isCallerClaimed }: Guar
  * - The change's id is in its ledger rows. An attempt whose result was lost is found by it; otherwise the id
  *   is fenced off in the reservation's row, which this statement checks under the lock (`recall.ts`).
  */
-export const changeStatement = (guarded: Guarded) => sql`
+export const changeStatement = (parts: ClaimParts) => sql`
 with requested as materialized (
   select * from unnest(${sql.placeholder("reservationIds")}::uuid[], ${sql.placeholder("actions")}::text[], ${sql.placeholder("changeIds")}::uuid[],
     ${sql.placeholder("actIds")}::bigint[]) with ordinality as q(id, action, change_id, act_id, position)
 ), epoch as materialized (
   select max(epoch) as current from ledger_epochs
-)${guarded.guards}, seen as materialized (
-  select n.*, ${allows("n", guarded)} as allowed
+)${parts.checks}, seen as materialized (
+  select n.*, ${allows("n", parts)} as allowed
   from (
     select q.position, q.action, q.change_id, q.act_id, r.*, e.cancellable, e.buyer_limit_seats,
            e.status = 'closed' and e.stops_confirmations as stops_confirmations,
@@ -61,7 +61,7 @@ with requested as materialized (
          case when n.action = 'extend' then n.extended_to else r.expires_at end as expires_at
   from seen n
   join reservations r on r.id = n.id
-  where n.allowed and ${allows("r", guarded)}${guarded.barred}
+  where n.allowed and ${allows("r", parts)}${parts.barred}
     and (r.fenced_change_ids is null or n.change_id <> all(r.fenced_change_ids))
   order by r.id
   for no key update of r skip locked
@@ -104,7 +104,7 @@ with requested as materialized (
       expires_at = w.expires_at
   from whole w
   where r.id = w.id
-)${guarded.keys}, ledger_rows as (
+)${parts.keys}, ledger_rows as (
   insert into seat_events (epoch, seat_id, version, event_id, status, reservation_id, replaces_reservation_id, change_id, hold_expires_at, act_id)
   select (select current from epoch), id, version, event_id,
          case action when 'confirm' then 'RESERVED'::ledger_status when 'extend' then 'EXTENDED' when 'release' then 'RELEASED'
@@ -117,7 +117,7 @@ with requested as materialized (
 select
   case
     when whole.id is not null then 'done'
-    when seen.id is null or seen.status = 'void' then 'missing'${guarded.verdict}
+    when seen.id is null or seen.status = 'void' then 'missing'${parts.verdict}
     when not seen.allowed then 'refused'
     when gone.seats is not null then 'gone'
     else 'again'
@@ -142,8 +142,8 @@ left join lateral (
 order by requested.position`;
 
 /** The parts in which the statement with keys and buyers' limits differs. */
-interface Guarded {
-  guards: SQL;
+interface ClaimParts {
+  checks: SQL;
   barred: SQL;
   isWithinLimit: SQL;
   /** Whether no other transaction can decide on the buyer's seats meanwhile, or it does not matter. */
@@ -166,8 +166,8 @@ const isOfLimitedCaller = (row: string) =>
   sql`coalesce(left(${sql.raw(row)}.caller, 3) = any(${sql.placeholder("limitedCallers")}::text[]), false)`;
 
 /** Without the buyer's claim, no seats that a limit might forbid can be kept or taken back. */
-export const plainChanges: Guarded = {
-  guards: sql``,
+export const plainChanges: ClaimParts = {
+  checks: sql``,
   barred: sql``,
   isWithinLimit: isUnlimited,
   isClaimed: isUnlimited,
@@ -179,12 +179,12 @@ export const plainChanges: Guarded = {
       and seen.buyer_limit_seats is not null then 'capped'`,
 };
 
-export const guardedChanges: Guarded = {
-  guards: sql`, guards as materialized (
+export const changesWithClaims: ClaimParts = {
+  checks: sql`, checks as materialized (
   select g.* from json_to_recordset(${sql.placeholder("keys")}::json) as g("reservationId" uuid, scope text, key text, fingerprint text)
 ), barred as materialized (
   select g."reservationId" as id, k.fingerprint = g.fingerprint as is_replay
-  from guards g cross join lateral ${liveKeyOf("g")} k
+  from checks g cross join lateral ${liveKeyOf("g")} k
 )`,
   barred: sql`
     and ${isNotAmong("r.id", "id", "barred")}`,
@@ -194,7 +194,7 @@ export const guardedChanges: Guarded = {
   isCallerClaimed: sql`true`,
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
-  select g.scope, g.key, g.fingerprint, w.id, w.expires_at from guards g join whole w on w.id = g."reservationId"
+  select g.scope, g.key, g.fingerprint, w.id, w.expires_at from checks g join whole w on w.id = g."reservationId"
   ${replaceKey}
 )`,
   verdict: sql`

@@ -1,8 +1,8 @@
 import type pg from "pg";
 import { assert } from "../runtime/assert.ts";
 import type { ChangeVerdict, ReservationAction } from "../venue/outcome.ts";
-import { changeStatement, guardedChanges, plainChanges } from "./change-statement.ts";
-import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { changeStatement, changesWithClaims, plainChanges } from "./change-statement.ts";
+import { claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./claims.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 import { arrayOf } from "./query.ts";
 
@@ -54,7 +54,10 @@ export interface ReservationChange {
 export type CallerKind = "key" | "net";
 
 const changeReservations = prepared("change_reservations", changeStatement(plainChanges));
-const changeReservationsGuarded = prepared("change_reservations_guarded", changeStatement(guardedChanges));
+const changeReservationsWithClaims = prepared(
+  "change_reservations_with_claims",
+  changeStatement(changesWithClaims),
+);
 
 /**
  * @param limitedCallers the kinds of callers whose held seats are limited
@@ -73,7 +76,7 @@ export function commitChanges(
  * transaction takes their claims.
  * @returns undefined for a change that did not get one of its claims
  */
-export async function commitGuardedChanges(
+export async function commitChangesWithClaims(
   client: pg.PoolClient,
   changes: ReservationChange[],
   limitedCallers: CallerKind[] = [],
@@ -94,7 +97,7 @@ export async function commitGuardedChanges(
   const isRefused = ({ reservationId }: ReservationChange) => refused.has(reservationId);
   const putOff = laterOfABuyer(changes, new Map(buyers.rows.map((row) => [row.id, row.claim])));
   const open = changes.filter((change) => !isRefused(change) && !putOff.has(change));
-  const rows = await execute(client, changeReservationsGuarded, open, {
+  const rows = await execute(client, changeReservationsWithClaims, open, {
     limitedCallers: arrayOf(limitedCallers),
     keys: JSON.stringify(keys.map(({ reservationId, key }) => ({ reservationId, ...key }))),
   });

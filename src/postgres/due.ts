@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { KEY_LIFETIME_HOURS } from "./guards.ts";
+import { KEY_LIFETIME_HOURS } from "./claims.ts";
 import { rowOf, rowsOf } from "./query.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
-import { type KeyClaim, keyIsAlive } from "./guards.ts";
+import { type KeyClaim, keyIsAlive } from "./claims.ts";
 import { rowsOf } from "./query.ts";
 
 export type Transaction = Parameters<Parameters<NodePgDatabase["transaction"]>[0]>[0];

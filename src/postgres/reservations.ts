@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type { ReservationFacts } from "./change.ts";
-import { type KeyClaim, keyIsAlive, liveSeatsOf } from "./guards.ts";
+import { type KeyClaim, keyIsAlive, liveSeatsOf } from "./claims.ts";
 import { reservationPrices } from "./prices.ts";
 import { millisecondsOf, rowOf, rowsOf } from "./query.ts";
 

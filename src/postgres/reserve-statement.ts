@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isAmong, isNotAmong } from "./among.ts";
-import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./guards.ts";
+import { liveKeyOf, liveSeatsOf, onSale, replaceKey } from "./claims.ts";
 import { seatPrice } from "./prices.ts";
 
 /**
@@ -22,14 +22,14 @@ import { seatPrice } from "./prices.ts";
  *   it, and returning a row per seat, cost Postgres 28 to 31 instead of 20 to 25 µs per seat.
  * - `tripwire` divides by zero, which undoes everything, if the update misses a row that was to be taken.
  */
-export const takeStatement = (wishes: Wishes, { guards, barred, keys, verdict }: Guarded) => sql`
+export const takeStatement = (wishes: Wishes, { checks, barred, keys, verdict }: ClaimParts) => sql`
 with requested as materialized (
   select * from unnest(
     ${sql.placeholder("seatIds")}::bigint[], ${sql.placeholder("versions")}::int[], ${sql.placeholder("reservationIds")}::uuid[]${wishes.arrays}
   ) with ordinality as r(seat_id, version, reservation_id, ${wishes.columns}position)
 ), epoch as materialized (
   select max(epoch) as current from ledger_epochs
-)${guards}, locked as materialized (
+)${checks}, locked as materialized (
   select s.id, r.position, r.reservation_id, s.event_id, s.reservation_id as replaced,
          not e.cancellable as final${wishes.locked}
   from requested r
@@ -175,16 +175,16 @@ export const several: Wishes = {
 };
 
 /** The parts in which the statement for requests with a key or a buyer's limit differs. */
-interface Guarded {
-  guards: SQL;
+interface ClaimParts {
+  checks: SQL;
   barred: SQL;
   keys: SQL;
   verdict: SQL;
 }
 
 /** Refuses seats of events that limit their buyers, because such a request has no buyer. */
-export const unguarded: Guarded = {
-  guards: sql``,
+export const withoutClaims: ClaimParts = {
+  checks: sql``,
   barred: sql`
     and e.buyer_limit_seats is null`,
   keys: sql``,
@@ -198,15 +198,15 @@ export const unguarded: Guarded = {
  * snapshot is newer than the commit of their last holder. (In a single statement, keys and limits were seen
  * to leak.)
  */
-export const guarded: Guarded = {
-  guards: sql`, guards as materialized (
-  select g.* from json_to_recordset(${sql.placeholder("guards")}::json)
+export const withClaims: ClaimParts = {
+  checks: sql`, checks as materialized (
+  select g.* from json_to_recordset(${sql.placeholder("checks")}::json)
     as g("reservationId" uuid, "seatId" bigint, "seatCount" int, "buyerId" text, scope text, key text, fingerprint text)
 ), barred as materialized (
   select g."reservationId" as reservation_id,
     case when k.fingerprint = g.fingerprint then 'replayed' when k.key is not null then 'key_mismatch'
       when g."buyerId" is null then 'buyer_needed' else 'over_limit' end as reason
-  from guards g
+  from checks g
   left join lateral ${liveKeyOf("g")} k on true
   left join lateral (
     select s.event_id, e.buyer_limit_seats from seats s join events e on e.id = s.event_id where s.id = g."seatId" limit 1
@@ -220,7 +220,7 @@ export const guarded: Guarded = {
   keys: sql`, key_rows as (
   insert into idempotency_keys as k (scope, key, fingerprint, reservation_id, expires_at)
   select g.scope, g.key, g.fingerprint, g."reservationId", t.expires_at
-  from guards g join (select distinct reservation_id, expires_at from taken) t on t.reservation_id = g."reservationId"
+  from checks g join (select distinct reservation_id, expires_at from taken) t on t.reservation_id = g."reservationId"
   where g.key is not null
   ${replaceKey}
 )`,
@@ -230,13 +230,13 @@ export const guarded: Guarded = {
 };
 
 /**
- * Same as `guarded`, for callers whose seats in live holds are limited. These seats are counted once per
+ * Same as `withClaims`, for callers whose seats in live holds are limited. These seats are counted once per
  * caller. An order that would fit alone, but not after its caller's earlier orders in the batch, gets its own
  * reason, because the earlier ones may fail.
  */
-export const capped: Guarded = {
-  ...guarded,
-  guards: sql`${guarded.guards}, caps as materialized (
+export const capped: ClaimParts = {
+  ...withClaims,
+  checks: sql`${withClaims.checks}, caps as materialized (
   select c.* from json_to_recordset(${sql.placeholder("caps")}::json)
     as c("reservationId" uuid, caller text, "limitSeats" int, seats int, earlier int)
 ), holding as materialized (
@@ -249,9 +249,9 @@ export const capped: Guarded = {
   from caps c join holding h on h.caller = c.caller
   where h.seats + c.earlier + c.seats > c."limitSeats"
 )`,
-  barred: sql`${guarded.barred}
+  barred: sql`${withClaims.barred}
     and ${isNotAmong("r.reservation_id", "reservation_id", "over_cap")}`,
-  verdict: sql`${guarded.verdict}
+  verdict: sql`${withClaims.verdict}
       when exists (select from over_cap where over_cap.reservation_id = r.reservation_id)
         then (select reason from over_cap where over_cap.reservation_id = r.reservation_id limit 1)`,
 };

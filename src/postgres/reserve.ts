@@ -1,17 +1,17 @@
 import type pg from "pg";
 import { assert, at } from "../runtime/assert.ts";
 import type { SeatVerdict } from "../venue/outcome.ts";
-import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./guards.ts";
+import { claimOfBuyer, claimOfCaller, claimOfKey, type KeyClaim, tryClaims } from "./claims.ts";
 import { executePrepared, type Prepared, prepared } from "./prepared.ts";
 import { arrayOf } from "./query.ts";
 import {
   capped,
-  guarded,
   several,
   singleHolds,
   singles,
   takeStatement,
-  unguarded,
+  withClaims,
+  withoutClaims,
 } from "./reserve-statement.ts";
 
 /** The statement's result for one seat. */
@@ -32,7 +32,7 @@ export interface SeatOrder {
   /** The holder of the seats, as `reservations.caller` stores it; absent for a seat that is reserved at once. */
   caller?: string | null | undefined;
   /** Absent if only the seats need checking. */
-  guard?: TakeGuard | undefined;
+  checks?: OrderChecks | undefined;
   seats: OrderedSeat[];
 }
 
@@ -43,7 +43,7 @@ interface OrderedSeat {
 }
 
 /** Checks beside the seats: the number of seats of the buyer and of the caller, and an unused key. */
-export interface TakeGuard {
+export interface OrderChecks {
   buyerId: string | null;
   /** False if the event is known to have no limit for its buyers; their seats are then not counted. */
   isLimited?: boolean | undefined;
@@ -52,10 +52,10 @@ export interface TakeGuard {
   callerLimitSeats?: number | undefined;
 }
 
-const reserveSeats = prepared("reserve_seats", takeStatement(singles, unguarded));
-const holdSingleSeats = prepared("hold_single_seats", takeStatement(singleHolds, unguarded));
-const holdSeats = prepared("hold_seats", takeStatement(several, unguarded));
-const holdSeatsGuarded = prepared("hold_seats_guarded", takeStatement(several, guarded));
+const reserveSeats = prepared("reserve_seats", takeStatement(singles, withoutClaims));
+const holdSingleSeats = prepared("hold_single_seats", takeStatement(singleHolds, withoutClaims));
+const holdSeats = prepared("hold_seats", takeStatement(several, withoutClaims));
+const holdSeatsWithClaims = prepared("hold_seats_with_claims", takeStatement(several, withClaims));
 const holdSeatsCapped = prepared("hold_seats_capped", takeStatement(several, capped));
 
 /**
@@ -74,11 +74,11 @@ function statementFor(orders: SeatOrder[]): Prepared {
 }
 
 /**
- * Commits orders with guards, in a transaction whose first statement takes their claims.
+ * Commits orders with checks, in a transaction whose first statement takes their claims.
  * @returns same as `commitReservations`; undefined for an order whose key, buyer or caller another
  * transaction is deciding on
  */
-export async function commitGuardedReservations(
+export async function commitReservationsWithClaims(
   client: pg.PoolClient,
   orders: SeatOrder[],
 ): Promise<(SeatRow[] | undefined)[]> {
@@ -91,15 +91,15 @@ export async function commitGuardedReservations(
   );
   const open = orders.filter(({ reservationId }) => !refused.has(reservationId));
   const caps = capsOf(orders, open);
-  const rows = await execute(client, caps ? holdSeatsCapped : holdSeatsGuarded, open, {
-    guards: JSON.stringify(
-      open.flatMap(({ reservationId, guard, seats }) => {
-        if (!guard) return [];
+  const rows = await execute(client, caps ? holdSeatsCapped : holdSeatsWithClaims, open, {
+    checks: JSON.stringify(
+      open.flatMap(({ reservationId, checks, seats }) => {
+        if (!checks) return [];
         const { seatId } = at(seats, 0, "an order's first seat");
-        return [{ reservationId, seatId, seatCount: seats.length, buyerId: guard.buyerId, ...guard.key }];
+        return [{ reservationId, seatId, seatCount: seats.length, buyerId: checks.buyerId, ...checks.key }];
       }),
     ),
-    buyers: open.flatMap(({ guard, seats }) => seats.map(() => guard?.buyerId ?? null)),
+    buyers: open.flatMap(({ checks, seats }) => seats.map(() => checks?.buyerId ?? null)),
     ...(caps && { caps: JSON.stringify(caps) }),
   });
   await client.query("commit");
@@ -108,9 +108,9 @@ export async function commitGuardedReservations(
 }
 
 /** Returns the claims of an order. All orders of a caller have the same claim, which the transaction takes once. */
-function claimsOf({ caller, guard }: SeatOrder): string[] {
-  if (!guard) return [];
-  const { buyerId, isLimited = true, key, callerLimitSeats } = guard;
+function claimsOf({ caller, checks }: SeatOrder): string[] {
+  if (!checks) return [];
+  const { buyerId, isLimited = true, key, callerLimitSeats } = checks;
   return [
     ...(caller && callerLimitSeats !== undefined ? [claimOfCaller(caller)] : []),
     ...(key ? [claimOfKey(key)] : []),
@@ -123,10 +123,10 @@ function claimsOf({ caller, guard }: SeatOrder): string[] {
  * no caller is limited.
  */
 function capsOf(orders: SeatOrder[], open: SeatOrder[]) {
-  if (!orders.some(({ guard }) => guard?.callerLimitSeats !== undefined)) return undefined;
+  if (!orders.some(({ checks }) => checks?.callerLimitSeats !== undefined)) return undefined;
   const before = new Map<string, number>();
-  return open.flatMap(({ reservationId, caller, guard, seats: { length: seats } }) => {
-    const limitSeats = guard?.callerLimitSeats;
+  return open.flatMap(({ reservationId, caller, checks, seats: { length: seats } }) => {
+    const limitSeats = checks?.callerLimitSeats;
     if (!caller || limitSeats === undefined) return [];
     const earlier = before.get(caller) ?? 0;
     before.set(caller, earlier + seats);

@@ -29,11 +29,11 @@ export interface LocksReport {
   masters: { state: LinkState; reason: string | undefined }[];
 }
 
-/** The result of locking a batch. Postgres alone decides the seats that are neither contended nor guarded. */
+/** The result of locking a batch. Postgres alone decides the seats that are neither contended nor locked. */
 export interface BatchLocks {
   /** Seats that a living rival is deciding now. */
   contended: Set<number>;
-  guarded: boolean;
+  isLocked: boolean;
   /** The number of locks that were too old to trust. */
   ghostCount: number;
   /** Frees the locks. Never rejects; locks that could not be freed expire. */
@@ -88,20 +88,20 @@ export class SeatLocks {
    * Locks the seats once. On contention it reads the keys, drops the seats that a living rival holds, and
    * tries to lock the rest once more. Postgres decides the seats still in doubt, without a lock.
    */
-  async guard(seatIds: number[]): Promise<BatchLocks> {
-    const guard: BatchLocks = { contended: new Set(), guarded: false, ghostCount: 0, release: nothing };
-    if (this.masters.length === 0 || this.degraded) return guard;
+  async lockBatch(seatIds: number[]): Promise<BatchLocks> {
+    const locked: BatchLocks = { contended: new Set(), isLocked: false, ghostCount: 0, release: nothing };
+    if (this.masters.length === 0 || this.degraded) return locked;
 
     const first = await this.lock(seatIds);
-    if (first === "away") return guard;
-    if (first !== "contended") return { ...guard, guarded: true, release: first };
+    if (first === "away") return locked;
+    if (first !== "contended") return { ...locked, isLocked: true, release: first };
 
-    guard.ghostCount = await this.lookForRivals(seatIds, guard.contended);
-    const rest = seatIds.filter((seatId) => !guard.contended.has(seatId));
-    if (rest.length === 0) return guard;
+    locked.ghostCount = await this.lookForRivals(seatIds, locked.contended);
+    const rest = seatIds.filter((seatId) => !locked.contended.has(seatId));
+    if (rest.length === 0) return locked;
     const second = await this.lock(rest);
-    if (typeof second === "function") return { ...guard, guarded: true, release: second };
-    return guard;
+    if (typeof second === "function") return { ...locked, isLocked: true, release: second };
+    return locked;
   }
 
   close(): void {

@@ -15,9 +15,9 @@ import type { BatchObserver } from "./batch-observer.ts";
 import { Gatherer } from "./gatherer.ts";
 import {
   answerBusy,
+  checksOf,
   claimsOf,
   fitting,
-  guardOf,
   type HoldOrder,
   type HoldRequest,
   holdOutcomeOf,
@@ -155,7 +155,7 @@ export class Batcher {
         seatIds,
         claims,
         caller,
-        guard: guardOf(request, caller === null ? 0 : (this.options.callerLimitSeats?.(caller) ?? 0)),
+        checks: checksOf(request, caller === null ? 0 : (this.options.callerLimitSeats?.(caller) ?? 0)),
         arrivedAt: performance.now(),
         resolve,
       });

@@ -1,5 +1,5 @@
 import type { CallerKind, ChangeAction } from "../postgres/change.ts";
-import { claimOfKey, type KeyClaim } from "../postgres/guards.ts";
+import { claimOfKey, type KeyClaim } from "../postgres/claims.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { ChangeAnswer, ChangeResult, RecallResult, ReservationTask } from "../threads/messages.ts";
 import { type BusyReason, CHANGE_VERDICTS } from "../venue/outcome.ts";

@@ -1,5 +1,5 @@
 import type { ReservationFacts } from "../postgres/change.ts";
-import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
+import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/claims.ts";
 import type { SeatNow } from "../postgres/seats.ts";
 import type { SeatId } from "../venue/seat-id.ts";
 import type { SeatMemory } from "../venue/seat-memory.ts";

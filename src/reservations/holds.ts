@@ -1,5 +1,5 @@
 import type { ReservationFacts } from "../postgres/change.ts";
-import type { KeyClaim } from "../postgres/guards.ts";
+import type { KeyClaim } from "../postgres/claims.ts";
 import type { CatalogueEvent, Section } from "../venue/catalogue.ts";
 import { SearchBudget } from "../venue/search-budget.ts";
 import type { SeatId } from "../venue/seat-id.ts";

@@ -1,7 +1,7 @@
 import type { CatalogueKeeper } from "../catalogue/keeper.ts";
 import type { Context } from "../parts/context.ts";
+import type { KeyClaim } from "../postgres/claims.ts";
 import type { Database } from "../postgres/connect.ts";
-import type { KeyClaim } from "../postgres/guards.ts";
 import {
   findEarliestHoldEnd,
   findReplay,

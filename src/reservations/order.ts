@@ -1,5 +1,5 @@
-import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/guards.ts";
-import type { SeatOrder, SeatRow, TakeGuard } from "../postgres/reserve.ts";
+import { claimOfBuyer, claimOfKey, type KeyClaim } from "../postgres/claims.ts";
+import type { OrderChecks, SeatOrder, SeatRow } from "../postgres/reserve.ts";
 import { assert, at, never } from "../runtime/assert.ts";
 import type { OrderAnswer, TakeResult } from "../threads/messages.ts";
 import { type BusyReason, firstOf, type TakenReason, VERDICTS } from "../venue/outcome.ts";
@@ -34,7 +34,7 @@ export interface HoldOrder {
   seatIds: SeatId[];
   /** Its buyer and key, while they are in flight. */
   claims: string[];
-  guard: TakeGuard | undefined;
+  checks: OrderChecks | undefined;
   caller: string | null;
   arrivedAt: number;
   resolve(outcome: HoldOutcome): void;
@@ -53,11 +53,11 @@ export function claimsOf({ buyerId, isLimited = true, key }: HoldRequest): strin
   return claims;
 }
 
-/** Returns the guard of a hold: the checks under a claim, besides those of its seats. Undefined if there are none. */
-export function guardOf(
+/** Returns the checks of a hold besides those of its seats; they are made under claims. Undefined if there are none. */
+export function checksOf(
   { buyerId, isLimited = true, key, caller }: HoldRequest,
   limitSeats: number,
-): TakeGuard | undefined {
+): OrderChecks | undefined {
   const callerLimitSeats = limitSeats > 0 && caller != null ? limitSeats : undefined;
   if (!key && buyerId === null && callerLimitSeats === undefined) return undefined;
   return { buyerId, isLimited, key, callerLimitSeats };
@@ -69,7 +69,7 @@ export function seatOrderOf(order: Order, memory: SeatMemory): SeatOrder {
   const seats = order.seatIds.map((seatId) => ({ seatId, version: memory.versionOf(seatId) }));
   return order.kind === "reserve"
     ? { reservationId, isHold: false, seats }
-    : { reservationId, isHold: true, caller: order.caller, guard: order.guard, seats };
+    : { reservationId, isHold: true, caller: order.caller, checks: order.checks, seats };
 }
 
 export const takenFor = (seatIds: SeatId[], reason: TakenReason): HoldOutcome => ({
@@ -99,8 +99,8 @@ export function outcomeOf(order: ReserveOrder, answer: OrderAnswer): Outcome {
     case "busy":
       return { ...UNAVAILABLE, seatId };
     default:
-      // The other verdicts belong to orders with a guard or several seats.
-      throw new Error(`broken invariant: a request for one seat without a guard is not ${verdict}`);
+      // The other verdicts belong to orders with checks or several seats.
+      throw new Error(`broken invariant: a request for one seat without checks is not ${verdict}`);
   }
 }
 

@@ -52,7 +52,7 @@ export class ReservationMetrics {
     if (answer.conflictCount > 0) metrics.lockConflicts.inc(answer.conflictCount);
     if (answer.ghostCount > 0) metrics.lockGhosts.inc(answer.ghostCount);
     if (answer.movedCount > 0) metrics.versionConflicts.inc(answer.movedCount);
-    if (!answer.guarded) metrics.unguardedBatches.inc();
+    if (!answer.isLocked) metrics.unguardedBatches.inc();
     if (answer.reran) metrics.batchReruns.inc();
   }
 

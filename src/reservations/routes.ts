@@ -8,7 +8,7 @@ import { REPLAYED } from "../http/parameters.ts";
 import type { Reply } from "../http/reply.ts";
 import type { Route, Serve } from "../http/route.ts";
 import type { ReservationFacts } from "../postgres/change.ts";
-import type { KeyClaim } from "../postgres/guards.ts";
+import type { KeyClaim } from "../postgres/claims.ts";
 import type { ReservationView } from "../postgres/reservations.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";

@@ -53,7 +53,7 @@ export interface BatchAnswer {
   databaseAway: boolean;
   lockMs: number;
   transactionMs: number;
-  guarded: boolean;
+  isLocked: boolean;
   conflictCount: number;
   ghostCount: number;
   movedCount: number;

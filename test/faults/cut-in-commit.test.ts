@@ -84,8 +84,8 @@ describe("a connection cut in the commit, under load", () => {
 
   describe.each(CUTS)("%s", (_, direction, how, isCommitted) => {
     /** The statement that has `text` commits by itself, or another one commits for it. */
-    const commitWith = async (wire: Network, text: string, isGuarded: boolean): Promise<Held> => {
-      if (!isGuarded) return wire.holdWhen(text, direction);
+    const commitWith = async (wire: Network, text: string, withClaims: boolean): Promise<Held> => {
+      if (!withClaims) return wire.holdWhen(text, direction);
       const decided = await wire.holdWhen(text, "toClient");
       return decided.releaseUntil("commit\0", direction);
     };
@@ -128,7 +128,7 @@ describe("a connection cut in the commit, under load", () => {
         const till = tillAt(engine.url);
         const { body } = await till.hold({ seatIds: house.seats(2) });
         const confirm = () => till.act("confirm", body, { ...headers, ...tokenOf(body) });
-        const text = isKeyed ? "change_reservations_guarded" : body.reservationId;
+        const text = isKeyed ? "change_reservations_with_claims" : body.reservationId;
         const answer = await cutAt(commitWith(house.postgres, text, isKeyed), how, confirm);
         expect([answer.status, answer.body.status]).toEqual([200, "CONFIRMED"]);
         const again = await confirm();

@@ -81,7 +81,7 @@ describe.each(CASES)("%s after %j, then %j by somebody else", (action, before, m
     const headers = { ...tokenOf(body), ...(isKeyed && newKey()) };
 
     const decided = house.postgres.holdWhen(
-      isKeyed ? "change_reservations_guarded" : body.reservationId,
+      isKeyed ? "change_reservations_with_claims" : body.reservationId,
       "toClient",
     );
     const lookUp = house.postgres.holdWhen(LOOK_UP, "toServer");

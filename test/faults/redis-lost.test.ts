@@ -62,7 +62,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
     );
   };
   /** Batches that went without a lock while these seats were sold, one by one. */
-  const unguardedOf = async (count: number) => {
+  const unlockedOf = async (count: number) => {
     const read = async () => (await metrics()).value("sentinel_unguarded_batches_total") ?? Number.NaN;
     const before = await read();
     for (let sold = 0; sold < count; sold++) expect((await reserve(engine.url, nextSeat())).status).toBe(201);
@@ -70,7 +70,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
   };
   const locksAgain = async (after: string) => {
     const beganAt = performance.now();
-    await until("a seat is locked again", async () => (await unguardedOf(1)) === 0);
+    await until("a seat is locked again", async () => (await unlockedOf(1)) === 0);
     console.info(`${after}: locks in use again after ${Math.round(performance.now() - beganAt)} ms`);
   };
   return {
@@ -78,7 +78,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
     nextSeat,
     degradedIs,
     mastersUp,
-    unguardedOf,
+    unlockedOf,
     locksAgain,
     locksInUse: () => degradedIs(0),
     /** Rivals fight for seats before, during and after the fault; each 409 must be true, nobody is told else. */
@@ -102,7 +102,7 @@ function phasesOf(engines: [Engine, Engine], facts: Facts, seats: Iterator<numbe
       }
       await expectTrueRefusals(facts, await rivalry.stop());
       // A busy machine may miss the time limit of a lock once; then the next half second goes without.
-      await until("ten seats in a row are locked", async () => (await unguardedOf(10)) === 0);
+      await until("ten seats in a row are locked", async () => (await unlockedOf(10)) === 0);
     },
   };
 }
@@ -226,12 +226,12 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
   });
 
   /** Nobody is told of an outage, and each batch has its lock: those that wait for one master too many say so. */
-  const isGuarded = async () => {
+  const locksOn = async () => {
     const secondsInLocks = async () =>
       (await house.metrics()).sum("sentinel_reservation_stage_duration_seconds_sum", { stage: "lock" });
-    await house.unguardedOf(1);
+    await house.unlockedOf(1);
     const before = await secondsInLocks();
-    expect(await house.unguardedOf(20)).toBe(0);
+    expect(await house.unlockedOf(20)).toBe(0);
     // A wait of each of them for one that hangs would be twice as long.
     expect((await secondsInLocks()) - before).toBeLessThan((10 * REDIS_TIMEOUT_MS) / 1000);
     expect((await house.metrics()).value("sentinel_component_up", { component: "redis" })).toBe(1);
@@ -240,7 +240,7 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
   test("of which one is killed lock on with the other two", async () => {
     const [, , third] = masters;
     await third.kill();
-    await isGuarded();
+    await locksOn();
     await house.survives({
       name: "one of three killed",
       begin: () => undefined,
@@ -256,7 +256,7 @@ describe.skipIf(!redisFound)("two engines with a quorum of three masters", () =>
     // The third has just been started: without it the first would be alone.
     await house.mastersUp();
     second.pause();
-    await isGuarded().finally(() => second.resume());
+    await locksOn().finally(() => second.resume());
     await house.survives({
       name: "one of three hung",
       begin: () => second.pause(),

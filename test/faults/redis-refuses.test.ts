@@ -102,12 +102,12 @@ describe.skipIf(!found)("an engine whose Redis", () => {
       );
     });
   const sellOne = async () => expect((await reserve(engine.url, seats.next().value ?? 0)).status).toBe(201);
-  const unguarded = async () =>
+  const unlocked = async () =>
     (await readMetrics(engine.url)).value("sentinel_unguarded_batches_total") ?? Number.NaN;
   const expectLocked = async () => {
-    const before = await unguarded();
+    const before = await unlocked();
     await sellOne();
-    expect((await unguarded()) - before).toBe(0);
+    expect((await unlocked()) - before).toBe(0);
   };
   /** What health says all the time, while seats are sold. */
   const expectSteadilyDown = async () => {

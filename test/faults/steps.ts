@@ -53,7 +53,8 @@ const reserveStatement =
 
 /** With a key the statement that decides does not commit: another one does. */
 const holdDecided: Stop = ({ postgres }, { hold }) => postgres.holdWhen(String(hold.seatIds[0]), "toClient");
-const confirmDecided: Stop = ({ postgres }) => postgres.holdWhen("change_reservations_guarded", "toClient");
+const confirmDecided: Stop = ({ postgres }) =>
+  postgres.holdWhen("change_reservations_with_claims", "toClient");
 const commitAfter =
   (decided: Stop, direction: "toServer" | "toClient"): Stop =>
   async (house, requests) =>

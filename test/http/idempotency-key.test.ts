@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { claimIn } from "../../src/http/idempotency-key.ts";
 import { readJson } from "../../src/http/json-body.ts";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import { holdSchema } from "../../src/reservations/hold-body.ts";
 
 const PATH = "/api/v1/reservations";

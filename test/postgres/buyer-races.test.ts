@@ -1,9 +1,18 @@
 import { expect, test } from "bun:test";
 import type pg from "pg";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import { randomFrom, seedOf } from "../engine/random.ts";
 import { expectSound } from "../fixtures/sound.ts";
-import { addEvent, addSeatsOf, age, change, changeGuarded, newKey, take, wishFor } from "./reservations.ts";
+import {
+  addEvent,
+  addSeatsOf,
+  age,
+  change,
+  changeWithClaims,
+  newKey,
+  take,
+  wishFor,
+} from "./reservations.ts";
 import { useSale } from "./use-sale.ts";
 
 const ROUNDS = 100;
@@ -37,8 +46,8 @@ test("whatever buyers ask for at the same moment, none passes the limit and each
   async function alter(session: pg.PoolClient, reservationId: string, action: (typeof ACTIONS)[number]) {
     const plain = await change(session, reservationId, action);
     if (plain.verdict !== "capped") return plain.verdict;
-    const guarded = await changeGuarded(session, reservationId, action);
-    return guarded === "claimed" ? guarded : guarded.verdict;
+    const answer = await changeWithClaims(session, reservationId, action);
+    return answer === "claimed" ? answer : answer.verdict;
   }
 
   for (let round = 1; round <= ROUNDS; round++) {

@@ -70,7 +70,7 @@ describe("a batch of changes", () => {
     expect(verdicts).toEqual(["done", "gone", "done"]);
   });
 
-  test("lets changes under a buyer's limit go in the guarded way by itself", async () => {
+  test("lets changes under a buyer's limit take their claims by themselves", async () => {
     const limited = await addEvent(sale, { buyerLimitSeats: 1 });
     const reservationId = await taken(sale, await addSeatsOf(sale, limited, 1), { buyerId: "somebody" });
     const other = await held(await freeSeats(1));

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type pg from "pg";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import { within } from "../fixtures/until.ts";
-import { changeGuarded, newKey, take, taken, type Wish, wishFor, withoutCommit } from "./reservations.ts";
+import { changeWithClaims, newKey, take, taken, type Wish, wishFor, withoutCommit } from "./reservations.ts";
 import { useEvent, useSale } from "./use-sale.ts";
 
 /** Far less than the statement may take: who answers within it has waited for nobody. */
@@ -69,11 +69,11 @@ describe("the key of a change", () => {
       const key = newKey();
       const reservationId = await held();
       const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
-      await changeGuarded(withoutCommit(holder), reservationId, "confirm", key);
-      const meanwhile = changeGuarded(other, reservationId, "confirm", key);
+      await changeWithClaims(withoutCommit(holder), reservationId, "confirm", key);
+      const meanwhile = changeWithClaims(other, reservationId, "confirm", key);
       expect(await within(meanwhile, AT_ONCE_MS, "the change is answered")).toBe("claimed");
       await holder.query(end);
-      expect(await changeGuarded(other, reservationId, "confirm", key)).toMatchObject({ verdict });
+      expect(await changeWithClaims(other, reservationId, "confirm", key)).toMatchObject({ verdict });
       expect(await stored(key)).toHaveLength(1);
     },
   );

@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type pg from "pg";
-import { commitChanges, commitGuardedChanges } from "../../src/postgres/change.ts";
-import { commitGuardedReservations, commitReservations } from "../../src/postgres/reserve.ts";
+import { commitChanges, commitChangesWithClaims } from "../../src/postgres/change.ts";
+import { commitReservations, commitReservationsWithClaims } from "../../src/postgres/reserve.ts";
 import { expectSound } from "../fixtures/sound.ts";
 import { untilWithin } from "../fixtures/until.ts";
 import {
@@ -104,7 +104,7 @@ describe("rows that are touched meanwhile, but as free or held as before,", () =
     await sale.rows("update reservations set caller = caller where id = any($1)", [reservationIds]);
   };
 
-  test.each(["plain", "guarded", "capped"])(
+  test.each(["plain", "with claims", "capped"])(
     "are taken by a %s batch, and what it bars stays barred",
     async (kind) => {
       const used = newKey();
@@ -118,10 +118,11 @@ describe("rows that are touched meanwhile, but as free or held as before,", () =
       if (kind === "capped")
         for (const order of orders) {
           order.caller = `net:${"A".repeat(22)}`;
-          order.guard = { buyerId: null, key: null, ...order.guard, callerLimitSeats: 5 };
+          order.checks = { buyerId: null, key: null, ...order.checks, callerLimitSeats: 5 };
         }
       const answers = await meanwhile(
-        () => (kind === "plain" ? commitReservations(slow, orders) : commitGuardedReservations(slow, orders)),
+        () =>
+          kind === "plain" ? commitReservations(slow, orders) : commitReservationsWithClaims(slow, orders),
         () => touch([...one, ...basket, ...barred], []),
       );
       expect(answers.map((rows) => rows?.map(({ verdict }) => verdict).join())).toEqual([
@@ -132,7 +133,7 @@ describe("rows that are touched meanwhile, but as free or held as before,", () =
     },
   );
 
-  test.each(["plain", "guarded"])(
+  test.each(["plain", "with claims"])(
     "are changed by a %s batch, and what it bars stays barred",
     async (kind) => {
       const used = newKey();
@@ -141,10 +142,10 @@ describe("rows that are touched meanwhile, but as free or held as before,", () =
       const ids = await Promise.all([0, 3, 6].map((from) => held(seatIds.slice(from, from + 3))));
       const changes = ids.map((id, place) => ({
         ...changeOf(id, place === 1 ? "release" : "confirm"),
-        key: kind === "guarded" && place === 2 ? used : null,
+        key: kind === "with claims" && place === 2 ? used : null,
       }));
       const rows = await meanwhile(
-        () => (kind === "plain" ? commitChanges(slow, changes) : commitGuardedChanges(slow, changes)),
+        () => (kind === "plain" ? commitChanges(slow, changes) : commitChangesWithClaims(slow, changes)),
         () => touch(seatIds, ids),
       );
       expect(rows.map((row) => `${row?.verdict} ${row?.seats.length}`)).toEqual([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { PoolClient } from "pg";
-import { commitChanges, commitGuardedChanges } from "../../src/postgres/change.ts";
+import { commitChanges, commitChangesWithClaims } from "../../src/postgres/change.ts";
 import { type Explained, explainOn } from "../fixtures/plans.ts";
 import { changeOf, newKey, takeRows, type Wish, wishFor } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
@@ -35,7 +35,7 @@ describe("the plan of an empty table serves a batch of a hundred on a full one",
   const confirm = (held: Wish[], withKeys: boolean) => {
     const changes = held.map(({ reservationId }) => changeOf(reservationId, "confirm"));
     if (!withKeys) return commitChanges(session, changes);
-    return commitGuardedChanges(
+    return commitChangesWithClaims(
       session,
       changes.map((change) => ({ ...change, key: newKey() })),
     );

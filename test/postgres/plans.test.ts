@@ -4,7 +4,7 @@ import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { Client, type PoolClient } from "pg";
 import { readCatalogue, readPulse } from "../../src/postgres/catalogue.ts";
-import { changeStatement, guardedChanges, plainChanges } from "../../src/postgres/change-statement.ts";
+import { changeStatement, changesWithClaims, plainChanges } from "../../src/postgres/change-statement.ts";
 import { readCheckpointsAfter, readWindowsAfter } from "../../src/postgres/checkpoints.ts";
 import { openSnapshot } from "../../src/postgres/connect.ts";
 import { readDueHolds, readFreed, readOverdueHolds, removeOldKeys } from "../../src/postgres/due.ts";
@@ -15,12 +15,12 @@ import { readPassedVersions, readRowsOf } from "../../src/postgres/published.ts"
 import { findReservation } from "../../src/postgres/reservations.ts";
 import {
   capped,
-  guarded,
   several,
   singleHolds,
   singles,
   takeStatement,
-  unguarded,
+  withClaims,
+  withoutClaims,
 } from "../../src/postgres/reserve-statement.ts";
 import { readChanges } from "../../src/postgres/seat-changes.ts";
 import { readSeatHistory } from "../../src/postgres/seat-history.ts";
@@ -37,7 +37,7 @@ import {
 import { settle } from "../../src/postgres/settle.ts";
 import { lookAtSeats } from "../../src/proof/audit/seat-look.ts";
 import { type Explained, explainOn } from "../fixtures/plans.ts";
-import { change, changeGuarded, newKey, takeRows, wishFor } from "./reservations.ts";
+import { change, changeWithClaims, newKey, takeRows, wishFor } from "./reservations.ts";
 import { openSale, type Sale } from "./sale.ts";
 
 /** A house so large that a plan which reads all of it is seen in the rows that it reads. */
@@ -164,7 +164,7 @@ const SALES: Record<string, Run> = {
   "confirm a hold": async (house) => changeOf(house, 30, (id) => change(house.session, id, "confirm")),
   "release a hold": async (house) => changeOf(house, 40, (id) => change(house.session, id, "release")),
   "confirm a hold with a key": async (house) =>
-    changeOf(house, 50, (id) => changeGuarded(house.session, id, "confirm", newKey())),
+    changeOf(house, 50, (id) => changeWithClaims(house.session, id, "confirm", newKey())),
   "settle a lost answer": async (house, database) =>
     settle(database, [{ reservationId: Bun.randomUUIDv7(), seatIds: seatIdsAt(house, 60) }]),
 };
@@ -313,10 +313,10 @@ describe("the text of the generated statement to", () => {
   const dialect = new PgDialect();
 
   const textOf = (statement: SQL) => dialect.sqlToQuery(statement).sql;
-  const reserve = takeStatement(singles, unguarded);
-  const holdOne = takeStatement(singleHolds, unguarded);
-  const hold = takeStatement(several, unguarded);
-  const holdWithKeys = takeStatement(several, guarded);
+  const reserve = takeStatement(singles, withoutClaims);
+  const holdOne = takeStatement(singleHolds, withoutClaims);
+  const hold = takeStatement(several, withoutClaims);
+  const holdWithKeys = takeStatement(several, withClaims);
   const change = changeStatement(plainChanges);
 
   test.each([
@@ -331,7 +331,7 @@ describe("the text of the generated statement to", () => {
     ["hold seats", hold, holdOne],
     ["hold seats with keys and buyers", holdWithKeys, hold],
     ["hold seats of limited callers", takeStatement(several, capped), holdWithKeys],
-    ["change reservations with keys and buyers", changeStatement(guardedChanges), change],
+    ["change reservations with keys and buyers", changeStatement(changesWithClaims), change],
   ])("%s differs from its like as was reviewed", (_what, statement, like) => {
     expect(differences(textOf(like), textOf(statement))).toMatchSnapshot();
   });

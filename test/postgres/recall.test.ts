@@ -4,7 +4,7 @@ import type pg from "pg";
 import type { ChangeAction } from "../../src/postgres/change.ts";
 import { recallChanges } from "../../src/postgres/recall.ts";
 import { until } from "../fixtures/until.ts";
-import { change, changeGuarded, taken } from "./reservations.ts";
+import { change, changeWithClaims, taken } from "./reservations.ts";
 import { only } from "./sale.ts";
 import { useEvent, useSale } from "./use-sale.ts";
 
@@ -126,5 +126,5 @@ test("a reservation keeps its newest fences, and no more than 64", async () => {
     [reservationId],
   );
   expect(fenced).toEqual(ids.toReversed().slice(0, 64));
-  expect(await changeGuarded(session, reservationId, "extend")).toMatchObject({ verdict: "done" });
+  expect(await changeWithClaims(session, reservationId, "extend")).toMatchObject({ verdict: "done" });
 });

@@ -3,13 +3,13 @@ import {
   type ChangeAction,
   type ChangeRow,
   commitChanges,
-  commitGuardedChanges,
+  commitChangesWithClaims,
   type ReservationChange,
 } from "../../src/postgres/change.ts";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import {
-  commitGuardedReservations,
   commitReservations,
+  commitReservationsWithClaims,
   type SeatOrder,
   type SeatRow,
 } from "../../src/postgres/reserve.ts";
@@ -93,10 +93,10 @@ export async function wishFor(sale: Sale, seatIds: number[], more: Partial<Wish>
 
 type Verdict = SeatRow["verdict"] | "claimed";
 
-/** The order of a wish: guarded when it has a key or a buyer. */
+/** The order of a wish, with checks when it has a key or a buyer. */
 export const orderOf = ({ reservationId, seatIds, versions, isHold, buyerId, key }: Wish): SeatOrder => ({
   ...{ reservationId, isHold },
-  ...((buyerId !== null || key !== null) && { guard: { buyerId, key } }),
+  ...((buyerId !== null || key !== null) && { checks: { buyerId, key } }),
   seats: seatIds.map((seatId, index) => ({ seatId, version: versions[index] ?? 0 })),
 });
 
@@ -106,11 +106,11 @@ export function verdictOf(answer: OrderAnswer): string {
   return [...new Set(answer.map(({ verdict }) => verdict))].join();
 }
 
-/** Asks for everything in one batch: guarded when a wish has a key or a buyer. */
+/** Asks for everything in one batch, with claims when a wish has a key or a buyer. */
 export async function takeRows(session: pg.PoolClient, wishes: Wish[]): Promise<(SeatRow | undefined)[]> {
   const orders = wishes.map(orderOf);
-  const answers = orders.some(({ guard }) => guard)
-    ? await commitGuardedReservations(session, orders)
+  const answers = orders.some(({ checks }) => checks)
+    ? await commitReservationsWithClaims(session, orders)
     : await commitReservations(session, orders);
   return orders.flatMap(({ seats }, index) => answers[index] ?? seats.map(() => undefined));
 }
@@ -147,14 +147,14 @@ export async function change(
 }
 
 /** Changes one reservation in the way that counts the buyer's seats and keeps the key. */
-export async function changeGuarded(
+export async function changeWithClaims(
   session: pg.PoolClient,
   reservationId: string,
   action: ChangeAction,
   key: KeyClaim | null = null,
 ): Promise<ChangeRow | "claimed"> {
   const changes = [{ ...changeOf(reservationId, action), key }];
-  return (await commitGuardedChanges(session, changes))[0] ?? "claimed";
+  return (await commitChangesWithClaims(session, changes))[0] ?? "claimed";
 }
 
 /** Lets so much time pass for a reservation: it and its hold on the seats began, and end, earlier by that. */
@@ -208,7 +208,7 @@ export const pictureOf = async (sale: Sale, reservationId: string, seatIds: numb
   ledgers: await Promise.all(seatIds.map((seatId) => sale.ledger(seatId))),
 });
 
-/** The session with the `commit` of guarded work left out: its transaction stays open until the test ends it. */
+/** The session with the `commit` of work with claims left out: its transaction stays open until the test ends it. */
 export const withoutCommit = (session: pg.PoolClient): pg.PoolClient =>
   instead(session, (text, run) => (text === "commit" ? undefined : run()));
 

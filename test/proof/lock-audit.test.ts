@@ -65,10 +65,10 @@ describe.skipIf(!found)("the audit of locks", () => {
     await until("the locks are in use", () => !locks.degraded);
     await client.set("another:seat:1", "for ever");
     await client.set(`${keyPrefix}:limits:1`, "for ever");
-    const guard = await locks.guard([1, 2, 3]);
+    const locked = await locks.lockBatch([1, 2, 3]);
     expect(await client.exists(keyOf(1), keyOf(2), keyOf(3))).toBe(3);
     expect(await look()).toEqual({ lookedAt: 3, stray: [] });
-    await guard.release();
+    await locked.release();
   });
 
   test("goes through many keys in parts, and has what it found in sight in each", async () => {

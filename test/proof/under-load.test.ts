@@ -62,8 +62,8 @@ async function openBuyers() {
       seatIds: isHold ? wanted : wanted.slice(0, 1),
       versions: wanted.slice(0, isHold ? 2 : 1).map((seatId) => Math.max(0, memory.versionOf(seatId))),
     };
-    const guard = await locks.guard(wish.seatIds);
-    const rows = await takeRows(session, [wish]).finally(() => guard.release());
+    const locked = await locks.lockBatch(wish.seatIds);
+    const rows = await takeRows(session, [wish]).finally(() => locked.release());
     for (const [index, row] of rows.entries()) {
       const seatId = wish.seatIds[index];
       if (!row || seatId === undefined || row.version === null) continue;

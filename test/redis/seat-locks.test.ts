@@ -66,23 +66,23 @@ describe.skipIf(!found)("seat locks", () => {
   describe("on one Redis", () => {
     test.concurrent("lock every seat of a batch, no longer than told, and free them all", async () => {
       const { locks, keyPrefix, keyOf } = await openLocks();
-      const guard = await locks.guard([1, 2, 3]);
-      expect([guard.guarded, guard.contended.size, guard.ghostCount]).toEqual([true, 0, 0]);
+      const locked = await locks.lockBatch([1, 2, 3]);
+      expect([locked.isLocked, locked.contended.size, locked.ghostCount]).toEqual([true, 0, 0]);
       expect(await keysOf(keyPrefix)).toEqual([1, 2, 3]);
       const ttl = await client().pttl(keyOf(2));
       expect(ttl).toBeGreaterThan(TTL_MS - GHOST_AGE_MS);
       expect(ttl).toBeLessThanOrEqual(TTL_MS);
-      await guard.release();
+      await locked.release();
       expect(await keysOf(keyPrefix)).toEqual([]);
     });
 
-    test.concurrent("leave out just the seats that a living rival holds, and guard the rest", async () => {
+    test.concurrent("leave out just the seats that a living rival holds, and locked the rest", async () => {
       const mine = await openLocks();
       const rival = await openLocks({ keyPrefix: mine.keyPrefix });
-      const theirs = await rival.locks.guard([2, 4]);
-      const guard = await mine.locks.guard([1, 2, 3, 4]);
-      expect([...guard.contended].sort()).toEqual([2, 4]);
-      expect([guard.guarded, guard.ghostCount]).toEqual([true, 0]);
+      const theirs = await rival.locks.lockBatch([2, 4]);
+      const locked = await mine.locks.lockBatch([1, 2, 3, 4]);
+      expect([...locked.contended].sort()).toEqual([2, 4]);
+      expect([locked.isLocked, locked.ghostCount]).toEqual([true, 0]);
       await theirs.release();
       expect(await keysOf(mine.keyPrefix)).toEqual([1, 3]);
     });
@@ -90,36 +90,36 @@ describe.skipIf(!found)("seat locks", () => {
     test.concurrent("lock nothing when a living rival holds everything", async () => {
       const mine = await openLocks();
       const rival = await openLocks({ keyPrefix: mine.keyPrefix });
-      const theirs = await rival.locks.guard([1, 2]);
-      const guard = await mine.locks.guard([1, 2]);
-      expect([...guard.contended].sort()).toEqual([1, 2]);
+      const theirs = await rival.locks.lockBatch([1, 2]);
+      const locked = await mine.locks.lockBatch([1, 2]);
+      expect([...locked.contended].sort()).toEqual([1, 2]);
       await theirs.release();
       expect(await keysOf(mine.keyPrefix)).toEqual([]);
     });
 
     test.concurrent("free exactly their own: one that expired and was taken by another stays with him", async () => {
       const { locks, keyPrefix, keyOf } = await openLocks();
-      const guard = await locks.guard([1, 2]);
+      const locked = await locks.lockBatch([1, 2]);
       await client().set(keyOf(1), "another holder", "PX", TTL_MS);
-      await guard.release();
+      await locked.release();
       expect(await keysOf(keyPrefix)).toEqual([1]);
       expect(await client().get(keyOf(1))).toBe("another holder");
     });
 
     test.concurrent("of engines on different databases never meet", async () => {
       const [one, other] = [await openLocks(), await openLocks()];
-      const guards = [await one.locks.guard([1]), await other.locks.guard([1])];
-      expect(guards.map(({ guarded }) => guarded)).toEqual([true, true]);
+      const locked = [await one.locks.lockBatch([1]), await other.locks.lockBatch([1])];
+      expect(locked.map(({ isLocked }) => isLocked)).toEqual([true, true]);
     });
 
     test.concurrent("of many rivals for one seat are held by one at a time, and never make everybody contended", async () => {
       const { keyPrefix } = await openLocks();
       const rivals = await Promise.all(Array.from({ length: 4 }, () => openLocks({ keyPrefix })));
       for (let seatId = 1; seatId <= 50; seatId++) {
-        const guards = await Promise.all(rivals.map(({ locks }) => locks.guard([seatId])));
-        expect(guards.filter(({ guarded }) => guarded).length).toBeLessThanOrEqual(1);
-        expect(guards.filter(({ contended }) => contended.size > 0).length).toBeLessThan(rivals.length);
-        await Promise.all(guards.map((guard) => guard.release()));
+        const locked = await Promise.all(rivals.map(({ locks }) => locks.lockBatch([seatId])));
+        expect(locked.filter(({ isLocked }) => isLocked).length).toBeLessThanOrEqual(1);
+        expect(locked.filter(({ contended }) => contended.size > 0).length).toBeLessThan(rivals.length);
+        await Promise.all(locked.map((locked) => locked.release()));
       }
     });
 
@@ -132,25 +132,25 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks, keyPrefix, keyOf } = await openLocks();
       if (ttl === undefined) await client().set(keyOf(1), "dead");
       else await client().set(keyOf(1), "rival", "PX", ttl);
-      const guard = await locks.guard([1, 2]);
-      expect([...guard.contended]).toEqual(contended);
-      expect(guard.ghostCount).toBe(ghosts);
-      await guard.release();
+      const locked = await locks.lockBatch([1, 2]);
+      expect([...locked.contended]).toEqual(contended);
+      expect(locked.ghostCount).toBe(ghosts);
+      await locked.release();
       expect(await keysOf(keyPrefix)).toEqual([1]);
     });
 
     test.concurrent("of a crashed holder expire by themselves", async () => {
       const { locks, keyPrefix } = await openLocks({ ttlMs: 200 });
-      await locks.guard([1]);
+      await locks.lockBatch([1]);
       await untilWithin(2000, "the lock is gone", async () => (await keysOf(keyPrefix)).length === 0);
     });
   });
 
-  test("without any Redis guard nothing and degrade nothing", async () => {
+  test("without any Redis locked nothing and degrade nothing", async () => {
     const options = { keyPrefix: "none", ttlMs: TTL_MS, timeoutMs: TIMEOUT_MS, onDegraded: () => undefined };
     const locks = new SeatLocks({ ...options, redisUrls: [] });
-    const guard = await locks.guard([1]);
-    expect([locks.degraded, guard.guarded, guard.contended.size]).toEqual([false, false, 0]);
+    const locked = await locks.lockBatch([1]);
+    expect([locks.degraded, locked.isLocked, locked.contended.size]).toEqual([false, false, 0]);
     locks.close();
   });
 
@@ -158,21 +158,21 @@ describe.skipIf(!found)("seat locks", () => {
     /** The batch's own time while Redis is unavailable: the first may wait for commands, none after it. */
     async function expectDegradedAtOnce(locks: SeatLocks) {
       const beganAt = performance.now();
-      const first = await locks.guard([1]);
+      const first = await locks.lockBatch([1]);
       expect(performance.now() - beganAt).toBeLessThan(3 * TIMEOUT_MS + 500);
-      expect([first.guarded, first.contended.size, locks.degraded]).toEqual([false, 0, true]);
+      expect([first.isLocked, first.contended.size, locks.degraded]).toEqual([false, 0, true]);
       const thenAt = performance.now();
-      for (let time = 0; time < 100; time++) expect((await locks.guard([1])).guarded).toBe(false);
+      for (let time = 0; time < 100; time++) expect((await locks.lockBatch([1])).isLocked).toBe(false);
       expect(performance.now() - thenAt).toBeLessThan(TIMEOUT_MS);
     }
 
     const expectBack = async (locks: SeatLocks) => {
       await untilWithin(BACK_WITHIN_MS, "the locks are in use again", () => !locks.degraded);
-      const guard = await untilWithin(BACK_WITHIN_MS, "a seat is locked again", async () => {
-        const tried = await locks.guard([7]);
-        return tried.guarded && tried;
+      const locked = await untilWithin(BACK_WITHIN_MS, "a seat is locked again", async () => {
+        const tried = await locks.lockBatch([7]);
+        return tried.isLocked && tried;
       });
-      await guard.release();
+      await locked.release();
     };
 
     test("hung: the batch goes on without it after a moment, the next at once, and it is used again", async () => {
@@ -203,7 +203,7 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks } = await openLocks({ timeoutMs });
       await redises[0]?.kill();
       const beganAt = performance.now();
-      expect((await locks.guard([1])).guarded).toBe(false);
+      expect((await locks.lockBatch([1])).isLocked).toBe(false);
       expect(performance.now() - beganAt).toBeLessThan(timeoutMs / 2);
       await startAgain(0);
     });
@@ -211,7 +211,7 @@ describe.skipIf(!found)("seat locks", () => {
     test("a lock that hung leaves nothing behind that would stop the next", async () => {
       const { locks, keyPrefix } = await openLocks();
       redises[0]?.pause();
-      await locks.guard([1]).finally(() => redises[0]?.resume());
+      await locks.lockBatch([1]).finally(() => redises[0]?.resume());
       await untilWithin(BACK_WITHIN_MS, "the locks are in use again", () => !locks.degraded);
       expect(await keysOf(keyPrefix)).toEqual([]);
     });
@@ -229,13 +229,13 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks, keyPrefix } = await openLocks({ masters: 3 });
       const onEach = () => Promise.all([0, 1, 2].map((master) => keysOf(keyPrefix, master)));
       // They are in use from a majority on: the third may be reached a moment later.
-      const guard = await untilWithin(BACK_WITHIN_MS, "the lock is on all of them", async () => {
-        const tried = await locks.guard([1]);
+      const locked = await untilWithin(BACK_WITHIN_MS, "the lock is on all of them", async () => {
+        const tried = await locks.lockBatch([1]);
         if ((await onEach()).every((keys) => keys.length === 1)) return tried;
         await tried.release();
         return undefined;
       });
-      await guard.release();
+      await locked.release();
       expect(await onEach()).toEqual([[], [], []]);
     });
 
@@ -243,24 +243,24 @@ describe.skipIf(!found)("seat locks", () => {
       const { locks, keyOf } = await openLocks({ masters: 3 });
       await rivalHolds(0, keyOf(1), "rival");
       await rivalHolds(1, keyOf(1), "rival");
-      const guard = await locks.guard([1, 2]);
-      expect([...guard.contended]).toEqual([1]);
-      expect(guard.guarded).toBe(true);
+      const locked = await locks.lockBatch([1, 2]);
+      expect([...locked.contended]).toEqual([1]);
+      expect(locked.isLocked).toBe(true);
     });
 
-    test("guard a seat in spite of a lock on one master only", async () => {
+    test("locked a seat in spite of a lock on one master only", async () => {
       const { locks, keyOf } = await openLocks({ masters: 3 });
       await rivalHolds(0, keyOf(1), "rival");
-      const guard = await locks.guard([1]);
-      expect([guard.guarded, guard.contended.size]).toEqual([true, 0]);
+      const locked = await locks.lockBatch([1]);
+      expect([locked.isLocked, locked.contended.size]).toEqual([true, 0]);
     });
 
     test("leave a split vote to the database: one master each for two rivals, none for us", async () => {
       const { locks, keyOf } = await openLocks({ masters: 3 });
       await rivalHolds(0, keyOf(1), "one");
       await rivalHolds(1, keyOf(1), "other");
-      const guard = await locks.guard([1]);
-      expect([guard.guarded, guard.contended.size]).toEqual([false, 0]);
+      const locked = await locks.lockBatch([1]);
+      expect([locked.isLocked, locked.contended.size]).toEqual([false, 0]);
     });
 
     describe("of which one is unavailable", () => {
@@ -273,10 +273,10 @@ describe.skipIf(!found)("seat locks", () => {
         }
       };
 
-      test("guard as before", async () => {
+      test("locked as before", async () => {
         const { locks } = await openLocks({ masters: 3 });
         await withThirdAway(async () => {
-          expect((await locks.guard([1])).guarded).toBe(true);
+          expect((await locks.lockBatch([1])).isLocked).toBe(true);
         });
       });
 
@@ -285,8 +285,8 @@ describe.skipIf(!found)("seat locks", () => {
         await withThirdAway(async () => {
           await rivalHolds(0, keyOf(1), "rival");
           await rivalHolds(1, keyOf(1), "rival");
-          const guard = await locks.guard([1]);
-          expect([...guard.contended]).toEqual([1]);
+          const locked = await locks.lockBatch([1]);
+          expect([...locked.contended]).toEqual([1]);
           expect(changes).toEqual([true, false]);
         });
       });
@@ -296,10 +296,10 @@ describe.skipIf(!found)("seat locks", () => {
         const other = await openLocks({ masters: 3, keyPrefix: one.keyPrefix });
         await withThirdAway(async () => {
           for (let seatId = 1; seatId <= 30; seatId++) {
-            const guards = await Promise.all([one, other].map(({ locks }) => locks.guard([seatId])));
-            expect(guards.every(({ contended }) => contended.size > 0)).toBe(false);
-            expect(guards.every(({ guarded }) => guarded)).toBe(false);
-            await Promise.all(guards.map((guard) => guard.release()));
+            const locked = await Promise.all([one, other].map(({ locks }) => locks.lockBatch([seatId])));
+            expect(locked.every(({ contended }) => contended.size > 0)).toBe(false);
+            expect(locked.every(({ isLocked }) => isLocked)).toBe(false);
+            await Promise.all(locked.map((locked) => locked.release()));
           }
         });
       });
@@ -308,10 +308,10 @@ describe.skipIf(!found)("seat locks", () => {
     test("wait once for one that hangs, then leave it out with the quorum still of all, and use it again when it answers", async () => {
       const { locks, changes, keyPrefix } = await openLocks({ masters: 3 });
       const lockOne = async (seatId: number) => {
-        const guard = await locks.guard([seatId]);
+        const locked = await locks.lockBatch([seatId]);
         const held = await Promise.all([0, 1].map((master) => keysOf(keyPrefix, master)));
-        await guard.release();
-        return [guard.guarded, ...held];
+        await locked.release();
+        return [locked.isLocked, ...held];
       };
       redises[2]?.pause();
       try {
@@ -322,16 +322,16 @@ describe.skipIf(!found)("seat locks", () => {
         // All of them together, where each would wait for its lock and once more for its unlock.
         expect(performance.now() - beganAt).toBeLessThan(15 * TIMEOUT_MS);
         redises[1]?.pause();
-        expect((await locks.guard([41])).guarded).toBe(false);
+        expect((await locks.lockBatch([41])).isLocked).toBe(false);
         expect(locks.degraded).toBe(true);
       } finally {
         redises[1]?.resume();
         redises[2]?.resume();
       }
       const lockedOnAll = async () => {
-        const guard = await locks.guard([42]);
+        const locked = await locks.lockBatch([42]);
         const held = await Promise.all([0, 1, 2].map((master) => keysOf(keyPrefix, master)));
-        await guard.release();
+        await locked.release();
         return held.every(([seatId]) => seatId === 42);
       };
       await untilWithin(BACK_WITHIN_MS, "a seat is locked on all three", lockedOnAll);
@@ -340,27 +340,27 @@ describe.skipIf(!found)("seat locks", () => {
 
     test("free on a master that was left out meanwhile what they had locked there", async () => {
       const { locks, keyPrefix } = await openLocks({ masters: 3 });
-      const guard = await locks.guard([1]);
+      const locked = await locks.lockBatch([1]);
       redises[2]?.pause();
       try {
-        await (await locks.guard([2])).release();
-        await guard.release();
+        await (await locks.lockBatch([2])).release();
+        await locked.release();
       } finally {
         redises[2]?.resume();
       }
       expect(await keysOf(keyPrefix, 2)).toEqual([]);
     });
 
-    test("of which two are unavailable guard nothing, refuse nobody, and are used again when one is back", async () => {
+    test("of which two are unavailable locked nothing, refuse nobody, and are used again when one is back", async () => {
       const { locks } = await openLocks({ masters: 3 });
       for (const redis of redises) redis.pause();
-      const guard = await locks.guard([1]);
-      expect([guard.guarded, guard.contended.size, locks.degraded]).toEqual([false, 0, true]);
+      const locked = await locks.lockBatch([1]);
+      expect([locked.isLocked, locked.contended.size, locks.degraded]).toEqual([false, 0, true]);
       redises[0]?.resume();
       const before = await pings();
-      const asked = async () => (await locks.guard([1])).guarded || (await pings()) > before;
+      const asked = async () => (await locks.lockBatch([1])).isLocked || (await pings()) > before;
       await untilWithin(BACK_WITHIN_MS, "the one that answers has been asked", asked);
-      expect([(await locks.guard([1])).guarded, locks.degraded]).toEqual([false, true]);
+      expect([(await locks.lockBatch([1])).isLocked, locks.degraded]).toEqual([false, true]);
       redises[1]?.resume();
       await untilWithin(BACK_WITHIN_MS, "a majority is back", () => !locks.degraded);
       redises[2]?.resume();

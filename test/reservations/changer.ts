@@ -1,5 +1,5 @@
 import type { CallerKind } from "../../src/postgres/change.ts";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import type { Recalled } from "../../src/postgres/recall.ts";
 import { Changes, type OwnerAction } from "../../src/reservations/changes.ts";
 import type { ChangeOutcome } from "../../src/reservations/outcome.ts";

@@ -184,14 +184,14 @@ describe("what is in flight", () => {
     expect(askToHold([2], { key: KEY, buyerId: "b" }).atOnce).toBe(false);
   });
 
-  test("goes along as a guard, for holds with a buyer or a key only", async () => {
+  test("goes along to be checked, for holds with a buyer or a key only", async () => {
     const { askToHold, last } = openBatcher();
     askToHold([1]);
     askToHold([2, 3], { buyerId: "b" });
     askToHold([4], { key: KEY });
     await turn();
     const { task } = last();
-    expect(task.kind === "take" && task.orders.map(({ guard }) => guard)).toMatchObject([
+    expect(task.kind === "take" && task.orders.map(({ checks }) => checks)).toMatchObject([
       undefined,
       { buyerId: "b", key: null },
       { buyerId: null, key: KEY },

@@ -51,7 +51,7 @@ describe("seats that the buyer has chosen", () => {
   test("carry the buyer to the statement, and the key", async () => {
     const house = openHouse();
     await house.decide({ seatIds: [1], buyerId: "b" }, [], KEY);
-    expect(house.last().task).toMatchObject({ orders: [{ guard: { buyerId: "b", key: KEY } }] });
+    expect(house.last().task).toMatchObject({ orders: [{ checks: { buyerId: "b", key: KEY } }] });
   });
 });
 

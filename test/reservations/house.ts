@@ -1,5 +1,5 @@
 import type { ReservationFacts } from "../../src/postgres/change.ts";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import { type HoldBody, holdSchema } from "../../src/reservations/hold-body.ts";
 import { type HoldResult, Holds } from "../../src/reservations/holds.ts";
 import { SeatFinder } from "../../src/reservations/seat-finder.ts";

@@ -1,8 +1,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { commitChanges } from "../../src/postgres/change.ts";
+import type { KeyClaim } from "../../src/postgres/claims.ts";
 import { readDueHolds, removeOldKeys } from "../../src/postgres/due.ts";
-import type { KeyClaim } from "../../src/postgres/guards.ts";
 import { findReplay, findReservation } from "../../src/postgres/reservations.ts";
 import { SeatLocks } from "../../src/redis/seat-locks.ts";
 import { Batcher } from "../../src/reservations/batcher.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { SeatRow } from "../../src/postgres/reserve.ts";
 import {
+  checksOf,
   claimsOf,
-  guardOf,
   type HoldRequest,
   holdOutcomeOf,
   outcomeOf,
@@ -20,7 +20,7 @@ const holdOf = (...ids: number[]) => ({
   reservationId: RESERVATION,
   seatIds: ids.map(seat),
   claims: [],
-  guard: undefined,
+  checks: undefined,
   caller: null,
   arrivedAt: 0,
   resolve: () => undefined,
@@ -151,25 +151,25 @@ describe("what a hold must not share with another one under way", () => {
     expect(ofKey).not.toBe(ofBuyer);
   });
 
-  test.each<[string, Partial<HoldRequest>, limitSeats: number, guarded: number | undefined]>([
+  test.each<[string, Partial<HoldRequest>, limitSeats: number, limit: number | undefined]>([
     ["a caller with a limit", { caller: "shop" }, 4, 4],
     ["a caller with a limit and a buyer", { caller: "shop", buyerId: "ada" }, 1, 1],
     ["a caller without a limit", { caller: "shop", buyerId: "ada" }, 0, undefined],
     ["nobody", { caller: null, buyerId: "ada" }, 4, undefined],
-  ])("includes the seats that %s has", (_who, more, limitSeats, guarded) => {
-    expect(guardOf(request(more), limitSeats)?.callerLimitSeats).toBe(guarded);
+  ])("includes the seats that %s has", (_who, more, limitSeats, limit) => {
+    expect(checksOf(request(more), limitSeats)?.callerLimitSeats).toBe(limit);
   });
 
   test.each([{ key: KEY }, { buyerId: "ada" }, { buyerId: "ada", isLimited: false }])(
     "is checked under its claims: %j",
     (more) => {
-      const guard = { buyerId: null, isLimited: true, key: null, ...more };
-      expect(guardOf(request(more), 0)).toEqual(guard);
+      const checks = { buyerId: null, isLimited: true, key: null, ...more };
+      expect(checksOf(request(more), 0)).toEqual(checks);
     },
   );
 
   test("is nothing to check without key, buyer and limit of the caller", () => {
-    expect(guardOf(request({ caller: "shop" }), 0)).toBeUndefined();
-    expect(guardOf(request({}), 4)).toBeUndefined();
+    expect(checksOf(request({ caller: "shop" }), 0)).toBeUndefined();
+    expect(checksOf(request({}), 4)).toBeUndefined();
   });
 });

@@ -155,7 +155,7 @@ test("whatever the workers do, every request has exactly one true answer and eve
           expect(seatIds.length).toBeLessThanOrEqual(isAlone ? BASKET_LIMIT : BATCH_LIMIT);
         }
         const buyers = open().flatMap(({ task }) =>
-          task.kind === "take" ? task.orders.flatMap(({ guard }) => (guard ? [guard.buyerId] : [])) : [],
+          task.kind === "take" ? task.orders.flatMap(({ checks }) => (checks ? [checks.buyerId] : [])) : [],
         );
         expect(new Set(buyers).size).toBe(buyers.length);
       }

@@ -41,7 +41,7 @@ export const answerOf = (seats: SeatAnswer[], more: Partial<FlatAnswer> = {}): F
   databaseAway: false,
   lockMs: 1,
   transactionMs: 1,
-  guarded: true,
+  isLocked: true,
   conflictCount: 0,
   ghostCount: 0,
   movedCount: 0,

@@ -71,10 +71,10 @@ describe.skipIf(!found)("a batch beside Redis", () => {
     return { ...answer, verdicts };
   }
 
-  test("is guarded, and leaves no lock behind", async () => {
+  test("is locked, and leaves no lock behind", async () => {
     const seatIds = await sale.addSeats(3);
-    const { verdicts, guarded } = await decide(seatIds);
-    expect([...verdicts, guarded]).toEqual(["won", "won", "won", true]);
+    const { verdicts, isLocked } = await decide(seatIds);
+    expect([...verdicts, isLocked]).toEqual(["won", "won", "won", true]);
     await untilWithin(
       LOCK_TTL_MS / 2,
       "the locks are given back, long before they expire",
@@ -85,8 +85,8 @@ describe.skipIf(!found)("a batch beside Redis", () => {
   test("spares the database the seats that a living rival is deciding on, and wins the rest", async () => {
     const [contended = 0, free = 0] = await sale.addSeats(2);
     await client.set(lockOf(contended), "rival", "PX", LOCK_TTL_MS);
-    const { verdicts, guarded, conflictCount } = await decide([contended, free]);
-    expect([verdicts, guarded, conflictCount]).toEqual([["contended", "won"], true, 1]);
+    const { verdicts, isLocked, conflictCount } = await decide([contended, free]);
+    expect([verdicts, isLocked, conflictCount]).toEqual([["contended", "won"], true, 1]);
     expect((await sale.seat(contended)).version).toBe(0);
     await client.del(lockOf(contended));
   });
@@ -103,17 +103,17 @@ describe.skipIf(!found)("a batch beside Redis", () => {
   test("lets the database decide on a seat whose lock was left by the dead", async () => {
     const seatId = await sale.addSeat();
     await client.set(lockOf(seatId), "dead");
-    const { verdicts, guarded, ghostCount } = await decide([seatId]);
-    expect([verdicts, guarded, ghostCount]).toEqual([["won"], false, 1]);
+    const { verdicts, isLocked, ghostCount } = await decide([seatId]);
+    expect([verdicts, isLocked, ghostCount]).toEqual([["won"], false, 1]);
     await client.del(lockOf(seatId));
   });
 
-  test("is decided all the same while Redis hangs, and guarded again afterwards", async () => {
+  test("is decided all the same while Redis hangs, and locked again afterwards", async () => {
     const [during = 0, after = 0] = await sale.addSeats(2);
     redis.pause();
-    const { verdicts, guarded } = await decide([during]).finally(() => redis.resume());
-    expect([verdicts, guarded]).toEqual([["won"], false]);
-    await until("batches are guarded again", async () => (await decide([await sale.addSeat()])).guarded);
+    const { verdicts, isLocked } = await decide([during]).finally(() => redis.resume());
+    expect([verdicts, isLocked]).toEqual([["won"], false]);
+    await until("batches are locked again", async () => (await decide([await sale.addSeat()])).isLocked);
     expect((await decide([after])).verdicts).toEqual(["won"]);
   });
 });

@@ -142,7 +142,7 @@ describe("a reservation thread with baskets", () => {
     const rival = await sale.session();
     await rival.query("begin");
     await rival.query("select pg_advisory_xact_lock(hashtextextended('buyer:b', 7310))");
-    const hold: SeatOrder = { ...holdOf([seatId]), guard: { buyerId: "b", key: null } };
+    const hold: SeatOrder = { ...holdOf([seatId]), checks: { buyerId: "b", key: null } };
     expect(verdicts(await decide(hold, reserveOf(neighbour)))).toEqual(["claimed", "won"]);
     await rival.query("rollback");
     expect(verdicts(await decide(hold, reserveOf(neighbour, 1)))).toEqual(["won", "reserved"]);

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type pg from "pg";
-import { commitGuardedChanges } from "../../src/postgres/change.ts";
+import { commitChangesWithClaims } from "../../src/postgres/change.ts";
 import { openSession } from "../../src/postgres/connect.ts";
 import { until, within } from "../fixtures/until.ts";
 import {
   change,
-  changeGuarded,
   changeOf,
+  changeWithClaims,
   endHold,
   pausedAfterBegin,
   take,
@@ -117,7 +117,7 @@ describe("a buyer's limit", () => {
         await taken(sale, await freeSeats(3), { buyerId });
       }
 
-      test("in the plain way, which leaves it to the guarded one", async () => {
+      test("without claims, which leaves it to the way with them", async () => {
         const buyerId = newBuyer();
         const reservationId = await taken(sale, await freeSeats(3), { buyerId });
         const early = await sale.session();
@@ -126,11 +126,11 @@ describe("a buyer's limit", () => {
         expect((await change(early, reservationId, action)).verdict).toBe("capped");
       });
 
-      test("in the guarded way, whose clock is that after the claim", async () => {
+      test("with claims, whose clock is that after the claim", async () => {
         const buyerId = newBuyer();
         const reservationId = await taken(sale, await freeSeats(3), { buyerId });
         const early = pausedAfterBegin(await sale.session(), () => exchange(buyerId, reservationId));
-        expect(await changeGuarded(early, reservationId, action)).toMatchObject(
+        expect(await changeWithClaims(early, reservationId, action)).toMatchObject(
           action === "confirm" ? { verdict: "over_limit" } : { verdict: "refused", status: "expired" },
         );
       });
@@ -139,7 +139,7 @@ describe("a buyer's limit", () => {
         const reservationId = await held(await freeSeats(LIMIT_SEATS), "1 minute", { buyerId: newBuyer() });
         const session = await sale.session();
         expect((await change(session, reservationId, action)).verdict).toBe("capped");
-        expect(await changeGuarded(session, reservationId, action)).toMatchObject({ verdict: "done" });
+        expect(await changeWithClaims(session, reservationId, action)).toMatchObject({ verdict: "done" });
       });
     },
   );
@@ -148,7 +148,7 @@ describe("a buyer's limit", () => {
     await sale.rows(`do $$ begin execute format(
       'alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`);
     const { $client: session } = await openSession(
-      { databaseUrl: sale.url, name: "test-guards", statementTimeoutMs: 1000, connectTimeoutMs: 5000 },
+      { databaseUrl: sale.url, name: "test-claims", statementTimeoutMs: 1000, connectTimeoutMs: 5000 },
       () => undefined,
     );
     const { rows } = await session.query("show transaction_isolation");
@@ -161,7 +161,7 @@ describe("a buyer's limit", () => {
     const reservationId = await taken(sale, await freeSeats(3), { buyerId });
     await endHold(sale, reservationId, "300 ms");
     const [early, late] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
-    expect(await changeGuarded(withoutCommit(early), reservationId, "confirm")).toMatchObject({
+    expect(await changeWithClaims(withoutCommit(early), reservationId, "confirm")).toMatchObject({
       verdict: "done",
     });
     await until(
@@ -179,9 +179,9 @@ describe("a buyer's limit", () => {
     const one = await over(await freeSeats(3), { buyerId });
     const two = await over(await freeSeats(3), { buyerId });
     const both = [changeOf(one, "confirm"), changeOf(two, "confirm")];
-    const rows = await commitGuardedChanges(await sale.session(), both);
+    const rows = await commitChangesWithClaims(await sale.session(), both);
     expect(rows.map((row) => row?.verdict)).toEqual(["done", "again"]);
-    expect(await changeGuarded(await sale.session(), two, "confirm")).toMatchObject({
+    expect(await changeWithClaims(await sale.session(), two, "confirm")).toMatchObject({
       verdict: "over_limit",
     });
   });
@@ -192,12 +192,15 @@ describe("a buyer's limit", () => {
     const [holder, other] = (await sessions(2)) as [pg.PoolClient, pg.PoolClient];
     await take(withoutCommit(holder), await wishes(3, { buyerId }));
     const meanwhile = await within(
-      changeGuarded(other, mine, "confirm"),
+      changeWithClaims(other, mine, "confirm"),
       AT_ONCE_MS,
       "the change is answered",
     );
     expect(meanwhile).toBe("claimed");
     await holder.query("commit");
-    expect(await changeGuarded(other, mine, "confirm")).toMatchObject({ verdict: "over_limit", seats: [] });
+    expect(await changeWithClaims(other, mine, "confirm")).toMatchObject({
+      verdict: "over_limit",
+      seats: [],
+    });
   });
 });
