@@ -1,9 +1,8 @@
 import { connect, type Socket } from "node:net";
-import { sized } from "../faults/sizes.ts";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 /** Between two requests of one buyer. Without it a load takes all of the machine while a test waits for something else. */
-export const THINK_MS = sized(10, 4);
+export const THINK_MS = 4;
 
 export interface Answer {
   seatId: number;

@@ -17,7 +17,7 @@ const nginx = await partOrSkip("nginx", findNginx);
 
 const SEATS = 40_000;
 const CLIENTS_OF_A_PROXY = 12;
-const THINK_MS = 20;
+const THINK_MS = 4;
 /** Longer than haproxy's three checks, as the page says how to choose it. */
 const DRAIN_DELAY_MS = 2500;
 
