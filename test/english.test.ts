@@ -5,9 +5,6 @@ import { join, resolve } from "node:path";
 const ROOT = resolve(import.meta.dir, "..");
 const FIRST_SENTENCE_LIMIT_WORDS = 25;
 
-/** Rooms and files whose comments are still to be rewritten. Remove an entry when it is done; add none. */
-const TO_DO: string[] = [];
-
 /** A docstring starts with what the symbol does or is, not with a relative clause. */
 const BAD_START = /^(Whoever|Who|What|Of|That)\b/;
 /** Words of a dialect that nobody speaks. */
@@ -28,19 +25,17 @@ interface Comment {
 
 const COMMENT = /^[ \t]*(?:\/\*\*([\s\S]*?)\*\/|\/\/(.*(?:\n[ \t]*\/\/.*)*))/gm;
 
-const comments = files
-  .filter((file) => !TO_DO.some((path) => file.startsWith(path)))
-  .flatMap((file) => {
-    const text = readFileSync(join(ROOT, file), "utf8");
-    return [...text.matchAll(COMMENT)].map(({ index, 1: doc, 2: line }): Comment => {
-      const words = (doc ?? line ?? "").replace(/\n[ \t]*(?:\*|\/\/)/g, " ").replace(/\s+/g, " ");
-      return {
-        place: `${file}:${text.slice(0, index).split("\n").length}`,
-        isDoc: doc !== undefined,
-        text: words.trim(),
-      };
-    });
+const comments = files.flatMap((file) => {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  return [...text.matchAll(COMMENT)].map(({ index, 1: doc, 2: line }): Comment => {
+    const words = (doc ?? line ?? "").replace(/\n[ \t]*(?:\*|\/\/)/g, " ").replace(/\s+/g, " ");
+    return {
+      place: `${file}:${text.slice(0, index).split("\n").length}`,
+      isDoc: doc !== undefined,
+      text: words.trim(),
+    };
   });
+});
 
 /** Up to the first full stop before a capital letter, or before a tag such as `@returns`. */
 const firstSentenceOf = (text: string) => text.split(/(?<=[.:])\s+(?=[A-Z@`-])|\s+@/, 1)[0] ?? "";

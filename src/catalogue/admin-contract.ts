@@ -18,7 +18,7 @@ export const createEvent = route({
   summary: "Create an event with all its seats",
   description: [
     "Rows and seat numbers follow from the description: 100,000 seats are one request. A section has `rows` as a number with `seatsPerRow`, or as a list; `areas` describe parts of it that differ; in a section of kind `general` nobody picks a seat.",
-    "All or nothing, in one transaction. What is sold meanwhile is published when it has committed (about 10 s for 1,000,000 seats). With an Idempotency-Key it may be sent again after a lost response.",
+    "All or nothing, in one transaction. What is sold meanwhile is published when it has committed (about 11 s for 1,000,000 seats). With an Idempotency-Key it may be sent again after a lost response.",
   ].join("\n\n"),
   headers: [idempotencyKeyHeader, REASON_HEADER],
   body: {

@@ -54,6 +54,7 @@ export class MemoryKeeper {
   private filled = false;
   /** Whether nothing has been read since the start or a new epoch. A live feed does not make up for that. */
   private isCold = true;
+  /** Whether an engine is on the database whose changes do not arrive by the feed. */
   private misses = false;
 
   constructor(
@@ -92,7 +93,7 @@ export class MemoryKeeper {
     this.isCold = true;
   }
 
-  /** Tells whether there is an engine whose changes the feed does not carry, although it is live. */
+  /** Sets whether changes are missed although the feed is live. Memory then catches up every few seconds. */
   missesChanges(misses: boolean): void {
     this.misses = misses;
   }

@@ -13,7 +13,7 @@ const ROUTE = "/api/v1/admin/api-keys";
 const RESERVE = "/api/v1/bookings/reserve/2";
 /** Long enough for no window to end during a test. */
 const WINDOW = { RATE_LIMIT_WINDOW_SECONDS: "600" };
-/** Nobody listens there: each engine counts for itself. */
+/** No Redis listens at this address, so each engine counts its requests by itself. */
 const ALONE = { ...WINDOW, REDIS_URL: "redis://127.0.0.1:1" };
 
 const from = (...hops: string[]) => ({ headers: { "x-forwarded-for": hops.join(", ") } });

@@ -134,7 +134,7 @@ describe.skipIf(!redisFound)("engines with one Redis", () => {
     for (const engine of pair) {
       await until("the stranger is seen", async () => !(await refusesFromMemory(engine, 1)));
     }
-    // What it sells is on their maps all the same, though nobody announces it.
+    // Their maps show what it sells, although no message tells them.
     expect((await reserve(stranger.url, 2)).status).toBe(201);
     for (const engine of pair) {
       await until(

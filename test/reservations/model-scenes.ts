@@ -13,7 +13,7 @@ const hold = (seatIds: number[], buyerId: string | null = null, key: Hold["key"]
 });
 const reserve = (seatId: number): Request => ({ process: 0, do: "reserve", seatId });
 const sweep: Step = ask({ process: 0, do: "sweep" });
-/** Of the newest reservation, or an older one. */
+/** Asks to change a reservation. `nth` counts back from the newest, which is 0. */
 const change = (action: OwnerAction, nth = 0, key: string | null = null): Step =>
   ask({ process: 0, do: action, nth, key });
 const wait = (minutes: number): [Step] => [{ do: "wait", forMs: passed(minutes) }];
